@@ -1,0 +1,171 @@
+"""What can go wrong in the engine, by what the caller should do about it.
+
+EngineError
+├── InvalidInputError            change the call
+│   ├── SchemaError              change the schema, or the data that contradicts it
+│   ├── FilterError              change the filter at `.pointer`
+│   ├── DimensionMismatchError   send a vector of `.expected` numbers
+│   └── InvalidDocumentsError    mend the documents that `.errors` lists
+├── CollectionNotFoundError      create it, or correct the name
+├── CollectionExistsError        use it, or choose another name
+├── DatabaseLockedError          stop the owner, or connect to it
+├── DatabaseClosedError          open it again
+├── StorageError                 see to the disk, then open the database again
+│   └── StorageFullError         free some disk
+├── CorruptionError              restore from a snapshot
+└── FormatError                  open with the version that the message names
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class EngineError(Exception):
+    """Base of all errors that the engine raises on purpose.
+
+    Attributes:
+        code: short stable name, for programs.
+        details: the facts of the message, for programs.
+    """
+
+    code = "engine_error"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.details: dict[str, Any] = details
+
+
+class InvalidInputError(EngineError):
+    """A value from the caller cannot be used; `pointer` (RFC 6901) says where it stands."""
+
+    code = "invalid_value"
+
+    def __init__(self, message: str, *, pointer: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.pointer = pointer
+
+
+class SchemaError(InvalidInputError):
+    """A schema is malformed, or contradicts the one that the collection has."""
+
+    code = "schema_invalid"
+
+
+class FilterError(InvalidInputError):
+    """A filter is malformed; `pointer` is the place within the filter."""
+
+    code = "filter_invalid"
+
+
+class DimensionMismatchError(InvalidInputError):
+    """A vector has another number of components than its field."""
+
+    code = "dimension_mismatch"
+
+    def __init__(self, expected: int, got: int, *, pointer: str | None = None) -> None:
+        super().__init__(
+            f"vector has wrong size: expected={expected} got={got}",
+            pointer=pointer,
+            expected=expected,
+            got=got,
+        )
+        self.expected = expected
+        self.got = got
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentError:
+    """Why one document of a batch cannot be stored.
+
+    Attributes:
+        index: place in the batch, from 0.
+        id: the document's id, if it has a usable one.
+        pointer: JSON Pointer into the batch, for example "/3/year".
+        code: short stable name.
+        message: a sentence with the facts.
+        expected: what would have been right, where that is one word or number.
+        got: what was found.
+    """
+
+    index: int
+    id: str | None
+    pointer: str
+    code: str
+    message: str
+    expected: str | int | None = None
+    got: str | int | None = None
+
+
+class InvalidDocumentsError(InvalidInputError):
+    """Some documents of a batch cannot be stored; nothing was written."""
+
+    code = "documents_invalid"
+
+    def __init__(self, errors: tuple[DocumentError, ...]) -> None:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"document {first.index}: {first.message}{more}", pointer=first.pointer)
+        self.errors = errors
+
+
+class CollectionNotFoundError(EngineError):
+    """There is no collection of that name."""
+
+    code = "collection_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"collection does not exist: {name!r}", name=name)
+        self.name = name
+
+
+class CollectionExistsError(EngineError):
+    """There is a collection of that name already."""
+
+    code = "collection_exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"collection exists already: {name!r}", name=name)
+        self.name = name
+
+
+class DatabaseLockedError(EngineError):
+    """Another process (or another `Database` in this one) has the directory open."""
+
+    code = "database_locked"
+
+    def __init__(self, path: str, pid: int | None, host: str | None) -> None:
+        super().__init__(f"database is in use: path={path} pid={pid} host={host}", path=path, pid=pid, host=host)
+        self.pid = pid
+        self.host = host
+
+
+class DatabaseClosedError(EngineError):
+    """The database was closed, or a collection of it was dropped, while it was being used."""
+
+    code = "database_closed"
+
+
+class StorageError(EngineError):
+    """The disk refused a read or a write; nothing of the write in hand was acknowledged."""
+
+    code = "storage_failed"
+
+
+class StorageFullError(StorageError):
+    """The disk, or a quota on it, is full."""
+
+    code = "storage_full"
+
+
+class CorruptionError(EngineError):
+    """A file of the database is damaged; the message names it."""
+
+    code = "corruption"
+
+
+class FormatError(EngineError):
+    """The directory is not a LumaDB database, or one of a newer format."""
+
+    code = "format_unsupported"

@@ -1,0 +1,1 @@
+"""Scalar fields: columns, filters over them, and relations made of them."""

@@ -1,0 +1,48 @@
+"""The background thread of a database: seals heads, merges segments, truncates the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from engine.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+RETRY_SECONDS_MAX = 60.0
+
+
+class Maintenance:
+    """Calls `work` again and again, soon after it did something and seldom after it failed.
+
+    Args:
+        work: one round; says whether it did anything.
+    """
+
+    def __init__(self, work: Callable[[], bool]) -> None:
+        self._work = work
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lumaai-maintenance", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end."""
+        self._stop.set()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        failures = 0
+        pause = POLL_SECONDS
+        while not self._stop.wait(pause):
+            try:
+                pause = 0.0 if self._work() else POLL_SECONDS
+                failures = 0
+            except (EngineError, OSError) as error:
+                failures += 1
+                pause = min(RETRY_SECONDS_MAX, POLL_SECONDS * 2**failures)
+                log.warning("maintenance.failed", extra={"reason": str(error), "retry_seconds": pause})

@@ -1,0 +1,220 @@
+"""A segment: some documents' columns and vector indexes in immutable files.
+
+| file            | holds                                                                |
+|-----------------|----------------------------------------------------------------------|
+| `columns.arrow` | ordinals, ids, and a column a field, uncompressed for memory-mapping |
+| `vector-N.faiss`| the index of vector field N                                          |
+| `vector-N.arrow`| where each of its rows came from                                     |
+
+All of it is derived: a segment that is damaged or missing is built again from the store.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyroaring import BitMap
+
+from engine.arrays import Mask, Ordinals, Rows, Scores, Vectors
+from engine.errors import EngineError
+from engine.fields.columns import ID_FIELD, arrow_type, build_column, null_column
+from engine.schema import ID, JSON, Field, Schema, VectorField
+from engine.segments.manifest import SegmentEntry
+from engine.segments.rows import RowOrigins
+from engine.vector.choice import choose
+from engine.vector.index import VectorIndex, search_exact
+
+ORDINAL_COLUMN = "_engine_ordinal"
+COLUMNS_FILE = "columns.arrow"
+GATHER_ROWS_MAX = 1024  # so few allowed rows are copied together rather than looked up in a bitmap of all
+DocumentsOf = Callable[[Ordinals], list[dict[str, JSON]]]
+
+
+class SegmentDamagedError(EngineError):
+    """A segment's files are missing or not as they were written; it must be built again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentData:
+    """What a segment is built from.
+
+    Attributes:
+        ordinals: (n,) ascending.
+        columns: Arrow table of n rows: the id and the fields.
+        vectors: vector field → prepared vectors (rows, dim) and their origins.
+    """
+
+    ordinals: Ordinals
+    columns: Any
+    vectors: Mapping[str, tuple[Vectors, RowOrigins]]
+
+
+def write_segment(
+    directory: Path, number: int, data: SegmentData, schema: Schema, threads: int, stop: Callable[[], bool]
+) -> SegmentEntry:
+    """Build the indexes of `data` and write all files, durably.
+
+    Raises:
+        BuildStoppedError: `stop` said so; what was written is a stray for the next opening.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    ordinals = pa.array(data.ordinals, type=pa.uint32())
+    _write_table(directory / COLUMNS_FILE, data.columns.append_column(ORDINAL_COLUMN, ordinals))
+    for name, (vectors, origins) in data.vectors.items():
+        place = list(schema.vectors).index(name)
+        index = VectorIndex.build(vectors, schema.vectors[name], threads or os.cpu_count() or 1, stop)
+        index.save(directory / f"vector-{place}.faiss")
+        _write_table(directory / f"vector-{place}.arrow", _origins_table(origins))
+    files = {path.name: _seal_file(path) for path in sorted(directory.iterdir())}
+    _sync_directory(directory)
+    _sync_directory(directory.parent)
+    rows = {name: BitMap(origins.numbers).serialize() for name, (_, origins) in data.vectors.items()}
+    return SegmentEntry(number, BitMap(data.ordinals).serialize(), rows, files)
+
+
+class Segment:
+    """An open segment. Immutable but for what it caches under `_lock`; safe for many threads."""
+
+    def __init__(self, directory: Path, entry: SegmentEntry, schema: Schema, documents_of: DocumentsOf) -> None:
+        self.directory = directory
+        self.entry = entry
+        self.bitmap = BitMap.deserialize(entry.ordinals)
+        self._documents_of = documents_of
+        self._lock = threading.Lock()
+        self._rebuilt: dict[tuple[str, Field], Any] = {}
+        try:
+            for name, (size, _) in entry.files.items():
+                if (directory / name).stat().st_size != size:
+                    raise SegmentDamagedError(f"segment file has another size: path={directory / name}")
+            self._table = pa.ipc.open_file(pa.memory_map(str(directory / COLUMNS_FILE))).read_all()
+            self.ordinals: Ordinals = self._table[ORDINAL_COLUMN].combine_chunks().to_numpy()
+            self._vectors = {
+                name: _load_vectors(directory, list(schema.vectors).index(name), schema.vectors[name])
+                for name in entry.rows
+            }
+        except (OSError, RuntimeError, pa.ArrowException) as error:
+            raise SegmentDamagedError(f"segment cannot be read: path={directory} reason={error}") from error
+
+    def column(self, name: str, field: Field) -> Any:
+        """See `Part.column`. A field that was sealed under another type is read again from the documents."""
+        if name == ID:
+            return self._table[ID]
+        if name not in self._table.column_names:
+            return null_column(field, len(self.ordinals))
+        column = self._table[name]
+        return column if column.type == arrow_type(field) else self._rebuild(name, field)
+
+    def vector_part(self, name: str) -> SegmentVectors | None:
+        """See `Part.vector_part`."""
+        return self._vectors.get(name)
+
+    def files_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(size for size, _ in self.entry.files.values())
+
+    def vector_parts(self) -> dict[str, SegmentVectors]:
+        """The rows of every vector field."""
+        return self._vectors
+
+    def table(self, fields: Mapping[str, Field]) -> Any:
+        """The id and `fields` as one Arrow table."""
+        names = {ID: ID_FIELD, **fields}
+        return pa.table({name: self.column(name, field) for name, field in names.items()})
+
+    def remove(self) -> None:
+        """Delete the files; what is mapped stays readable until it is let go."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _rebuild(self, name: str, field: Field) -> Any:
+        with self._lock:
+            if (name, field) not in self._rebuilt:
+                values = [document.get(name) for document in self._documents_of(self.ordinals)]
+                self._rebuilt[name, field] = pa.chunked_array([build_column(field, values)])
+            return self._rebuilt[name, field]
+
+
+class SegmentVectors:
+    """The rows of one vector field of a segment."""
+
+    def __init__(self, index: VectorIndex, origins: RowOrigins, spec: VectorField) -> None:
+        self.index = index
+        self.origins = origins
+        self.one_row_a_document = bool((np.diff(origins.documents) > 0).all())
+        self._spec = spec
+
+    @property
+    def vectors(self) -> Vectors:
+        """See `VectorPart.vectors`."""
+        return self.index.vectors
+
+    def search(
+        self, queries: Vectors, k: int, *, allowed: Mask | None, ef_search: int, exact: bool, threads: int
+    ) -> tuple[Scores, Rows, str]:
+        """See `VectorPart.search`."""
+        total = len(self.index)
+        count = total if allowed is None else int(np.count_nonzero(allowed))
+        choice = choose(total, count, self._spec.dim, ef_search)
+        exact = exact or choice.exact
+        k = min(k, count)
+        how = f"{self.index.kind}, {'exact' if exact else choice.reason}"
+        if exact and allowed is not None and count <= GATHER_ROWS_MAX:
+            rows = np.flatnonzero(allowed)
+            scores, places = search_exact(queries, self.vectors[rows], k, self._spec.metric, threads=threads)
+            return scores, rows[places], how
+        options: dict[str, Any] = {"allowed": allowed, "threads": threads}
+        scores, rows = self.index.search(queries, k, ef_search=choice.ef_search, exact=exact, **options)
+        if not exact and (rows < 0).any():  # the graph did not reach all that it should have
+            how += ", then exact"
+            scores, rows = self.index.search(queries, k, ef_search=ef_search, exact=True, **options)
+        return scores, rows, how
+
+
+def _load_vectors(directory: Path, place: int, spec: VectorField) -> SegmentVectors:
+    index = VectorIndex.load(directory / f"vector-{place}.faiss", spec)
+    table = pa.ipc.open_file(pa.memory_map(str(directory / f"vector-{place}.arrow"))).read_all()
+    names = tuple(table.schema.metadata[b"names"].decode().split("\x00")) if table.schema.metadata[b"names"] else ()
+    columns = {name: table[name].combine_chunks().to_numpy() for name in table.column_names}
+    origins = RowOrigins(names=names, **columns)
+    if len(origins) != len(index):
+        message = f"segment has unequal rows: path={directory} index={len(index)} origins={len(origins)}"
+        raise SegmentDamagedError(message)
+    return SegmentVectors(index, origins, spec)
+
+
+def _origins_table(origins: RowOrigins) -> Any:
+    columns = {name: getattr(origins, name) for name in ("numbers", "documents", "starts", "ends", "fields")}
+    return pa.table(columns).replace_schema_metadata({"names": "\x00".join(origins.names)})
+
+
+def _write_table(path: Path, table: Any) -> None:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+
+
+def _seal_file(path: Path) -> tuple[int, int]:
+    """Make a file durable; its size and CRC-32."""
+    checksum = size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            checksum = zlib.crc32(chunk, checksum)
+            size += len(chunk)
+        os.fsync(file.fileno())
+    return size, checksum
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

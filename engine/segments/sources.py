@@ -1,0 +1,123 @@
+"""What segments are built from: the live documents of other parts, or the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyroaring import BitMap
+
+from engine.arrays import Mask, Ordinals, Vectors
+from engine.document import Passage, decode
+from engine.fields.columns import ID_FIELD, build_columns
+from engine.schema import ID, Schema
+from engine.segments.head import HeadVectors
+from engine.segments.part import Part
+from engine.segments.rows import RowOrigins
+from engine.segments.segment import SegmentData
+from engine.store import codec, keys
+from engine.store.rocks import DOCUMENTS, IDS, VECTORS, Store
+
+
+def from_parts(parts: Sequence[Part], live: Sequence[Mask | None], schema: Schema) -> SegmentData:
+    """The live documents of several parts, in order of ordinals.
+
+    Args:
+        parts: in order of their ordinals, which do not overlap.
+        live: for each part, which of its documents live; None for all.
+        schema: what columns and vectors to keep.
+    """
+    tables, ordinals = [], []
+    vectors: dict[str, list[tuple[Vectors, RowOrigins]]] = {}
+    base = 0
+    for part, mask in zip(parts, live, strict=True):
+        kept = np.arange(len(part.ordinals)) if mask is None else np.flatnonzero(mask)
+        ordinals.append(part.ordinals[kept])
+        fields = {ID: ID_FIELD, **schema.fields}
+        table = pa.table({name: part.column(name, field) for name, field in fields.items()})
+        tables.append(table if mask is None else table.take(pa.array(kept)))
+        for name in schema.vectors:
+            taken = _take_vectors(part, name, kept, base)
+            if taken is not None:
+                vectors.setdefault(name, []).append(taken)
+        base += len(kept)
+    joined = {
+        name: (np.concatenate([v for v, _ in pieces]), RowOrigins.concatenate([o for _, o in pieces]))
+        for name, pieces in vectors.items()
+    }
+    return SegmentData(np.concatenate(ordinals), pa.concat_tables(tables), joined)
+
+
+def _take_vectors(part: Part, name: str, kept: Any, base: int) -> tuple[Vectors, RowOrigins] | None:
+    found = part.vector_part(name)
+    if found is None:
+        return None
+    place = np.full(len(part.ordinals), -1, dtype=np.int64)
+    place[kept] = base + np.arange(len(kept))
+    documents = place[found.origins.documents]
+    rows = np.flatnonzero(documents >= 0)
+    if not len(rows):
+        return None
+    return found.vectors[rows], found.origins.take(rows, documents[rows])
+
+
+def from_store(store: Store, collection: int, schema: Schema, ordinals: BitMap, rows: dict[str, BitMap]) -> SegmentData:
+    """Documents and vectors of a lost segment, read back from the store."""
+    wanted = np.array(ordinals, dtype=np.uint32)
+    bodies = read_bodies(store, collection, wanted)
+    columns = pa.table(build_columns(schema, [decode(body) for body in bodies]))
+    vectors = {}
+    for name, numbers in rows.items():
+        growing = HeadVectors(schema.vectors[name])
+        place = {int(ordinal): i for i, ordinal in enumerate(wanted)}
+        for number in numbers:
+            vector, ordinal, passage = read_vector(store, collection, schema, name, number)
+            growing.append(number, vector[np.newaxis], np.array([place[ordinal]]), [passage])
+        view = growing.view()
+        vectors[name] = (view.vectors, view.origins)
+    return SegmentData(wanted, columns, vectors)
+
+
+def read_bodies(store: Store, collection: int, ordinals: Any) -> list[bytes]:
+    """The JSON of documents by ordinal.
+
+    Raises:
+        CorruptionError: one is not there.
+    """
+    values = store.get_many(DOCUMENTS, [keys.document_key(collection, int(ordinal)) for ordinal in ordinals])
+    return [
+        codec.decode_document(codec.present(value, "document", n)) for value, n in zip(values, ordinals, strict=True)
+    ]
+
+
+def read_vector(
+    store: Store, collection: int, schema: Schema, name: str, number: int
+) -> tuple[Vectors, int, Passage | None]:
+    """One vector as it was given, the ordinal of its document, and its passage."""
+    place = list(schema.vectors).index(name)
+    value = store.get(VECTORS, keys.vector_key(collection, place, number))
+    return codec.decode_vector(codec.present(value, "vector", number), schema.vectors[name].dim)
+
+
+class StoreReader:
+    """The store as the snapshots of one collection see it."""
+
+    def __init__(self, store: Store, number: int) -> None:
+        self._store = store
+        self._number = number
+
+    def bodies(self, ordinals: Ordinals) -> list[bytes]:
+        """See `Reader.bodies`."""
+        return read_bodies(self._store, self._number, ordinals)
+
+    def lookup(self, ids: Sequence[str]) -> list[tuple[int, int] | None]:
+        """See `Reader.lookup`. An id that is not Unicode is nowhere."""
+        found = self._store.get_many(IDS, [keys.id_key(self._number, id_) for id_ in ids])
+        return [None if value is None else codec.decode_id(value) for value in found]
+
+    def vectors(self, schema: Schema, name: str, rows: Any) -> Vectors:
+        """See `Reader.vectors`."""
+        found = [read_vector(self._store, self._number, schema, name, int(row))[0] for row in rows]
+        return np.stack(found) if found else np.empty((0, schema.vectors[name].dim), dtype=np.float32)

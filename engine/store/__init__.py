@@ -1,0 +1,1 @@
+"""The record of truth: documents, ids, vectors and the change log in one RocksDB."""

@@ -1,0 +1,74 @@
+"""Values of the store as bytes. Every document value begins with a format number."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from engine.arrays import Vectors
+from engine.document import Passage
+from engine.errors import CorruptionError
+
+DOCUMENT_FORMAT = b"\x01"
+_ID = struct.Struct(">IQ")
+_ORIGIN = struct.Struct(">IIIB")  # ordinal, start, end, whether it is a passage; then the passage's field, UTF-8
+
+
+def encode_document(body: bytes) -> bytes:
+    """A value of `documents`."""
+    return DOCUMENT_FORMAT + body
+
+
+def decode_document(value: bytes) -> bytes:
+    """The JSON of a value of `documents`.
+
+    Raises:
+        CorruptionError: of a format that this version does not know.
+    """
+    if value[:1] != DOCUMENT_FORMAT:
+        raise CorruptionError(f"document has an unknown format: {value[:1]!r}")
+    return value[1:]
+
+
+def encode_id(ordinal: int, version: int) -> bytes:
+    """A value of `ids`."""
+    return _ID.pack(ordinal, version)
+
+
+def decode_id(value: bytes) -> tuple[int, int]:
+    """Ordinal and version of a value of `ids`."""
+    ordinal, version = _ID.unpack(value)
+    return ordinal, version
+
+
+def encode_vector(vector: bytes, ordinal: int, passage: Passage | None) -> bytes:
+    """A value of `vectors`; `vector` is dim × float32, little-endian."""
+    if passage is None:
+        return vector + _ORIGIN.pack(ordinal, 0, 0, 0)
+    return vector + _ORIGIN.pack(ordinal, passage.start, passage.end, 1) + passage.field.encode()
+
+
+def decode_vector(value: bytes, dim: int) -> tuple[Vectors, int, Passage | None]:
+    """Vector, ordinal and passage of a value of `vectors`.
+
+    Raises:
+        CorruptionError: the value is shorter than its vector.
+    """
+    size = 4 * dim
+    if len(value) < size + _ORIGIN.size:
+        raise CorruptionError(f"vector is cut short: expected={size + _ORIGIN.size} got={len(value)} bytes")
+    ordinal, start, end, is_passage = _ORIGIN.unpack_from(value, size)
+    passage = Passage(value[size + _ORIGIN.size :].decode(), start, end) if is_passage else None
+    return np.frombuffer(value, dtype="<f4", count=dim), ordinal, passage
+
+
+def present(value: bytes | None, kind: str, number: int) -> bytes:
+    """`value`, which must be there.
+
+    Raises:
+        CorruptionError: it is not.
+    """
+    if value is None:
+        raise CorruptionError(f"store has lost a {kind}: number={number}")
+    return value

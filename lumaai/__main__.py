@@ -1,0 +1,7 @@
+"""`python -m lumaai` is `lumaai`."""
+
+from __future__ import annotations
+
+from lumaai.cli import main
+
+main()

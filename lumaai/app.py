@@ -1,0 +1,241 @@
+"""The HTTP service as an ASGI application: routes, problems for every error, and one middleware at its edge."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import msgspec
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import lumaai
+from lumaai.auth import Gatekeeper
+from lumaai.database import Database
+from lumaai.errors import InternalError, InvalidRequestError, LumaError, OverloadedError, TooLargeError, translate
+from lumaai.routes import BULK_PATH, all_operations
+from lumaai.routes.body import header
+from lumaai.routes.openapi import openapi_document
+from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_route
+from lumaai.routes.service import Service
+from lumaai.settings import Settings
+from lumaai.telemetry import RequestRecord, Telemetry
+
+PROBLEM = "application/problem+json"
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in logs and metrics only
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
+
+
+def create_app(database: Database, settings: Settings, *, telemetry: Telemetry | None = None) -> FastAPI:
+    """The application that serves a database.
+
+    Args:
+        database: is closed when the application shuts down.
+        settings: limits and the key; where to listen is the server's concern.
+        telemetry: where requests are counted and logged; one of its own, logging to stderr, if not given.
+    """
+    watched = telemetry or Telemetry()
+    service = Service.of(database, settings, watched)
+    watched.watch(service.gauges)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(_close, service)
+
+    app = FastAPI(
+        title="LumaDB AI",
+        version=lumaai.__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+        # Traces are made where OpenTelemetry is configured; metrics and log lines are our own.
+        telemetry={"metrics": False, "logs": False},
+    )
+    app.state.service = service
+    operations = all_operations()
+    for path in dict.fromkeys(operation.path for operation in operations):
+        there = [operation for operation in operations if operation.path == path]
+        app.router.routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
+    document = openapi_document(operations, settings, version=lumaai.__version__)
+    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.add_exception_handler(HTTPException, _routing_error)
+    app.add_middleware(Edge, settings=settings, telemetry=watched)
+    return app
+
+
+class Edge:
+    """What surrounds every request: id, admission, limits on size and time, problems, metrics and the log line."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, telemetry: Telemetry) -> None:
+        self._app = app
+        self._settings = settings
+        self._telemetry = telemetry
+        self._gatekeeper = Gatekeeper(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; what is not HTTP is passed on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        record = RequestRecord(_request_id(scope), scope["method"])
+        exchange = _Exchange(record, receive, send, self._body_bytes_max(scope["path"]))
+        scope["lumaai.request_id"] = record.id
+        try:
+            await self._guarded(scope, exchange)
+        except ClientDisconnect:
+            record.status = CLIENT_CLOSED_REQUEST
+        except Exception as error:
+            if not await self._answered(exchange, error):
+                raise
+        finally:
+            record.seconds = time.perf_counter() - started
+            record.route = scope.get("lumaai.route", record.route)
+            record.rows = scope.get("lumaai.rows")
+            record.code = record.code or scope.get("lumaai.code")
+            self._telemetry.record(record)
+
+    async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
+        self._gatekeeper.admit(scope["path"], scope["headers"])
+        exchange.check_declared_length(header(scope, b"content-length"))
+        if scope["path"].endswith(BULK_PATH):
+            # An upload may take as long as it moves: its reader bounds each wait instead.
+            await self._app(scope, exchange.receive, exchange.send)
+            return
+        seconds = self._settings.request_seconds_max
+        try:
+            async with asyncio.timeout(seconds) as timeout:
+                await self._app(scope, exchange.receive, exchange.send)
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            raise exchange.timed_out(seconds) from error
+
+    async def _answered(self, exchange: _Exchange, error: Exception) -> bool:
+        """Whether the error could still be told to the caller, as problem details."""
+        luma_error = translate(error) or _as_luma_error(error)
+        if luma_error.status >= 500 and isinstance(luma_error, InternalError):
+            self._telemetry.failed(exchange.record, error)
+        exchange.record.code = luma_error.code
+        if exchange.record.status:
+            return False
+        await problem_response(luma_error, exchange.record.id)(_NO_SCOPE, exchange.receive, exchange.send)
+        return True
+
+    def _body_bytes_max(self, path: str) -> int:
+        return self._settings.bulk_bytes_max if path.endswith(BULK_PATH) else self._settings.body_bytes_max
+
+
+_NO_SCOPE: Scope = {"type": "http"}
+
+
+class _Exchange:
+    """One request's `receive` and `send`, counting what comes in and noting what goes out."""
+
+    def __init__(self, record: RequestRecord, receive: Receive, send: Send, bytes_max: int) -> None:
+        self.record = record
+        self._receive = receive
+        self._send = send
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._body_is_whole = False
+
+    def check_declared_length(self, value: bytes | None) -> None:
+        """Refuse what says itself that it is too large, before reading it."""
+        if value is not None and value.isdigit() and int(value[:20]) > self._bytes_max:
+            raise self._too_large(int(value[:20]))
+
+    async def receive(self) -> Message:
+        """The next message; raises TooLargeError when the body passes its limit."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            self._body_is_whole = not message.get("more_body", False)
+            if self._bytes > self._bytes_max:
+                raise self._too_large(self._bytes)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send, with the request's id among the headers."""
+        if message["type"] == "http.response.start":
+            self.record.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.record.id.encode())]
+        await self._send(message)
+
+    def timed_out(self, seconds: float) -> LumaError:
+        """Whose fault it is that the time is over: the caller's while the body is still on its way."""
+        if not self._body_is_whole and self.record.method in {"POST", "PUT"}:
+            return InvalidRequestError(
+                f"the body did not arrive in time: maximum={seconds:g} seconds", code="body_timeout", status=408
+            )
+        return OverloadedError(
+            f"the request took too long: maximum={seconds:g} seconds; a write may still be done",
+            code="request_timeout",
+            retryable=False,
+        )
+
+    def _too_large(self, got: int) -> TooLargeError:
+        return TooLargeError(
+            f"body is too large: maximum={self._bytes_max} got={got} bytes or more", code="body_too_large"
+        )
+
+
+def problem_response(error: LumaError, request_id: str) -> Response:
+    """An error as RFC 9457 problem details."""
+    headers: dict[str, str] = {}
+    if isinstance(error, MethodNotAllowedError):
+        headers["Allow"] = error.allow
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.status in {429, 503} and (error.retry_after is not None or error.retryable):
+        headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
+    content = msgspec.json.encode(error.to_problem(instance=request_id))
+    return Response(content, status_code=error.status, headers=headers, media_type=PROBLEM)
+
+
+def _as_luma_error(error: Exception) -> LumaError:
+    if isinstance(error, RecursionError):
+        return InvalidRequestError("the request is nested too deeply", code="too_deep")
+    return InternalError("something went wrong in the service: its log has more under this request's id")
+
+
+async def _routing_error(request: Request, error: Exception) -> Response:
+    """Problem details for what the router itself refuses: unknown paths, and methods of FastAPI's own pages."""
+    assert isinstance(error, HTTPException)
+    luma_error: LumaError
+    if error.status_code == 405:
+        allow: Mapping[str, str] = error.headers or {}
+        luma_error = MethodNotAllowedError(request.method, allow.get("Allow", "GET"))
+    elif error.status_code == 404:
+        luma_error = no_such_route(request.url.path)
+    else:
+        luma_error = InvalidRequestError(str(error.detail), status=error.status_code)
+    request.scope["lumaai.code"] = luma_error.code
+    return problem_response(luma_error, request.scope["lumaai.request_id"])
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's X-Request-Id if it is a plain word, else a new one."""
+    given = header(scope, b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode("ascii")
+    return secrets.token_hex(8)
+
+
+def _converted(path: str) -> str:
+    """The router's form of a template: a document's id may hold slashes, which reach it decoded."""
+    return path.replace("{id}", "{id:path}")
+
+
+def _close(service: Service) -> None:
+    service.close()
+    service.database.close()

@@ -1,0 +1,327 @@
+"""The commands, thin: each opens its target, makes one call of the library and prints the result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lumaai.cli import output
+from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened
+from lumaai.errors import LumaError
+
+EXAMPLES = """
+\b
+Try:
+  lumaai demo                                   see it work on Python's own documentation
+  lumaai add films films.jsonl                  documents from JSONL, JSON, CSV, Parquet, text, Markdown
+  lumaai search films "a space opera"           what is nearest in meaning
+  lumaai search films robots --filter '{"year": {"$gte": 1990}}'
+  lumaai ask "How many films are there per genre?"
+  lumaai serve                                  the same over HTTP; add --url to the commands above
+"""
+
+
+def _examples(*lines: str) -> str:
+    """An epilog whose lines are kept as they are (what the leading backspace is for)."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class Commands(TyperGroup):
+    """The group of all commands: says expected failures in one line, with exit code 1, whichever command met them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except LumaError as error:
+            _complain(error.message)
+            for detail in error.errors:
+                if detail.message not in error.message:
+                    _complain(f"  {detail.pointer}: {detail.message}")
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _complain(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="LumaDB AI: documents in, meaning and answers out.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Collection = Annotated[str, typer.Argument(metavar="COLLECTION", help="Name of the collection.", show_default=False)]
+FilterOption = Annotated[
+    str | None, typer.Option("--filter", metavar="JSON", help='Conditions, e.g. \'{"year": {"$gte": 1990}}\'.')
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+
+
+def _complain(message: str) -> None:
+    typer.echo(f"lumaai: {message}", err=True)
+
+
+def _parsed(filter_text: str | None) -> dict[str, Any] | None:
+    if filter_text is None:
+        return None
+    try:
+        value = json.loads(filter_text)
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--filter") from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f"a filter is a JSON object: got {filter_text}", param_hint="--filter")
+    return value
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        from lumaai import __version__
+
+        typer.echo(f"lumaai {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """LumaDB AI: documents in, meaning and answers out."""
+
+
+@app.command(
+    epilog=_examples(
+        "lumaai add films films.jsonl more.csv",
+        "lumaai add notes *.md --db ./notes-data",
+        "lumaai add films films.jsonl --strict --url http://127.0.0.1:8000",
+    )
+)
+def add(
+    collection: Collection,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, Parquet, text or Markdown.")],
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Add the documents of files to a collection.
+
+    A collection that is missing is made. Documents with a known id are replaced, unchanged ones cost nothing,
+    a bad line is reported and left out.
+    """
+    from lumaai.cli.adding import add_files
+
+    with opened(directory, url, make=True) as database:
+        failed = add_files(database, collection, files, strict=strict)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=_examples(
+        'lumaai search films "a space opera"',
+        'lumaai search films robots -n 3 --filter \'{"year": {"$gte": 1990}, "genre": "drama"}\'',
+        "lumaai search films robots --json | jq -r '.hits[].id'",
+    )
+)
+def search(
+    collection: Collection,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in words.", show_default=False)],
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many documents at most.")] = 10,
+    filter_text: FilterOption = None,
+    as_json: JsonOption = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Find the documents nearest in meaning to some words."""
+    conditions = _parsed(filter_text)
+    with opened(directory, url) as database:
+        hits = database[collection].search(query, limit=limit, filter=conditions)
+    if as_json:
+        output.print_json(hits.to_json())
+    else:
+        output.print_hits(hits)
+
+
+@app.command(
+    epilog=_examples(
+        'lumaai ask "How many films are there per genre?"',
+        'lumaai ask "Which film is about a robot uprising?" -c films --json',
+    )
+)
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, in words.", show_default=False)],
+    *,
+    collections: Annotated[
+        list[str] | None, typer.Option("--collections", "-c", help="Only these; may be repeated. [default: all]")
+    ] = None,
+    planner: Annotated[str, typer.Option(help="auto, rules or llm.")] = "auto",
+    as_json: JsonOption = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Answer a question, with its steps and the documents it rests on."""
+    names = [name for group in collections or [] for name in group.split(",") if name] or None
+    with opened(directory, url) as database:
+        answer = database.ask(question, collections=names, planner=planner)
+    if as_json:
+        output.print_json(answer.to_json())
+    else:
+        output.print_answer(answer)
+
+
+@app.command("collections")
+def list_collections(*, as_json: JsonOption = False, directory: DirectoryOption = None, url: UrlOption = None) -> None:
+    """List the collections."""
+    with opened(directory, url) as database:
+        infos = [database[name].info() for name in database.collections()]
+    if as_json:
+        output.print_json([info.to_json() for info in infos])
+    elif infos:
+        output.print_table((info.name, output.plural(info.documents, "document")) for info in infos)
+    else:
+        typer.echo("no collections yet; `lumaai add COLLECTION FILE` makes one")
+
+
+@app.command()
+def get(
+    collection: Collection,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of documents.", show_default=False)],
+    *,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Print documents by id, as JSON."""
+    with opened(directory, url) as database:
+        documents = database[collection].get(ids)
+    missing = [identity for identity, document in zip(ids, documents, strict=True) if document is None]
+    for document in documents:
+        if document is not None:
+            output.print_json(document)
+    for identity in missing:
+        _complain(f"no document {identity} in {collection}")
+    if missing:
+        raise typer.Exit(1)
+
+
+@app.command()
+def count(
+    collection: Collection,
+    *,
+    filter_text: FilterOption = None,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Print how many documents there are, or match a filter."""
+    conditions = _parsed(filter_text)
+    with opened(directory, url) as database:
+        typer.echo(database[collection].count(conditions))
+
+
+@app.command(
+    epilog=_examples("lumaai delete films 12 15", 'lumaai delete films --filter \'{"year": {"$lt": 1930}}\' --dry-run')
+)
+def delete(
+    collection: Collection,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)] = None,
+    *,
+    filter_text: FilterOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them and delete nothing.")] = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Delete documents by id, or all that satisfy a filter."""
+    conditions = _parsed(filter_text)
+    if bool(ids) == (conditions is not None):
+        raise typer.BadParameter("give ids or --filter, one of the two")
+    with opened(directory, url) as database:
+        result = database[collection].delete(ids=ids or None, filter=conditions, dry_run=dry_run)
+    verb = "would delete" if dry_run else "deleted"
+    typer.echo(f"{verb} {output.plural(result.deleted, 'document')}")
+
+
+@app.command()
+def drop(
+    collection: Collection,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Remove a collection and everything in it."""
+    with opened(directory, url) as database:
+        documents = database[collection].count()
+        if not yes:
+            _confirm(f"Remove {collection} with {output.plural(documents, 'document')}?")
+        database.drop(collection)
+    typer.echo(f"removed {collection} ({output.plural(documents, 'document')})")
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("nobody can be asked here: confirm with --yes")
+    typer.confirm(question, abort=True)
+
+
+@app.command()
+def stats(collection: Collection, *, directory: DirectoryOption = None, url: UrlOption = None) -> None:
+    """Print a collection's sizes, as JSON."""
+    with opened(directory, url) as database:
+        output.print_json(database[collection].stats())
+
+
+@app.command()
+def optimize(collection: Collection, *, directory: DirectoryOption = None, url: UrlOption = None) -> None:
+    """Merge a collection's segments into one."""
+    with opened(directory, url) as database:
+        database[collection].optimize(wait=True)
+        documents = database[collection].count()
+    typer.echo(f"optimized {collection} ({output.plural(documents, 'document')})")
+
+
+@app.command(epilog=_examples("lumaai serve --data ./films-data", "LUMAAI_API_KEY=… lumaai serve --host 0.0.0.0"))
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    data: Annotated[
+        Path | None, typer.Option("--data", "--db", metavar="DIR", help="[$LUMAAI_DATA; default: ./data]")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow an address that others reach without an API key.")
+    ] = False,
+) -> None:
+    """Serve a database over HTTP until Ctrl-C.
+
+    An API key is taken from $LUMAAI_API_KEY; without one, only this machine can connect.
+    """
+    from lumaai.server import serve as run
+
+    run(directory=data or data_directory(), host=host, port=port, insecure=insecure)
+
+
+@app.command()
+def demo(
+    *,
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Where the demo's database is kept.")] = Path(
+        "demo-data"
+    ),
+) -> None:
+    """Show it all on Python's own documentation."""
+    from lumaai.demo import run as run_demo
+
+    run_demo(data)

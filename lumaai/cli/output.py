@@ -1,0 +1,96 @@
+"""What commands print: plain text that reads well in a terminal and in a file, or JSON for other programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lumaai.results import Hit, Hits
+    from promptql import Answer
+
+WIDTH = 100
+PASSAGE_LINES = 3
+CITED_IDS = 5
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON; indented where a person reads it."""
+    indent = 2 if sys.stdout.isatty() else None
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent, default=str))
+
+
+def print_hits(hits: Hits) -> None:
+    """Rank, score, id and best passage of each hit."""
+    for rank, hit in enumerate(hits, start=1):
+        typer.echo(f"{rank:>3}. {hit.score:.3f}  {hit.id}")
+        for line in excerpt(hit):
+            typer.echo(f"            {line}")
+    typer.echo(f"{plural(len(hits), 'hit')} in {hits.milliseconds:.1f} ms")
+
+
+def excerpt(hit: Hit) -> list[str]:
+    """The first lines of the passage that was found."""
+    if hit.passage is None:
+        return []
+    text = " ".join(hit.passage.text.split())
+    return textwrap.wrap(text, WIDTH - 12, max_lines=PASSAGE_LINES, placeholder=" …")
+
+
+def print_answer(answer: Answer) -> None:
+    """The answer's text, then what it rests on: citations, assumptions, warnings and the steps that ran."""
+    typer.echo(answer.text)
+    for line in answer_lines(answer):
+        typer.echo(f"  {line}")
+
+
+def answer_lines(answer: Answer) -> list[str]:
+    """One line for each citation, assumption, warning and step, and one for the planner."""
+    data = answer.to_json()
+    return [
+        *(f"cites      {_citation(item)}" for item in data["citations"][:CITED_IDS]),
+        *_more(len(data["citations"])),
+        *(f"assumes    {item['text']}" for item in data["assumptions"]),
+        *(f"warns      {item['detail']}" for item in data["warnings"]),
+        *(f"step       {_step(item)}" for item in steps_with_operations(data)),
+        f"planner    {data['planner']}, confidence {data['confidence']:.2f}",
+    ]
+
+
+def steps_with_operations(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps that ran, each with the operation that the plan names for it."""
+    operations = {step["id"]: step["op"] for step in (data["plan"] or {}).get("steps", [])}
+    return [{"op": operations.get(step["id"], step["id"]), **step} for step in data["steps"]]
+
+
+def _citation(item: Mapping[str, Any]) -> str:
+    ids: Sequence[str] = item.get("ids", [])
+    more = f" and {len(ids) - CITED_IDS:,} more" if len(ids) > CITED_IDS else ""
+    return f"{item.get('collection', '')}: {', '.join(ids[:CITED_IDS])}{more}"
+
+
+def _more(count: int) -> list[str]:
+    return [f"           … and {plural(count - CITED_IDS, 'more citation')}"] if count > CITED_IDS else []
+
+
+def _step(item: Mapping[str, Any]) -> str:
+    rows = f"{item.get('rows_in', 0):,} → {item.get('rows_out', 0):,} rows"
+    return f"{item['op']:<8} {rows}, {item.get('milliseconds', 0.0):.1f} ms"
+
+
+def print_table(rows: Iterable[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell; the last one is not padded."""
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def plural(count: int, noun: str) -> str:
+    """The count with its noun: "1 document", "2 documents"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,72 @@
+"""Which database a command works on: a directory opened here, or a service at an address."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lumaai.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from lumaai import Client, Database
+    from models import LLM
+
+DEFAULT_DIRECTORY = Path("data")
+
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--db", metavar="DIR", help="Database directory. [$LUMAAI_DATA; default: ./data]")
+]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="Ask a service instead. [$LUMAAI_URL; key: $LUMAAI_API_KEY]")
+]
+
+
+def opened(directory: Path | None, url: str | None, *, make: bool = False) -> Database | Client:
+    """The database meant by `--db`, else `--url`, else $LUMAAI_URL, else $LUMAAI_DATA, else ./data.
+
+    Args:
+        directory: `--db`.
+        url: `--url`.
+        make: whether a directory that is missing is made; commands that only read do not leave empty databases.
+
+    Raises:
+        typer.BadParameter: both `--db` and `--url` were given.
+        NotFoundError: there is no such directory, and `make` is false.
+    """
+    import lumaai
+
+    if directory is not None and url is not None:
+        raise typer.BadParameter("give --db or --url, not both")
+    address = url or (None if directory else os.environ.get("LUMAAI_URL"))
+    if address:
+        if not address.lower().startswith(("http://", "https://")):
+            raise typer.BadParameter(f"not an address (http://… or https://…): {address}", param_hint="--url")
+        return lumaai.connect(address, api_key=os.environ.get("LUMAAI_API_KEY") or None)
+    place = directory or data_directory()
+    if not make and not place.is_dir():
+        raise NotFoundError(f"there is no database at {place}; `lumaai add` makes one", code="database_not_found")
+    model = os.environ.get("LUMAAI_MODEL") or None
+    return lumaai.Database(place, default_model=model, llm=_language_model, progress=_say_model_progress)
+
+
+def data_directory() -> Path:
+    """$LUMAAI_DATA, or ./data."""
+    return Path(os.environ.get("LUMAAI_DATA") or DEFAULT_DIRECTORY)
+
+
+def _language_model() -> LLM | None:
+    """The language model that the environment names, if it does; asked for with the first question."""
+    from lumaai.settings import Settings
+
+    return Settings().llm
+
+
+def _say_model_progress(stage: str, fraction: float) -> None:
+    """Says in one line of a terminal's stderr how far the model is; the line is gone when it is ready."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{stage} … {fraction:.0%}" if fraction < 1.0 else "\r\033[K")
+        sys.stderr.flush()

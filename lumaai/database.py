@@ -1,0 +1,255 @@
+"""A database directory, open in this process."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, cast
+
+import engine
+import models
+from lumaai.collection import Collection
+from lumaai.declare import check_same, declared_schema
+from lumaai.embedding import Embedders, LoadEmbedder, identity_of
+from lumaai.errors import InvalidRequestError, NotSupportedError, translated
+from lumaai.scroll import Cursors
+from lumaai.search import check_strings
+
+if TYPE_CHECKING:
+    from promptql import Answer
+
+LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
+
+
+class Database:
+    """Collections of documents in one directory. Safe for many threads; one process at a time.
+
+    Close it, or use it in a `with` block. Models are loaded when they are first needed.
+
+    Args:
+        path: the directory, made if it is missing.
+        load_embedder: how to get a model by its name; by default from `models`.
+        llm: the language model that plans questions, or how to get it when the first question is asked.
+        default_model: embeds collections that name no model.
+        cache_directory: where models are kept; by default `lumaai` in the user's cache directory.
+        threads: of a model; by default it chooses.
+        progress: called with a stage and a fraction 0..1 while a model is made ready.
+
+    Raises:
+        DatabaseLockedError: another process has it open; the message names it.
+        InvalidRequestError: the directory cannot be made or used (code "directory_unusable").
+        CorruptionError: the files in it are damaged or of another format.
+    """
+
+    @translated
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        load_embedder: LoadEmbedder | None = None,
+        llm: LLMSource = None,
+        default_model: str | None = None,
+        cache_directory: str | Path | None = None,
+        threads: int | None = None,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> None:
+        directory = Path(cache_directory) if cache_directory is not None else default_cache_directory()
+        self._default_model = default_model or models.DEFAULT_MODEL
+        self._embedders = Embedders(
+            load_embedder
+            or functools.partial(models.load_embedder, cache_directory=directory, threads=threads, progress=progress)
+        )
+        self._llm = llm
+        self._cursors = Cursors()
+        self._native = _opened(Path(path))
+
+    def __repr__(self) -> str:
+        return f"Database({str(self.path)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> Collection:
+        return self.collection(name)
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._native.path
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last write."""
+        return self._native.sequence
+
+    @translated
+    def close(self) -> None:
+        """Close the directory for others to open. Doing it twice does no harm."""
+        self._cursors.clear()
+        self._native.close()
+
+    @translated
+    def create_collection(
+        self,
+        name: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        embed: Mapping[str, Any] | None = None,
+        strict: bool = False,
+        exist_ok: bool = False,
+    ) -> Collection:
+        """Make a collection.
+
+        Args:
+            name: letters, digits, `_`, `.` and `-`, up to 128.
+            fields: types by field name, such as `{"year": {"type": "integer"}, "vector": {"type": "vector",
+                "dim": 384}}`; what is not declared is inferred from the documents.
+            embed: what is embedded into which vector field: `{"vector": {"from": ["title", "plot"], "model":
+                "all-MiniLM-L6-v2"}}`. None embeds all text into "vector" with the default model, unless `fields`
+                declares vector fields, which are then the caller's to fill; `{}` embeds nothing.
+            strict: refuse documents with fields that are not declared.
+            exist_ok: answer the collection that there is, if it was declared the same.
+
+        Raises:
+            ConflictError: it exists, and (with `exist_ok`) was declared otherwise; the message names where.
+            InvalidRequestError: the name or the schema is malformed.
+            ModelUnavailableError: the weights of the model are missing.
+        """
+        if name in self._native.collections():
+            if not exist_ok:
+                raise engine.CollectionExistsError(name)
+            return self._same(name, fields, embed, strict=strict)
+        schema = self._schema(fields, embed, strict=strict)
+        try:
+            return self._wrapped(self._native.create_collection(name, schema))
+        except engine.CollectionExistsError:
+            if not exist_ok:
+                raise
+        return self._same(name, fields, embed, strict=strict)
+
+    @translated
+    def collection(self, name: str) -> Collection:
+        """The collection of that name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self._wrapped(self._native.collection(name))
+
+    @translated
+    def collections(self) -> list[str]:
+        """Names of all collections, sorted."""
+        return self._native.collections()
+
+    @translated
+    def drop(self, name: str) -> None:
+        """Remove a collection and all it holds.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        self._native.drop_collection(name)
+        self._cursors.forget(name)
+
+    @translated
+    def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
+        """Answer a question in natural language, with the documents that the answer rests on.
+
+        Args:
+            question: up to 2,000 characters.
+            collections: where to look; None for all.
+            planner: "rules", "llm", or "auto": the LLM where there is one, and rules where it fails.
+
+        Raises:
+            InvalidRequestError: an empty or too long question, or planner "llm" without an LLM.
+            NotFoundError: there is no such collection.
+        """
+        from promptql import PromptQL
+
+        # A bare string would be taken for the collections that its letters name.
+        names = None if collections is None else check_strings("collections", collections)
+        if planner not in ("auto", "rules", "llm"):
+            raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
+        promptql = PromptQL(self._native, self._embedder_of, self._language_model())
+        return promptql.ask(question, collections=names, planner=cast("Literal['auto', 'rules', 'llm']", planner))
+
+    def sql(self, query: str, params: Sequence[Any] = ()) -> NoReturn:  # noqa: ARG002 - the call to come
+        """Not in this version.
+
+        Raises:
+            NotSupportedError: always.
+        """
+        raise NotSupportedError("sql is not built yet: use search, count with a filter, or ask")
+
+    @translated
+    def stats(self) -> dict[str, Any]:
+        """Bytes on disk and in memory."""
+        return self._native.stats()
+
+    def _wrapped(self, native: engine.Collection) -> Collection:
+        return Collection(native, self._embedders, self._cursors)
+
+    def _same(
+        self, name: str, fields: Mapping[str, Any] | None, embed: Mapping[str, Any] | None, *, strict: bool
+    ) -> Collection:
+        """The existing collection, if that is how it was declared."""
+        collection = self._native.collection(name)
+        stored = {embedding.model: embedding.identity for embedding in collection.schema.embed.values()}
+        check_same(name, collection.schema, self._schema(fields, embed, strict=strict, known=stored))
+        return self._wrapped(collection)
+
+    def _schema(
+        self,
+        fields: Mapping[str, Any] | None,
+        embed: Mapping[str, Any] | None,
+        *,
+        strict: bool,
+        known: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> engine.Schema:
+        """The schema that is declared; `known` spares loading a model only to compare."""
+
+        def identity(model: str) -> Mapping[str, Any]:
+            stored = (known or {}).get(model)
+            return stored if stored is not None else identity_of(self._embedders.get(model))
+
+        return declared_schema(fields, embed, strict=strict, default_model=self._default_model, identity_of=identity)
+
+    def _embedder_of(self, name: str) -> models.Embedder:
+        """The model that a question's searches in a collection are embedded with."""
+        embed = self._native.collection(name).schema.embed
+        if not embed:
+            raise InvalidRequestError(
+                f"collection {name!r} embeds no text: it cannot be searched by meaning", code="not_embedded"
+            )
+        return self._embedders.of(next(iter(embed.values())), name)
+
+    def _language_model(self) -> models.LLM | None:
+        if callable(self._llm):
+            self._llm = self._llm()
+        return self._llm
+
+
+def default_cache_directory() -> Path:
+    """Where models are kept: `$XDG_CACHE_HOME/lumaai`, by default `~/.cache/lumaai`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lumaai"
+
+
+def configured_llm() -> models.LLM | None:
+    """The language model that the environment names, or None."""
+    from lumaai.settings import Settings
+
+    return Settings().llm
+
+
+def _opened(path: Path) -> engine.Database:
+    try:
+        return engine.Database.open(path)
+    except OSError as error:
+        raise InvalidRequestError(
+            f"cannot open a database in {path}: {error.strerror or error}", code="directory_unusable"
+        ) from error

@@ -1,0 +1,269 @@
+"""The demo's scenes, in order: read, ingest, search, ask, and how to go on. Each checks what it shows."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import shutil
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lumaai.cli import output
+from lumaai.client import Client, RemoteCollection
+from lumaai.demo import corpus
+from lumaai.demo.service import running_service
+from lumaai.errors import LumaError
+from lumaai.progress import DocumentProgress
+from promptql import Answer
+
+COLLECTION = "python"
+BATCH_DOCUMENTS = 128  # an answer every second or so, for the progress bar
+PLAIN_WIDTH = 110  # columns, where the output is not a terminal
+HITS_SHOWN = 5
+PASSAGE_LINES = 1
+HEADING, NAME, FAINT = "bold cyan", "bold", "dim"
+
+FIELDS: Mapping[str, Mapping[str, Any]] = {
+    "module": {"type": "keyword"},
+    "package": {"type": "keyword"},
+    "kind": {"type": "keyword"},
+    "name": {"type": "keyword"},
+    "owner": {"type": "keyword"},
+    "signature": {"type": "text"},
+    "text": {"type": "text"},
+    "parameters": {"type": "integer"},
+    "length": {"type": "integer"},
+    "deprecated": {"type": "boolean"},
+}
+EMBED: Mapping[str, Mapping[str, Any]] = {"vector": {"from": ["signature", "text"]}}
+
+Documents = Sequence[corpus.Document]
+
+
+class DemoError(LumaError):
+    """What was to be shown was empty or wrong."""
+
+    default_code = "demo_failed"
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search to show."""
+
+    query: str
+    filter: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to ask; `is_right` judges the answer by what plain Python finds in the corpus."""
+
+    text: str
+    is_right: Callable[[Answer, Documents], bool]
+
+
+def counts_ten_modules(answer: Answer, documents: Documents) -> bool:
+    """The counts are those of the ten modules with the most functions (modules may tie for the last place)."""
+    counts = Counter(item["module"] for item in documents if item["kind"] == "function")
+    expected = [count for _, count in counts.most_common(10)]
+    return sorted(_integers(answer.values), reverse=True) == expected
+
+
+def cites_subprocess(answer: Answer, _: Documents) -> bool:
+    """The evidence holds a function of the module that runs programs."""
+    return any(identity.startswith("subprocess.") for identity in _cited(answer))
+
+
+def averages_parameters(answer: Answer, documents: Documents) -> bool:
+    """The figure is the mean over all methods whose parameters are known, to two decimals."""
+    counts = [item["parameters"] for item in documents if item["kind"] == "method" and "parameters" in item]
+    return len(answer.values) == 1 and math.isclose(answer.values[0], sum(counts) / len(counts), abs_tol=0.005)
+
+
+def names_longest_signature(answer: Answer, documents: Documents) -> bool:
+    """The function named is one that has as many parameters as any."""
+    functions = [item for item in documents if item["kind"] == "function" and "parameters" in item]
+    most = max(item["parameters"] for item in functions)
+    return any(item["name"] in answer.text for item in functions if item["parameters"] == most)
+
+
+SEARCHES = (
+    Search("run a program and capture what it prints"),
+    Search("turn a date written as text into a date"),
+    Search("wait for several tasks and collect their results"),
+)
+FILTERED = Search("compress a file", {"kind": "class", "deprecated": False})
+QUESTIONS = (
+    Question("How many functions does each of the ten largest modules have?", counts_ten_modules),
+    Question("Which function captures a program's output?", cites_subprocess),
+    Question("What is the average number of parameters of a method?", averages_parameters),
+    Question("Which function has the most parameters?", names_longest_signature),
+)
+
+
+def show(directory: Path, *, documents: Documents | None = None, console: Console | None = None) -> None:
+    """Runs all scenes.
+
+    Args:
+        directory: where the demo's database is kept; what is there already is reused.
+        documents: a corpus in place of the whole standard library (a test's smaller one).
+        console: where it is shown; stdout if not given.
+
+    Raises:
+        DemoError: a search or question gave nothing, or something else than plain Python finds.
+        LumaError: the service could not start, or refused something.
+    """
+    console = console or _console()
+    started = time.perf_counter()
+    documents = _read(console) if documents is None else documents
+    with running_service(directory) as client:
+        _line(console, f"service   {client.url}, database in {directory}")
+        collection = _ingest(client, documents, console)
+        for search in (*SEARCHES, FILTERED):
+            _search(collection, search, console)
+        for question in QUESTIONS:
+            _ask(client, question, documents, console)
+    _say_how_to_go_on(directory, console)
+    _line(console, f"\ndone in {time.perf_counter() - started:.0f} s")
+
+
+def _console() -> Console:
+    console = Console(highlight=False, markup=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH)
+
+
+def _line(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, soft_wrap=True)
+
+
+def _read(console: Console) -> Documents:
+    started = time.perf_counter()
+    documents = corpus.read()
+    modules = len({item["module"] for item in documents})
+    seconds = time.perf_counter() - started
+    _line(
+        console,
+        f"corpus    {len(documents):,} documented things in {modules} modules of Python's standard library, "
+        f"read in {seconds:.1f} s",
+    )
+    return documents
+
+
+def _ingest(client: Client, documents: Documents, console: Console) -> RemoteCollection:
+    collection = _collection(client, {item["id"] for item in documents})
+    added = skipped = 0
+    with DocumentProgress(console, "ingesting") as progress:
+        for start in range(0, len(documents), BATCH_DOCUMENTS):
+            batch = documents[start : start + BATCH_DOCUMENTS]
+            result = collection.add(batch)
+            added, skipped = added + result.added + result.replaced, skipped + result.skipped
+            done = start + len(batch)
+            progress.at(done, done / len(documents))
+    unchanged = f", {skipped:,} unchanged" if skipped else ""
+    _line(
+        console,
+        f"ingested  {added:,} documents{unchanged} over HTTP in {progress.seconds:.1f} s "
+        f"({progress.rate:,.0f} documents/s), embedded and on disk",
+    )
+    _demand(
+        collection.count() == len(documents), f"the collection has {collection.count()} of {len(documents)} documents"
+    )
+    return collection
+
+
+def _collection(client: Client, ids: set[str]) -> RemoteCollection:
+    """The demo's collection; one that another Python or another version of the demo left behind is made anew."""
+    try:
+        collection = client.create_collection(COLLECTION, FIELDS, embed=EMBED, exist_ok=True)
+    except LumaError as error:
+        if error.status != 409:
+            raise
+        client.drop(COLLECTION)
+        return client.create_collection(COLLECTION, FIELDS, embed=EMBED)
+    if _all_ids(collection) <= ids:
+        return collection
+    client.drop(COLLECTION)
+    return client.create_collection(COLLECTION, FIELDS, embed=EMBED)
+
+
+def _all_ids(collection: RemoteCollection) -> set[str]:
+    ids: set[str] = set()
+    page = collection.scroll()
+    while True:
+        ids.update(str(document["id"]) for document in page.documents)
+        if page.next_cursor is None:
+            return ids
+        page = collection.scroll(cursor=page.next_cursor)
+
+
+def _search(collection: RemoteCollection, search: Search, console: Console) -> None:
+    started = time.perf_counter()
+    hits = collection.search(search.query, limit=HITS_SHOWN, filter=search.filter)
+    elapsed = (time.perf_counter() - started) * 1000
+    condition = f"  where {json.dumps(search.filter)}" if search.filter else ""
+    _line(console, f"\nsearch    {search.query}{condition}", HEADING)
+    for hit in hits:
+        _line(console, f"  {hit.score:.3f}  {hit.id}", NAME)
+        for line in output.excerpt(hit)[:PASSAGE_LINES]:
+            _line(console, f"         {line}", FAINT)
+    _line(console, f"  {hits.milliseconds:.1f} ms in the service, {elapsed:.1f} ms over HTTP")
+    _demand(len(hits) > 0, f"nothing was found for: {search.query}")
+    for key, value in (search.filter or {}).items():
+        _demand(all(hit.document[key] == value for hit in hits), f"a hit has another {key} than {value}")
+
+
+def _ask(client: Client, question: Question, documents: Documents, console: Console) -> None:
+    started = time.perf_counter()
+    answer = client.ask(question.text, collections=[COLLECTION], planner="rules")
+    elapsed = (time.perf_counter() - started) * 1000
+    _line(console, f"\nquestion  {question.text}", HEADING)
+    _line(console, textwrap.indent(answer.text, "  "), NAME)
+    for line in output.answer_lines(answer):
+        _line(console, f"    {line}", FAINT)
+    _demand(bool(answer.text.strip()), f"no answer to: {question.text}")
+    _demand(bool(_cited(answer)), f"no citation for: {question.text}")
+    _demand(question.is_right(answer, documents), f"not what plain Python finds in the corpus: {question.text}")
+    _line(console, f"  {elapsed:.1f} ms over HTTP; plain Python over the corpus agrees")
+
+
+def _cited(answer: Answer) -> list[str]:
+    return [identity for item in answer.to_json()["citations"] for identity in item["ids"]]
+
+
+def _integers(values: Any) -> list[int]:
+    """The integers among values and rows of values."""
+    if isinstance(values, (list, tuple)):
+        return [number for value in values for number in _integers(value)]
+    return [values] if isinstance(values, int) else []
+
+
+def _demand(holds: bool, reason: str) -> None:  # noqa: FBT001 - the claim, and what it means when it fails
+    if not holds:
+        raise DemoError(f"the demo failed: {reason}")
+
+
+def _say_how_to_go_on(directory: Path, console: Console) -> None:
+    program = "lumaai" if shutil.which("lumaai") else f"{shlex.quote(sys.executable)} -m lumaai"
+    place = shlex.quote(str(directory))
+    url = "http://127.0.0.1:8000"
+    body = json.dumps({"query": SEARCHES[0].query, "limit": 3})
+    question = json.dumps({"question": QUESTIONS[3].text})
+    header = "-H 'content-type: application/json'"
+    _line(console, "\nGo on", HEADING)
+    for line in (
+        f"  make serve DATA={place}        # or: {program} serve --data {place}",
+        f"  open {url}/docs in a browser: every call, to try out",
+        f"  curl -s {url}/v1/collections/{COLLECTION}/search {header} -d {shlex.quote(body)}",
+        f"  curl -s {url}/v1/ask {header} -d {shlex.quote(question)}",
+        f'  {program} search {COLLECTION} "parse command line arguments" --url {url}',
+    ):
+        _line(console, line)

@@ -1,0 +1,137 @@
+"""Which model a collection is embedded with, and the vectors of its documents."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import Embedding, VectorRows
+from lumaai.errors import ErrorDetail, InvalidRequestError, ModelMismatchError
+from lumaai.passages import pieces_of
+from models import Embedder
+
+# Texts handed to the model in one call: it forms its own batches, this bounds what it holds at once.
+SLICE_TEXTS = 1024
+# A query longer than this is a mistake or an attack; the model reads 256 tokens of it anyway.
+QUERY_CHARACTERS_MAX = 20_000
+
+LoadEmbedder = Callable[[str], Embedder]
+Vector = NDArray[np.float32]  # (dim,)
+
+
+class Embedders:
+    """The models in use, each loaded when it is first needed and then kept. Safe for many threads.
+
+    The lock guards loading, so that two threads never load one model twice.
+    """
+
+    def __init__(self, load: LoadEmbedder) -> None:
+        self._load = load
+        self._loaded: dict[str, Embedder] = {}
+        self._lock = threading.Lock()
+
+    def get(self, model: str) -> Embedder:
+        """The model of that name.
+
+        Raises:
+            ModelError: its weights are missing or damaged.
+        """
+        embedder = self._loaded.get(model)
+        if embedder is not None:
+            return embedder
+        with self._lock:
+            if model not in self._loaded:
+                self._loaded[model] = self._load(model)
+            return self._loaded[model]
+
+    def of(self, embedding: Embedding, collection: str) -> Embedder:
+        """The model that made a collection's vectors.
+
+        Raises:
+            ModelMismatchError: what is installed under that name makes other vectors now.
+        """
+        embedder = self.get(embedding.model)
+        check_identity(embedding, embedder, collection)
+        return embedder
+
+
+def identity_of(embedder: Embedder) -> dict[str, Any]:
+    """What must stay the same for a collection's vectors to mean anything."""
+    return {
+        "revision": embedder.revision,
+        "dim": embedder.dim,
+        "normalized": embedder.normalized,
+        "fingerprint": embedder.fingerprint,
+    }
+
+
+def check_identity(embedding: Embedding, embedder: Embedder, collection: str) -> None:
+    """Refuse a model that is not the one the collection was embedded with.
+
+    The fingerprint decides, because it is made from a vector: the same weights in another file are the same model.
+
+    Raises:
+        ModelMismatchError: naming both.
+    """
+    stored, current = embedding.identity, identity_of(embedder)
+    if all(stored.get(key) == current[key] for key in ("dim", "normalized", "fingerprint")):
+        return
+    expected, got = _described(embedding.model, stored), _described(embedder.name, current)
+    raise ModelMismatchError(
+        f"collection {collection!r} was embedded with another model: expected={expected} got={got}"
+    )
+
+
+def _described(model: str, identity: Mapping[str, Any]) -> str:
+    facts = [f"{key} {identity.get(key)}" for key in ("revision", "dim", "fingerprint")]
+    return f"{model} ({', '.join(facts)})"
+
+
+def embed_query(embedder: Embedder, text: object) -> Vector:
+    """(dim,) float32 of a query.
+
+    Raises:
+        InvalidRequestError: not a string, blank, or longer than `QUERY_CHARACTERS_MAX`.
+    """
+    if not isinstance(text, str):
+        raise _bad_query(f"query must be a string: got={type(text).__name__}")
+    if not text.strip():
+        raise _bad_query("query must not be blank")
+    if len(text) > QUERY_CHARACTERS_MAX:
+        raise _bad_query(f"query is too long: maximum={QUERY_CHARACTERS_MAX} got={len(text)} characters")
+    vector: Vector = embedder.embed_queries([text])[0]
+    return vector
+
+
+def _bad_query(message: str) -> InvalidRequestError:
+    detail = ErrorDetail("/query", "query_invalid", message)
+    return InvalidRequestError(message, code="query_invalid", errors=[detail])
+
+
+def embed_documents(
+    documents: Sequence[Mapping[str, Any]],
+    chosen: Sequence[int],
+    fields: Sequence[str],
+    embedder: Embedder,
+) -> VectorRows:
+    """Vectors of the passages of some documents of a batch.
+
+    Args:
+        documents: the batch.
+        chosen: positions in the batch, ascending; the others get no vectors.
+        fields: whose text is embedded.
+        embedder: makes the vectors.
+    """
+    pieces = [pieces_of(documents[index], fields, embedder) for index in chosen]
+    flat = [piece for group in pieces for piece in group]
+    vectors = np.empty((len(flat), embedder.dim), dtype=np.float32)
+    for start in range(0, len(flat), SLICE_TEXTS):
+        texts = [piece.text for piece in flat[start : start + SLICE_TEXTS]]
+        vectors[start : start + len(texts)] = embedder.embed_documents(texts)
+    counts = [len(group) for group in pieces]
+    owners = np.repeat(np.asarray(chosen, dtype=np.int64), counts)
+    return VectorRows(vectors, owners, [piece.passage for piece in flat])

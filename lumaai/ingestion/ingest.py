@@ -1,0 +1,246 @@
+"""Adds files to a collection in batches and accounts for every record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError, OverloadedError, TooLargeError
+from lumaai.ingestion.read import GUESSING_SUFFIXES, read
+from lumaai.results import CollectionInfo, WriteResult
+
+BATCH_DOCUMENTS = 256
+# A batch is sent early at this size, so that large documents stay far below what a service takes at once.
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+OVERLOAD_TRIES = 6
+OVERLOAD_SECONDS_MAX = 10.0
+
+_STRING_TYPES = frozenset({"text", "keyword", "datetime"})
+
+Document = Mapping[str, Any]
+
+
+class Target(Protocol):
+    """What `ingest` needs of a collection: both the embedded and the remote one have it."""
+
+    def info(self) -> CollectionInfo:
+        """The collection's schema, which decides what stays text."""
+
+    def add(self, documents: Sequence[Document], *, atomic: bool) -> WriteResult:
+        """Add or replace documents; with `atomic=False` the bad ones are left out and reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that did not go in.
+
+    Attributes:
+        position: line, row or item number; 0 where the whole file failed.
+    """
+
+    path: str
+    position: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.position}: {self.reason}" if self.position else f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is: `documents` handled (bad ones included), `failed` of them, `fraction` 0..1 of all bytes."""
+
+    path: str
+    documents: int
+    failed: int
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSummary:
+    """What became of the records: every one is counted once."""
+
+    added: int
+    replaced: int
+    skipped: int
+    failed: list[Failure]
+    seconds: float
+
+    @property
+    def documents(self) -> int:
+        """Records that are in the collection now."""
+        return self.added + self.replaced + self.skipped
+
+
+def ingest(
+    collection: Target,
+    paths: Sequence[str | Path],
+    *,
+    strict: bool = False,
+    batch: int = BATCH_DOCUMENTS,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IngestSummary:
+    """Add the documents of files to a collection.
+
+    Bad records, and files that cannot be read, are left out and reported with place and reason. Files are not one
+    transaction: each batch is, and what was added before an error stays.
+
+    Args:
+        collection: embedded or remote.
+        paths: read in this order.
+        strict: stop at the first bad record instead; nothing of its batch goes in.
+        batch: documents added at once.
+        on_progress: called after every batch, and at the end of every file and of all.
+
+    Raises:
+        InvalidRequestError: with `strict`, the first bad record, as `path:position: reason`.
+        LumaError: the collection refuses everything: it is gone, the disk is full, the service does not answer.
+    """
+    if batch < 1:
+        raise InvalidRequestError(f"batch must be at least 1: got={batch}")
+    files = [Path(path) for path in paths]
+    run = _Run(collection, strict, batch, on_progress, files, total_bytes=max(1, sum(map(_size, files))))
+    for path in run.paths:
+        run.take(path)
+    run.flush()
+    if run.paths:
+        run.report(run.paths[-1])
+    return run.summary()
+
+
+@dataclass(slots=True)
+class _Run:
+    """One call of `ingest`: the batch in hand and the counts so far."""
+
+    collection: Target
+    strict: bool
+    batch: int
+    on_progress: Callable[[Progress], None] | None
+    paths: list[Path]
+    total_bytes: int
+    started: float = field(default_factory=time.perf_counter)
+    pending: list[tuple[str, int, Document]] = field(default_factory=list)
+    pending_bytes: int = 0
+    read_bytes: int = 0
+    finished_bytes: int = 0
+    added: int = 0
+    replaced: int = 0
+    skipped: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+    def take(self, path: Path) -> None:
+        """Read one file into batches."""
+        self.read_bytes = 0
+        # Only CSV leaves open what is text; a service need not be asked for every one of many small files.
+        guesses = path.suffix.lower() in GUESSING_SUFFIXES
+        records = read(path, keep_text=_text_fields(self.collection.info()) if guesses else ())
+        while True:
+            try:
+                record = next(records, None)
+            except LumaError as error:
+                self.fail(str(path), 0, error.message)
+                break
+            if record is None:
+                break
+            self.read_bytes += record.bytes
+            if record.document is None:
+                self.fail(str(path), record.position, record.problem or "")
+                continue
+            self.pending.append((str(path), record.position, record.document))
+            self.pending_bytes += record.bytes
+            if len(self.pending) >= self.batch or self.pending_bytes >= BATCH_BYTES_MAX:
+                self.flush()
+                self.report(path)
+        self.finished_bytes += _size(path)
+        self.read_bytes = 0
+        self.report(path)
+
+    def fail(self, path: str, position: int, reason: str) -> None:
+        """Account for a record that is left out, or stop."""
+        failure = Failure(path, position, reason)
+        if self.strict:
+            raise InvalidRequestError(str(failure), code="record_invalid")
+        self.failed.append(failure)
+
+    def flush(self) -> None:
+        """Add the batch in hand."""
+        pending, self.pending, self.pending_bytes = self.pending, [], 0
+        for part, result in _added(self.collection, pending, strict=self.strict):
+            self.added += result.added
+            self.replaced += result.replaced
+            self.skipped += result.skipped
+            for error in result.errors:
+                path, position, _ = part[error.index or 0]
+                self.fail(path, position, error.message)
+
+    def report(self, path: Path) -> None:
+        """Tell how far it is."""
+        if self.on_progress is None:
+            return
+        done = self.finished_bytes + min(self.read_bytes, _size(path))
+        handled = self.added + self.replaced + self.skipped + len(self.failed)
+        self.on_progress(Progress(str(path), handled, len(self.failed), min(1.0, done / self.total_bytes)))
+
+    def summary(self) -> IngestSummary:
+        """What became of everything."""
+        seconds = time.perf_counter() - self.started
+        return IngestSummary(self.added, self.replaced, self.skipped, self.failed, seconds)
+
+
+_Entry = tuple[str, int, Document]
+
+
+def _added(
+    collection: Target, entries: Sequence[_Entry], *, strict: bool
+) -> Iterator[tuple[Sequence[_Entry], WriteResult]]:
+    """Add entries in one batch, or in halves where the service finds the batch too large."""
+    if not entries:
+        return
+    try:
+        yield entries, _add(collection, [document for _, _, document in entries], atomic=strict)
+    except TooLargeError as error:
+        if len(entries) == 1:
+            yield entries, _refused(error)
+            return
+        half = len(entries) // 2
+        yield from _added(collection, entries[:half], strict=strict)
+        yield from _added(collection, entries[half:], strict=strict)
+    except InvalidRequestError as error:
+        if error.code != "documents_invalid" or not error.errors:
+            raise
+        first = error.errors[0]
+        path, position, _ = entries[first.index or 0]
+        raise InvalidRequestError(
+            f"{path}:{position}: {first.message}", code="record_invalid", errors=error.errors
+        ) from error
+
+
+def _add(collection: Target, documents: list[Document], *, atomic: bool) -> WriteResult:
+    """Add a batch; a service that is busy is asked again, a bounded number of times."""
+    for tried in range(1, OVERLOAD_TRIES):
+        try:
+            return collection.add(documents, atomic=atomic)
+        except OverloadedError as error:
+            time.sleep(min(error.retry_after or 0.25 * 2**tried, OVERLOAD_SECONDS_MAX))
+    return collection.add(documents, atomic=atomic)
+
+
+def _refused(error: LumaError) -> WriteResult:
+    """What adding a single document comes to that is too large for the service."""
+    return WriteResult(0, "none", 0, 0, 0, (ErrorDetail("/documents/0", error.code, error.message, index=0),))
+
+
+def _text_fields(info: CollectionInfo) -> frozenset[str]:
+    """Fields that the collection has as strings: what looks like a number in them is none."""
+    fields = info.schema["fields"]
+    return frozenset(name for name, spec in fields.items() if spec["type"] in _STRING_TYPES)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # reading it will say what is wrong

@@ -1,0 +1,296 @@
+"""What calls answer, embedded and over HTTP alike: frozen dataclasses that print well in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lumaai.errors import ErrorDetail
+
+Document = dict[str, Any]
+
+_PREVIEW_CHARACTERS = 80
+_PREVIEW_HITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PassageHit:
+    """The best passage of a document that was found: characters `start` to `end` of one of its fields."""
+
+    field: str
+    start: int
+    end: int
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The passage in the shape of the HTTP API."""
+        return {"field": self.field, "start": self.start, "end": self.end, "text": self.text}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PassageHit:
+        """Read the HTTP API's shape."""
+        return cls(data["field"], data["start"], data["end"], data["text"])
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One document that was found; `score` is larger where it fits better."""
+
+    id: str
+    score: float
+    document: Document
+    passage: PassageHit | None = None
+
+    def __repr__(self) -> str:
+        text = self.passage.text if self.passage else _first_text(self.document)
+        return f"Hit({self.id!r}, {self.score:.4f}, {_shortened(text)!r})"
+
+    def to_json(self) -> dict[str, Any]:
+        """The hit in the shape of the HTTP API."""
+        passage = self.passage.to_json() if self.passage else None
+        return {"id": self.id, "score": self.score, "document": self.document, "passage": passage}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Hit:
+        """Read the HTTP API's shape."""
+        passage = data.get("passage")
+        return cls(
+            data["id"],
+            float(data["score"]),
+            data.get("document") or {},
+            PassageHit.from_json(passage) if passage else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Hits(Sequence[Hit]):
+    """Documents that were found, best first.
+
+    Attributes:
+        sequence: state of the database that was searched.
+        milliseconds: time the search took where it ran, embedding of the query included.
+        explain: how it ran, where that was asked for.
+    """
+
+    items: tuple[Hit, ...]
+    sequence: int
+    milliseconds: float
+    explain: Mapping[str, Any] | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the documents, best first."""
+        return [hit.id for hit in self.items]
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(n,) float32, falling."""
+        return np.array([hit.score for hit in self.items], dtype=np.float32)
+
+    @property
+    def documents(self) -> list[Document]:
+        """The documents, best first."""
+        return [hit.document for hit in self.items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.items[index]
+
+    def __repr__(self) -> str:
+        head = f"{len(self.items)} hits in {self.milliseconds:.1f} ms (sequence {self.sequence})"
+        lines = [f"{n:>3}. {hit!r}" for n, hit in enumerate(self.items[:_PREVIEW_HITS], start=1)]
+        if len(self.items) > _PREVIEW_HITS:
+            lines.append(f"     … and {len(self.items) - _PREVIEW_HITS} more")
+        return "\n".join([head, *lines])
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API."""
+        data: dict[str, Any] = {
+            "hits": [hit.to_json() for hit in self.items],
+            "sequence": self.sequence,
+            "milliseconds": self.milliseconds,
+        }
+        return data if self.explain is None else {**data, "explain": dict(self.explain)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Hits:
+        """Read the HTTP API's shape."""
+        return cls(
+            tuple(Hit.from_json(item) for item in data["hits"]),
+            int(data["sequence"]),
+            float(data["milliseconds"]),
+            data.get("explain"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHits:
+    """Answers to several queries at once, without documents.
+
+    Attributes:
+        ids: for each query, the ids of what was found, best first.
+        scores: (queries, limit) float32; NaN where a query found fewer than `limit`.
+    """
+
+    ids: list[list[str]]
+    scores: NDArray[np.float32]
+    sequence: int = 0
+    milliseconds: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API; each query's scores are as many as its ids."""
+        scores = [row[: len(ids)].tolist() for row, ids in zip(self.scores, self.ids, strict=True)]
+        return {
+            "ids": self.ids,
+            "scores": scores,
+            "sequence": self.sequence,
+            "milliseconds": self.milliseconds,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, limit: int) -> BatchHits:
+        """Read the HTTP API's shape; the score array is `limit` wide, as it was asked for."""
+        return cls.of(data["ids"], data["scores"], limit, int(data["sequence"]), float(data["milliseconds"]))
+
+    @classmethod
+    def of(
+        cls,
+        ids: list[list[str]],
+        scores: Sequence[Sequence[float] | NDArray[np.float32]],
+        limit: int,
+        sequence: int,
+        milliseconds: float,
+    ) -> BatchHits:
+        """Ragged rows of scores, padded with NaN to one array."""
+        padded = np.full((len(ids), limit), np.nan, dtype=np.float32)
+        for row, values in zip(padded, scores, strict=True):
+            row[: len(values)] = values
+        return cls(ids, padded, sequence, milliseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What a write did. On return it is on disk (`durability` "sync") and found by the next search.
+
+    Attributes:
+        skipped: documents that were stored already, byte for byte.
+        errors: documents that were refused, with `index` in the batch (only with `atomic=False`).
+        ids: ids of the documents written or skipped, in the order given.
+    """
+
+    sequence: int
+    durability: str
+    added: int
+    replaced: int
+    skipped: int
+    errors: tuple[ErrorDetail, ...] = ()
+    ids: tuple[str, ...] = field(default=(), repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API."""
+        return {
+            "sequence": self.sequence,
+            "durability": self.durability,
+            "added": self.added,
+            "replaced": self.replaced,
+            "skipped": self.skipped,
+            "errors": [error.to_json() for error in self.errors],
+            "ids": list(self.ids),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> WriteResult:
+        """Read the HTTP API's shape."""
+        return cls(
+            int(data["sequence"]),
+            str(data["durability"]),
+            int(data["added"]),
+            int(data["replaced"]),
+            int(data["skipped"]),
+            tuple(ErrorDetail.from_json(item) for item in data.get("errors", ())),
+            tuple(data.get("ids", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """How many documents a delete removed, or would remove (`dry_run`)."""
+
+    sequence: int
+    deleted: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API."""
+        return {"sequence": self.sequence, "deleted": self.deleted}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DeleteResult:
+        """Read the HTTP API's shape."""
+        return cls(int(data["sequence"]), int(data["deleted"]))
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection's name, size and schema (the body that `PUT /v1/collections/{c}` takes)."""
+
+    name: str
+    documents: int
+    sequence: int
+    schema: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API."""
+        return {
+            "name": self.name,
+            "documents": self.documents,
+            "sequence": self.sequence,
+            "schema": dict(self.schema),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CollectionInfo:
+        """Read the HTTP API's shape."""
+        return cls(str(data["name"]), int(data["documents"]), int(data["sequence"]), data["schema"])
+
+
+@dataclass(frozen=True, slots=True)
+class ScrollPage:
+    """A page of documents; `next_cursor` leads to the next one and is None on the last."""
+
+    documents: list[Document]
+    next_cursor: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API."""
+        return {"documents": self.documents, "next_cursor": self.next_cursor}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ScrollPage:
+        """Read the HTTP API's shape."""
+        return cls(list(data["documents"]), data.get("next_cursor"))
+
+
+def _first_text(document: Document) -> str:
+    """The first string field besides the id: enough to recognise a document by."""
+    return next((v for key, v in document.items() if key != "id" and isinstance(v, str)), "")
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _PREVIEW_CHARACTERS else f"{line[: _PREVIEW_CHARACTERS - 1]}…"

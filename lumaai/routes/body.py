@@ -1,0 +1,180 @@
+"""Reading a request: bytes to JSON to a validated model, and what is wrong with it as pointers and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+from lumaai.errors import ErrorDetail, InvalidRequestError
+
+M = TypeVar("M", bound=BaseModel)
+
+ERRORS_MAX = 100
+
+_CODES = {
+    "missing": "missing_key",
+    "extra_forbidden": "unknown_key",
+    "finite_number": "not_finite",
+    "not_finite": "not_finite",
+    "exactly_one": "exactly_one",
+    "literal_error": "unknown_value",
+}
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that (lower-case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None
+
+
+def media_type(scope: Scope) -> str:
+    """The Content-Type without parameters, in lower case; "" if there is none."""
+    value = header(scope, b"content-type") or b""
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def require_media_type(scope: Scope, *allowed: str) -> None:
+    """Refuse bodies of another type or encoding.
+
+    Raises:
+        InvalidRequestError: status 415.
+    """
+    given = media_type(scope)
+    if given not in allowed and not (given.endswith("+json") and "application/json" in allowed):
+        wanted = " or ".join(allowed)
+        raise InvalidRequestError(
+            f"body has an unsupported Content-Type: expected={wanted} got={given or 'none'!s:.100}",
+            code="unsupported_media_type",
+            status=415,
+        )
+    encoding = header(scope, b"content-encoding")
+    if encoding is not None and encoding.lower() != b"identity":
+        raise InvalidRequestError(
+            "compressed bodies are not supported: send it without Content-Encoding",
+            code="unsupported_encoding",
+            status=415,
+        )
+
+
+async def read_bytes(receive: Receive) -> bytes:
+    """The whole body; how large it may be is bounded where `receive` comes from.
+
+    Raises:
+        ClientDisconnect: the client went away in the middle.
+    """
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        whole: bytes = message.get("body", b"")
+        return whole
+    pieces = []
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(pieces)
+        message = await receive()
+
+
+async def read_body(scope: Scope, receive: Receive, model: type[M]) -> M:
+    """The JSON body as `model`.
+
+    Raises:
+        InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
+    """
+    require_media_type(scope, "application/json")
+    data = parse_json(await read_bytes(receive))
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _invalid(error, data, "body does not have the right shape") from error
+
+
+def parse_json(content: bytes) -> Any:
+    """A JSON value. NaN and Infinity are read, so that what uses the value can name their place and refuse them.
+
+    Raises:
+        InvalidRequestError: status 400; not UTF-8, cut off, too deep (200 levels) or not JSON otherwise.
+    """
+    try:
+        return from_json(content)
+    except ValueError as error:
+        raise InvalidRequestError(f"body is not valid JSON: {error}", code="invalid_json", status=400) from error
+
+
+def validated_query(scope: Scope, model: type[M]) -> M:
+    """The query string as `model`.
+
+    Raises:
+        InvalidRequestError: a parameter that is unknown, given twice or wrong.
+    """
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise InvalidRequestError("a query parameter is given twice", code="invalid_value")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error, values, "query string does not have the right shape") from error
+
+
+def _invalid(error: ValidationError, data: Any, what: str) -> InvalidRequestError:
+    found = error.errors(include_url=False, include_input=True)
+    details = _deepest([_detail(item, data) for item in found])[:ERRORS_MAX]
+    first = details[0]
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    place = f" at {first.pointer}" if first.pointer else ""
+    return InvalidRequestError(f"{what}{place}: {first.message}{more}", code=first.code, errors=details)
+
+
+def _detail(item: ErrorDetails, data: Any) -> ErrorDetail:
+    kind = item["type"]
+    code = _CODES.get(kind) or ("wrong_type" if kind.endswith("_type") else "invalid_value")
+    message = item["msg"][:1].lower() + item["msg"][1:]
+    got = _type_name(item["input"]) if code == "wrong_type" else None
+    return ErrorDetail(_pointer(item["loc"], data, missing=kind == "missing"), code, message, got=got)
+
+
+def _pointer(loc: Sequence[int | str], data: Any, *, missing: bool) -> str:
+    """The place in the body; pydantic's path also names members of unions, which are no part of the body.
+
+    Args:
+        loc: pydantic's path.
+        data: the body.
+        missing: the last part is a key that the body should have.
+    """
+    tokens: list[str] = []
+    value = data
+    for number, part in enumerate(loc):
+        if isinstance(value, Mapping) and (part in value or (missing and number == len(loc) - 1)):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        tokens.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{token}" for token in tokens)
+
+
+def _deepest(details: list[ErrorDetail]) -> list[ErrorDetail]:
+    """Without the complaints of a union's other members about the place that a finer complaint is inside."""
+    return [
+        detail
+        for number, detail in enumerate(details)
+        if not any(other.pointer.startswith(f"{detail.pointer}/") for other in details)
+        and not any(other.pointer == detail.pointer for other in details[:number])
+    ]
+
+
+def _type_name(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)

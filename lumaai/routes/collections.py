@@ -1,0 +1,166 @@
+"""Collections: make, list, describe, optimize, drop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from lumaai import wire
+from lumaai.database import Database
+from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, ModelUnavailableError
+from lumaai.results import CollectionInfo
+from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.routes.service import Service
+
+PAGE_COLLECTIONS = 1_000
+PATH = "/v1/collections/{c}"
+
+
+async def create_collection(call: Call) -> Response:
+    """201 if it is new, 200 if it is there and was declared the same, 409 if otherwise."""
+    body = await call.body(wire.CreateCollection)
+    given = body.model_dump(by_alias=True, exclude_unset=True)
+    info, is_new = await call.service.writes.run(_created, call.service, call.path("c"), given)
+    return json_response(msgspec.json.encode(info.to_json()), 201 if is_new else 200)
+
+
+def _created(service: Service, name: str, given: dict[str, Any]) -> tuple[CollectionInfo, bool]:
+    for field, spec in (given.get("embed") or {}).items():
+        _check_model(field, spec.get("model"), service.settings.model)
+    create = service.database.create_collection
+    options = {"embed": given.get("embed"), "strict": given.get("strict", False)}
+    try:
+        try:
+            return create(name, given.get("fields"), **options).info(), True
+        except ConflictError:
+            return create(name, given.get("fields"), **options, exist_ok=True).info(), False
+    except ModelUnavailableError as error:
+        if error.code in {"model_not_found", "model_unsupported"}:
+            # Here the model is the caller's choice, so that its absence is the caller's to mend.
+            raise InvalidRequestError(error.message, code=error.code) from error
+        raise
+
+
+def _check_model(field: str, model: str | None, default: str) -> None:
+    """Refuse directories: which files of this machine are read as a model is for its operator to say.
+
+    Raises:
+        InvalidRequestError: `model` is a directory here, and not the service's own model.
+    """
+    if model is not None and model != default and Path(model).is_dir():
+        message = f"a model over HTTP is a name, not a directory: got={model!r:.100}"
+        detail = ErrorDetail(f"/embed/{field}/model", "model_not_found", message)
+        raise InvalidRequestError(message, code="model_not_found", errors=[detail])
+
+
+async def list_collections(call: Call) -> Response:
+    """All collections by name."""
+    cursor = call.query(wire.CollectionsQuery).cursor
+    found, next_cursor = await call.service.searches.run(_page, call.service.database, cursor)
+    call.count_rows(len(found))
+    content = {"collections": [info.to_json() for info in found], "next_cursor": next_cursor}
+    return json_response(msgspec.json.encode(content))
+
+
+def _page(database: Database, after: str) -> tuple[list[CollectionInfo], str | None]:
+    names = [name for name in database.collections() if name > after]
+    page = names[:PAGE_COLLECTIONS]
+    next_cursor = page[-1] if len(names) > len(page) else None
+    return [database.collection(name).info() for name in page], next_cursor
+
+
+async def get_collection(call: Call) -> Response:
+    """Name, size and schema."""
+    name, database = call.path("c"), call.service.database
+    info = await call.service.searches.run(lambda: database.collection(name).info())
+    return json_response(msgspec.json.encode(info.to_json()))
+
+
+async def get_stats(call: Call) -> Response:
+    """Segments, rows and bytes."""
+    name, database = call.path("c"), call.service.database
+    stats = await call.service.searches.run(lambda: database.collection(name).stats())
+    return json_response(msgspec.json.encode(stats))
+
+
+async def optimize_collection(call: Call) -> Response:
+    """Seal and merge."""
+    wait = (await call.body(wire.OptimizeCollection)).wait
+    name, database = call.path("c"), call.service.database
+    await call.service.writes.run(lambda: database.collection(name).optimize(wait=wait))
+    return Response(status_code=204)
+
+
+async def drop_collection(call: Call) -> Response:
+    """Remove a collection and all it holds."""
+    await call.service.writes.run(call.service.database.drop, call.path("c"))
+    return Response(status_code=204)
+
+
+OPERATIONS = (
+    Operation(
+        id="list_collections",
+        method="GET",
+        path="/v1/collections",
+        handler=list_collections,
+        summary="List all collections",
+        tag="collections",
+        answers={200: wire.CollectionList},
+        query=wire.CollectionsQuery,
+    ),
+    Operation(
+        id="create_collection",
+        method="PUT",
+        path=PATH,
+        handler=create_collection,
+        summary="Make a collection, or find it as it should be",
+        tag="collections",
+        answers={200: wire.CollectionInfo, 201: wire.CollectionInfo},
+        body=wire.CreateCollection,
+        errors=(409, 507),
+    ),
+    Operation(
+        id="get_collection",
+        method="GET",
+        path=PATH,
+        handler=get_collection,
+        summary="Describe a collection",
+        tag="collections",
+        answers={200: wire.CollectionInfo},
+        errors=(404,),
+    ),
+    Operation(
+        id="drop_collection",
+        method="DELETE",
+        path=PATH,
+        handler=drop_collection,
+        summary="Remove a collection and all it holds",
+        tag="collections",
+        answers={204: None},
+        errors=(404, 507),
+    ),
+    Operation(
+        id="get_collection_stats",
+        method="GET",
+        path=f"{PATH}/stats",
+        handler=get_stats,
+        summary="Segments, rows and bytes of a collection",
+        tag="collections",
+        answers={200: wire.Stats},
+        errors=(404,),
+    ),
+    Operation(
+        id="optimize_collection",
+        method="POST",
+        path=f"{PATH}/optimize",
+        handler=optimize_collection,
+        summary="Seal and merge the segments of a collection",
+        tag="collections",
+        answers={204: None},
+        body=wire.OptimizeCollection,
+        errors=(404, 507),
+    ),
+)

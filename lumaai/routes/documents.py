@@ -1,0 +1,236 @@
+"""Documents: add, fetch, delete, count, scroll."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from lumaai import wire
+from lumaai.collection import Collection
+from lumaai.errors import ErrorDetail, InvalidRequestError, NotFoundError, NotSupportedError, TooLargeError
+from lumaai.routes.operation import Call, Operation, json_response
+
+PATH = "/v1/collections/{c}"
+DOCUMENT = f"{PATH}/documents/{{id}}"
+
+
+async def add_documents(call: Call) -> Response:
+    """Add or replace a batch."""
+    query = call.query(wire.AddQuery)
+    if query.mode != "add":
+        raise NotSupportedError(f"this version only knows mode=add: got={query.mode}")
+    documents = (await call.body(wire.AddDocuments)).documents
+    _check_batch(call, len(documents), "documents")
+    collection = call.service.database.collection(call.path("c"))
+    result = await call.service.writes.run(lambda: collection.add(documents, atomic=query.atomic))
+    call.count_rows(result.added + result.replaced)
+    return json_response(msgspec.json.encode(result.to_json()))
+
+
+async def fetch_documents(call: Call) -> Response:
+    """Documents by their ids, null where there is none."""
+    body = await call.body(wire.FetchDocuments)
+    _check_batch(call, len(body.ids), "ids")
+    collection = call.service.database.collection(call.path("c"))
+    content, rows = await call.service.searches.run(_fetched, collection, body)
+    call.count_rows(rows)
+    return json_response(content)
+
+
+def _fetched(collection: Collection, body: wire.FetchDocuments) -> tuple[bytes, int]:
+    documents: list[Any]
+    if body.vectors:
+        documents = collection.get(body.ids, vectors=True)
+    else:
+        documents = [None if raw is None else msgspec.Raw(raw) for raw in collection.get_raw(body.ids)]
+    found = sum(document is not None for document in documents)
+    return msgspec.json.encode({"documents": documents}), found
+
+
+async def delete_documents(call: Call) -> Response:
+    """Delete the documents that are named, or that a filter matches."""
+    body = await call.body(wire.DeleteDocuments)
+    _check_batch(call, len(body.ids), "ids")
+    chosen: dict[str, Any] = {"ids": body.ids} if body.ids else {"filter": body.filter}
+    collection = call.service.database.collection(call.path("c"))
+    result = await call.service.writes.run(lambda: collection.delete(**chosen, dry_run=body.dry_run))
+    call.count_rows(result.deleted)
+    return json_response(msgspec.json.encode(result.to_json()))
+
+
+async def count_documents(call: Call) -> Response:
+    """How many documents match."""
+    body = await call.body(wire.CountDocuments)
+    collection = call.service.database.collection(call.path("c"))
+    count = await call.service.searches.run(collection.count, body.filter)
+    return json_response(msgspec.json.encode({"count": count}))
+
+
+async def scroll_documents(call: Call) -> Response:
+    """One page of all the documents that match."""
+    body = await call.body(wire.ScrollDocuments)
+    if body.order_by is not None:
+        raise NotSupportedError("this version does not sort scrolls: leave order_by out")
+    maximum = call.service.settings.scroll_limit_max
+    if body.limit > maximum:
+        raise TooLargeError(f"limit is too large: scroll_limit_max={maximum} got={body.limit}", code="limit_too_large")
+    collection = call.service.database.collection(call.path("c"))
+    content, rows = await call.service.searches.run(_scrolled, collection, body)
+    call.count_rows(rows)
+    return json_response(content)
+
+
+def _scrolled(collection: Collection, body: wire.ScrollDocuments) -> tuple[bytes, int]:
+    documents, next_cursor = collection.scroll_raw(limit=body.limit, cursor=body.cursor, filter=body.filter)
+    content = {"documents": [msgspec.Raw(raw) for raw in documents], "next_cursor": next_cursor}
+    return msgspec.json.encode(content), len(documents)
+
+
+async def get_document(call: Call) -> Response:
+    """One document."""
+    document_id = call.path("id")
+    collection = call.service.database.collection(call.path("c"))
+    found = await call.service.searches.run(collection.get_raw, [document_id])
+    if found[0] is None:
+        raise _not_found(document_id)
+    call.count_rows(1)
+    return json_response(found[0])
+
+
+async def put_document(call: Call) -> Response:
+    """Add or replace one document."""
+    document_id = call.path("id")
+    document = (await call.body(wire.PutDocument)).root
+    if document.setdefault("id", document_id) != document_id:
+        message = "id in the body is not the id in the path: leave it out"
+        raise InvalidRequestError(message, code="id_mismatch", errors=[ErrorDetail("/id", "id_mismatch", message)])
+    collection = call.service.database.collection(call.path("c"))
+    try:
+        result = await call.service.writes.run(collection.add, [document])
+    except InvalidRequestError as error:
+        raise _without_batch(error) from error
+    call.count_rows(1)
+    return json_response(msgspec.json.encode(result.to_json()), 201 if result.added else 200)
+
+
+async def delete_document(call: Call) -> Response:
+    """Delete one document."""
+    document_id = call.path("id")
+    collection = call.service.database.collection(call.path("c"))
+    result = await call.service.writes.run(lambda: collection.delete(ids=[document_id]))
+    if not result.deleted:
+        raise _not_found(document_id)
+    call.count_rows(1)
+    return json_response(msgspec.json.encode(result.to_json()))
+
+
+def _check_batch(call: Call, size: int, what: str) -> None:
+    maximum = call.service.settings.batch_documents_max
+    if size > maximum:
+        raise TooLargeError(f"too many {what} in one request: batch_documents_max={maximum} got={size}")
+
+
+def _not_found(document_id: str) -> NotFoundError:
+    return NotFoundError(f"document does not exist: {document_id!r:.100}", code="document_not_found")
+
+
+def _without_batch(error: InvalidRequestError) -> InvalidRequestError:
+    """The same error with pointers into the one document, not into a batch of it."""
+    details = [
+        ErrorDetail(d.pointer.removeprefix("/documents/0"), d.code, d.message, d.expected, d.got, id=d.id)
+        for d in error.errors
+    ]
+    return type(error)(error.message, code=error.code, errors=details, status=error.status)
+
+
+OPERATIONS = (
+    Operation(
+        id="add_documents",
+        method="POST",
+        path=f"{PATH}/documents",
+        handler=add_documents,
+        summary="Add or replace a batch of documents",
+        tag="documents",
+        answers={200: wire.WriteResponse},
+        body=wire.AddDocuments,
+        query=wire.AddQuery,
+        errors=(404, 507),
+    ),
+    Operation(
+        id="fetch_documents",
+        method="POST",
+        path=f"{PATH}/documents:fetch",
+        handler=fetch_documents,
+        summary="Documents by their ids",
+        tag="documents",
+        answers={200: wire.DocumentList},
+        body=wire.FetchDocuments,
+        errors=(404,),
+    ),
+    Operation(
+        id="delete_documents",
+        method="POST",
+        path=f"{PATH}/documents:delete",
+        handler=delete_documents,
+        summary="Delete documents by ids or by a filter",
+        tag="documents",
+        answers={200: wire.DeleteResponse},
+        body=wire.DeleteDocuments,
+        errors=(404, 507),
+    ),
+    Operation(
+        id="count_documents",
+        method="POST",
+        path=f"{PATH}/count",
+        handler=count_documents,
+        summary="Count the documents that match",
+        tag="documents",
+        answers={200: wire.CountResponse},
+        body=wire.CountDocuments,
+        errors=(404,),
+    ),
+    Operation(
+        id="scroll_documents",
+        method="POST",
+        path=f"{PATH}/scroll",
+        handler=scroll_documents,
+        summary="Page through all the documents that match",
+        tag="documents",
+        answers={200: wire.ScrollPage},
+        body=wire.ScrollDocuments,
+        errors=(404, 410),
+    ),
+    Operation(
+        id="get_document",
+        method="GET",
+        path=DOCUMENT,
+        handler=get_document,
+        summary="One document",
+        tag="documents",
+        answers={200: wire.StoredObject},
+        errors=(404,),
+    ),
+    Operation(
+        id="put_document",
+        method="PUT",
+        path=DOCUMENT,
+        handler=put_document,
+        summary="Add or replace one document",
+        tag="documents",
+        answers={200: wire.WriteResponse, 201: wire.WriteResponse},
+        body=wire.PutDocument,
+        errors=(404, 507),
+    ),
+    Operation(
+        id="delete_document",
+        method="DELETE",
+        path=DOCUMENT,
+        handler=delete_document,
+        summary="Delete one document",
+        tag="documents",
+        answers={200: wire.DeleteResponse},
+        errors=(404, 507),
+    ),
+)

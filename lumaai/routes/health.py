@@ -1,0 +1,111 @@
+"""How the service is: alive, ready, measured, limited."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+import lumaai
+from lumaai import wire
+from lumaai.errors import LumaError, translate
+from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.routes.service import Service
+from lumaai.telemetry import METRICS_CONTENT_TYPE
+
+TEXT = "text/plain"
+
+
+async def healthz(_: Call) -> Response:
+    """The process answers; needs no key."""
+    return json_response(msgspec.json.encode({"status": "ok", "version": lumaai.__version__}))
+
+
+async def readyz(call: Call) -> Response:
+    """Whether requests can be served now, and if not, why."""
+    reasons = await _reasons(call.service)
+    content = msgspec.json.encode({"ready": not reasons, "reasons": reasons})
+    return json_response(content, 503 if reasons else 200)
+
+
+async def _reasons(service: Service) -> list[str]:
+    full = [f"the {lane.name} queue is full" for lane in service.lanes if lane.taken >= lane.capacity]
+    if service.searches.taken >= service.searches.capacity:
+        return full
+    try:
+        await service.searches.run(service.database.collections)
+    except Exception as error:
+        luma_error: LumaError | None = translate(error)
+        if luma_error is None:
+            raise
+        return [*full, str(luma_error)]
+    return full
+
+
+async def metrics(call: Call) -> Response:
+    """Counters and gauges in Prometheus' text format."""
+    content = await call.service.searches.run(call.service.telemetry.exposition)
+    return Response(content, media_type=METRICS_CONTENT_TYPE)
+
+
+async def stats(call: Call) -> Response:
+    """Bytes on disk and in memory."""
+    content = await call.service.searches.run(call.service.database.stats)
+    return json_response(msgspec.json.encode(content))
+
+
+async def limits(call: Call) -> Response:
+    """What one request may ask for at most."""
+    settings = call.service.settings
+    names = set(wire.Limits.model_fields) - {"question_characters_max"}
+    content = {name: getattr(settings, name) for name in sorted(names)}
+    return json_response(msgspec.json.encode({**content, "question_characters_max": wire.QUESTION_CHARACTERS_MAX}))
+
+
+OPERATIONS = (
+    Operation(
+        id="healthz",
+        method="GET",
+        path="/healthz",
+        handler=healthz,
+        summary="Is the process alive?",
+        tag="operations",
+        answers={200: wire.Health},
+    ),
+    Operation(
+        id="readyz",
+        method="GET",
+        path="/readyz",
+        handler=readyz,
+        summary="May it serve, and if not, why?",
+        tag="operations",
+        answers={200: wire.Readiness, 503: wire.Readiness},
+    ),
+    Operation(
+        id="metrics",
+        method="GET",
+        path="/metrics",
+        handler=metrics,
+        summary="Metrics for Prometheus",
+        tag="operations",
+        answers={200: TEXT},
+        answer_media_type=TEXT,
+    ),
+    Operation(
+        id="stats",
+        method="GET",
+        path="/v1/stats",
+        handler=stats,
+        summary="How much the database takes",
+        tag="operations",
+        answers={200: wire.DatabaseStats},
+    ),
+    Operation(
+        id="limits",
+        method="GET",
+        path="/v1/limits",
+        handler=limits,
+        summary="What one request may ask for at most",
+        tag="operations",
+        answers={200: wire.Limits},
+    ),
+)

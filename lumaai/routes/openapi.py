@@ -1,0 +1,160 @@
+"""`/openapi.json`, drawn from the operations and the models that validate and answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from lumaai import wire
+from lumaai.routes.operation import JSON, Operation
+from lumaai.settings import Settings
+
+REF = "#/components/schemas/{model}"
+PROBLEM = "application/problem+json"
+
+DESCRIPTION = """A vector-first document database and question answering service.
+
+Errors are RFC 9457 problem details with a `code` for programs and JSON Pointers to what is wrong. What one request
+may ask for at most is at `/v1/limits`. Every answer carries `X-Request-Id`; a request may bring its own.
+"""
+
+TAGS = {
+    "search": "Find documents by meaning.",
+    "documents": "Put documents in, take them out.",
+    "questions": "Ask in natural language.",
+    "collections": "What documents are kept in.",
+    "operations": "How the service is.",
+}
+
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "c": {"description": "Name of the collection.", "schema": {"type": "string", "pattern": wire.NAME_PATTERN}},
+    "id": {
+        "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 512},
+    },
+}
+
+ERRORS: dict[int, str] = {
+    400: "The body is not JSON.",
+    401: "No API key, or a wrong one.",
+    403: "Not from this machine, and no API key is set.",
+    404: "There is no such collection or document.",
+    408: "The body did not arrive in time.",
+    409: "It exists already, with another schema.",
+    410: "The cursor has expired.",
+    413: "Larger than a limit that the message names.",
+    415: "The body is of another type.",
+    422: "Understood, and cannot be done as asked: the message and `errors` say why.",
+    500: "A mistake of the service's; its log has more under the request's id.",
+    503: "Busy, not ready, or too slow: `retryable` and Retry-After say whether to try again.",
+    507: "The disk is full.",
+}
+
+
+def openapi_document(operations: Sequence[Operation], settings: Settings, *, version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service with these settings."""
+    schemas = _Schemas(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, settings, schemas)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "LumaDB AI", "version": version, "description": DESCRIPTION},
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "components": {"schemas": schemas.definitions},
+    }
+    if settings.api_key is not None:
+        document["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+        }
+    return document
+
+
+class _Schemas:
+    """JSON Schemas of all bodies: requests as they are validated, answers as they are written."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        requests = [op.body for op in operations if op.body is not None]
+        given = [answer for op in operations for answer in op.answers.values()]
+        answers = [answer for answer in given if answer is not None and not isinstance(answer, str)]
+        every: list[type[BaseModel]] = list(dict.fromkeys([*requests, *answers, wire.Problem]))
+        found, whole = models_json_schema([(model, "validation") for model in every], ref_template=REF)
+        self._by_model = {model: schema for (model, _), schema in found.items()}
+        self.definitions: dict[str, Any] = whole.get("$defs", {})
+
+    def of(self, model: type[BaseModel]) -> dict[str, Any]:
+        return self._by_model[model]
+
+
+def _operation(operation: Operation, settings: Settings, schemas: _Schemas) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "description": (operation.handler.__doc__ or "").strip(),
+        "tags": [operation.tag],
+        "responses": dict(_responses(operation, settings, schemas)),
+    }
+    parameters = [*_path_parameters(operation), *_query_parameters(operation)]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        content = {operation.body_media_type: {"schema": schemas.of(operation.body)}}
+        described["requestBody"] = {"required": True, "content": content}
+    elif operation.body_media_type != JSON:
+        text = {"schema": {"type": "string", "minLength": 1}}
+        described["requestBody"] = {"required": True, "content": {operation.body_media_type: text}}
+    if settings.api_key is not None and operation.id != "healthz":
+        described["security"] = [{"bearer": []}, {"api_key": []}]
+    return described
+
+
+def _path_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)}", operation.path):
+        yield {"name": name, "in": "path", "required": True, **PATH_PARAMETERS[name]}
+
+
+def _query_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
+    if operation.query is None:
+        return
+    for name, schema in operation.query.model_json_schema()["properties"].items():
+        text = schema.pop("description", "")
+        yield {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+
+def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> Iterator[tuple[str, dict[str, Any]]]:
+    header = {"X-Request-Id": {"description": "Id of the request.", "schema": {"type": "string"}}}
+    for status, answer in operation.answers.items():
+        response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": header}
+        if isinstance(answer, type):
+            response["content"] = {operation.answer_media_type: {"schema": schemas.of(answer)}}
+        elif answer is not None:
+            response["content"] = {answer: {"schema": {"type": "string"}}}
+        yield str(status), response
+    problem = {PROBLEM: {"schema": schemas.of(wire.Problem)}}
+    for status in _error_statuses(operation, settings):
+        if status in operation.answers:
+            # Readiness has a body of its own for 503; the service's limits may still answer with a problem.
+            continue
+        yield str(status), {"description": ERRORS[status], "headers": header, "content": problem}
+
+
+def _error_statuses(operation: Operation, settings: Settings) -> list[int]:
+    statuses = {500, 503, *operation.errors}
+    if "{" in operation.path:
+        statuses |= {404, 422}
+    if operation.body is not None or operation.body_media_type != JSON:
+        statuses |= {400, 408, 413, 415, 422}
+    if operation.query is not None:
+        statuses.add(422)
+    if settings.api_key is not None and operation.id != "healthz":
+        statuses.add(401)
+    if settings.api_key is None and not settings.insecure:
+        statuses.add(403)
+    return sorted(statuses)

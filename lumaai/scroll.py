@@ -1,0 +1,123 @@
+"""Cursors of scrolls: opaque, signed, each over a snapshot that stays the same while it is paged through."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import secrets
+import struct
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import Snapshot
+from lumaai.errors import GoneError, InvalidRequestError
+
+PINS_MAX = 64
+PIN_SECONDS_MAX = 300.0
+
+_PAYLOAD = struct.Struct("<8sQQ")  # this process, the pin, how many rows are behind
+_SIGNATURE_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pin:
+    """What a cursor pages through: the rows that matched when its first page was asked for."""
+
+    collection: str
+    filter: Any
+    snapshot: Snapshot
+    ordinals: NDArray[np.uint32]
+
+
+class Cursors:
+    """The scrolls under way. Safe for many threads; the lock guards the table of pins.
+
+    A pin is dropped when it has not been used for `PIN_SECONDS_MAX`, or when `PINS_MAX` others were used since.
+    The secret lives as long as the process: a restart ends every scroll.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._secret = secrets.token_bytes(32)
+        self._process = secrets.token_bytes(8)
+        self._pins: OrderedDict[int, tuple[Pin, float]] = OrderedDict()
+        self._made = 0
+        self._lock = threading.Lock()
+
+    def start(self, pin: Pin, position: int) -> str:
+        """A cursor to the rows of `pin` from `position` on."""
+        with self._lock:
+            self._made += 1
+            self._pins[self._made] = (pin, self._clock())
+            self._drop_old()
+            return self._write(self._made, position)
+
+    def resume(self, cursor: object) -> tuple[Pin, int, Callable[[int], str]]:
+        """What a cursor stands for: its pin, its position, and how to write a cursor to another position.
+
+        Raises:
+            InvalidRequestError: it was not made here, or was changed.
+            GoneError: it has expired.
+        """
+        number, position = self._read(cursor)
+        with self._lock:
+            self._drop_old()
+            held = self._pins.get(number)
+            if held is None:
+                raise GoneError("cursor has expired: start again without a cursor")
+            self._pins[number] = (held[0], self._clock())
+            self._pins.move_to_end(number)
+        return held[0], position, lambda position: self._write(number, position)
+
+    def forget(self, collection: str) -> None:
+        """Drop the scrolls of a collection, so that what they hold can go."""
+        with self._lock:
+            for number in [n for n, (pin, _) in self._pins.items() if pin.collection == collection]:
+                del self._pins[number]
+
+    def clear(self) -> None:
+        """Drop every scroll."""
+        with self._lock:
+            self._pins.clear()
+
+    def _drop_old(self) -> None:
+        oldest = self._clock() - PIN_SECONDS_MAX
+        while self._pins:
+            number, (_, used) = next(iter(self._pins.items()))
+            if used >= oldest and len(self._pins) <= PINS_MAX:
+                return
+            del self._pins[number]
+
+    def _write(self, number: int, position: int) -> str:
+        payload = _PAYLOAD.pack(self._process, number, position)
+        return base64.urlsafe_b64encode(payload + self._sign(payload)).decode().rstrip("=")
+
+    def _read(self, cursor: object) -> tuple[int, int]:
+        raw = _decoded(cursor)
+        payload, signature = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]
+        if len(payload) == _PAYLOAD.size and payload[:8] != self._process and len(signature) == _SIGNATURE_BYTES:
+            raise GoneError("cursor is of a service that has been restarted: start again without a cursor")
+        if not hmac.compare_digest(signature, self._sign(payload)):
+            raise InvalidRequestError("cursor is not valid", code="cursor_invalid")
+        _, number, position = _PAYLOAD.unpack(payload)
+        return number, position
+
+    def _sign(self, payload: bytes) -> bytes:
+        return hmac.digest(self._secret, payload, "sha256")[:_SIGNATURE_BYTES]
+
+
+def _decoded(cursor: object) -> bytes:
+    if not isinstance(cursor, str):
+        raise InvalidRequestError(f"cursor must be a string: got={type(cursor).__name__}", code="cursor_invalid")
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError("cursor is not valid", code="cursor_invalid") from error

@@ -1,0 +1,179 @@
+"""A search of one collection: what is asked, checked, and what was found, as stored bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from engine import Passage, Schema
+from lumaai.errors import ErrorDetail, InvalidRequestError, NotSupportedError
+from lumaai.results import Document, Hit, Hits, PassageHit
+
+# limit + offset: beyond this a search is a scan, and `scroll` is made for that.
+ROWS_MAX = 10_000
+EF_SEARCH_MAX = 100_000
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard to search; None leaves it to the engine."""
+
+    ef_search: int | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawHits:
+    """Documents that were found, best first, each as the JSON bytes it is stored as (`id` its first key).
+
+    `to_json_bytes` is the body of the HTTP API's answer: documents go into it undecoded, except for the text of
+    their passages and where fields are selected.
+    """
+
+    ids: list[str]
+    scores: list[float]
+    documents: list[bytes]
+    passages: list[PassageHit | None]
+    sequence: int
+    milliseconds: float
+    explain: Mapping[str, Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_json_bytes(self) -> bytes:
+        """The answer as `Hits.to_json` has it, encoded."""
+        hits = [
+            {"id": id_, "score": score, "document": msgspec.Raw(document), "passage": passage}
+            for id_, score, document, passage in zip(self.ids, self.scores, self.documents, self.passages, strict=True)
+        ]
+        body = {"hits": hits, "sequence": self.sequence, "milliseconds": self.milliseconds}
+        return _encode(body if self.explain is None else {**body, "explain": self.explain})
+
+    def decoded(self) -> Hits:
+        """The same with documents as dicts."""
+        rows = zip(self.ids, self.scores, self.documents, self.passages, strict=True)
+        hits = tuple(Hit(id_, score, _decode(document), passage) for id_, score, document, passage in rows)
+        return Hits(hits, self.sequence, self.milliseconds, self.explain)
+
+
+def passage_hit(document: bytes, passage: Passage | None) -> PassageHit | None:
+    """A passage with its text, taken out of the document."""
+    if passage is None:
+        return None
+    text = _decode(document)[passage.field][passage.start : passage.end]
+    return PassageHit(passage.field, passage.start, passage.end, text)
+
+
+def selected(document: bytes, fields: Sequence[str]) -> bytes:
+    """The document with its id and some of its fields only."""
+    decoded: Document = _decode(document)
+    wanted = {"id", *fields}
+    return _encode({name: value for name, value in decoded.items() if name in wanted})
+
+
+def check_mode(mode: object) -> None:
+    """Refuse what this version does not search by.
+
+    Raises:
+        NotSupportedError: keyword and hybrid search.
+        InvalidRequestError: there is no such mode.
+    """
+    if mode == "semantic":
+        return
+    if mode in ("keyword", "hybrid"):
+        raise _at("/mode", f"mode {mode!r} is not built yet: use 'semantic'", NotSupportedError)
+    raise _at("/mode", f"mode must be 'semantic', 'keyword' or 'hybrid': got={mode!r:.40}")
+
+
+def check_rows(limit: object, offset: object = 0) -> int:
+    """How many neighbours to ask for so that `limit` remain after `offset`.
+
+    Raises:
+        InvalidRequestError: not whole numbers, or out of range.
+    """
+    rows = whole_number("limit", limit, least=1) + whole_number("offset", offset, least=0)
+    if rows > ROWS_MAX:
+        raise _at("/limit", f"limit + offset is too large: maximum={ROWS_MAX} got={rows}")
+    return rows
+
+
+def whole_number(name: str, value: object, *, least: int) -> int:
+    """A whole number of at least `least`.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _at(f"/{name}", f"{name} must be a whole number: got={type(value).__name__}")
+    if value < least:
+        raise _at(f"/{name}", f"{name} must be at least {least}: got={value}")
+    return value
+
+
+def effort_of(params: Mapping[str, Any] | None) -> Effort:
+    """The search parameters.
+
+    Raises:
+        InvalidRequestError: an unknown one, or one of the wrong type or size.
+    """
+    if params is None:
+        return Effort()
+    if not isinstance(params, Mapping):
+        raise _at("/params", f"params must be an object: got={type(params).__name__}")
+    unknown = [key for key in params if key not in ("ef_search", "exact")]
+    if unknown:
+        raise _at(f"/params/{unknown[0]}", f"unknown search parameter {unknown[0]!r}: expected ef_search or exact")
+    ef_search, exact = params.get("ef_search"), params.get("exact", False)
+    if ef_search is not None and whole_number("params/ef_search", ef_search, least=1) > EF_SEARCH_MAX:
+        raise _at("/params/ef_search", f"ef_search is too large: maximum={EF_SEARCH_MAX} got={ef_search}")
+    if not isinstance(exact, bool):
+        raise _at("/params/exact", f"exact must be true or false: got={type(exact).__name__}")
+    return Effort(ef_search, exact)
+
+
+def check_strings(name: str, values: object) -> list[str]:
+    """A list of strings.
+
+    Raises:
+        InvalidRequestError: it is none; a bare string is none either.
+    """
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise _at(f"/{name}", f"{name} must be a list of strings: got={type(values).__name__}")
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise _at(f"/{name}/{index}", f"{name} must hold strings: got={type(value).__name__}")
+    return list(values)
+
+
+def vector_field_of(schema: Schema, name: str | None, *, embedded: bool) -> str:
+    """Which vector field to search: the one named, else the only one there is.
+
+    Args:
+        schema: the collection's.
+        name: as the caller gave it.
+        embedded: it must be made by a model, because the query is text.
+
+    Raises:
+        InvalidRequestError: there is none, several, or none of that name.
+    """
+    names = list(schema.embed if embedded else schema.vectors)
+    if name is not None and name in names:
+        return name
+    if name is None and len(names) == 1:
+        return names[0]
+    have = f"expected one of {', '.join(names)}" if names else "the collection has none"
+    kind = "embedded vector field" if embedded else "vector field"
+    what = f"no {kind} {name!r}" if name is not None else f"no {kind}" if not names else f"name the {kind}"
+    raise _at("/vector_field", f"{what}: {have}")
+
+
+def _at(pointer: str, message: str, cls: type[InvalidRequestError] = InvalidRequestError) -> InvalidRequestError:
+    code = cls.default_code if cls is NotSupportedError else "invalid_value"
+    return cls(message, code=code, errors=[ErrorDetail(pointer, code, message)])

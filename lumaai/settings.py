@@ -1,0 +1,95 @@
+"""How the service is run: read from `LUMAAI_*` environment variables, overridden by arguments."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from models import LLM
+
+MEBIBYTE = 1 << 20
+CORES = os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Everything about the service that is not in the database.
+
+    Values come from arguments (`Settings(port=9000)`), then from the environment (`LUMAAI_PORT=9000`).
+    Frozen: a running service does not change its mind.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LUMAAI_", env_ignore_empty=True, frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    directory: Path = Field(
+        default=Path("data"),
+        description="Where the database is; made if missing.",
+        validation_alias=AliasChoices("LUMAAI_DIRECTORY", "LUMAAI_DATA"),
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="0 takes any free port.")
+    api_key: SecretStr | None = Field(default=None, min_length=1, description="Required from every caller if set.")
+    insecure: bool = Field(default=False, description="Allow other addresses than loopback without a key.")
+
+    body_bytes_max: int = Field(default=64 * MEBIBYTE, ge=1024, description="JSON bodies.")
+    bulk_bytes_max: int = Field(default=64 * 1024 * MEBIBYTE, ge=1024, description="One streamed upload.")
+    line_bytes_max: int = Field(default=16 * MEBIBYTE, ge=1024, description="One line of an upload.")
+    batch_documents_max: int = Field(default=10_000, ge=1)
+    search_limit_max: int = Field(default=10_000, ge=1, le=10_000, description="limit + offset of a search.")
+    search_batch_max: int = Field(default=1_000, ge=1, description="Vectors in one search:batch.")
+    scroll_limit_max: int = Field(default=10_000, ge=1)
+    request_seconds_max: float = Field(default=60.0, gt=0, description="For uploads: between two pieces.")
+
+    search_threads: int = Field(default=max(2, CORES), ge=1, le=256)
+    search_queue_max: int = Field(default=256, ge=0, description="Searches waiting for a thread.")
+    write_threads: int = Field(default=2, ge=1, le=64)
+    write_queue_max: int = Field(default=64, ge=0)
+    ask_threads: int = Field(default=2, ge=1, le=64)
+    ask_queue_max: int = Field(default=16, ge=0)
+
+    model: str = Field(default=DEFAULT_MODEL, description="Embedder of collections that name none.")
+    threads: int | None = Field(default=None, ge=1, description="Threads of the embedder; null: it chooses.")
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    llm_base_url: str | None = Field(default=None, description="A local service with OpenAI's API.")
+    llm_model: str | None = None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach `host`."""
+        return is_loopback(self.host)
+
+    @functools.cached_property
+    def llm(self) -> LLM | None:
+        """The language model that plans questions; None if none is configured. Made when first asked for."""
+        from models import load_llm
+
+        if self.llm_base_url is not None:
+            key = self.openai_api_key.get_secret_value() if self.openai_api_key else None
+            return load_llm("openai", model=self.llm_model, api_key=key, base_url=self.llm_base_url)
+        if self.openai_api_key is not None:
+            return load_llm("openai", model=self.llm_model, api_key=self.openai_api_key.get_secret_value())
+        if self.anthropic_api_key is not None:
+            return load_llm("anthropic", model=self.llm_model, api_key=self.anthropic_api_key.get_secret_value())
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address (with or without brackets) means this machine."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

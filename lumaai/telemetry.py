@@ -1,0 +1,186 @@
+"""What the service says about itself: one canonical line per request, and metrics for Prometheus.
+
+Lines hold ids, routes, numbers and names of errors: never document text, questions or keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# Upper bounds in seconds: from a search of a small collection to an answer of a slow language model.
+SECONDS_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is known of one request at its end."""
+
+    id: str
+    method: str
+    route: str = "unmatched"
+    status: int = 0
+    seconds: float = 0.0
+    rows: int | None = None
+    code: str | None = None
+
+
+class Telemetry:
+    """Metrics (a registry of its own, so that two apps in a process do not meet) and the request log.
+
+    Args:
+        log_file: where lines go; stderr if not given.
+    """
+
+    def __init__(self, log_file: BinaryIO | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "lumaai_http_requests",
+            "Requests answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "lumaai_http_request_duration_seconds",
+            "Time from the first byte of a request to the last of its answer.",
+            ["method", "route"],
+            buckets=SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+        self._rows = Counter(
+            "lumaai_http_rows", "Documents taken in or given out.", ["method", "route"], registry=self.registry
+        )
+        self._children: dict[tuple[str, str, int], tuple[Any, Any, Any]] = {}
+        ProcessCollector(registry=self.registry)
+        self._log = make_logger(log_file)
+
+    def watch(self, gauges: Callable[[], Iterable[tuple[str, str, dict[str, str], float]]]) -> None:
+        """Show `gauges()` (name, help, labels, value) whenever metrics are read."""
+        self.registry.register(_Gauges(gauges))
+
+    def record(self, request: RequestRecord) -> None:
+        """Count a finished request and write its line."""
+        requests, seconds, rows = self._children_of(request)
+        requests.inc()
+        seconds.observe(request.seconds)
+        if request.rows:
+            rows.inc(request.rows)
+        fields: dict[str, Any] = {
+            "id": request.id,
+            "method": request.method,
+            "route": request.route,
+            "status": request.status,
+            "seconds": round(request.seconds, 6),
+        }
+        if request.rows is not None:
+            fields["rows"] = request.rows
+        if request.code is not None:
+            fields["code"] = request.code
+        self._log.info("request", **fields)
+
+    def failed(self, request: RequestRecord, error: BaseException) -> None:
+        """Write where an unexpected error came from: classes, files and lines, without its message.
+
+        The message of an exception from a library may quote the document it was working on.
+        """
+        self._log.error("request.failed", id=request.id, error=type(error).__name__, at=_places(error))
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _children_of(self, request: RequestRecord) -> tuple[Any, Any, Any]:
+        # `labels()` validates and locks; the combinations are few (routes × statuses) and known after a while.
+        key = (request.method, request.route, request.status)
+        found = self._children.get(key)
+        if found is None:
+            found = (
+                self._requests.labels(request.method, request.route, str(request.status)),
+                self._seconds.labels(request.method, request.route),
+                self._rows.labels(request.method, request.route),
+            )
+            self._children[key] = found
+        return found
+
+
+class _Gauges(Collector):
+    def __init__(self, gauges: Callable[[], Iterable[tuple[str, str, dict[str, str], float]]]) -> None:
+        self._gauges = gauges
+
+    def describe(self) -> list[Any]:
+        """Nothing known beforehand: otherwise registering would read the database."""
+        return []
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, help_text, labels, value in self._gauges():
+            family = families.setdefault(name, GaugeMetricFamily(name, help_text, labels=list(labels)))
+            family.add_metric(list(labels.values()), value)
+        return families.values()
+
+
+def make_logger(log_file: BinaryIO | None = None) -> structlog.typing.FilteringBoundLogger:
+    """A logger of its own (structlog's process-wide configuration is left alone): JSON lines on stderr."""
+    output = log_file if log_file is not None else sys.stderr.buffer
+    logger = structlog.wrap_logger(
+        structlog.BytesLogger(output),
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            structlog.processors.JSONRenderer(serializer=_to_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+    return cast("structlog.typing.FilteringBoundLogger", logger)
+
+
+def _to_json(event: dict[str, Any], **_: Any) -> bytes:
+    return msgspec.json.encode(event)
+
+
+def _places(error: BaseException, most: int = 12) -> list[str]:
+    places: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return places[-most:]
+
+
+def log_core(level: int = logging.INFO) -> None:
+    """Send the `noun.verbed` events of engine, models and promptql, and uvicorn's warnings, to stderr as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.ExtraAdder(),
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.dict_tracebacks,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    levels = dict.fromkeys(("engine", "models", "promptql", "lumaai"), level) | {"uvicorn": logging.WARNING}
+    for name, least in levels.items():
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(least)
+        logger.propagate = False

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.lumaai.serving import Service, problem_of
+
+SPEC = {"fields": {"year": {"type": "integer"}, "v": {"type": "vector", "dim": 4, "metric": "l2"}}, "embed": {}}
+
+
+def test_put_makes_then_finds_then_refuses_another(service: Service) -> None:
+    """201 when new, 200 when declared the same again, 409 naming the difference otherwise."""
+    made = service.put("/v1/collections/things", SPEC)
+    assert made.status_code == 201
+    body = made.json()
+    assert (body["name"], body["documents"]) == ("things", 0)
+    assert body["schema"]["fields"]["v"]["dim"] == 4
+    assert service.put("/v1/collections/things", SPEC).status_code == 200
+    other = {**SPEC, "fields": {"year": {"type": "text"}}}
+    problem_of(service.put("/v1/collections/things", other), 409)
+
+
+def test_the_schema_that_is_shown_can_be_put(service: Service) -> None:
+    """What GET shows as `schema` is a body of PUT: 200, nothing differs."""
+    service.put("/v1/collections/things", SPEC)
+    schema = service.get("/v1/collections/things").json()["schema"]
+    assert service.put("/v1/collections/things", schema).status_code == 200
+
+
+def test_an_empty_body_embeds_with_the_default_model(service: Service) -> None:
+    """`{}` embeds text into "vector"; `"embed": {}` embeds nothing."""
+    nothing = service.put("/v1/collections/plain", {"embed": {}}).json()
+    assert nothing["schema"]["embed"] == {}
+
+
+def test_collections_are_listed_by_name(service: Service) -> None:
+    """Sorted; a cursor goes on after a name."""
+    for name in ("b", "a", "c"):
+        service.put(f"/v1/collections/{name}", {"embed": {}})
+    answer = service.get("/v1/collections").json()
+    assert [item["name"] for item in answer["collections"]] == ["a", "b", "c"]
+    assert answer["next_cursor"] is None
+    rest = service.get("/v1/collections", params={"cursor": "a"}).json()
+    assert [item["name"] for item in rest["collections"]] == ["b", "c"]
+
+
+def test_a_dropped_collection_is_gone(service: Service) -> None:
+    """204, then 404 for everything under its name; a second drop is 404 too."""
+    service.put("/v1/collections/things", SPEC)
+    assert service.delete("/v1/collections/things").status_code == 204
+    problem_of(service.get("/v1/collections/things"), 404, "collection_not_found")
+    problem_of(service.post("/v1/collections/things/count"), 404, "collection_not_found")
+    problem_of(service.delete("/v1/collections/things"), 404, "collection_not_found")
+
+
+@pytest.mark.parametrize("name", [".hidden", "a b", "ä", "a" * 129, "%2E%2E", "semi;colon"])
+def test_names_outside_the_alphabet_are_refused(service: Service, name: str) -> None:
+    """422 on PUT; there can be nothing under them, so 404 on GET."""
+    problem_of(service.put(f"/v1/collections/{name}", {"embed": {}}), 422)
+    problem_of(service.get(f"/v1/collections/{name}"), 404, "collection_not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"fields": {"a": {"type": "colour"}}}, "/fields/a"),
+        ({"fields": {"a": {"type": "vector", "dim": 0}}}, "/fields/a/dim"),
+        ({"fields": {"a": {"type": "vector", "dim": True}}}, "/fields/a/dim"),
+        ({"fields": {"a": {"type": "text", "dim": 3}}}, "/fields/a/dim"),
+        ({"fields": {"a": {"type": "vector", "dim": 3, "metric": "manhattan"}}}, "/fields/a/metric"),
+        ({"fields": []}, "/fields"),
+        ({"unknown": 1}, "/unknown"),
+        ({"strict": 1}, "/strict"),
+        ([], ""),
+        ({"embed": {"v": {"model": "/etc"}}}, "/embed/v/model"),
+    ],
+)
+def test_malformed_schemas_are_refused_with_their_place(service: Service, body: object, pointer: str) -> None:
+    """422 and a JSON Pointer to what is wrong."""
+    problem = problem_of(service.put("/v1/collections/things", body), 422)
+    assert [item["pointer"] for item in problem["errors"]] == [pointer]
+    problem_of(service.get("/v1/collections/things"), 404)
+
+
+def test_a_model_that_is_not_here_is_the_callers_mistake(service: Service) -> None:
+    """422 and not 503: nothing of the service's own is missing."""
+    body = {"embed": {"v": {"model": "no-such-model"}}}
+    problem_of(service.put("/v1/collections/things", body), 422, "model_not_found")
+
+
+def test_stats_and_optimize(points: Service) -> None:
+    """Stats count documents; optimizing keeps them."""
+    assert points.post("/v1/collections/points/optimize", {"wait": True}).status_code == 204
+    assert points.get("/v1/collections/points/stats").json()["documents"] == 3
+    assert points.get("/v1/stats").status_code == 200

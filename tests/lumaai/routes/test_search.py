@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.lumaai.serving import FILMS, Service, problem_of
+
+FILMS_SEARCH = "/v1/collections/films/search"
+POINTS_SEARCH = "/v1/collections/points/search"
+
+
+def encoded(*numbers: float) -> str:
+    return base64.b64encode(np.array(numbers, dtype="<f4").tobytes()).decode()
+
+
+@pytest.mark.parametrize("vector", [[1, 0], [1.0, 0.0], encoded(1.0, 0.0)])
+def test_a_vector_finds_its_neighbours_best_first(points: Service, vector: Any) -> None:
+    """Cosine similarities with (1, 0): 1, 0.6 and 0; lists and base64 alike."""
+    answer = points.post(POINTS_SEARCH, {"vector": vector})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert [hit["id"] for hit in body["hits"]] == ["a", "b", "c"]
+    assert [hit["score"] for hit in body["hits"]] == pytest.approx([1.0, 0.6, 0.0], abs=1e-6)
+    assert body["hits"][0]["document"]["id"] == "a"
+    assert body["milliseconds"] > 0
+    assert body["sequence"] >= 1
+
+
+def test_a_text_finds_documents_and_the_passage(films: Service) -> None:
+    """The hashing embedder matches words; the passage is a span of the document's own text."""
+    body = films.post(FILMS_SEARCH, {"query": "a waitress in Paris", "limit": 1}).json()
+    hit = body["hits"][0]
+    assert hit["document"] == FILMS[2]
+    passage = hit["passage"]
+    assert passage["text"] == hit["document"][passage["field"]][passage["start"] : passage["end"]]
+
+
+def test_offset_limit_filter_and_select(films: Service) -> None:
+    """The second page of one of the older films, with its year only."""
+    query = {"query": "a film", "filter": {"year": {"$lt": 2000}}, "select": ["year"], "limit": 1}
+    first = films.post(FILMS_SEARCH, query).json()["hits"]
+    second = films.post(FILMS_SEARCH, {**query, "offset": 1}).json()["hits"]
+    assert {first[0]["id"], second[0]["id"]} == {"1", "2"}
+    assert set(second[0]["document"]) == {"id", "year"}
+    assert films.post(FILMS_SEARCH, {**query, "offset": 2}).json()["hits"] == []
+
+
+def test_a_document_finds_those_like_it(points: Service) -> None:
+    """It is not among its own hits; an id that is not there is 404."""
+    assert [hit["id"] for hit in points.post(POINTS_SEARCH, {"id": "a"}).json()["hits"]] == ["b", "c"]
+    problem_of(points.post(POINTS_SEARCH, {"id": "no"}), 404, "document_not_found")
+
+
+def test_explain_says_what_ran(points: Service) -> None:
+    """Only when asked for."""
+    assert "explain" not in points.post(POINTS_SEARCH, {"vector": [1, 0]}).json()
+    asked = points.post(POINTS_SEARCH, {"vector": [1, 0], "explain": True, "params": {"exact": True}}).json()
+    assert asked["explain"]
+
+
+def test_a_batch_gives_ids_and_scores(points: Service) -> None:
+    """Two vectors, one hit each; lists and base64 alike."""
+    for vectors in ([[1, 0], [0, 1]], encoded(1, 0, 0, 1)):
+        body = points.post(f"{POINTS_SEARCH}:batch", {"vectors": vectors, "limit": 1}).json()
+        assert body["ids"] == [["a"], ["c"]]
+        assert body["scores"] == [[pytest.approx(1.0)], [pytest.approx(1.0)]]
+
+
+def test_the_wrong_size_names_expected_and_got(points: Service) -> None:
+    """For one vector and for a batch, at its place."""
+    problem = problem_of(points.post(POINTS_SEARCH, {"vector": [1, 2, 3]}), 422, "dimension_mismatch")
+    assert problem["detail"] == "vector has wrong size: expected=2 got=3"
+    assert (problem["errors"][0]["expected"], problem["errors"][0]["got"]) == (2, 3)
+    problem = problem_of(points.post(f"{POINTS_SEARCH}:batch", {"vectors": [[1, 2, 3]]}), 422)
+    assert "expected=2 got=3" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"vector": [1.0, True]}, "/vector/1"),
+        ({"vector": [1.0, "2"]}, "/vector/1"),
+        ({"vector": [1.0, math.nan]}, "/vector/1"),
+        ({"vector": [1.0, 1e300]}, "/vector"),
+        ({"vector": [1.0, 10**400]}, "/vector/1"),
+        ({"vector": "###"}, "/vector"),
+        ({"vector": encoded(1.0, math.nan)}, "/vector"),
+        ({"vector": {}}, "/vector"),
+        ({"vector": [1, 0], "limit": 0}, "/limit"),
+        ({"vector": [1, 0], "limit": True}, "/limit"),
+        ({"vector": [1, 0], "limit": 1.5}, "/limit"),
+        ({"vector": [1, 0], "limits": 1}, "/limits"),
+        ({"vector": [1, 0], "params": {"ef_search": 0}}, "/params/ef_search"),
+        ({"vector": [1, 0], "filter": {"x": math.inf}}, "/filter"),
+        ({"vector": [1, 0], "vector_field": "no"}, "/vector_field"),
+        ({"vector": [1, 0], "query": "both"}, ""),
+        ({}, ""),
+        ([], ""),
+        ("text", ""),
+        (None, ""),
+    ],
+)
+def test_requests_that_mean_nothing_are_refused_at_their_place(points: Service, body: Any, pointer: str) -> None:
+    """422 with a JSON Pointer to the fault."""
+    content = json.dumps(body).encode()
+    answer = points.post(POINTS_SEARCH, content=content, headers={"content-type": "application/json"})
+    problem = problem_of(answer, 422)
+    assert [item["pointer"] for item in problem["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize("body", [{"mode": "keyword"}, {"mode": "hybrid"}])
+def test_modes_that_are_not_built_say_so(films: Service, body: dict[str, Any]) -> None:
+    """422 with the code `not_supported`."""
+    problem_of(films.post(FILMS_SEARCH, {"query": "x", **body}), 422, "not_supported")
+
+
+@pytest.mark.parametrize("key", ["positive", "negative"])
+def test_examples_are_not_built(points: Service, key: str) -> None:
+    """422 with the code `not_supported`."""
+    problem_of(points.post(POINTS_SEARCH, {key: ["a"]}), 422, "not_supported")
+
+
+def test_limits_are_named(points: Service) -> None:
+    """413 naming the setting."""
+    problem = problem_of(points.post(POINTS_SEARCH, {"vector": [1, 0], "limit": 10_001}), 413)
+    assert "search_limit_max=10000 got=10001" in problem["detail"]
+    too_many = {"vectors": [[1, 0]] * 1_001}
+    problem = problem_of(points.post(f"{POINTS_SEARCH}:batch", too_many), 413)
+    assert "search_batch_max=1000 got=1001" in problem["detail"]
+
+
+def test_text_needs_an_embedded_field(points: Service) -> None:
+    """A collection that embeds nothing cannot be searched by text: 422 saying so."""
+    problem_of(points.post(POINTS_SEARCH, {"query": "x"}), 422)
+
+
+@pytest.mark.parametrize("query", ["", "   ", "x" * 20_001])
+def test_queries_that_are_none_are_refused(films: Service, query: str) -> None:
+    """Blank and over-long texts are 422."""
+    problem_of(films.post(FILMS_SEARCH, {"query": query}), 422)

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from lumaai import wire
+from tests.lumaai.serving import FILMS, Service, http_scope, problem_of, serving
+
+COUNT = "/v1/collections/films/count"
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service with a collection that embeds nothing."""
+    with serving(tmp_path) as made:
+        made.put("/v1/collections/films", {"embed": {}})
+        made.post("/v1/collections/films/documents", {"documents": FILMS})
+        yield made
+
+
+def test_unknown_paths_and_methods_are_problems(service: Service) -> None:
+    """404 for a path that is nowhere; 405 with all methods of the path in Allow."""
+    problem_of(service.get("/nowhere"), 404, "route_not_found")
+    answer = service.request("PATCH", "/v1/collections/films")
+    problem_of(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
+    answer = service.post("/docs")
+    problem_of(answer, 405, "method_not_allowed")
+    assert "GET" in answer.headers["allow"]
+
+
+def test_trailing_slashes_are_other_paths(service: Service) -> None:
+    """No redirects: a client that follows one may drop the body or the key."""
+    problem_of(service.get("/v1/collections/"), 404)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 400, "invalid_json"),
+        (b"{", 400, "invalid_json"),
+        (b"{} {}", 400, "invalid_json"),
+        (b"nul", 400, "invalid_json"),
+        (b"\xff\xfe{}", 400, "invalid_json"),
+        (b'{"filter": "\xff"}', 400, "invalid_json"),
+        (b'{"filter": "\\ud800"}', 400, "invalid_json"),
+        (b'{"filter": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", 400, "invalid_json"),
+        (b'{"filter": ' + b"9" * 100_000 + b"}", 400, "invalid_json"),
+        (b'{"filter": {"$not": ' * 60 + b"{}" + b"}}" * 60, 422, None),
+        (b'{"filter": {"year": NaN}}', 422, "not_finite"),
+        (b'{"filter": {"year": 1e999}}', 422, "not_finite"),
+        (b'{"filter": 5}', 422, "wrong_type"),
+        (b"[]", 422, "wrong_type"),
+        (b"{}\x00", 400, "invalid_json"),
+    ],
+)
+def test_bodies_that_are_not_right_are_refused(service: Service, content: bytes, status: int, code: str | None) -> None:
+    """400 for what is not JSON, 422 for JSON that means nothing; never a 500, never a hang."""
+    problem_of(service.post(COUNT, content=content, headers=JSON), status, code)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+        {"content-type": "application/jsonl"},
+        {"content-type": ""},
+        {"content-type": "application/json", "content-encoding": "gzip"},
+    ],
+)
+def test_bodies_of_another_type_are_415(service: Service, headers: dict[str, str]) -> None:
+    """Also what a browser's form can send from another page."""
+    problem_of(service.post(COUNT, content=b"{}", headers=headers), 415)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"]
+)
+def test_json_by_its_other_names_is_read(service: Service, kind: str) -> None:
+    """Parameters, case and +json."""
+    assert service.post(COUNT, content=b"{}", headers={"content-type": kind}).json() == {"count": 3}
+
+
+def test_bodies_over_the_limit_are_413(tmp_path: Path) -> None:
+    """By what they declare, and by what arrives where they declare nothing."""
+    with serving(tmp_path, body_bytes_max=1024) as service:
+        problem = problem_of(service.post(COUNT, content=b" " * 1025, headers=JSON), 413, "body_too_large")
+        assert "maximum=1024 got=1025" in problem["detail"]
+        piece = {"type": "http.request", "body": b" " * 600, "more_body": True}
+        start, body = service.send(http_scope("POST", COUNT, JSON), [piece, piece])
+        assert start["status"] == 413
+        assert json.loads(body["body"])["code"] == "body_too_large"
+
+
+def test_a_body_that_never_ends_is_408(tmp_path: Path) -> None:
+    """The rest of the body does not come: the caller's fault, after request_seconds_max."""
+    with serving(tmp_path, request_seconds_max=0.05) as service:
+        piece = {"type": "http.request", "body": b"{", "more_body": True}
+        start, body = service.send(http_scope("POST", COUNT, JSON), [piece])
+    assert start["status"] == 408
+    assert json.loads(body["body"])["code"] == "body_timeout"
+
+
+def test_a_body_that_is_cut_off_is_logged_and_left(service: Service) -> None:
+    """The client went away in the middle: nobody to answer."""
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    assert service.send(http_scope("POST", COUNT, JSON), messages) == []
+    assert service.log()[-1]["status"] == 499
+
+
+def test_work_that_takes_too_long_is_503(tmp_path: Path) -> None:
+    """The answer comes at the limit, while the thread is still at work."""
+    with serving(tmp_path, request_seconds_max=0.05) as service:
+        gate = threading.Event()
+        service.app.state.service.searches._executor.submit(gate.wait, 10)
+        service.app.state.service.searches._executor.submit(gate.wait, 10)
+        answer = service.get("/v1/collections")
+        problem_of(answer, 503, "request_timeout")
+        assert answer.json()["retryable"] is False
+        gate.set()
+
+
+def test_overload_is_refused_early(tmp_path: Path) -> None:
+    """With its one thread busy and no queue, a search is 503 with Retry-After; writes have a lane of their own."""
+    with serving(tmp_path, search_threads=1, search_queue_max=0) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        service.app.state.service.searches._taken = 1
+        answer = service.post(COUNT)
+        problem_of(answer, 503, "overloaded")
+        assert answer.headers["retry-after"] == "1"
+        assert service.get("/readyz").json() == {"ready": False, "reasons": ["the search queue is full"]}
+        assert service.post("/v1/collections/films/documents", {"documents": FILMS}).status_code == 200
+        service.app.state.service.searches._taken = 0
+        assert service.post(COUNT).status_code == 200
+
+
+def test_the_unexpected_is_500_and_says_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No message, no traceback to the caller; the log has the place under the request's id."""
+
+    def broken(name: str) -> None:
+        raise ZeroDivisionError("secret internals")
+
+    monkeypatch.setattr(service.database, "collection", broken)
+    answer = service.post(COUNT)
+    problem = problem_of(answer, 500, "internal")
+    assert "secret" not in answer.text
+    failed, request = service.log()[-2:]
+    assert (failed["event"], failed["error"], failed["id"]) == (
+        "request.failed",
+        "ZeroDivisionError",
+        problem["instance"],
+    )
+    assert "secret" not in json.dumps(failed)
+    assert request["status"] == 500
+
+
+def test_a_database_that_is_closed_is_503(service: Service) -> None:
+    """Requests and readiness say so; the process is alive."""
+    service.database.close()
+    problem_of(service.post(COUNT), 503, "database_closed")
+    ready = service.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["ready"] is False
+    assert ready.json()["reasons"]
+    assert service.get("/healthz").json()["status"] == "ok"
+
+
+def test_request_ids_are_made_or_taken(service: Service) -> None:
+    """A plain word of the caller's is used; anything else is replaced."""
+    assert service.get("/healthz", headers={"X-Request-Id": "trace-1.a_b"}).headers["x-request-id"] == "trace-1.a_b"
+    for bad in ("two words", "a" * 129, "ü".encode("latin-1")):
+        made = service.get("/healthz", headers={"X-Request-Id": bad}).headers["x-request-id"]
+        assert re.fullmatch("[0-9a-f]{16}", made)
+
+
+def test_each_request_is_one_line_with_its_route(service: Service) -> None:
+    """The template, not the path; the rows; never the text."""
+    service.post("/v1/collections/films/documents:fetch", {"ids": ["1", "no"]})
+    service.get("/nowhere/secret-name")
+    fetched, lost = service.log()[-2:]
+    assert (fetched["route"], fetched["status"], fetched["rows"]) == (
+        "/v1/collections/{c}/documents:fetch", 200, 1,
+    )  # fmt: skip
+    assert (lost["route"], lost["code"]) == ("unmatched", "route_not_found")
+    logged = json.dumps(service.log())
+    assert "Matrix" not in logged
+    assert "secret-name" not in logged
+
+
+def test_metrics_tell_of_requests_and_documents(service: Service) -> None:
+    """Prometheus text with routes as templates."""
+    answer = service.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'lumaai_http_requests_total{method="PUT",route="/v1/collections/{c}",status="201"} 1.0' in answer.text
+    assert 'lumaai_documents{collection="films"} 3.0' in answer.text
+
+
+def test_limits_are_published(service: Service) -> None:
+    """What refuses a request is what is shown."""
+    limits = service.get("/v1/limits").json()
+    assert set(limits) == set(wire.Limits.model_fields)
+    assert limits["body_bytes_max"] == service.app.state.service.settings.body_bytes_max
+
+
+def test_a_key_guards_everything_but_liveness(tmp_path: Path) -> None:
+    """401 with WWW-Authenticate; the key itself is in no answer and no line."""
+    with serving(tmp_path, api_key=SecretStr("sesame")) as service:
+        answer = service.get("/v1/collections")
+        problem_of(answer, 401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        problem_of(service.get("/docs"), 401)
+        assert service.get("/healthz").status_code == 200
+        assert service.get("/v1/collections", headers={"X-Api-Key": "sesame"}).status_code == 200
+        assert service.get("/v1/collections", headers={"Authorization": "Bearer sesame"}).status_code == 200
+        problem_of(service.get("/v1/collections", headers={"X-Api-Key": "sesam"}), 401, "wrong_api_key")
+        document = service.get("/openapi.json", headers={"X-Api-Key": "sesame"}).json()
+        assert document["paths"]["/v1/collections"]["get"]["security"] == [{"bearer": []}, {"api_key": []}]
+        assert "security" not in document["paths"]["/healthz"]["get"]
+        assert "sesame" not in json.dumps(service.log())
+
+
+def test_other_hosts_are_refused_on_loopback(service: Service) -> None:
+    """DNS rebinding: a Host that is not this machine's is 403."""
+    problem_of(service.get("/v1/collections", headers={"host": "evil.example"}), 403, "host_not_allowed")
+
+
+def test_there_is_no_cors(service: Service) -> None:
+    """No page of another origin is told that it may read."""
+    answer = service.get("/v1/collections", headers={"origin": "https://evil.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert service.request("OPTIONS", "/v1/collections", headers={"origin": "https://e.example"}).status_code == 405
+
+
+def test_head_is_get_without_a_body(service: Service) -> None:
+    """The server leaves the body out; the headers are those of GET."""
+    assert service.request("HEAD", "/healthz").status_code == 200
+
+
+def test_docs_show_every_operation_once(service: Service) -> None:
+    """Operation ids are unique, every error status has a problem body, /docs loads the document."""
+    document: dict[str, Any] = service.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len(set(ids)) == 23
+    for operation in operations:
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400 and operation["operationId"] != "readyz":
+                assert list(answer["content"]) == ["application/problem+json"]
+    assert "/openapi.json" in service.get("/docs").text
+
+
+def test_ask_says_what_is_not_built(service: Service) -> None:
+    """Streaming is `not_supported`; a question without words and a collection that is not there are refused."""
+    problem_of(service.post("/v1/ask", {"question": "How many?", "stream": True}), 422, "not_supported")
+    problem_of(service.post("/v1/ask", {"question": "   "}), 422)
+    problem_of(service.post("/v1/ask", {"question": "x" * 2_001}), 422)
+    problem_of(service.post("/v1/ask", {"question": "How many films?", "collections": ["no"]}), 404)
+
+
+def test_ask_answers_with_its_plan(service: Service) -> None:
+    """The shape of the design: answer.text, citations, plan, steps."""
+    answer = service.post("/v1/ask", {"question": "How many films are there?", "collections": ["films"]})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert "3" in body["answer"]["text"]
+    assert body["plan"]

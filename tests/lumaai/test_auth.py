@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from lumaai.auth import Gatekeeper
+from lumaai.errors import ForbiddenError, UnauthorizedError
+from lumaai.settings import Settings
+
+KEY = "correct horse"
+
+
+@pytest.fixture
+def guarded() -> Gatekeeper:
+    return Gatekeeper(Settings(api_key=SecretStr(KEY)))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"authorization", b"Bearer correct horse"),
+        (b"authorization", b"bearer  correct horse"),
+        (b"x-api-key", b"correct horse"),
+    ],
+)
+def test_the_key_opens_in_either_header(guarded: Gatekeeper, header: tuple[bytes, bytes]) -> None:
+    """Authorization: Bearer KEY (the scheme in any case) and X-Api-Key: KEY; the Host does not matter."""
+    guarded.admit("/v1/collections", [(b"host", b"example.org"), header])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"authorization", b"Bearer wrong")],
+        [(b"authorization", b"Bearer ")],
+        [(b"authorization", b"Basic Y29ycmVjdCBob3JzZQ==")],
+        [(b"authorization", b"correct horse")],
+        [(b"x-api-key", b"correct hors")],
+        [(b"x-api-key", "corr\xe9ct".encode("latin-1"))],
+        [(b"x-api-key", b"")],
+    ],
+)
+def test_without_the_key_nothing_opens(guarded: Gatekeeper, headers: list[tuple[bytes, bytes]]) -> None:
+    """No key, a wrong one, another scheme, bytes that are no ASCII: 401."""
+    with pytest.raises(UnauthorizedError):
+        guarded.admit("/v1/collections", headers)
+
+
+def test_liveness_needs_no_key(guarded: Gatekeeper) -> None:
+    """/healthz is open, /readyz and /metrics are not: they tell of what is inside."""
+    guarded.admit("/healthz", [])
+    for path in ("/readyz", "/metrics", "/docs", "/openapi.json", "/healthz/"):
+        with pytest.raises(UnauthorizedError):
+            guarded.admit(path, [])
+
+
+@pytest.mark.parametrize(
+    "host", [b"localhost", b"localhost:8000", b"127.0.0.1:1", b"[::1]", b"[::1]:8000", b"LOCALHOST:8000"]
+)
+def test_without_a_key_this_machines_names_are_served(host: bytes) -> None:
+    """Names and addresses of loopback, with or without a port."""
+    Gatekeeper(Settings()).admit("/v1/collections", [(b"host", host)])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"example.org", b"example.org:8000", b"127.0.0.1.example.org", b"192.168.0.1:8000", b"localhost.evil", b"",
+     b"::ffff:1.2.3.4", b"localhost:8000:80", b"\xff"],
+)  # fmt: skip
+def test_without_a_key_other_hosts_are_refused(host: bytes) -> None:
+    """A page whose name was rebound to 127.0.0.1 sends its own name as Host."""
+    with pytest.raises(ForbiddenError):
+        Gatekeeper(Settings()).admit("/v1/collections", [(b"host", host)])
+
+
+def test_insecure_serves_every_host() -> None:
+    """Whoever says --insecure answers for the network."""
+    Gatekeeper(Settings(insecure=True)).admit("/v1/collections", [(b"host", b"example.org")])

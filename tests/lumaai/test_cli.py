@@ -1,0 +1,329 @@
+"""The command line: what is printed, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import lumaai
+from lumaai.cli.commands import app
+from lumaai.demo.service import free_port
+
+FILMS = [
+    {"id": "1", "title": "Metropolis", "year": 1927, "plot": "A robot replaces a worker in a city of the future."},
+    {"id": "2", "title": "Alien", "year": 1979, "plot": "A deadly creature comes aboard a freighter in space."},
+    {"id": "3", "title": "Stalker", "year": 1979, "plot": "A guide leads two men to a room that grants wishes."},
+]
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the caller's; a model that needs no weights; an empty working directory."""
+    for name in [name for name in os.environ if name.startswith("LUMAAI_")]:
+        monkeypatch.delenv(name)
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LUMAAI_MODEL", "hashing")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run() -> Run:
+    def invoke(*arguments: str | Path) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    path = tmp_path / "films.jsonl"
+    path.write_text("".join(json.dumps(film) + "\n" for film in FILMS))
+    return path
+
+
+@pytest.fixture
+def filled(run: Run, films: Path) -> Run:
+    assert run("add", "films", films).exit_code == 0
+    return run
+
+
+def failed(result: Result, *parts: str, code: int = 1) -> None:
+    """One clear line on stderr and nothing on stdout."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    for part in parts:
+        assert part in result.stderr
+
+
+def test_adding_says_what_became_of_the_documents(run: Run, films: Path) -> None:
+    """Added, then unchanged, then one replaced; the database is ./data."""
+    assert "3 added, 0 replaced, 0 unchanged, 0 failed" in run("add", "films", films).stdout
+    assert "0 added, 0 replaced, 3 unchanged, 0 failed" in run("add", "films", films).stdout
+    films.write_text(json.dumps({**FILMS[0], "year": 1928}) + "\n")
+    assert "0 added, 1 replaced, 0 unchanged, 0 failed" in run("add", "films", films).stdout
+    assert Path("data").is_dir()
+
+
+def test_a_bad_line_is_reported_and_the_others_go_in(run: Run, films: Path) -> None:
+    """By file, number and reason, with exit code 1."""
+    films.write_text(films.read_text() + '{"id": "4", \n[1]\n' + json.dumps({"id": "5", "title": "last"}) + "\n")
+    result = run("add", "films", films)
+    assert result.exit_code == 1
+    assert f"{films}:4: " in result.stderr
+    assert f"{films}:5: expected an object: got=array" in result.stderr
+    assert "4 added, 0 replaced, 0 unchanged, 2 failed" in result.stdout
+    assert run("count", "films").stdout == "4\n"
+
+
+def test_strict_stops_at_the_first_bad_line(run: Run, films: Path) -> None:
+    """Its batch does not go in, and a collection that would stay empty is not left behind."""
+    films.write_text(films.read_text() + "oops\n")
+    failed(run("add", "films", films, "--strict"), f"{films}:4: ")
+    assert "no collections yet" in run("collections").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("missing.jsonl", "no such file"), ("films.xml", "suffix '.xml'"), (".", "suffix")]
+)
+def test_a_file_that_cannot_be_read_is_named(run: Run, name: str, reason: str) -> None:
+    """With the reason; no empty collection is left behind."""
+    Path("films.xml").write_text("<films/>")
+    result = run("add", "films", name)
+    assert result.exit_code == 1
+    assert reason in result.stderr
+    assert name in result.stderr
+    assert "no collections yet" in run("collections").stdout
+
+
+def test_search_prints_ids_scores_and_passages(filled: Run) -> None:
+    """The best first."""
+    lines = filled("search", "films", "a creature in space", "-n", "2").stdout.splitlines()
+    assert lines[0].split() == ["1.", lines[0].split()[1], "2"]
+    assert "freighter in space" in lines[1]
+    assert lines[-1].startswith("2 hits in ")
+
+
+def test_search_prints_json_for_other_programs(filled: Run) -> None:
+    """One line in the shape of the HTTP API, filtered."""
+    result = filled("search", "films", "wishes", "--json", "--filter", '{"year": 1979}')
+    answer = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    assert sorted(hit["id"] for hit in answer["hits"]) == ["2", "3"]
+    assert answer["hits"][0]["document"]["year"] == 1979
+
+
+def test_ask_prints_the_answer_and_its_evidence(filled: Run) -> None:
+    """The figure, the steps and the planner; all of it as JSON on demand."""
+    result = filled("ask", "How many films are there?")
+    assert "3" in result.stdout.splitlines()[0]
+    assert "planner    rules" in result.stdout
+    data = json.loads(filled("ask", "How many films are there?", "-c", "films", "--json").stdout)
+    assert data["answer"]["values"] == [3]
+
+
+def test_documents_are_read_counted_and_deleted(filled: Run) -> None:
+    """`get`, `count` and `delete`, dry and wet."""
+    assert json.loads(filled("get", "films", "2").stdout) == FILMS[1]
+    assert filled("count", "films", "--filter", '{"year": {"$lt": 1950}}').stdout == "1\n"
+    assert filled("delete", "films", "--filter", '{"year": 1979}', "--dry-run").stdout == "would delete 2 documents\n"
+    assert filled("delete", "films", "1").stdout == "deleted 1 document\n"
+    assert filled("count", "films").stdout == "2\n"
+
+
+def test_a_missing_document_is_a_failure(filled: Run) -> None:
+    """What is there is printed, what is not is named, exit code 1."""
+    result = filled("get", "films", "2", "9")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["id"] == "2"
+    assert "no document 9 in films" in result.stderr
+
+
+def test_collections_are_listed_described_optimized_and_dropped(filled: Run) -> None:
+    """As text and as JSON; dropping asks, or wants --yes where nobody can be asked."""
+    assert filled("collections").stdout == "films  3 documents\n"
+    assert json.loads(filled("collections", "--json").stdout)[0]["documents"] == 3
+    assert json.loads(filled("stats", "films").stdout)["documents"] == 3
+    assert filled("optimize", "films").stdout == "optimized films (3 documents)\n"
+    failed(filled("drop", "films"), "--yes", code=2)
+    assert filled("drop", "films", "--yes").stdout == "removed films (3 documents)\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "novels", "x"],
+        ["count", "novels"],
+        ["get", "novels", "1"],
+        ["delete", "novels", "1"],
+        ["drop", "novels", "--yes"],
+        ["stats", "novels"],
+        ["optimize", "novels"],
+        ["ask", "How many?", "-c", "novels"],
+    ],
+)
+def test_an_unknown_collection_is_named(filled: Run, arguments: Sequence[str]) -> None:
+    """One line, exit code 1."""
+    result = filled(*arguments)
+    failed(result, "novels")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "films"],
+        ["search", "films", "x", "--limit", "0"],
+        ["search", "films", "x", "--filter", "{"],
+        ["search", "films", "x", "--filter", "[1]"],
+        ["count", "films", "--db", "data", "--url", "http://127.0.0.1:1"],
+        ["count", "films", "--url", "127.0.0.1:8000"],
+        ["delete", "films"],
+        ["delete", "films", "1", "--filter", "{}"],
+        ["no-such-command"],
+        ["add", "films"],
+    ],
+)
+def test_wrong_usage_has_exit_code_2(filled: Run, arguments: Sequence[str]) -> None:
+    """And says so on stderr."""
+    failed(filled(*arguments), code=2)
+
+
+def test_a_bad_filter_is_explained(filled: Run) -> None:
+    """By the operator that does not exist."""
+    failed(filled("count", "films", "--filter", '{"year": {"$near": 3}}'), "$near")
+
+
+def test_reading_makes_no_database(run: Run, tmp_path: Path) -> None:
+    """A mistyped directory is an error and stays missing."""
+    failed(run("count", "films", "--db", tmp_path / "typo"), "no database", "typo")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_file_in_place_of_a_directory_is_an_error(run: Run, films: Path) -> None:
+    """One line that names it."""
+    failed(run("add", "films", films, "--db", films), str(films))
+
+
+def test_a_directory_in_use_names_its_owner(run: Run, films: Path) -> None:
+    """The process that has it open."""
+    with lumaai.connect("data"):
+        failed(run("add", "films", films), "in use", str(os.getpid()))
+
+
+def test_a_service_that_is_down_is_named(run: Run) -> None:
+    """By its address, with exit code 1."""
+    url = f"http://127.0.0.1:{free_port()}"
+    failed(run("collections", "--url", url), url)
+
+
+def test_the_environment_names_the_target(run: Run, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LUMAAI_DATA for a directory; LUMAAI_URL comes before it, and --db before both."""
+    monkeypatch.setenv("LUMAAI_DATA", "elsewhere")
+    assert run("add", "films", films).exit_code == 0
+    assert Path("elsewhere").is_dir()
+    url = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("LUMAAI_URL", url)
+    failed(run("count", "films"), url)
+    assert run("count", "films", "--db", "elsewhere").stdout == "3\n"
+
+
+def lumaai_process(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lumaai", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def service() -> Iterator[str]:
+    """A real `lumaai serve`, stopped with SIGTERM; it must then exit with 0."""
+    port = free_port()
+    child = lumaai_process("serve", "--port", str(port), "--data", "served")
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 30
+    with lumaai.connect(url) as client:
+        while True:
+            try:
+                client.collections()
+                break
+            except lumaai.ConnectionFailedError:
+                assert child.poll() is None, child.communicate()
+                assert time.monotonic() < deadline, "the service did not start"
+    yield url
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 0, errors
+
+
+def test_the_same_commands_work_over_http(run: Run, films: Path, service: str) -> None:
+    """Add, search, ask and count through a service in another process."""
+    assert "3 added" in run("add", "films", films, "--url", service).stdout
+    answer = json.loads(run("search", "films", "creature", "--url", service, "--json").stdout)
+    assert answer["hits"][0]["id"] == "2"
+    assert "3" in run("ask", "How many films are there?", "--url", service).stdout
+    assert run("count", "films", "--url", service).stdout == "3\n"
+    failed(run("count", "novels", "--url", service), "novels")
+    failed(run("count", "films", "--db", "served"), "in use")
+
+
+def test_serving_on_a_port_in_use_fails() -> None:
+    """One line that names the port, exit code 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        child = lumaai_process("serve", "--port", str(port))
+        _, errors = child.communicate(timeout=30)
+    assert child.returncode == 1
+    assert str(port) in errors
+    assert "Traceback" not in errors
+
+
+def test_serving_to_others_without_a_key_is_refused() -> None:
+    """Exit code 2, naming the way to give a key."""
+    child = lumaai_process("serve", "--host", "0.0.0.0", "--port", str(free_port()))
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 2
+    assert "LUMAAI_API_KEY" in errors
+
+
+def test_the_version_is_printed() -> None:
+    """By `python -m lumaai` as by `lumaai`."""
+    child = lumaai_process("--version")
+    output, _ = child.communicate(timeout=30)
+    assert output == f"lumaai {lumaai.__version__}\n"
+
+
+def test_help_teaches_and_loads_little() -> None:
+    """Examples are shown as they are, and nothing heavy is imported for it."""
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom lumaai.cli.commands import app\n"
+        "print(CliRunner().invoke(app, ['--help']).output)\n"
+        "print([name for name in ('numpy', 'httpx', 'faiss', 'fastapi', 'pydantic', 'engine') if name in sys.modules])"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert """lumaai search films robots --filter '{"year": {"$gte": 1990}}'""" in output
+    assert output.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_goes_away_is_no_error(filled: Run) -> None:
+    """`lumaai stats films | head -c 1`: no traceback."""
+    child = lumaai_process("stats", "films")
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.stderr is not None
+    errors = child.stderr.read()
+    child.stderr.close()
+    child.wait(30)
+    assert "Traceback" not in errors

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from lumaai.errors import OverloadedError
+from lumaai.limits import Lane
+
+
+@pytest.fixture
+def lane() -> Iterator[Lane]:
+    """One thread, one waiting place."""
+    made = Lane("test", threads=1, queue_max=1)
+    yield made
+    made.close()
+
+
+def test_a_full_lane_refuses_at_once(lane: Lane) -> None:
+    """One running and one waiting are two; the third is refused with a time to come back, and then there is room."""
+
+    async def main() -> None:
+        gate = threading.Event()
+        first, second = asyncio.create_task(lane.run(gate.wait, 10)), asyncio.create_task(lane.run(int))
+        await asyncio.sleep(0)
+        assert lane.taken == 2
+        with pytest.raises(OverloadedError, match="maximum=2") as refused:
+            await lane.run(int)
+        assert (refused.value.status, refused.value.retryable, refused.value.retry_after) == (503, True, 1.0)
+        gate.set()
+        assert await first is True
+        assert await second == 0
+        assert await lane.run(int) == 0
+
+    asyncio.run(main())
+    assert lane.taken == 0
+
+
+def test_abandoned_work_keeps_its_place_until_it_ends(lane: Lane) -> None:
+    """A thread cannot be stopped: who gave up waiting does not make room for others."""
+
+    async def main() -> None:
+        gate = threading.Event()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lane.run(gate.wait, 10), 0.01)
+        assert lane.taken == 1
+        gate.set()
+        await lane.run(int)
+
+    asyncio.run(main())
+    assert lane.taken == 0
+
+
+def test_work_that_never_began_gives_its_place_back(lane: Lane) -> None:
+    """Cancelled while waiting for the thread, it leaves the queue."""
+
+    async def main() -> None:
+        gate = threading.Event()
+        running = asyncio.create_task(lane.run(gate.wait, 10))
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lane.run(int), 0.01)
+        assert lane.taken == 1
+        gate.set()
+        await running
+
+    asyncio.run(main())
+
+
+def test_errors_come_back_and_free_the_place(lane: Lane) -> None:
+    """What the work raises is raised to who asked for it."""
+    with pytest.raises(ValueError, match="invalid literal"):
+        asyncio.run(lane.run(int, "x"))
+    assert lane.taken == 0
+
+
+def test_a_patient_caller_waits_for_room(lane: Lane) -> None:
+    """`run_when_free` waits while the lane is full, and no longer than it is told."""
+
+    async def main() -> None:
+        gate = threading.Event()
+        tasks = [asyncio.create_task(lane.run(gate.wait, 10)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await lane.run_when_free(int, timeout_seconds=0.05)
+        asyncio.get_running_loop().call_later(0.05, gate.set)
+        assert await lane.run_when_free(int, timeout_seconds=5) == 0
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
+def test_a_closed_lane_refuses() -> None:
+    """During shutdown new work is refused as overload, not as a mistake of ours."""
+    lane = Lane("test", threads=1, queue_max=0)
+    lane.close()
+    lane.close()
+    with pytest.raises(OverloadedError, match="shutting down"):
+        asyncio.run(lane.run(int))
+    assert lane.taken == 0

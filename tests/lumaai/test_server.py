@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lumaai.server import url_of
+
+PROGRAM = "from lumaai.server import serve; serve()"
+START_SECONDS_MAX = 30
+
+
+def environment(directory: Path, **settings: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LUMAAI_")}
+    return {**kept, "LUMAAI_DATA": str(directory), "LUMAAI_PORT": "0", **settings}
+
+
+def start(directory: Path, **settings: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=environment(directory, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def running(directory: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process and its address; killed at the end if it is still there."""
+    child = start(directory, **settings)
+    assert child.stdout is not None
+    watchdog = threading.Timer(START_SECONDS_MAX, child.kill)
+    watchdog.start()
+    try:
+        line = child.stdout.readline()
+        watchdog.cancel()
+        assert " at http://" in line, child.communicate()[1]
+        yield child, line.split(" at ")[1].split()[0]
+    finally:
+        watchdog.cancel()
+        child.kill()
+        child.communicate()
+
+
+def refused(directory: Path, **settings: str) -> tuple[int, str]:
+    """Exit code and the one line on stderr of a server that does not start."""
+    child = start(directory, **settings)
+    try:
+        _, said = child.communicate(timeout=START_SECONDS_MAX)
+    finally:
+        child.kill()
+    assert "Traceback" not in said
+    assert said.count("\n") == 1, said
+    assert said.startswith("lumaai serve: ")
+    return child.returncode, said
+
+
+def test_it_serves_and_stops_in_order(tmp_path: Path) -> None:
+    """Port 0 becomes a real port; SIGTERM ends it with 0; what was written is there at the next start."""
+    with running(tmp_path / "data") as (child, url):
+        with httpx.Client(base_url=url) as client:
+            assert client.get("/healthz").json()["status"] == "ok"
+            assert client.get("/readyz").json() == {"ready": True, "reasons": []}
+            assert client.put("/v1/collections/a", json={"embed": {}}).status_code == 201
+            assert client.put("/v1/collections/a/documents/1", json={"x": 1}).status_code == 201
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(START_SECONDS_MAX) == 0
+    with running(tmp_path / "data") as (child, url):
+        assert httpx.get(f"{url}/v1/collections/a/documents/1").json() == {"id": "1", "x": 1}
+        child.send_signal(signal.SIGINT)
+        assert child.wait(START_SECONDS_MAX) == 0
+
+
+def test_other_addresses_need_a_key(tmp_path: Path) -> None:
+    """0.0.0.0 without a key is refused with 2 and nothing is made; with a key, or --insecure, it starts."""
+    code, said = refused(tmp_path / "data", LUMAAI_HOST="0.0.0.0")
+    assert code == 2
+    assert "LUMAAI_API_KEY" in said
+    assert not (tmp_path / "data").exists()
+    with running(tmp_path / "data", LUMAAI_HOST="0.0.0.0", LUMAAI_API_KEY="sesame") as (_, url):
+        assert httpx.get(f"{url}/v1/collections").status_code == 401
+        assert httpx.get(f"{url}/v1/collections", headers={"X-Api-Key": "sesame"}).status_code == 200
+    with running(tmp_path / "data", LUMAAI_HOST="0.0.0.0", LUMAAI_INSECURE="true") as (_, url):
+        assert httpx.get(f"{url}/v1/collections").status_code == 200
+
+
+def test_what_cannot_be_done_is_one_line_and_a_code(tmp_path: Path) -> None:
+    """A port in use, an address that is not here, wrong settings, a directory that is a file."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = refused(tmp_path / "data", LUMAAI_PORT=str(port))
+        assert (code, "in use" in said, str(port) in said) == (1, True, True)
+    code, said = refused(tmp_path / "data", LUMAAI_HOST="203.0.113.1", LUMAAI_INSECURE="true")
+    assert (code, "203.0.113.1" in said) == (1, True)
+    code, said = refused(tmp_path / "data", LUMAAI_PORT="http")
+    assert code == 2
+    (tmp_path / "file").write_text("not a directory")
+    code, said = refused(tmp_path / "file")
+    assert (code, str(tmp_path / "file") in said) == (1, True)
+
+
+def test_a_directory_in_use_names_its_owner(tmp_path: Path) -> None:
+    """The second server on a directory says which process has it."""
+    with running(tmp_path / "data") as (child, _):
+        code, said = refused(tmp_path / "data")
+        assert code == 1
+        assert str(child.pid) in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_without_permission_is_one_line(tmp_path: Path) -> None:
+    """No traceback, exit code 1."""
+    tmp_path.chmod(0o500)
+    assert refused(tmp_path / "data")[0] == 1
+
+
+def test_large_bodies_and_cut_off_bodies_over_sockets(tmp_path: Path) -> None:
+    """Too large: 413 before the body is read; cut off in the middle: the connection ends and the service goes on."""
+    with running(tmp_path / "data", LUMAAI_BODY_BYTES_MAX="2048") as (_, url):
+        answer = httpx.post(f"{url}/v1/ask", content=b" " * 100_000, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+        host, port = url.removeprefix("http://").split(":")
+        head = (
+            f"POST /v1/ask HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{{"
+        )
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(head.encode())
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"NOT HTTP AT ALL\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_an_upload_is_answered_while_it_comes_in(tmp_path: Path) -> None:
+    """The first batch's line arrives before the last document is sent."""
+    with running(tmp_path / "data") as (_, url):
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            head = "POST /v1/collections/a/documents:bulk HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n"
+            connection.sendall((head.format(host) + "Content-Type: application/x-ndjson\r\n\r\n").encode())
+            lines = b"".join(b'{"id": "%d"}\n' % number for number in range(256))
+            connection.sendall(b"%x\r\n%s\r\n" % (len(lines), lines))
+            assert _received(connection, b'"batch"')
+            connection.sendall(b'd\r\n{"id": "last"}\r\n0\r\n\r\n'.replace(b"d\r\n", b"e\r\n", 1))
+            assert _received(connection, b'"added":257')
+
+
+def test_a_sender_that_does_not_listen_does_not_stop_an_upload(tmp_path: Path) -> None:
+    """More answer than the sockets hold, unread until all is sent: neither side waits for the other."""
+    bad = b"x\n" * 40_000
+    with running(tmp_path / "data") as (_, url):
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        answer = httpx.post(
+            f"{url}/v1/collections/a/documents:bulk", content=bad, timeout=60,
+            headers={"content-type": "application/x-ndjson"},
+        )  # fmt: skip
+    assert json.loads(answer.text.splitlines()[-1])["failed"] == 40_000
+
+
+def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
+    """SIGTERM during a request: its answer comes, then the process ends."""
+    with running(tmp_path / "data") as (child, url):
+        host, port = url.removeprefix("http://").split(":")
+        body = json.dumps({"embed": {}}).encode()
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            head = f"PUT /v1/collections/a HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:5])
+            time.sleep(0.2)
+            child.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            connection.sendall(body[5:])
+            assert _received(connection, b"HTTP/1.1 201")
+        assert child.wait(START_SECONDS_MAX) == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "prefix"),
+    [
+        (socket.AF_INET, "127.0.0.1", "http://127.0.0.1:"),
+        (socket.AF_INET, "0.0.0.0", "http://127.0.0.1:"),
+        (socket.AF_INET6, "::1", "http://[::1]:"),
+    ],
+)
+def test_the_printed_address_can_be_opened(family: socket.AddressFamily, address: str, prefix: str) -> None:
+    """All addresses are shown as this machine's; IPv6 in brackets."""
+    with socket.socket(family) as listener:
+        try:
+            listener.bind((address, 0))
+        except OSError:
+            pytest.skip(f"no {address} here")
+        assert url_of(listener).startswith(prefix)
+
+
+def _received(connection: socket.socket, wanted: bytes) -> bool:
+    got = b""
+    while wanted not in got:
+        piece = connection.recv(65_536)
+        if not piece:
+            return False
+        got += piece
+    return True

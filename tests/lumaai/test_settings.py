@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from lumaai.settings import Settings, is_loopback
+from models import ScriptedLLM
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("API_KEY", "HOST", "PORT", "DATA", "DIRECTORY", "INSECURE", "LLM_BASE_URL", "LLM_MODEL"):
+        monkeypatch.delenv(f"LUMAAI_{name}", raising=False)
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults_are_safe() -> None:
+    """Loopback, no key, not insecure, no language model."""
+    settings = Settings()
+    assert (settings.host, settings.port, settings.api_key, settings.insecure) == ("127.0.0.1", 8000, None, False)
+    assert settings.is_loopback
+    assert settings.llm is None
+
+
+def test_environment_is_read_and_arguments_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LUMAAI_PORT=9000 is a number; Settings(port=1) wins over it."""
+    monkeypatch.setenv("LUMAAI_PORT", "9000")
+    monkeypatch.setenv("LUMAAI_DATA", "/srv/data")
+    assert Settings().port == 9000
+    assert Settings().directory == Path("/srv/data")
+    assert Settings(port=1).port == 1
+    assert Settings(directory=Path("here")).directory == Path("here")
+
+
+def test_keys_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repr of settings, which may reach a log or a traceback, holds no secret."""
+    monkeypatch.setenv("LUMAAI_API_KEY", "sesame-open")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
+    settings = Settings()
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "sesame-open"
+    assert "sesame" not in repr(settings)
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "given", [{"port": 70_000}, {"port": -1}, {"api_key": ""}, {"search_threads": 0}, {"nonsense": 1}]
+)
+def test_settings_that_cannot_be_are_refused(given: dict[str, object]) -> None:
+    """Ports out of range, empty keys, no threads, unknown names."""
+    with pytest.raises(ValidationError):
+        Settings(**given)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.7", False),
+        ("example.org", False),
+        ("localhost.example.org", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_told_from_other_addresses(host: str, loopback: bool) -> None:
+    """All of 127.0.0.0/8, ::1 and localhost are this machine; all addresses (0.0.0.0) are not."""
+    assert is_loopback(host) is loopback
+
+
+def test_a_base_url_chooses_a_local_language_model() -> None:
+    """With a base URL the OpenAI client is made, without a key of OpenAI's; once."""
+    settings = Settings(llm_base_url="http://127.0.0.1:1/v1", llm_model="tiny")
+    assert settings.llm is not None
+    assert settings.llm is settings.llm
+    assert not isinstance(settings.llm, ScriptedLLM)

@@ -1,0 +1,36 @@
+"""`make bench`: run every section (or those named), print the table, and keep it under `benchmarks/results/`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from benchmarks import ingestion, quality, service, vectors
+from benchmarks.report import Report, machine
+
+SECTIONS: dict[str, Callable[[Report], None]] = {
+    "vectors": vectors.run,
+    "service": service.run,
+    "ingestion": ingestion.run,
+    "quality": quality.run,
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        print(f"unknown section {unknown[0]}: expected {', '.join(SECTIONS)}", file=sys.stderr)
+        return 2
+    report = Report()
+    print(machine())
+    for name in names or SECTIONS:
+        print(f"{name}:", flush=True)
+        SECTIONS[name](report)
+    print()
+    print(report.to_markdown())
+    report.save("-".join(names) or "all")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

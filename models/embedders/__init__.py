@@ -1,0 +1,1 @@
+"""Embedders, one implementation a module; each is imported where it is chosen."""

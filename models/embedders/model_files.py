@@ -1,0 +1,198 @@
+"""A model directory as sentence-transformers lays it out, read and checked.
+
+Layout: https://www.sbert.net/docs/sentence_transformer/usage/custom_models.html (`config.json`,
+`tokenizer.json`, `model.safetensors`, and optionally `modules.json`, `1_Pooling/config.json`,
+`sentence_bert_config.json`, `config_sentence_transformers.json`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from models.errors import ModelDamagedError, ModelNotFoundError, ModelUnsupportedError
+
+REQUIRED_FILES = ("config.json", "tokenizer.json", "model.safetensors")
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BertConfig:
+    """The numbers of a BERT encoder, under the names of its config.json."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    vocab_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    layer_norm_eps: float
+    pad_token_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """What a model directory says about its embedder.
+
+    Attributes:
+        sequence_length: tokens read of one text, [CLS] and [SEP] included.
+        query_prefix: text that the model wants before every query; likewise `document_prefix`.
+    """
+
+    directory: Path
+    bert: BertConfig
+    pooling: Literal["mean", "cls"]
+    normalized: bool
+    sequence_length: int
+    query_prefix: str
+    document_prefix: str
+
+    @property
+    def weights(self) -> Path:
+        """The safetensors file."""
+        return self.directory / "model.safetensors"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer of the `tokenizers` library."""
+        return self.directory / "tokenizer.json"
+
+
+def read_model_files(directory: Path) -> ModelFiles:
+    """Read and check the configuration files of `directory`; the weights are not read.
+
+    Raises:
+        ModelNotFoundError: a required file is missing.
+        ModelUnsupportedError: the architecture, activation or pooling is not one that we can run.
+        ModelDamagedError: a file is not JSON or lacks a number.
+    """
+    missing = [name for name in REQUIRED_FILES if not (directory / name).is_file()]
+    if missing:
+        raise ModelNotFoundError(
+            f"model directory is incomplete: directory={directory} missing={', '.join(missing)}", missing=missing
+        )
+    bert = _bert_config(directory / "config.json")
+    prompts = _prompts(directory)
+    return ModelFiles(
+        directory=directory,
+        bert=bert,
+        pooling=_pooling(directory),
+        normalized=any(kind.endswith("Normalize") for kind, _ in _modules(directory)),
+        sequence_length=_sequence_length(directory, bert),
+        query_prefix=prompts.get("query", ""),
+        document_prefix=prompts.get("document", prompts.get("passage", "")),
+    )
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelDamagedError(f"model file is unreadable: file={path} reason={error}", file=str(path)) from error
+
+
+def _read_optional_object(path: Path) -> Mapping[str, Any]:
+    data = _read_json(path) if path.is_file() else {}
+    if not isinstance(data, dict):
+        raise ModelDamagedError(f"model file is not a JSON object: file={path}", file=str(path))
+    return data
+
+
+def _bert_config(path: Path) -> BertConfig:
+    data = _read_optional_object(path)
+    _check_architecture(data)
+    try:
+        return BertConfig(
+            hidden_size=int(data["hidden_size"]),
+            intermediate_size=int(data["intermediate_size"]),
+            num_hidden_layers=int(data["num_hidden_layers"]),
+            num_attention_heads=int(data["num_attention_heads"]),
+            vocab_size=int(data["vocab_size"]),
+            max_position_embeddings=int(data["max_position_embeddings"]),
+            type_vocab_size=int(data.get("type_vocab_size", 2)),
+            layer_norm_eps=float(data.get("layer_norm_eps", 1e-12)),
+            pad_token_id=int(data.get("pad_token_id", 0)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelDamagedError(
+            f"model configuration lacks a number: file={path} field={error}", file=str(path)
+        ) from error
+
+
+def _check_architecture(data: Mapping[str, Any]) -> None:
+    architectures = data.get("architectures") or []
+    named = ", ".join(map(str, architectures)) or "none named"
+    if data.get("model_type") != "bert" or not all(str(name).startswith("Bert") for name in architectures):
+        raise ModelUnsupportedError(
+            f"model architecture is not supported: got={named} model_type={data.get('model_type')} "
+            "supported=BertModel (all-MiniLM, bge-*-en-v1.5, e5-*-v2, gte-small and gte-base v1)",
+            architectures=list(architectures),
+        )
+    wanted = {"hidden_act": "gelu", "position_embedding_type": "absolute"}
+    for field, value in wanted.items():
+        if data.get(field, value) != value:
+            raise ModelUnsupportedError(
+                f"model configuration is not supported: architecture={named} {field}={data[field]} supported={value}"
+            )
+
+
+def _modules(directory: Path) -> list[tuple[str, str]]:
+    """(type, path) of each module in order; a bare encoder has no modules.json and so no normalisation."""
+    path = directory / "modules.json"
+    if not path.is_file():
+        return []
+    data = _read_json(path)
+    try:
+        modules = [(str(module["type"]), str(module["path"])) for module in data]
+    except (TypeError, KeyError) as error:
+        raise ModelDamagedError(f"model file is not a list of modules: file={path}", file=str(path)) from error
+    unknown = [kind for kind, _ in modules if not kind.endswith(("Transformer", "Pooling", "Normalize"))]
+    if unknown:
+        raise ModelUnsupportedError(
+            f"model module is not supported: got={', '.join(unknown)} supported=Transformer, Pooling, Normalize"
+        )
+    return modules
+
+
+def _pooling(directory: Path) -> Literal["mean", "cls"]:
+    """Pooling as written; mean where nothing is written, which is sentence-transformers' own default."""
+    paths = [path for kind, path in _modules(directory) if kind.endswith("Pooling")]
+    data = _read_optional_object(directory / (paths[0] if paths else "1_Pooling") / "config.json")
+    if "pooling_mode" in data:  # sentence-transformers 5 and later write one name
+        modes = [str(data["pooling_mode"])]
+    else:
+        modes = [
+            key.removeprefix("pooling_mode_") for key, on in data.items() if key.startswith("pooling_mode_") and on
+        ]
+    match modes:
+        case [] | ["mean_tokens"] | ["mean"]:
+            return "mean"
+        case ["cls_token"] | ["cls"]:
+            return "cls"
+        case _:
+            raise ModelUnsupportedError(f"model pooling is not supported: got={', '.join(modes)} supported=mean, cls")
+
+
+def _sequence_length(directory: Path, bert: BertConfig) -> int:
+    configured = _read_optional_object(directory / "sentence_bert_config.json").get("max_seq_length")
+    return min(int(configured or bert.max_position_embeddings), bert.max_position_embeddings)
+
+
+def _prompts(directory: Path) -> Mapping[str, str]:
+    prompts = _read_optional_object(directory / "config_sentence_transformers.json").get("prompts") or {}
+    return {str(name): str(text) for name, text in prompts.items()}

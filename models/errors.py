@@ -1,0 +1,81 @@
+"""What can go wrong with models.
+
+    ModelError
+    ├── ModelNotFoundError      no weights under that name; the message names the ways to get them
+    ├── ModelUnsupportedError   weights are there, but of an architecture that we cannot run
+    ├── ModelDamagedError       a file of the model is unreadable or contradicts its configuration
+    ├── InvalidTextError        a text that is not text: wrong type, lone surrogates
+    ├── QueueFullError          too many texts are waiting to be embedded; retry later
+    └── LLMError                the language model refused, or our request was wrong
+        ├── LLMUnavailableError     no connection, timeout, rate limit, 5xx; retry later
+        └── LLMReplyError           it answered, but not in the shape that was asked for
+
+Every error has a `code` for programs, `details` with the facts, and says by `retryable` whether the same
+call may succeed later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class ModelError(Exception):
+    """Base class; also raised itself where no caller would act differently (an unwritable cache)."""
+
+    code: ClassVar[str] = "model_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.details: Mapping[str, Any] = details
+
+
+class ModelNotFoundError(ModelError):
+    """No weights under that name."""
+
+    code = "model_not_found"
+
+
+class ModelUnsupportedError(ModelError):
+    """The architecture, activation or pooling of the model is not one that we can run."""
+
+    code = "model_unsupported"
+
+
+class ModelDamagedError(ModelError):
+    """A file of the model is unreadable or contradicts its configuration."""
+
+    code = "model_damaged"
+
+
+class InvalidTextError(ModelError):
+    """A text cannot be tokenized; `details["index"]` is its position in the call."""
+
+    code = "invalid_text"
+
+
+class QueueFullError(ModelError):
+    """Too many texts are waiting to be embedded."""
+
+    code = "queue_full"
+    retryable = True
+
+
+class LLMError(ModelError):
+    """The language model refused the request (authentication, unknown model, bad request)."""
+
+    code = "llm_error"
+
+
+class LLMUnavailableError(LLMError):
+    """No connection, timeout, rate limit or a failure on the other side."""
+
+    code = "llm_unavailable"
+    retryable = True
+
+
+class LLMReplyError(LLMError):
+    """The reply is not in the shape that was asked for: not JSON, cut off, or a refusal."""
+
+    code = "llm_reply"

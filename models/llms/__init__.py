@@ -1,0 +1,1 @@
+"""Language models, one provider a module; each is imported where it is chosen."""

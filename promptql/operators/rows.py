@@ -1,0 +1,52 @@
+"""What operators hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine import Filter, Passage, Relation, Schema, Snapshot, parse_filter
+from models import Embedder
+from promptql.answer import Notice
+from promptql.predicate import Predicate, Scalar, engine_filter
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A relation, and where it came from.
+
+    Attributes:
+        collection: the collection that its documents belong to.
+        passages: for rows of a search, the best passage of each document by id (None: the whole document).
+        grouped: rows are groups of documents rather than documents.
+        notices: what the reader should know.
+    """
+
+    relation: Relation
+    collection: str
+    passages: Mapping[str, Passage | None] | None = None
+    grouped: bool = False
+    notices: tuple[Notice, ...] = ()
+
+    def over(self, relation: Relation) -> Rows:
+        """The same origin, other rows."""
+        return replace(self, relation=relation)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What operators may use: the snapshots, the parameters' values, the embedder of a collection."""
+
+    snapshots: Mapping[str, Snapshot]
+    embedder_of: Callable[[str], Embedder]
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    rows_max: int = 1_000_000
+
+
+def filter_of(where: Predicate | None, params: Mapping[str, Scalar], schema: Schema | None = None) -> Filter | None:
+    """The engine's filter of a predicate."""
+    if where is None:
+        return None
+    data: Any = engine_filter(where, params)
+    return parse_filter(data, schema)

@@ -1,0 +1,284 @@
+"""Triggers: comparisons with numbers ("longer than 200", "after 1990", "between 3 and 5", "no parameters")."""
+
+from __future__ import annotations
+
+from engine import FieldType
+from promptql.catalog import FieldInfo
+from promptql.plan import Support
+from promptql.predicate import Not, Operator, Predicate, compare, conjunction, describe
+from promptql.rules.concepts import COMPARATIVES, TIME, measured_by, time_fields
+from promptql.rules.mentions import NumberMention
+from promptql.rules.reading import Condition, Having, Reading
+
+YEARS = (1000, 2200)  # a bare whole number in this range may be a year
+FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
+_SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
+_NEGATIONS = frozenset({"not", "no", "non", "never", "without", "except", "excluding"})
+_PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of"})
+PASSED_OVER_MAX = 3
+_TIME_WORDS = frozenset({"after", "since", "before", "until"})
+
+_COMPARATORS: tuple[tuple[tuple[str, ...], Operator], ...] = (
+    (("more", "than"), Operator.GT),
+    (("greater", "than"), Operator.GT),
+    (("at", "least"), Operator.GE),
+    (("at", "most"), Operator.LE),
+    (("no", "more", "than"), Operator.LE),
+    (("no", "less", "than"), Operator.GE),
+    (("no", "fewer", "than"), Operator.GE),
+    (("less", "than"), Operator.LT),
+    (("fewer", "than"), Operator.LT),
+    (("equal", "to"), Operator.EQ),
+    (("exactly",), Operator.EQ),
+    (("equals",), Operator.EQ),
+    (("over",), Operator.GT),
+    (("above",), Operator.GT),
+    (("exceeding",), Operator.GT),
+    (("under",), Operator.LT),
+    (("below",), Operator.LT),
+    (("after",), Operator.GT),
+    (("since",), Operator.GE),
+    (("before",), Operator.LT),
+    (("until",), Operator.LE),
+    ((">=",), Operator.GE),
+    (("<=",), Operator.LE),
+    ((">",), Operator.GT),
+    (("<",), Operator.LT),
+    (("=",), Operator.EQ),
+)
+_SUFFIXES = {
+    ("or", "more"): Operator.GE,
+    ("or", "greater"): Operator.GE,
+    ("or", "later"): Operator.GE,
+    ("or", "newer"): Operator.GE,
+    ("and", "above"): Operator.GE,
+    ("or", "less"): Operator.LE,
+    ("or", "fewer"): Operator.LE,
+    ("or", "earlier"): Operator.LE,
+    ("and", "below"): Operator.LE,
+}
+
+
+def read_comparisons(reading: Reading) -> None:
+    """Comparisons with numbers become conditions (or a condition on groups)."""
+    for start in range(len(reading.tokens)):
+        if start in reading.used:
+            continue
+        if reading.word(start) in {"between", "from"}:
+            _read_between(reading, start)
+        else:
+            _read_comparison(reading, start)
+    _read_suffixes(reading)
+
+
+def read_plain_numbers(reading: Reading) -> None:
+    """Numbers that stand with a field or a preposition alone: "in 1994", "with 3 parameters", "no parameters"."""
+    for mention in reading.numbers:
+        if not reading.used & set(range(mention.start, mention.end)):
+            _read_plain_number(reading, mention)
+    for link in reading.fields:
+        before = reading.word(link.start - 1)
+        if link.field.numeric and link.start not in reading.used and before in {"no", "without"}:
+            nothing = compare(link.field.name, "=", 0)
+            _add(reading, link.field, nothing, link.start - 1, link.end)
+
+
+def read_flags(reading: Reading) -> None:
+    """Mentions of boolean fields become conditions: "deprecated", "not deprecated", "deprecated is false"."""
+    for link in reading.fields:
+        if link.field.type is not FieldType.BOOLEAN or link.field.many or link.start in reading.used:
+            continue
+        if reading.word(link.start - 1) in {"by", "per", "each"}:
+            continue
+        after = {reading.word(link.end), reading.word(link.end + 1)}
+        before = [reading.word(link.start - 1 - offset) for offset in range(3)]
+        negated = bool(set(before) & _NEGATIONS) != bool(after & {"false", "no"})
+        _add(reading, link.field, compare(link.field.name, "=", value=not negated), link.start, link.end)
+        reading.use(i for i in range(max(0, link.start - 3), link.start) if reading.word(i) in _NEGATIONS)
+        reading.use(i for i in range(link.end, link.end + 2) if reading.word(i) in {"true", "false", "yes", "no"})
+
+
+def negation_before(reading: Reading, start: int) -> int | None:
+    """The place of the word that denies the one at `start`: "not in the os module", "except dramas"."""
+    place = start - 1
+    while place >= start - PASSED_OVER_MAX and reading.word(place) in _PASSED_OVER:
+        place -= 1
+    return place if reading.word(place) in _NEGATIONS else None
+
+
+def negate(predicate: Predicate, *, when: bool) -> Predicate:
+    """The predicate, or its opposite."""
+    return Not(predicate) if when else predicate
+
+
+# ── the parts ────────────────────────────────────────────────────────────────
+
+
+def _read_comparison(reading: Reading, start: int) -> None:
+    found = _comparator_at(reading, start)
+    if found is None:
+        return
+    op, measures, after = found
+    index = after
+    while reading.word(index) in _SKIPPED and index < after + 2:
+        index += 1
+    number = reading.number_at(index)
+    if number is None:
+        return
+    span = range(start, number.end)
+    if _counts_rows(reading, number):
+        reading.having = Having(op, number.value)
+        reading.use(span)
+        return
+    field, support = _field_for(reading, start, number, measures)
+    if field is not None:
+        _add(reading, field, _bounded(field, op, number.value), start, number.end, support)
+
+
+def _comparator_at(reading: Reading, start: int) -> tuple[Operator, tuple[str, ...], int] | None:
+    """The operator there, the measures it hints at, and the index after it."""
+    for words, op in _COMPARATORS:
+        if all(reading.word(start + offset) == word for offset, word in enumerate(words)):
+            return op, TIME if words[0] in _TIME_WORDS else (), start + len(words)
+    adjective = COMPARATIVES.get(reading.word(start))
+    if adjective is not None and reading.word(start + 1) == "than":
+        more = adjective.descending
+        return Operator.GT if more else Operator.LT, adjective.measures, start + 2
+    return None
+
+
+def _counts_rows(reading: Reading, number: NumberMention) -> bool:
+    """Whether the number counts documents: "more than 10 functions", with a field to group by elsewhere."""
+    if not reading.names_documents(number.end):
+        return False
+    return any(
+        link.field.groupable and not link.field.identifier and link.end <= number.start for link in reading.fields
+    )
+
+
+def _field_for(
+    reading: Reading, start: int, number: NumberMention, measures: tuple[str, ...]
+) -> tuple[FieldInfo | None, Support]:
+    following = reading.field_at(number.end)
+    if following is not None and following.field.ordered:
+        reading.use(range(following.start, following.end))
+        return following.field, Support.EXACT
+    before = [
+        link
+        for link in reading.fields
+        if link.field.ordered and link.end <= start and start - link.end <= FIELD_BEFORE_MAX
+    ]
+    if before:
+        reading.use(range(before[-1].start, before[-1].end))
+        return before[-1].field, Support.EXACT
+    if measures is TIME:
+        fields = [field for field in time_fields(reading.collection) if _holds(field, number.value)]
+        return next(iter(fields or time_fields(reading.collection)), None), Support.FUZZY
+    measured = measured_by(reading.collection, measures)
+    if measured is not None:
+        return measured, Support.FUZZY
+    plausible = [field for field in reading.collection.fields.values() if field.numeric and _holds(field, number.value)]
+    return (plausible[0] if len(plausible) == 1 else None), Support.INFERRED
+
+
+def _holds(field: FieldInfo, value: float) -> bool:
+    """Whether the value lies within what the field holds."""
+    if field.type is FieldType.DATETIME:
+        years = [int(str(bound)[:4]) for bound in (field.least, field.greatest) if bound is not None]
+        return len(years) == 2 and years[0] <= value <= years[1]
+    least, greatest = field.least, field.greatest
+    return isinstance(least, (int, float)) and isinstance(greatest, (int, float)) and least <= value <= greatest
+
+
+def _read_between(reading: Reading, start: int) -> None:
+    index = start + 1
+    while reading.word(index) in _SKIPPED and index < start + 3:
+        index += 1
+    low = reading.number_at(index)
+    if low is None or reading.word(low.end) not in {"and", "to", "until"}:
+        return
+    high = reading.number_at(low.end + 1)
+    if high is None:
+        return
+    years = all(YEARS[0] <= value <= YEARS[1] for value in (low.value, high.value))
+    span = NumberMention(low.value, low.start, high.end)
+    field, support = _field_for(reading, start, span, TIME if years else ())
+    if field is None and years:
+        field, support = _field_for(reading, start, span, ())
+    if field is None:
+        return
+    bounds = sorted((low.value, high.value))
+    both = conjunction(_bounded(field, Operator.GE, bounds[0]), _bounded(field, Operator.LE, bounds[1]))
+    assert both is not None
+    _add(reading, field, both, start, high.end, support)
+
+
+def _read_suffixes(reading: Reading) -> None:
+    """As in "3 or more parameters", "8 and above"."""
+    for mention in reading.numbers:
+        op = _SUFFIXES.get((reading.word(mention.end), reading.word(mention.end + 1)))
+        if op is None or mention.start in reading.used:
+            continue
+        span = NumberMention(mention.value, mention.start, mention.end + 2)
+        field, support = _field_for(reading, mention.start, span, ())
+        if field is not None:
+            _add(reading, field, _bounded(field, op, mention.value), mention.start, span.end, support)
+
+
+def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
+    following = reading.field_at(mention.end)
+    if following is not None and following.field.numeric:
+        equal = compare(following.field.name, "=", mention.value)
+        _add(reading, following.field, equal, mention.start, following.end)
+        return
+    before = next((link for link in reading.fields if link.end in {mention.start, mention.start - 1}), None)
+    joined = before is not None and (
+        before.end == mention.start or reading.word(before.end) in _joiners(before.field, reading)
+    )
+    if before is not None and joined and before.field.ordered:
+        _add(reading, before.field, _bounded(before.field, Operator.EQ, mention.value), before.start, mention.end)
+        return
+    year = isinstance(mention.value, int) and YEARS[0] <= mention.value <= YEARS[1]
+    if year and reading.word(mention.start - 1) in {"in", "of", "from", "during", "year"}:
+        fields = [field for field in time_fields(reading.collection) if _holds(field, mention.value)]
+        if fields:
+            predicate = _bounded(fields[0], Operator.EQ, mention.value)
+            _add(reading, fields[0], predicate, mention.start, mention.end, Support.FUZZY)
+
+
+def _joiners(field: FieldInfo, reading: Reading) -> frozenset[str]:
+    """Words between a field and its value: "rating of 8", and for times also "released in 2000"."""
+    joiners = frozenset({"of", "is", "=", "was", "to"})
+    return joiners | {"in", "on", "during"} if field in time_fields(reading.collection) else joiners
+
+
+def _bounded(field: FieldInfo, op: Operator, value: float) -> Predicate:
+    """`field op value`; on a datetime the value is a year, and a year lasts from January to December."""
+    if field.type is not FieldType.DATETIME:
+        return compare(field.name, op, value)
+    first, following = f"{int(value):04d}-01-01", f"{int(value) + 1:04d}-01-01"
+    match op:
+        case Operator.GT:
+            return compare(field.name, ">=", following)
+        case Operator.LE:
+            return compare(field.name, "<", following)
+        case Operator.EQ:
+            both = conjunction(compare(field.name, ">=", first), compare(field.name, "<", following))
+            assert both is not None
+            return both
+        case _:
+            return compare(field.name, op, first)
+
+
+def _add(
+    reading: Reading,
+    field: FieldInfo,
+    predicate: Predicate,
+    start: int,
+    end: int,
+    support: Support = Support.EXACT,
+) -> None:
+    reading.conditions.append(Condition(predicate))
+    reading.use(range(start, end))
+    if field.name.casefold() not in reading.raw(start, end).casefold() or support is not Support.EXACT:
+        reading.assume(f"'{reading.raw(start, end)}' = {describe(predicate)}", support)

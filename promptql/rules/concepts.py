@@ -1,0 +1,88 @@
+"""Adjectives and what they measure: "longest" looks for a length, "newest" for a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine import FieldType
+from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.rules.words import name_words
+
+LENGTH = ("length", "duration", "runtime", "minutes", "words", "characters", "pages", "size")
+TIME = ("year", "date", "released", "published", "created", "time", "day", "born", "founded", "since")
+PRICE = ("price", "cost", "fee", "fare", "amount")
+SIZE = ("size", "area", "population", "volume", "revenue", "employees", "capacity", *LENGTH)
+SCORE = ("rating", "score", "stars", "points", "votes", "grade", "rank")
+POPULARITY = ("popularity", "votes", "views", "downloads", "followers", "sales", *SCORE)
+AGE = ("age",)
+HEIGHT = ("height", "elevation", "altitude")
+WEIGHT = ("weight", "mass")
+SPEED = ("speed", "velocity", "horsepower")
+
+
+@dataclass(frozen=True, slots=True)
+class Adjective:
+    """A direction along a measure: field names to look for, and whether more of it is meant."""
+
+    measures: tuple[str, ...]
+    descending: bool
+
+
+_STEMS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
+    # comparative, superlative, what it measures, whether it means more of it
+    ("longer", "longest", LENGTH, True),
+    ("shorter", "shortest", LENGTH, False),
+    ("larger", "largest", SIZE, True),
+    ("bigger", "biggest", SIZE, True),
+    ("smaller", "smallest", SIZE, False),
+    ("newer", "newest", TIME, True),
+    ("later", "latest", TIME, True),
+    ("older", "oldest", TIME, False),
+    ("earlier", "earliest", TIME, False),
+    ("cheaper", "cheapest", PRICE, False),
+    ("pricier", "priciest", PRICE, True),
+    ("higher", "highest", SCORE, True),
+    ("better", "best", SCORE, True),
+    ("lower", "lowest", SCORE, False),
+    ("worse", "worst", SCORE, False),
+    ("taller", "tallest", HEIGHT, True),
+    ("heavier", "heaviest", WEIGHT, True),
+    ("lighter", "lightest", WEIGHT, False),
+    ("faster", "fastest", SPEED, True),
+    ("slower", "slowest", SPEED, False),
+    ("younger", "youngest", AGE, False),
+    ("greater", "greatest", (), True),
+)
+COMPARATIVES = {word: Adjective(measures, more) for word, _, measures, more in _STEMS}
+SUPERLATIVES = {word: Adjective(measures, more) for _, word, measures, more in _STEMS} | {
+    "top": Adjective(SCORE, descending=True),
+    "bottom": Adjective(SCORE, descending=False),
+}
+AFTER_MOST = {  # "most expensive", "least popular"
+    "recent": TIME,
+    "expensive": PRICE,
+    "popular": POPULARITY,
+    "successful": ("revenue", "gross", "sales", *SCORE),
+    "complex": ("complexity", "parameters", *LENGTH),
+}
+
+
+def measured_by(collection: CollectionInfo, measures: tuple[str, ...]) -> FieldInfo | None:
+    """The ordered field named by the first of the measures that names one."""
+    for measure in measures:
+        for field in collection.fields.values():
+            if field.ordered and measure in name_words(field.name):
+                return field
+    return None
+
+
+def time_fields(collection: CollectionInfo) -> list[FieldInfo]:
+    """Fields that hold times: datetimes, and numbers called year or the like."""
+    return [
+        field
+        for field in collection.fields.values()
+        if not field.many
+        and (
+            field.type is FieldType.DATETIME or (field.numeric and any(word in TIME for word in name_words(field.name)))
+        )
+    ]

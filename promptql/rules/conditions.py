@@ -1,0 +1,78 @@
+"""Triggers: values and nouns ("functions in the os module", "dramas", "movies")."""
+
+from __future__ import annotations
+
+from engine import FieldType
+from promptql.plan import Support
+from promptql.predicate import Operator, Scalar, compare, describe
+from promptql.rules.comparisons import negate, negation_before
+from promptql.rules.reading import Condition, Reading
+from promptql.rules.values import ValueLink
+
+_JOINERS = frozenset({"and", "or", "nor"})
+_ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
+
+
+def read_named_values(reading: Reading) -> None:
+    """A value beside its field's own name takes that name with it: "the os module", "directed by X"."""
+    for value in reading.values:
+        for link in reading.fields:
+            if (
+                link.field.name == value.field.name
+                and link.start != value.start
+                and _beside(reading, link.start, link.end, value)
+            ):
+                reading.use(range(link.start, link.end))
+
+
+def _beside(reading: Reading, start: int, end: int, value: ValueLink) -> bool:
+    between = range(end, value.start) if end <= value.start else range(value.end, start)
+    joined = {"the", "a", "an", "named", "called", "is", "of", "=", "by", "are"}
+    return len(between) <= 2 and all(reading.word(index) in joined for index in between)
+
+
+def read_values(reading: Reading) -> None:
+    """Values not yet explained become conditions; several of one field only where "and" or "or" joins them."""
+    by_field: dict[str, list[ValueLink]] = {}
+    for link in reading.values:
+        if reading.used & set(range(link.start, link.end)):
+            continue
+        linked = by_field.setdefault(link.field.name, [])
+        if not linked or _joined(reading, linked[-1], link):
+            linked.append(link)
+    for links in by_field.values():
+        _add(reading, links)
+
+
+def _joined(reading: Reading, left: ValueLink, right: ValueLink) -> bool:
+    between = [reading.word(index) for index in range(left.end, right.start)]
+    return all(word in _JOINERS | {"the", "in"} for word in between) and len(between) <= 2
+
+
+def _add(reading: Reading, links: list[ValueLink]) -> None:
+    name = links[0].field.name
+    values: list[Scalar] = list(dict.fromkeys(link.value for link in links))
+    op = Operator.EQ if len(values) == 1 else Operator.IN
+    predicate = compare(name, op, values[0] if op is Operator.EQ else values)
+    denial = negation_before(reading, links[0].start)
+    condition = negate(predicate, when=denial is not None)
+    reading.conditions.append(Condition(condition, min(link.trust for link in links)))
+    reading.use(range(links[0].start if denial is None else denial, links[-1].end))
+    exact = all(link.exact for link in links)
+    words = reading.raw(links[0].start, links[-1].end)
+    reading.assume(f"'{words}' = {describe(condition)}", Support.EXACT if exact else Support.FUZZY)
+
+
+def read_nouns(reading: Reading) -> None:
+    """The collection's own name, and fields named only to be shown."""
+    for index in range(len(reading.tokens)):
+        if reading.names_collection(index):
+            reading.use((index,))
+    for link in reading.fields:
+        span = range(link.start, link.end)
+        if reading.used & set(span) or link.field.type is FieldType.BOOLEAN:
+            continue
+        if link.field not in reading.wanted:
+            reading.wanted.append(link.field)
+        reading.use(span)
+    reading.use(index for index in range(len(reading.tokens)) if reading.word(index) in _ASKS)

@@ -1,0 +1,90 @@
+"""Triggers: figures ("how many", "average", "total", "how many different")."""
+
+from __future__ import annotations
+
+from promptql.catalog import FieldInfo
+from promptql.rules.linking import FieldLink
+from promptql.rules.reading import Reading
+from promptql.steps import Function
+
+FIELD_AFTER_MAX = 6  # words between "average" and the field that it is of
+_FUNCTIONS = {
+    "average": Function.AVG,
+    "mean": Function.AVG,
+    "avg": Function.AVG,
+    "median": Function.MEDIAN,
+    "sum": Function.SUM,
+    "total": Function.SUM,
+    "combined": Function.SUM,
+    "minimum": Function.MIN,
+    "min": Function.MIN,
+    "maximum": Function.MAX,
+    "max": Function.MAX,
+}
+_DISTINCT = frozenset({"different", "distinct", "unique"})
+
+
+def read_figures(reading: Reading) -> None:
+    """The aggregate that is asked for, and whether rows are to be counted."""
+    for index in range(len(reading.tokens)):
+        fn = _FUNCTIONS.get(reading.word(index))
+        if fn is None or reading.aggregate is not None:
+            continue
+        link = _numeric_near(reading, index)
+        if link is not None:
+            reading.aggregate = (fn, link.field)
+            reading.use((index, *range(link.start, link.end)))
+    for index in range(len(reading.tokens)):
+        if reading.aggregate is None and _counts_at(reading, index):
+            _read_count(reading, index + 2 if reading.word(index) != "count" else index + 1)
+
+
+def _numeric_near(reading: Reading, index: int) -> FieldLink | None:
+    after = [link for link in reading.fields if link.field.numeric and index < link.start <= index + FIELD_AFTER_MAX]
+    before = [link for link in reading.fields if link.field.numeric and index - 2 <= link.end - 1 < index]
+    anywhere = [link for link in reading.fields if link.field.numeric]
+    return next(iter(after or before or (anywhere if len(anywhere) == 1 else [])), None)
+
+
+def _counts_at(reading: Reading, index: int) -> bool:
+    pair = (reading.word(index), reading.word(index + 1))
+    return pair in {("how", "many"), ("number", "of")} or pair[0] == "count"
+
+
+def _read_count(reading: Reading, start: int) -> None:
+    """What follows "how many": documents, distinct values of a field, or the field's own number."""
+    place = start
+    while reading.word(place) in {"the", "of", "total", "different", "distinct", "unique", "all"}:
+        place += 1
+    distinct = bool({reading.word(i) for i in range(start, place)} & _DISTINCT)
+    link = reading.field_at(place)
+    if link is not None and link.field.numeric and not distinct:
+        _read_own_number(reading, link)
+        return
+    reading.counted = True
+    reading.use(i for i in range(start, place) if reading.word(i) in _DISTINCT)
+    if link is None or not _counts_values(reading, link, distinct=distinct):
+        return
+    reading.aggregate = (Function.COUNT_DISTINCT, link.field)
+    reading.use(range(link.start, link.end))
+
+
+def _read_own_number(reading: Reading, link: FieldLink) -> None:
+    """As in "How many parameters does X have": the field itself, summed where there are groups."""
+    reading.use(range(link.start, link.end))
+    if reading.groups:
+        reading.aggregate = (Function.SUM, link.field)
+    elif reading.ranking is None:
+        reading.wanted.append(link.field)
+
+
+def _counts_values(reading: Reading, link: FieldLink, *, distinct: bool) -> bool:
+    if link.field in reading.groups or not _can_be_counted(link.field):
+        return False
+    if distinct:
+        return True
+    return link.start not in reading.used and not reading.names_documents(link.start)
+
+
+def _can_be_counted(field: FieldInfo) -> bool:
+    return field.groupable and field.type != "boolean"

@@ -1,0 +1,101 @@
+"""Triggers: grouping ("per genre", "by year", "each of the ten largest modules", "which module has the most …")."""
+
+from __future__ import annotations
+
+from promptql.catalog import FieldInfo
+from promptql.rules.concepts import SUPERLATIVES
+from promptql.rules.linking import FieldLink
+from promptql.rules.reading import Ranking, Reading
+
+_TRIGGERS = frozenset({"per", "each", "every", "by", "across"})
+_PASSED_OVER = frozenset({"of", "the", "these", "most", "fewest", "different", "distinct", "in", "for"})
+_LISTED = frozenset({"and"})
+_ASKS = frozenset({"which", "what"})
+_HOLDS = frozenset(
+    {"with", "has", "have", "had", "contains", "contain", "that", "made", "makes", "make", "did", "directed", "wrote"}
+)
+
+
+def read_groups(reading: Reading) -> None:
+    """Fields to group by, from the words before them; then the subject of a superlative."""
+    for index in range(len(reading.tokens)):
+        if reading.word(index) in _TRIGGERS:
+            _read_after(reading, index)
+    if not reading.groups and (reading.ranking is not None or reading.having is not None):
+        _read_subject(reading)
+
+
+def _read_after(reading: Reading, trigger: int) -> None:
+    link = _field_after(reading, trigger)
+    if link is None or not link.field.groupable:
+        return
+    if reading.word(trigger) == "by" and _sorts(reading, link):
+        return
+    while link is not None and link.field.groupable:
+        _add(reading, link)
+        reading.use((trigger,))
+        follows = reading.word(link.end) in _LISTED
+        link = reading.field_at(link.end + 1) if follows else None
+
+
+def _field_after(reading: Reading, trigger: int) -> FieldLink | None:
+    place = trigger + 1
+    while place < len(reading.tokens):
+        number = reading.number_at(place)
+        link = reading.field_at(place)
+        if link is not None:
+            return link
+        if number is not None:
+            place = number.end
+        elif reading.word(place) in _PASSED_OVER or reading.word(place) in SUPERLATIVES:
+            place += 1
+        else:
+            return None
+    return None
+
+
+def _sorts(reading: Reading, link: FieldLink) -> bool:
+    """A ranking "by rating" orders rather than groups where a ranking or a plain list is asked for."""
+    if reading.ranking is not None and reading.ranking.field is link.field:
+        return True
+    if not link.field.ordered or _asks_for_figure(reading):
+        return False
+    if reading.ranking is None:
+        reading.ranking = Ranking(link.field, descending=True, word=f"by {link.field.name}")
+        reading.use(range(link.start - 1, link.end))
+    return True
+
+
+def _asks_for_figure(reading: Reading) -> bool:
+    words = {token.folded for token in reading.tokens}
+    return bool(words & {"many", "count", "number", "average", "mean", "avg", "median", "sum", "total"})
+
+
+def _read_subject(reading: Reading) -> None:
+    """As in "Which director made the most movies", "the genre with the highest average rating"."""
+    for link in reading.fields:
+        if link.start in reading.used or not _can_be_subject(reading, link.field):
+            continue
+        asked = any(reading.word(i) in _ASKS for i in range(max(0, link.start - 4), link.start))
+        if asked or reading.word(link.end) in _HOLDS:
+            _add(reading, link)
+            return
+
+
+def _can_be_subject(reading: Reading, field: FieldInfo) -> bool:
+    if not field.groupable or field.identifier:
+        return False
+    if reading.having is not None:
+        return True
+    ranked = reading.ranking.field if reading.ranking is not None else None
+    if ranked is None:
+        return True
+    most = reading.ranking is not None and reading.ranking.word in {"most", "fewest", "least"}
+    aggregates = {token.folded for token in reading.tokens} & {"average", "mean", "avg", "median", "total"}
+    return ranked is not field and (bool(aggregates) or (most and ranked.numeric))
+
+
+def _add(reading: Reading, link: FieldLink) -> None:
+    if link.field not in reading.groups:
+        reading.groups.append(link.field)
+    reading.use(range(link.start, link.end))

@@ -1,0 +1,85 @@
+"""Schema linking: which words of a question name a field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.rules.words import STOPWORDS, Token, forms, name_words, root
+
+# Words that mean the same when they name a field. English at large, nothing of any one data set.
+SYNONYMS: tuple[frozenset[str], ...] = (
+    frozenset({"parameters", "parameter", "arguments", "argument", "params", "args"}),
+    frozenset({"rating", "score", "stars"}),
+    frozenset({"genre", "category"}),
+    frozenset({"kind", "type", "sort"}),
+    frozenset({"price", "cost"}),
+    frozenset({"length", "duration", "runtime"}),
+    frozenset({"author", "writer"}),
+    frozenset({"country", "nation"}),
+    frozenset({"company", "manufacturer", "maker"}),
+    frozenset({"text", "description", "docstring", "documentation"}),
+)
+EXACT, STEM, SYNONYM, PART = 1.0, 0.8, 0.7, 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLink:
+    """Tokens [start, end) name `field`, with a strength from 0 to 1."""
+
+    field: FieldInfo
+    start: int
+    end: int
+    strength: float
+
+
+def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[FieldLink, ...]:
+    """For each place in the question the field it names best; longer names win over shorter ones."""
+    found: list[FieldLink] = []
+    for field in collection.fields.values():
+        words = name_words(field.name)
+        if not words:
+            continue
+        for start in range(len(tokens)):
+            link = _link_at(tokens, start, field, words)
+            if link is not None:
+                found.append(link)
+    found.sort(key=lambda link: (link.start - link.end, -link.strength))
+    taken: dict[int, FieldLink] = {}
+    for link in found:
+        if not any(index in taken for index in range(link.start, link.end)):
+            taken |= dict.fromkeys(range(link.start, link.end), link)
+    return tuple(sorted(set(taken.values()), key=lambda link: link.start))
+
+
+def _link_at(tokens: Sequence[Token], start: int, field: FieldInfo, words: tuple[str, ...]) -> FieldLink | None:
+    end = start + len(words)
+    if end <= len(tokens):
+        matches = [_strength(token, word) for token, word in zip(tokens[start:end], words, strict=True)]
+        if all(matches):
+            return FieldLink(field, start, end, min(matches))
+    if len(words) > 1 and len(words[-1]) > 2 and words[-1] not in STOPWORDS:
+        last = _strength(tokens[start], words[-1])
+        if last == EXACT:
+            return FieldLink(field, start, start + 1, PART)
+    return None
+
+
+def _strength(token: Token, word: str) -> float:
+    if token.forms & forms(word):
+        return EXACT
+    if token.folded in STOPWORDS:
+        return 0.0
+    word_root = root(word)
+    if token.root == word_root and len(word_root) >= 3:
+        return STEM
+    if any(token.forms & group and word in group for group in SYNONYMS):
+        return SYNONYM
+    return 0.0
+
+
+def mentions_collection(token: Token, collection: CollectionInfo) -> bool:
+    """Whether the word is the collection's name, or the last word of it."""
+    words = name_words(collection.name)
+    return bool(words) and bool(token.forms & forms(words[-1]))

@@ -1,0 +1,90 @@
+"""Numbers and quoted strings in a question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from promptql.rules.words import Token
+
+_UNITS = dict(
+    zip(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen".split(),
+        range(20),
+        strict=True,
+    )
+) | {"dozen": 12}
+_TENS = {
+    word: 10 * (index + 2) for index, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
+}
+_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_DIGITS = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+_QUOTED = re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|`([^`]{1,200})`|(?<!\w)['‘]([^'’]{1,200})['’](?!\w)")
+DIGITS_MAX = 15  # longer ones are identifiers, not quantities
+
+
+@dataclass(frozen=True, slots=True)
+class NumberMention:
+    """A number: tokens [start, end)."""
+
+    value: int | float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedMention:
+    """A quoted string: tokens [start, end)."""
+
+    text: str
+    start: int
+    end: int
+
+
+def find_numbers(tokens: Sequence[Token]) -> tuple[NumberMention, ...]:
+    """Numbers in digits or words, the longest reading of each: "two hundred", "1,395.5", "1.2 million"."""
+    found = []
+    index = 0
+    while index < len(tokens):
+        mention = _number_at(tokens, index)
+        if mention is None:
+            index += 1
+        else:
+            found.append(mention)
+            index = mention.end
+    return tuple(found)
+
+
+def _number_at(tokens: Sequence[Token], start: int) -> NumberMention | None:
+    folded = tokens[start].folded
+    value: int | float
+    if _DIGITS.fullmatch(folded) and len(folded) <= DIGITS_MAX:
+        plain = folded.replace(",", "")
+        value = float(plain) if "." in plain else int(plain)
+    elif folded in _UNITS and folded != "one":  # "which one" is no number
+        value = _UNITS[folded]
+    elif folded in _TENS:
+        value = _TENS[folded]
+    else:
+        return None
+    end = start + 1
+    if folded in _TENS and end < len(tokens) and 0 < _UNITS.get(tokens[end].folded, 0) < 10:
+        value += _UNITS[tokens[end].folded]
+        end += 1
+    while end < len(tokens) and tokens[end].folded in _SCALES:
+        value *= _SCALES[tokens[end].folded]
+        end += 1
+    return NumberMention(int(value) if float(value).is_integer() and end > start + 1 else value, start, end)
+
+
+def find_quoted(text: str, tokens: Sequence[Token]) -> tuple[QuotedMention, ...]:
+    """Strings in quotation marks or backticks that hold at least one word."""
+    found = []
+    for match in _QUOTED.finditer(text):
+        inside = [i for i, t in enumerate(tokens) if match.start() <= t.start and t.end <= match.end()]
+        if inside:
+            words = next(group for group in match.groups() if group is not None)
+            found.append(QuotedMention(words, inside[0], inside[-1] + 1))
+    return tuple(found)

@@ -1,0 +1,127 @@
+"""The rules planner: the best candidate over all collections, with its confidence and the runners-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from promptql.catalog import Catalog, CollectionInfo
+from promptql.errors import PlanError, QuestionError
+from promptql.plan import Assumption, Plan, Support
+from promptql.planning import Planned
+from promptql.predicate import describe
+from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
+from promptql.rules.conditions import read_named_values, read_nouns, read_values
+from promptql.rules.figures import read_figures
+from promptql.rules.groups import read_groups
+from promptql.rules.ranking import ANSWER_CONFIDENCE_MIN, Candidate, band, score
+from promptql.rules.reading import Reading, begin_reading
+from promptql.rules.superlatives import read_superlatives
+from promptql.rules.templates import TEMPLATES, Template
+from promptql.rules.values import Trust
+from promptql.validation import validate
+
+ALTERNATIVES_MAX = 2
+ALTERNATIVE_SCORE_MIN = 0.3
+CLEAR_MARGIN = 0.2  # by so much the chosen collection's reading is better than any other's
+
+# The order matters: what an earlier trigger has explained, a later one leaves alone.
+TRIGGERS: tuple[Callable[[Reading], None], ...] = (
+    read_named_values,
+    read_comparisons,
+    read_superlatives,
+    read_groups,
+    read_plain_numbers,
+    read_flags,
+    read_figures,
+    read_values,
+    read_nouns,
+)
+
+
+def plan_by_rules(question: str, catalog: Catalog) -> Planned:
+    """The plan that explains the question best; a search where no structured reading explains enough.
+
+    Raises:
+        QuestionError: nothing fits and no collection can be searched.
+    """
+    candidates = [
+        candidate for collection in catalog.collections.values() for candidate in read_candidates(question, collection)
+    ]
+    candidates.sort(key=lambda item: (-item.score, -item.reading.collection.rows, item.reading.collection.name))
+    usable = [item for item in candidates if item.draft.template is Template.SEARCH or item.score > 0]
+    plans = [(item, plan) for item in usable if (plan := _plan(question, item, candidates, catalog)) is not None]
+    if not plans:
+        names = ", ".join(sorted(catalog.collections))
+        raise QuestionError(
+            f"no reading of the question fits the data, and there is no text to search: collections={names}",
+            code="question_not_understood",
+        )
+    best, plan = plans[0]
+    return Planned(plan, best.score, band(best, plan.assumptions), _alternatives(plans))
+
+
+def read_question(question: str, collection: CollectionInfo) -> Reading:
+    """Every trigger applied in turn."""
+    reading = begin_reading(question, collection)
+    for trigger in TRIGGERS:
+        trigger(reading)
+    if reading.ranking is not None and reading.ranking.field is None and reading.groups:
+        what = " and ".join(field.name for field in reading.groups)
+        more = "most" if reading.ranking.descending else "fewest"
+        if reading.ranking.word not in {"most", "fewest", "least"}:
+            reading.assume(
+                f"'{reading.ranking.word}' = the {what} with the {more} documents counted here", Support.FUZZY
+            )
+    return reading
+
+
+def read_candidates(question: str, collection: CollectionInfo) -> list[Candidate]:
+    """The drafts of all templates that apply, scored."""
+    reading = read_question(question, collection)
+    drafts = [draft for template in TEMPLATES if (draft := template(reading)) is not None]
+    return [Candidate(reading, draft, score(reading, draft)) for draft in drafts]
+
+
+def _plan(question: str, candidate: Candidate, others: list[Candidate], catalog: Catalog) -> Plan | None:
+    """The candidate as a plan; None where it breaks a static rule (a reading that types do not bear out)."""
+    steps = candidate.draft.steps
+    plan = Plan(question, steps, steps[-1].id, assumptions=_assumptions(candidate, others))
+    try:
+        validate(plan, catalog)
+    except PlanError:
+        return None
+    return plan
+
+
+def _assumptions(candidate: Candidate, others: list[Candidate]) -> tuple[Assumption, ...]:
+    found = list(candidate.reading.assumptions)
+    if candidate.draft.template is Template.SEARCH:
+        found = [item for item in found if _concerns_search(item, candidate)]
+    collection = candidate.reading.collection.name
+    rivals = [item.score for item in others if item.reading.collection.name != collection]
+    if rivals:
+        named = any(candidate.reading.names_collection(i) for i in range(len(candidate.reading.tokens)))
+        clear = candidate.score - max(rivals) >= CLEAR_MARGIN
+        support = Support.EXACT if named else Support.FUZZY if clear else Support.INFERRED
+        found.append(Assumption(f"the question is about the collection {collection}", support))
+    return tuple(dict.fromkeys(found))
+
+
+def _concerns_search(assumption: Assumption, candidate: Candidate) -> bool:
+    """A search uses only the conditions; how superlatives and the like were read says nothing about it."""
+    sure = [describe(item.predicate) for item in candidate.reading.conditions if item.trust is Trust.SURE]
+    return any(assumption.text.endswith(f"= {text}") for text in sure)
+
+
+def _alternatives(plans: list[tuple[Candidate, Plan]]) -> tuple[dict[str, object], ...]:
+    """The runners-up; beside a sure structured reading, a search is no other reading of the question."""
+    best, chosen = plans[0]
+    found: list[dict[str, object]] = []
+    for candidate, plan in plans[1:]:
+        search = candidate.draft.template is Template.SEARCH
+        if plan.steps == chosen.steps or candidate.score < ALTERNATIVE_SCORE_MIN:
+            continue
+        if not (search and best.score >= ANSWER_CONFIDENCE_MIN):
+            text = f"{candidate.draft.template.value} over {candidate.reading.collection.name}"
+            found.append({"text": text, "confidence": round(candidate.score, 3), "plan": plan.to_json()})
+    return tuple(found[:ALTERNATIVES_MAX])

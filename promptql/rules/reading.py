@@ -1,0 +1,120 @@
+"""One reading of a question against one collection: what each word was taken for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.plan import Assumption, Support
+from promptql.predicate import Operator, Predicate
+from promptql.rules.linking import FieldLink, link_fields, mentions_collection
+from promptql.rules.mentions import NumberMention, QuotedMention, find_numbers, find_quoted
+from promptql.rules.values import Trust, ValueLink, link_values
+from promptql.rules.words import STOPWORDS, Token, tokenize
+from promptql.steps import Function
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A predicate that some words stand for; `trust` HINTED ones are not used to narrow a search."""
+
+    predicate: Predicate
+    trust: Trust = Trust.SURE
+
+
+@dataclass(frozen=True, slots=True)
+class Having:
+    """A comparison with the number of rows of a group: "modules with more than 10 functions"."""
+
+    op: Operator
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A superlative; `field` None ranks groups by their number of rows (or their aggregate)."""
+
+    field: FieldInfo | None
+    descending: bool
+    word: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the triggers have found so far; they fill it in turn, and mark the words that they explain."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    collection: CollectionInfo
+    fields: tuple[FieldLink, ...]
+    values: tuple[ValueLink, ...]
+    numbers: tuple[NumberMention, ...]
+    quoted: tuple[QuotedMention, ...]
+    used: set[int] = field(default_factory=set)
+    conditions: list[Condition] = field(default_factory=list)
+    assumptions: list[Assumption] = field(default_factory=list)
+    groups: list[FieldInfo] = field(default_factory=list)
+    wanted: list[FieldInfo] = field(default_factory=list)
+    having: Having | None = None
+    ranking: Ranking | None = None
+    limit: int | None = None
+    counted: bool = False
+    aggregate: tuple[Function, FieldInfo] | None = None
+
+    def word(self, index: int) -> str:
+        """The folded word there, "" beyond the ends."""
+        return self.tokens[index].folded if 0 <= index < len(self.tokens) else ""
+
+    def raw(self, start: int, end: int) -> str:
+        """The question's own characters for tokens [start, end)."""
+        return self.text[self.tokens[start].start : self.tokens[end - 1].end]
+
+    def use(self, indexes: Iterable[int]) -> None:
+        """Mark words as explained."""
+        self.used.update(indexes)
+
+    def assume(self, text: str, support: Support) -> None:
+        """Record how something was read."""
+        self.assumptions.append(Assumption(text, support))
+
+    def field_at(self, index: int) -> FieldLink | None:
+        """The mention of a field that begins there."""
+        return next((link for link in self.fields if link.start == index), None)
+
+    def value_at(self, index: int) -> ValueLink | None:
+        """The value that begins there."""
+        return next((link for link in self.values if link.start == index), None)
+
+    def number_at(self, index: int) -> NumberMention | None:
+        """The number that begins there."""
+        return next((mention for mention in self.numbers if mention.start == index), None)
+
+    def names_documents(self, index: int) -> bool:
+        """Whether the word there stands for documents: the collection's name or a value of a small category."""
+        if not 0 <= index < len(self.tokens):
+            return False
+        value = self.value_at(index)
+        return self.names_collection(index) or (value is not None and value.field.small)
+
+    def names_collection(self, index: int) -> bool:
+        """Whether the word there is the collection's name."""
+        return 0 <= index < len(self.tokens) and mentions_collection(self.tokens[index], self.collection)
+
+    def content(self) -> set[int]:
+        """The words that carry meaning and must be explained."""
+        return {index for index, token in enumerate(self.tokens) if token.folded not in STOPWORDS}
+
+    def coverage(self) -> float:
+        """The share of the content words that are explained, 0 to 1; 1 where there is none."""
+        content = self.content()
+        return len(content & self.used) / len(content) if content else 1.0
+
+
+def begin_reading(text: str, collection: CollectionInfo) -> Reading:
+    """Mentions and links, nothing interpreted yet."""
+    tokens = tokenize(text)
+    fields = link_fields(tokens, collection)
+    quoted = find_quoted(text, tokens)
+    values = link_values(text, tokens, collection, fields, quoted)
+    return Reading(text, tokens, collection, fields, values, find_numbers(tokens), quoted)

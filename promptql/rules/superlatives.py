@@ -1,0 +1,140 @@
+"""Triggers: superlatives and top-N ("longest", "the ten largest modules", "top 5", "the most classes")."""
+
+from __future__ import annotations
+
+from engine import FieldType
+from promptql.catalog import FieldInfo
+from promptql.plan import Support
+from promptql.rules.concepts import AFTER_MOST, SUPERLATIVES, measured_by
+from promptql.rules.linking import FieldLink
+from promptql.rules.reading import Ranking, Reading
+
+MEASURE_AFTER_MAX = 3  # words between a superlative and the field that it ranks by
+TOP_MAX = 1_000
+_SMALL_WORDS = frozenset({"the", "number", "of", "in", "total", "average", "mean", "median", "their", "a"})
+
+
+def read_superlatives(reading: Reading) -> None:
+    """The first superlative gives the ranking; a number beside it gives how many are wanted."""
+    for index in range(len(reading.tokens)):
+        if index in reading.used:
+            continue
+        word = reading.word(index)
+        if word in {"most", "fewest", "least"} and reading.word(index - 1) != "at":
+            _read_most(reading, index, descending=word == "most")
+        elif word in SUPERLATIVES:
+            _read_adjective(reading, index)
+        if reading.ranking is not None:
+            _read_limit(reading, index)
+            return
+
+
+def _read_most(reading: Reading, index: int, *, descending: bool) -> None:
+    adjective = reading.word(index + 1)
+    if adjective in AFTER_MOST:
+        field = measured_by(reading.collection, AFTER_MOST[adjective])
+        if field is not None:
+            reading.use((index, index + 1))
+            _rank(reading, field, f"{reading.word(index)} {adjective}", descending=descending)
+        return
+    measure = _measure_after(reading, index)
+    if measure is not None:
+        reading.use((index, *range(measure.start, measure.end)))
+        reading.ranking = Ranking(measure.field, descending, reading.word(index))
+    elif reading.names_documents(_next_content(reading, index)):
+        reading.use((index,))
+        reading.ranking = Ranking(None, descending, reading.word(index))
+
+
+def _read_adjective(reading: Reading, index: int) -> None:
+    adjective = SUPERLATIVES[reading.word(index)]
+    word = reading.word(index)
+    measure = _measure_after(reading, index) or _measure_by(reading, index)
+    if measure is not None:
+        reading.use((index, *range(measure.start, measure.end)))
+        reading.ranking = Ranking(measure.field, adjective.descending, word)
+        return
+    noun = reading.field_at(_next_content(reading, index))
+    if noun is not None and _is_subject(noun.field) and word in {"largest", "biggest", "smallest", "top", "bottom"}:
+        reading.use((index, *range(noun.start, noun.end)))
+        reading.ranking = Ranking(None, adjective.descending, word)
+        if noun.field not in reading.groups:
+            reading.groups.append(noun.field)
+        return
+    field = measured_by(reading.collection, adjective.measures)
+    if field is not None:
+        reading.use((index,))
+        if noun is not None and noun.field.type is FieldType.TEXT:  # "longest docstring": measured, not wanted
+            reading.use(range(noun.start, noun.end))
+        _rank(reading, field, word, descending=adjective.descending)
+
+
+def _rank(reading: Reading, field: FieldInfo, word: str, *, descending: bool) -> None:
+    reading.ranking = Ranking(field, descending, word)
+    direction = "greatest" if descending else "least"
+    reading.assume(f"'{word}' = {direction} {field.name}", Support.FUZZY)
+
+
+def _is_subject(field: FieldInfo) -> bool:
+    return field.groupable and not field.identifier and not field.numeric
+
+
+def _measure_after(reading: Reading, index: int) -> FieldLink | None:
+    """The ordered field named right after: "highest rating", "most parameters", "largest number of votes"."""
+    for place in range(index + 1, min(len(reading.tokens), index + 1 + MEASURE_AFTER_MAX + 1)):
+        link = reading.field_at(place)
+        if link is not None and link.field.ordered:
+            return link
+        described = link is not None and link.field.type is FieldType.TEXT  # "highest docstring length"
+        if not described and reading.word(place) not in _SMALL_WORDS:
+            return None
+    return None
+
+
+def _measure_by(reading: Reading, index: int) -> FieldLink | None:
+    """The ordered field after a later "by": "top 5 movies by rating"."""
+    for place in range(index + 1, len(reading.tokens) - 1):
+        if reading.word(place) == "by":
+            skip = 1 if reading.word(place + 1) in {"the", "their", "its"} else 0
+            link = reading.field_at(place + 1 + skip)
+            if link is not None and link.field.ordered:
+                return link
+    return None
+
+
+def _next_content(reading: Reading, index: int) -> int:
+    """The next word that is neither small nor a number."""
+    place = index + 1
+    while place < len(reading.tokens):
+        number = reading.number_at(place)
+        if number is not None:
+            place = number.end
+        elif reading.word(place) in _SMALL_WORDS or reading.word(place) in {"different", "distinct"}:
+            place += 1
+        else:
+            break
+    return place
+
+
+def _read_limit(reading: Reading, index: int) -> None:
+    """The unused whole number that counts what is ranked: nearest to the superlative, before a noun or by it."""
+    candidates = [
+        mention
+        for mention in reading.numbers
+        if mention.start not in reading.used
+        and isinstance(mention.value, int)
+        and 1 <= mention.value <= TOP_MAX
+        and _stands_with_noun(reading, mention.start, mention.end, index)
+    ]
+    if candidates:
+        nearest = min(candidates, key=lambda mention: abs(mention.start - index))
+        reading.limit = int(nearest.value)
+        reading.use(range(nearest.start, nearest.end))
+
+
+def _stands_with_noun(reading: Reading, start: int, end: int, superlative: int) -> bool:
+    if end == superlative or start - 1 == superlative:
+        return True
+    noun = _next_content(reading, end - 1)
+    link = reading.field_at(noun)
+    return noun - end <= 1 and (reading.names_documents(noun) or (link is not None and not link.field.numeric))

@@ -1,0 +1,220 @@
+"""Plan templates: each turns a reading into steps, or says that it does not apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.predicate import Compare, Not, Operator, Predicate, compare, conjunction, fields_of
+from promptql.rules.reading import Reading
+from promptql.rules.values import Trust
+from promptql.steps import (
+    LIMIT_MAX,
+    Aggregation,
+    AnswerStep,
+    Filter,
+    Function,
+    Group,
+    Limit,
+    Order,
+    Project,
+    Scan,
+    Search,
+    Sort,
+    Step,
+)
+
+SEARCH_K = 10
+COUNT_ALIAS = "n"
+
+
+class Template(StrEnum):
+    """What kind of question it was taken for."""
+
+    FIGURE = "figure"
+    GROUPS = "groups"
+    TOP = "top"
+    LIST = "list"
+    SEARCH = "search"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Steps made by a template."""
+
+    template: Template
+    steps: tuple[Step, ...]
+
+
+class Chain:
+    """Steps that each read the one before."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    @property
+    def id(self) -> str:
+        """The id of the next step."""
+        return f"s{len(self.steps) + 1}"
+
+    @property
+    def last(self) -> str:
+        """The id of the last step."""
+        return self.steps[-1].id
+
+    def add(self, step: Step) -> Chain:
+        """Append a step."""
+        self.steps.append(step)
+        return self
+
+    def answer(self, template: Template, fields: tuple[str, ...] | None = None) -> Draft:
+        """Close the chain."""
+        self.add(AnswerStep(self.id, self.last, fields))
+        return Draft(template, tuple(self.steps))
+
+
+def _documents(reading: Reading) -> Chain:
+    """Scan and filter."""
+    chain = Chain()
+    chain.add(Scan(chain.id, reading.collection.name))
+    where = conjunction(*(condition.predicate for condition in reading.conditions), _known(reading))
+    if where is not None:
+        chain.add(Filter(chain.id, chain.last, where))
+    return chain
+
+
+def _known(reading: Reading) -> Predicate | None:
+    """Documents without the field say nothing about its average, and are not to be cited for it."""
+    field = reading.aggregate[1] if reading.aggregate is not None else None
+    if field is None or field.filled is None or field.filled == reading.collection.rows:
+        return None
+    return Not(Compare(Operator.IS_NULL, field.name, None))
+
+
+def figure(reading: Reading) -> Draft | None:
+    """One number: a count, an average, or the like."""
+    if reading.groups or not (reading.counted or reading.aggregate):
+        return None
+    if reading.ranking is not None or reading.having is not None:
+        return None
+    chain = _documents(reading)
+    return chain.add(Group(chain.id, chain.last, (), (_aggregation(reading),))).answer(Template.FIGURE)
+
+
+def groups(reading: Reading) -> Draft | None:
+    """One row for each value of a field, ranked."""
+    if not reading.groups:
+        return None
+    chain = _documents(reading)
+    names = tuple(field.name for field in reading.groups)
+    aggregation = _aggregation(reading)
+    aggregations = [aggregation]
+    if reading.having is not None and aggregation.fn is not Function.COUNT:
+        aggregations.append(Aggregation(Function.COUNT, None, COUNT_ALIAS))
+    chain.add(Group(chain.id, chain.last, names, tuple(aggregations)))
+    if reading.having is not None:
+        having = compare(COUNT_ALIAS, reading.having.op, reading.having.value)
+        chain.add(Filter(chain.id, chain.last, having))
+    chain.add(Sort(chain.id, chain.last, _group_order(reading, aggregation.alias)))
+    asks_for_one = reading.ranking is not None and reading.limit is None and not _asks_for_each(reading)
+    if reading.limit is not None or asks_for_one:
+        chain.add(Limit(chain.id, chain.last, reading.limit or 1, ties=asks_for_one))
+    asks_for_names = reading.having is not None or (reading.ranking is not None and not _asks_for_figures(reading))
+    return chain.answer(Template.GROUPS, names if asks_for_names else None)
+
+
+def _group_order(reading: Reading, alias: str) -> tuple[Order, ...]:
+    by_time = reading.ranking is None and len(reading.groups) == 1 and reading.groups[0].ordered
+    keys = tuple(Order(field.name) for field in reading.groups)
+    if by_time:
+        return keys
+    descending = reading.ranking.descending if reading.ranking is not None else True
+    return (Order(alias, descending), *keys)
+
+
+def _asks_for_each(reading: Reading) -> bool:
+    return any(token.folded in {"each", "every", "per", "by"} for token in reading.tokens)
+
+
+def _asks_for_figures(reading: Reading) -> bool:
+    """As in "How many … does each of the ten largest …" wants the numbers, "which … the most …" the names."""
+    return reading.counted or _asks_for_each(reading)
+
+
+def top(reading: Reading) -> Draft | None:
+    """The documents with the greatest or least value of a field."""
+    ranking = reading.ranking
+    if ranking is None or ranking.field is None or reading.groups or reading.counted:
+        return None
+    chain = _documents(reading)
+    chain.add(Sort(chain.id, chain.last, (Order(ranking.field.name, ranking.descending),)))
+    listed = ranking.word.startswith("by ") and reading.limit is None
+    if not listed:
+        n = min(reading.limit or 1, LIMIT_MAX)
+        chain.add(Limit(chain.id, chain.last, n, ties=reading.limit is None))
+    shown = _shown(reading, ranking.field)
+    chain.add(Project(chain.id, chain.last, shown))
+    wanted = tuple(field.name for field in reading.wanted if field is not ranking.field)
+    return chain.answer(Template.TOP, wanted or (reading.collection.label,))
+
+
+def listing(reading: Reading) -> Draft | None:
+    """The documents that satisfy the conditions, or fields of theirs."""
+    if reading.groups or reading.counted or reading.aggregate or reading.ranking or reading.having:
+        return None
+    if not reading.conditions and not any(reading.names_collection(i) for i in range(len(reading.tokens))):
+        return None
+    if reading.collection.searchable and not reading.wanted and _names_one_document(reading):
+        return None  # "what does X do": its text is wanted, not its name
+    chain = _documents(reading)
+    chain.add(Project(chain.id, chain.last, _shown(reading, None)))
+    wanted = tuple(field.name for field in reading.wanted)
+    return chain.answer(Template.LIST, wanted or (reading.collection.label,))
+
+
+def _names_one_document(reading: Reading) -> bool:
+    fields = {name for condition in reading.conditions for name in fields_of(condition.predicate)}
+    return any(reading.collection.fields[name].identifier for name in fields)
+
+
+def search(reading: Reading) -> Draft | None:
+    """The documents whose text is nearest to the question, among those that sure conditions admit."""
+    if not reading.collection.searchable:
+        return None
+    sure = (item.predicate for item in reading.conditions if item.trust is Trust.SURE)
+    step = Search("s1", reading.collection.name, reading.text, SEARCH_K, conjunction(*sure))
+    return Chain().add(step).answer(Template.SEARCH)
+
+
+TEMPLATES: tuple[Callable[[Reading], Draft | None], ...] = (figure, groups, top, listing, search)
+
+
+def _aggregation(reading: Reading) -> Aggregation:
+    if reading.aggregate is not None:
+        fn, field = reading.aggregate
+        return Aggregation(fn, field.name, _alias(fn, field, reading.collection))
+    ranked = reading.ranking.field if reading.ranking is not None else None
+    if ranked is not None and ranked.numeric and not reading.counted:
+        return Aggregation(Function.SUM, ranked.name, _alias(Function.SUM, ranked, reading.collection))
+    return Aggregation(Function.COUNT, None, COUNT_ALIAS)
+
+
+def _alias(fn: Function, field: FieldInfo, collection: CollectionInfo) -> str:
+    words = {Function.AVG: "average", Function.SUM: "total", Function.COUNT_DISTINCT: "distinct"}
+    alias = f"{words.get(fn, fn.value)}_{field.name}"
+    return alias if alias not in collection.fields else f"{alias}_"
+
+
+def _shown(reading: Reading, ranked: FieldInfo | None) -> tuple[str, ...]:
+    """The label, what was asked for, what it is ranked by, and what the conditions compare."""
+    compared = [
+        name
+        for condition in reading.conditions
+        for name in sorted(fields_of(condition.predicate))
+        if reading.collection.fields[name].ordered
+    ]
+    wanted = [field.name for field in reading.wanted]
+    names = [reading.collection.label, *wanted, *([ranked.name] if ranked else []), *compared]
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,235 @@
+"""Template sentences and Markdown tables for figures, groups and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promptql.plan import Plan
+from promptql.predicate import Compare, Operator, Predicate, Value, conjunction, conjuncts, describe
+from promptql.rules.concepts import TIME
+from promptql.rules.words import name_words, plural
+from promptql.steps import (
+    Aggregation,
+    Filter,
+    Function,
+    Group,
+    Limit,
+    Order,
+    Project,
+    Scan,
+    Search,
+    Sort,
+    Source,
+)
+
+TABLE_ROWS_MAX = 20
+CELL_CHARACTERS_MAX = 80
+NAMED_MAX = 3  # rows named in the sentence above a table
+_KINDS = frozenset({"kind", "type"})  # fields whose values are nouns for their documents
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the steps of a plan amount to; `where` is all that narrows the documents before any grouping."""
+
+    source: Source
+    where: Predicate | None
+    having: Predicate | None
+    group: Group | None
+    sort: Sort | None
+    limit: Limit | None
+
+
+def shape_of(plan: Plan) -> Shape:
+    """Read the shape off the path to the answer."""
+    source: Source | None = None
+    group: Group | None = None
+    sort: Sort | None = None
+    limit: Limit | None = None
+    where: Predicate | None = None
+    having: Predicate | None = None
+    for step in plan.path():
+        match step:
+            case Scan() | Search():
+                source, where = step, step.where
+            case Filter() if group is None:
+                where = conjunction(where, step.where)
+            case Filter():
+                having = conjunction(having, step.where)
+            case Group():
+                group, sort, limit = step, None, None
+            case Sort():
+                sort = step
+            case Limit():
+                limit = step
+            case Project():
+                pass
+    assert source is not None
+    return Shape(source, where, having, group, sort, limit)
+
+
+def noun_of(shape: Shape, count: int | None) -> str:
+    """What the documents are called: the value of their kind, else the collection's name, with the conditions."""
+    rest = []
+    word = None
+    for part in conjuncts(shape.where):
+        kind = _kind(part)
+        if kind is not None and word is None:
+            word = kind
+        else:
+            rest.append(part)
+    singular, many = (word, plural(word)) if word else _collection_noun(shape.source.collection)
+    where = conjunction(*rest)
+    return (singular if count == 1 else many) + (f" where {describe(where)}" if where is not None else "")
+
+
+def _kind(part: Predicate) -> str | None:
+    if isinstance(part, Compare) and part.op is Operator.EQ and isinstance(part.operand, Value):
+        value = part.operand.value
+        if part.field.casefold() in _KINDS and isinstance(value, str):
+            return value
+    return None
+
+
+def _collection_noun(collection: str) -> tuple[str, str]:
+    words = name_words(collection)
+    if words and words[-1].isalpha() and words[-1].endswith("s") and not words[-1].endswith("ss"):
+        many = " ".join(words)
+        return many.removesuffix("s"), many
+    return "document", "documents"
+
+
+def shown(value: Any) -> str:
+    """A value for reading: floats to two places, long text cut."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return f"{value:.2f}".rstrip("0").rstrip(".")
+        case list():
+            text = ", ".join(shown(item) for item in value)
+        case _:
+            text = str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= CELL_CHARACTERS_MAX else text[: CELL_CHARACTERS_MAX - 1] + "…"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], total: int) -> str:
+    """At most 20 rows, and how many more there are."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(" --- " for _ in columns) + "|"]
+    for row in rows[:TABLE_ROWS_MAX]:
+        cells = (shown(row[name]).replace("|", "\\|") for name in columns)
+        lines.append("| " + " | ".join(cells) + " |")
+    if total > TABLE_ROWS_MAX:
+        lines += ["", f"… and {total - TABLE_ROWS_MAX} more."]
+    return "\n".join(lines)
+
+
+def figure_sentence(shape: Shape, row: Mapping[str, Any], documents: int) -> str:
+    """One sentence a figure, for a group of everything."""
+    assert shape.group is not None
+    return " ".join(_figure(item, row[item.alias], shape, documents) for item in shape.group.aggs)
+
+
+def _figure(item: Aggregation, value: Any, shape: Shape, documents: int) -> str:
+    noun = noun_of(shape, documents)
+    if item.fn is Function.COUNT:
+        held = f" with a value of {item.field}" if item.field else ""
+        return f"There {'is' if value == 1 else 'are'} {value} {noun_of(shape, value)}{held}."
+    if value is None:
+        return f"The data does not say: no {noun_of(shape, 1)} has a value of {item.field}."
+    if item.fn is Function.COUNT_DISTINCT:
+        verb = "is" if value == 1 else "are"
+        return f"There {verb} {value} different {_values_of(item.field)} among {documents} {noun}."
+    names = {
+        Function.AVG: "average",
+        Function.SUM: "total",
+        Function.MIN: "least",
+        Function.MAX: "greatest",
+        Function.MEDIAN: "median",
+    }
+    return f"The {names[item.fn]} of {item.field} over {documents} {noun} is {shown(value)}."
+
+
+def _values_of(field: str | None) -> str:
+    return plural(field) if field and field.isalpha() else f"values of {field}"
+
+
+def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int) -> str:
+    """The sentence above a table of groups."""
+    group = shape.group
+    assert group is not None
+    item = group.aggs[0]
+    key = " and ".join(group.by)
+    measure = _measure(item, shape)
+    named = [(_key(row, group), shown(row[item.alias])) for row in rows]
+    ranked = shape.sort is not None and shape.sort.by[0].field == item.alias
+    if ranked and shape.limit is not None and shape.sort is not None:
+        extreme = _extreme(item, shape, descending=shape.sort.by[0].descending)
+        if len(named) == 1:
+            return f"The {key} with {extreme} is {named[0][0]}: {named[0][1]}."
+        if shape.limit.ties:
+            names = ", ".join(name for name, _ in named)
+            return f"{len(named)} share {extreme} ({named[0][1]} each): {names}."
+        return f"The {len(named)} {_values_of(key)} with {extreme}: {_listed(named)}."
+    suffix = f" ({describe(shape.having)})" if shape.having is not None else ""
+    return f"{measure[0].upper()}{measure[1:]} by {key}{suffix}, {total} in all: {_listed(named)}."
+
+
+def _measure(item: Aggregation, shape: Shape) -> str:
+    if item.fn is Function.COUNT:
+        return f"number of {noun_of(shape, None)}"
+    names = {Function.AVG: "average", Function.SUM: "total", Function.MIN: "least", Function.MAX: "greatest"}
+    name = names.get(item.fn, "number of different" if item.fn is Function.COUNT_DISTINCT else item.fn.value)
+    return f"{name} {item.field} of {noun_of(shape, None)}"
+
+
+def _extreme(item: Aggregation, shape: Shape, *, descending: bool) -> str:
+    if item.fn is Function.COUNT:
+        return f"the {'most' if descending else 'fewest'} {noun_of(shape, None)}"
+    return f"the {'highest' if descending else 'lowest'} {_measure(item, shape)}"
+
+
+def _extreme_word(key: Order) -> str:
+    words = name_words(key.field)
+    if any(word in TIME for word in words):
+        return "latest" if key.descending else "earliest"
+    if words and words[-1].endswith("s") and not words[-1].endswith("ss"):
+        return "most" if key.descending else "fewest"
+    return "highest" if key.descending else "lowest"
+
+
+def _key(row: Mapping[str, Any], group: Group) -> str:
+    return " / ".join(shown(row[name]) for name in group.by)
+
+
+def _listed(named: Sequence[tuple[str, str]]) -> str:
+    first = ", ".join(f"{name} ({value})" for name, value in named[:NAMED_MAX])
+    return first + (", …" if len(named) > NAMED_MAX else "")
+
+
+def documents_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], values: Sequence[str], total: int) -> str:
+    """The sentence above a list of documents; `values` are the columns that were asked for."""
+    columns = list(rows[0])
+    label = columns[0]
+    if shape.sort is not None and shape.limit is not None:
+        key = shape.sort.by[0]
+        extreme = f"the {_extreme_word(key)} {key.field}"
+        figures = [(shown(row[label]), shown(row.get(key.field))) for row in rows]
+        if len(rows) == 1:
+            return f"The {noun_of(shape, 1)} with {extreme} is {figures[0][0]}: {figures[0][1]}."
+        if shape.limit.ties:
+            names = ", ".join(name for name, _ in figures[:TABLE_ROWS_MAX])
+            return f"{len(rows)} {noun_of(shape, len(rows))} share {extreme} ({figures[0][1]}): {names}."
+        return f"The {len(rows)} {noun_of(shape, len(rows))} with {extreme}: {_listed(figures)}."
+    if total == 1 and [*values] != [label]:
+        said = ", ".join(f"{name} is {shown(rows[0][name])}" for name in values if name in rows[0])
+        return f"{shown(rows[0][label])}: {said}."
+    names = ", ".join(shown(row[label]) for row in rows[:NAMED_MAX])
+    return f"{total} {noun_of(shape, total)}: {names}{', …' if total > NAMED_MAX else ''}."

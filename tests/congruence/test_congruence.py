@@ -1,0 +1,47 @@
+"""The embedded database and the client of a service answer every script alike."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from lumaai import Client, Collection, Database, RemoteCollection
+from tests.congruence.agreement import differences, plain
+from tests.congruence.scenarios import SCENARIOS, Scenario
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_embedded_and_remote_agree(scenario: Scenario, embedded: Database, remote: Client) -> None:
+    """Ids, documents, counts, passages, answers and errors are equal, scores to six decimals."""
+    assert differences(plain(scenario(embedded)), plain(scenario(remote))) == []
+
+
+# How the service itself reads: bytes that go into its answers undecoded.
+OF_THE_SERVICE = frozenset({"get_raw", "search_raw", "scroll_raw"})
+
+
+def public_methods(cls: type) -> dict[str, inspect.Signature]:
+    """Signatures of public methods by name, annotations left to mypy."""
+    found = {}
+    for name, member in inspect.getmembers(cls, inspect.isfunction):
+        if (not name.startswith("_") or name == "__getitem__") and name not in OF_THE_SERVICE:
+            signature = inspect.signature(inspect.unwrap(member))
+            plain_parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+            found[name] = signature.replace(parameters=plain_parameters, return_annotation=signature.empty)
+    return found
+
+
+@pytest.mark.parametrize(("embedded_class", "remote_class"), [(Database, Client), (Collection, RemoteCollection)])
+def test_both_have_the_same_methods(embedded_class: type, remote_class: type) -> None:
+    """Names, parameters, kinds of parameters and defaults."""
+    assert public_methods(embedded_class) == public_methods(remote_class)
+
+
+def test_a_difference_is_seen() -> None:
+    """The comparison itself: scores may differ by 1e-6, types and keys may not differ, times are left out."""
+    left = plain({"ids": ["a"], "score": 0.5, "milliseconds": 3.0})
+    assert differences(left, plain({"ids": ["a"], "score": 0.5000005, "milliseconds": 9.0})) == []
+    assert differences(left, plain({"ids": ["a"], "score": 0.51})) == ["/score: 0.5 and 0.51"]
+    assert differences({"n": 1}, {"n": 1.0}) == ["/n: 1 and 1.0"]
+    assert differences({"n": [1]}, {"n": [1, 2], "m": 1}) == [": keys ['n'] and ['m', 'n']", "/n: 1 and 2 items"]

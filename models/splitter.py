@@ -49,7 +49,7 @@ def split_passages(
         offsets: (tokens, 2) int64 from `Embedder.token_offsets(text)`.
         max_tokens: tokens of one passage at most, as `Embedder.max_tokens` counts them.
         overlap_tokens: tokens at the end of a passage that are repeated at the start of the next, at most; whole
-            sentences if any fit, else whole words.
+            sentences if any fit, else whole words, else, within a word, tokens.
 
     Raises:
         ValueError: not 0 ≤ overlap_tokens < max_tokens.
@@ -71,8 +71,10 @@ def split_passages(
 
 def _token_ranges(levels: _CutLevels, tokens: int, max_tokens: int, overlap: int) -> list[tuple[int, int]]:
     ranges = [(0, _end(levels, 0, 0, max_tokens))]
-    while (end := ranges[-1][1]) < tokens:
-        ranges.append(_next_range(levels, end, max_tokens, overlap))
+    while ranges[-1][1] < tokens:
+        first, end = ranges[-1]
+        # Never the whole of the passage before: the next one would contain it.
+        ranges.append(_next_range(levels, end, max_tokens, min(overlap, end - first - 1)))
     return ranges
 
 
@@ -112,7 +114,8 @@ def _last_cut(cuts: Cuts, after: int, at_most: int) -> int | None:
 
 
 def _overlap_start(levels: _CutLevels, end: int, overlap: int) -> int:
-    for cuts in (levels.sentences, levels.words, levels.tokens):
+    inside_word = levels.words[np.searchsorted(levels.words, end)] != end
+    for cuts in (levels.sentences, levels.words, *([levels.tokens] if inside_word else [])):
         start = int(cuts[np.searchsorted(cuts, end - overlap)])
         if start < end:
             return start

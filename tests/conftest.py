@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import models
+
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -32,6 +34,7 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     if "network" in request.keywords:
         yield
         return
+    models.restrict_llms_to_loopback()
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: Any) -> None:

@@ -11,7 +11,7 @@ The weights stay float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -216,9 +216,3 @@ def _normalisation(graph: _GraphWriter, pooled: str) -> str:
     norm = graph.node("Sqrt", [graph.node("ReduceSum", [square, axis], keepdims=1)])
     floor = graph.constant("norm_floor", np.array(_NORM_FLOOR, dtype=np.float32))
     return graph.node("Div", [pooled, graph.node("Max", [norm, floor])])
-
-
-def tensor_summary(model: bytes) -> Mapping[str, tuple[int, ...]]:
-    """Name and shape of every weight of a serialized graph, for tests and inspection."""
-    graph = onnx.load_from_string(model).graph
-    return {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}

@@ -91,6 +91,14 @@ def test_overlap_gives_way_to_whole_sentences() -> None:
     assert passages(text, 8, 4) == ["Up we go.", "One two three four five six seven."]
 
 
+def test_overlap_never_repeats_a_whole_passage() -> None:
+    """The short sentence would fit into the overlap, but then the second passage would contain the first.
+
+    The last passage gives its overlap up to reach the end of the text.
+    """
+    assert passages("Up. one-two-three-four", 3, 2) == ["Up.", "one-two", "-two-", "three-four"]
+
+
 def test_characters_that_no_token_covers_are_kept() -> None:
     """A tokenizer may drop a character; the passage before it carries it."""
     text = "a b\x00 c d"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
-from engine import Aggregate, Field, FieldType, Snapshot
+from engine import Aggregate, Field, FieldType, Snapshot, parse_filter
 from promptql.predicate import Scalar
 
 VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
@@ -88,9 +91,60 @@ class Catalog:
     collections: Mapping[str, CollectionInfo]
 
 
+class CatalogReader:
+    """Reads catalogs, each snapshot's once: a snapshot never changes, and is shared until the next write.
+
+    `_lock` guards `_known`, which forgets a snapshot when nobody else holds it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: WeakKeyDictionary[Snapshot, CollectionInfo] = WeakKeyDictionary()
+
+    def read(self, snapshots: Mapping[str, Snapshot]) -> Catalog:
+        """The catalog of snapshots of one point in time."""
+        return Catalog({name: self._collection(snapshot) for name, snapshot in snapshots.items()})
+
+    def _collection(self, snapshot: Snapshot) -> CollectionInfo:
+        with self._lock:
+            known = self._known.get(snapshot)
+        if known is None:
+            known = _collection(snapshot)
+            with self._lock:
+                self._known[snapshot] = known
+        return known
+
+
 def read_catalog(snapshots: Mapping[str, Snapshot]) -> Catalog:
     """Read the catalog from snapshots of one point in time."""
-    return Catalog({name: _collection(snapshot) for name, snapshot in snapshots.items()})
+    return CatalogReader().read(snapshots)
+
+
+def with_phrases(catalog: Catalog, snapshots: Mapping[str, Snapshot], phrases: Sequence[str]) -> Catalog:
+    """The catalog with those phrases that are values of fields too large to be read whole."""
+    collections = {
+        name: replace(
+            info,
+            fields={key: _with_phrases(field, snapshots[name], phrases) for key, field in info.fields.items()},
+        )
+        for name, info in catalog.collections.items()
+    }
+    return Catalog(collections)
+
+
+def _with_phrases(field: FieldInfo, snapshot: Snapshot, phrases: Sequence[str]) -> FieldInfo:
+    if field.complete or not field.values or not phrases:
+        return field
+    known = {value for value, _ in field.values}
+    rare = [phrase for phrase in phrases if phrase not in known]
+    where = parse_filter({field.name: {"$in": rare}}, snapshot.schema)
+    counts = Counter(
+        value
+        for row in snapshot.relation([field.name], where).column(field.name)
+        for value in (row if isinstance(row, list) else [row])
+        if value in rare
+    )
+    return replace(field, values=(*field.values, *counts.items()))
 
 
 def _collection(snapshot: Snapshot) -> CollectionInfo:

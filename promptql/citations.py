@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from engine import Snapshot
@@ -103,4 +104,17 @@ def _same(shown: Any, stored: Any) -> bool:
         return True
     if isinstance(shown, list) and not isinstance(stored, list):
         return shown == [stored]
-    return isinstance(shown, str) and isinstance(stored, str) and shown[:4] == stored[:4] and shown.endswith("Z")
+    return (
+        isinstance(shown, str)
+        and isinstance(stored, str)
+        and _moment(shown) is not None
+        and _moment(shown) == _moment(stored)
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from engine import Database, Snapshot
-from promptql.catalog import Catalog, read_catalog
+from promptql.catalog import Catalog, CatalogReader, with_phrases
 from promptql.errors import QuestionError
 from promptql.question import Question
+from promptql.rules.values import WORDS_MAX
+from promptql.rules.words import STOPWORDS, fold, tokenize
+
+PHRASE_TOKENS_MAX = 60  # words of a question that are looked up; longer questions are prose
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +22,27 @@ class Context:
     question: Question
     snapshots: Mapping[str, Snapshot]
     catalog: Catalog
-    started: float = field(default_factory=time.perf_counter)
 
 
-def gather(database: Database, question: Question, collections: Sequence[str] | None) -> Context:
+def gather(database: Database, reader: CatalogReader, question: Question, collections: Sequence[str] | None) -> Context:
     """One snapshot of the named collections (None: all), and the catalog read from it.
 
     Raises:
         QuestionError: there is no collection to ask.
         CollectionNotFoundError: a name is unknown (raised by the engine).
     """
-    started = time.perf_counter()
     if collections is not None:
         collections = list(dict.fromkeys(collections))
     snapshots = database.snapshot(collections) if collections != [] else {}
     if not snapshots:
         raise QuestionError("there is no collection to ask a question of", code="no_collections")
-    return Context(question, snapshots, read_catalog(snapshots), started)
+    catalog = with_phrases(reader.read(snapshots), snapshots, _phrases(question.text))
+    return Context(question, snapshots, catalog)
+
+
+def _phrases(question: str) -> list[str]:
+    """The stretches of the question, up to eight words long, that could be values."""
+    tokens = tokenize(question)[:PHRASE_TOKENS_MAX]
+    spans = ((i, j) for i in range(len(tokens)) for j in range(i, min(len(tokens), i + WORDS_MAX)))
+    phrases = (question[tokens[i].start : tokens[j].end] for i, j in spans)
+    return [phrase for phrase in dict.fromkeys(phrases) if fold(phrase) not in STOPWORDS]

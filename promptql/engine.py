@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine import Database
 from models import LLM, Embedder
 from promptql.answer import Answer
+from promptql.catalog import CatalogReader
 from promptql.context import gather
 from promptql.executor import Limits, execute
 from promptql.optimizer import optimize
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class PromptQL:
-    """Answers questions about a database. Holds no state but its parts; safe to use from many threads.
+    """Answers questions about a database. Safe to use from many threads: its only state is a cache of catalogs.
 
     Args:
         database: what is asked.
@@ -41,6 +42,7 @@ class PromptQL:
         self._database = database
         self._embedder_of = embedder_of
         self._llm = llm
+        self._reader = CatalogReader()
         self._limits = limits if limits is not None else Limits()
 
     def ask(
@@ -60,7 +62,7 @@ class PromptQL:
         """
         stages = Stages()
         asked = read_question(question)
-        context = stages.run("gather", gather, self._database, asked, collections)
+        context = stages.run("gather", gather, self._database, self._reader, asked, collections)
         planned = stages.run("plan", plan_question, context, self._llm, planner)
         plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)
         executed = stages.run("execute", execute, plan, context.snapshots, self._embedder_of, self._limits)

@@ -20,7 +20,6 @@ from promptql.validation import SCORE
 
 DOCUMENTS_READ = 5  # best rows of a search whose sentences are compared with the question
 SENTENCES_EACH = 4  # of each document: the first, and those that share most words with the question
-LEAD_BONUS = 0.1  # for the first sentence where one document is asked about: it says what the thing is
 SENTENCE_CHARACTERS_MAX = 400  # longer ones are cut at a word: tables and code without full stops
 WHOLE_CHARACTERS = 2_000  # read of each text field where no passage is known
 
@@ -52,6 +51,8 @@ def best_sentences(
     for id_, document, score in zip(ids, snapshot.get(ids), scores, strict=True):
         if document is not None:
             passage = (rows.passages or {}).get(id_)
+            if count == 1 and passage is not None:  # asked by name: its beginning says what it is
+                passage = replace(passage, start=0)
             sentences = _sentences(document, passage, info, float(score))
             found += _likely(question, sentences, 2 * SENTENCES_EACH if count == 1 else SENTENCES_EACH)
     if not found:
@@ -73,8 +74,8 @@ def _best_of_each(quotes: list[Quote]) -> list[Quote]:
 
 
 def _best_of_one(quotes: list[Quote]) -> list[Quote]:
-    lead = quotes[0]
-    return sorted(quotes, key=lambda quote: -(quote.score + (LEAD_BONUS if quote is lead else 0.0)))
+    """The first sentence, which says what the thing is, then the best of the others."""
+    return [quotes[0], *sorted(quotes[1:], key=lambda quote: -quote.score)]
 
 
 def _likely(question: str, quotes: list[Quote], count: int) -> list[Quote]:

@@ -12,7 +12,7 @@ from promptql.answer import Band, PlannerName
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.errors import PlanError, PromptQLError
 from promptql.plan import Plan
-from promptql.planning import LLMUsage, Planned
+from promptql.planned import LLMUsage, Planned
 from promptql.rules.reading import begin_reading
 from promptql.steps import OPERATIONS, Search
 from promptql.validation import validate

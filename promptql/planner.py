@@ -10,7 +10,7 @@ from promptql.answer import Notice, PlannerName
 from promptql.context import Context
 from promptql.errors import PlannerUnavailableError, QuestionError
 from promptql.llm import LLMPlanningError, plan_by_llm
-from promptql.planning import LLMUsage, Planned
+from promptql.planned import LLMUsage, Planned
 from promptql.rules.planning import plan_by_rules
 
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]

@@ -15,7 +15,7 @@ from promptql.evidence import Quote, best_sentences, nearest_facts
 from promptql.executor import Executed
 from promptql.operators.rows import Rows
 from promptql.plan import Plan
-from promptql.planning import Planned
+from promptql.planned import Planned
 from promptql.predicate import describe
 from promptql.steps import AnswerStep, Function
 from promptql.wording import (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from engine import Field, FieldType
+from engine import Field, FieldType, FilterError, Schema, parse_filter
 from promptql.catalog import ORDERED_TYPES, STRING_TYPES, Catalog, CollectionInfo
 from promptql.errors import PlanError, nearest_name
 from promptql.plan import ParameterType, Plan
@@ -42,7 +41,7 @@ _PARAMETER_VALUES: dict[ParameterType, tuple[type, ...]] = {
     ParameterType.NUMBER: (int, float),
     ParameterType.BOOLEAN: (bool,),
 }
-_DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ].+)?)?)?")
+_MOMENTS = Schema({"moment": Field(FieldType.DATETIME)})
 
 
 def validate(plan: Plan, catalog: Catalog) -> None:
@@ -240,9 +239,18 @@ def _constant_fits(value: Scalar, kind: FieldType) -> bool:
         case FieldType.BOOLEAN:
             return isinstance(value, bool)
         case FieldType.DATETIME:
-            return isinstance(value, str) and _DATE.fullmatch(value) is not None
+            return isinstance(value, str) and _is_moment(value)
         case _:
             return isinstance(value, str)
+
+
+def _is_moment(text: str) -> bool:
+    """Whether the engine reads it as a datetime: it is the one to compare."""
+    try:
+        parse_filter({"moment": {"$eq": text}}, _MOMENTS)
+    except FilterError:
+        return False
+    return True
 
 
 def _value_hint(kind: FieldType) -> str:

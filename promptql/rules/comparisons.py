@@ -131,7 +131,7 @@ def _read_comparison(reading: Reading, start: int) -> None:
         reading.use(span)
         return
     field, support = _field_for(reading, start, number, measures)
-    if field is not None:
+    if field is not None and _can_hold(field, number.value):
         _add(reading, field, _bounded(field, op, number.value), start, number.end, support)
 
 
@@ -181,6 +181,11 @@ def _field_for(
     return (plausible[0] if len(plausible) == 1 else None), Support.INFERRED
 
 
+def _can_hold(field: FieldInfo, value: float) -> bool:
+    """A datetime is compared with a year, which must be one."""
+    return field.type is not FieldType.DATETIME or YEARS[0] <= value <= YEARS[1]
+
+
 def _holds(field: FieldInfo, value: float) -> bool:
     """Whether the value lies within what the field holds."""
     if field.type is FieldType.DATETIME:
@@ -205,7 +210,7 @@ def _read_between(reading: Reading, start: int) -> None:
     field, support = _field_for(reading, start, span, TIME if years else ())
     if field is None and years:
         field, support = _field_for(reading, start, span, ())
-    if field is None:
+    if field is None or not _can_hold(field, low.value) or not _can_hold(field, high.value):
         return
     bounds = sorted((low.value, high.value))
     both = conjunction(_bounded(field, Operator.GE, bounds[0]), _bounded(field, Operator.LE, bounds[1]))
@@ -221,7 +226,7 @@ def _read_suffixes(reading: Reading) -> None:
             continue
         span = NumberMention(mention.value, mention.start, mention.end + 2)
         field, support = _field_for(reading, mention.start, span, ())
-        if field is not None:
+        if field is not None and _can_hold(field, mention.value):
             _add(reading, field, _bounded(field, op, mention.value), mention.start, span.end, support)
 
 
@@ -235,7 +240,7 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
     joined = before is not None and (
         before.end == mention.start or reading.word(before.end) in _joiners(before.field, reading)
     )
-    if before is not None and joined and before.field.ordered:
+    if before is not None and joined and before.field.ordered and _can_hold(before.field, mention.value):
         _add(reading, before.field, _bounded(before.field, Operator.EQ, mention.value), before.start, mention.end)
         return
     year = isinstance(mention.value, int) and YEARS[0] <= mention.value <= YEARS[1]

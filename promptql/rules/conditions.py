@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from engine import FieldType
 from promptql.plan import Support
-from promptql.predicate import Operator, Scalar, compare, describe
+from promptql.predicate import Operator, Scalar, compare, describe, fields_of
 from promptql.rules.comparisons import negate, negation_before
+from promptql.rules.linking import EXACT
 from promptql.rules.reading import Condition, Reading
 from promptql.rules.values import ValueLink
 
@@ -68,11 +69,13 @@ def read_nouns(reading: Reading) -> None:
     for index in range(len(reading.tokens)):
         if reading.names_collection(index):
             reading.use((index,))
+    narrowed = {name for condition in reading.conditions for name in fields_of(condition.predicate)}
     for link in reading.fields:
         span = range(link.start, link.end)
         if reading.used & set(span) or link.field.type is FieldType.BOOLEAN:
             continue
-        if link.field not in reading.wanted:
+        verb_of_condition = link.strength < EXACT and link.field.name in narrowed  # "films that Nolan directed"
+        if link.field not in reading.wanted and not verb_of_condition:
             reading.wanted.append(link.field)
         reading.use(span)
     reading.use(index for index in range(len(reading.tokens)) if reading.word(index) in _ASKS)

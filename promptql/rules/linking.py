@@ -11,9 +11,10 @@ from promptql.rules.words import STOPWORDS, Token, forms, name_words, root
 # Words that mean the same when they name a field. English at large, nothing of any one data set.
 SYNONYMS: tuple[frozenset[str], ...] = (
     frozenset({"parameters", "parameter", "arguments", "argument", "params", "args"}),
+    frozenset({"movie", "film"}),
     frozenset({"rating", "score", "stars"}),
     frozenset({"genre", "category"}),
-    frozenset({"kind", "type", "sort"}),
+    frozenset({"kind", "type"}),
     frozenset({"price", "cost"}),
     frozenset({"length", "duration", "runtime"}),
     frozenset({"author", "writer"}),
@@ -82,4 +83,7 @@ def _strength(token: Token, word: str) -> float:
 def mentions_collection(token: Token, collection: CollectionInfo) -> bool:
     """Whether the word is the collection's name, or the last word of it."""
     words = name_words(collection.name)
-    return bool(words) and bool(token.forms & forms(words[-1]))
+    if not words:
+        return False
+    names = forms(words[-1])
+    return bool(token.forms & names) or any(token.forms & group and names & group for group in SYNONYMS)

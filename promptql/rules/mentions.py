@@ -22,6 +22,7 @@ _TENS = {
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _DIGITS = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _QUOTED = re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|`([^`]{1,200})`|(?<!\w)['‘]([^'’]{1,200})['’](?!\w)")
+_PARTED = re.compile(r"\d+(?:[-/:]\d+)+|\d+(?:\.\d+){2,}")
 DIGITS_MAX = 15  # longer ones are identifiers, not quantities
 
 
@@ -43,12 +44,17 @@ class QuotedMention:
     end: int
 
 
-def find_numbers(tokens: Sequence[Token]) -> tuple[NumberMention, ...]:
-    """Numbers in digits or words, the longest reading of each: "two hundred", "1,395.5", "1.2 million"."""
+def find_numbers(text: str, tokens: Sequence[Token]) -> tuple[NumberMention, ...]:
+    """Numbers in digits or words, the longest reading of each: "two hundred", "1,395.5", "1.2 million".
+
+    Parts of dates and versions ("2000-01-01", "3.11.2") are no numbers.
+    """
+    parts = [match.span() for match in _PARTED.finditer(text)]
     found = []
     index = 0
     while index < len(tokens):
-        mention = _number_at(tokens, index)
+        inside = any(start <= tokens[index].start < end for start, end in parts)
+        mention = None if inside else _number_at(tokens, index)
         if mention is None:
             index += 1
         else:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from promptql.catalog import Catalog, CollectionInfo
 from promptql.errors import PlanError, QuestionError
 from promptql.plan import Assumption, Plan, Support
-from promptql.planning import Planned
+from promptql.planned import Planned
 from promptql.predicate import describe
 from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
 from promptql.rules.conditions import read_named_values, read_nouns, read_values
 from promptql.rules.figures import read_figures
 from promptql.rules.groups import read_groups
+from promptql.rules.linking import EXACT
 from promptql.rules.ranking import ANSWER_CONFIDENCE_MIN, Candidate, band, score
 from promptql.rules.reading import Reading, begin_reading
 from promptql.rules.superlatives import read_superlatives
@@ -22,6 +23,7 @@ from promptql.validation import validate
 
 ALTERNATIVES_MAX = 2
 ALTERNATIVE_SCORE_MIN = 0.3
+SCORE_MIN = 0.4  # a structured reading less sure than this is none
 CLEAR_MARGIN = 0.2  # by so much the chosen collection's reading is better than any other's
 
 # The order matters: what an earlier trigger has explained, a later one leaves alone.
@@ -48,7 +50,7 @@ def plan_by_rules(question: str, catalog: Catalog) -> Planned:
         candidate for collection in catalog.collections.values() for candidate in read_candidates(question, collection)
     ]
     candidates.sort(key=lambda item: (-item.score, -item.reading.collection.rows, item.reading.collection.name))
-    usable = [item for item in candidates if item.draft.template is Template.SEARCH or item.score > 0]
+    usable = [item for item in candidates if item.draft.template is Template.SEARCH or item.score >= SCORE_MIN]
     plans = [(item, plan) for item in usable if (plan := _plan(question, item, candidates, catalog)) is not None]
     if not plans:
         names = ", ".join(sorted(catalog.collections))
@@ -65,14 +67,26 @@ def read_question(question: str, collection: CollectionInfo) -> Reading:
     reading = begin_reading(question, collection)
     for trigger in TRIGGERS:
         trigger(reading)
+    _read_bare_category(reading)
     if reading.ranking is not None and reading.ranking.field is None and reading.groups:
         what = " and ".join(field.name for field in reading.groups)
         more = "most" if reading.ranking.descending else "fewest"
         if reading.ranking.word not in {"most", "fewest", "least"}:
             reading.assume(
-                f"'{reading.ranking.word}' = the {what} with the {more} documents counted here", Support.FUZZY
+                f"'{reading.ranking.word}' {what} = {what} with the {more} of what is counted", Support.FUZZY
             )
     return reading
+
+
+def _read_bare_category(reading: Reading) -> None:
+    """As in "what kinds are there": a category alone asks for its values."""
+    asked = reading.counted or reading.aggregate or reading.ranking or reading.having or reading.conditions
+    if asked or reading.groups or len(reading.wanted) != 1:
+        return
+    field = reading.wanted[0]
+    named = any(link.field is field and link.strength == EXACT for link in reading.fields)
+    if named and field.groupable and not field.identifier and not field.ordered:
+        reading.groups, reading.wanted = [field], []
 
 
 def read_candidates(question: str, collection: CollectionInfo) -> list[Candidate]:

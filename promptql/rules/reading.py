@@ -117,4 +117,4 @@ def begin_reading(text: str, collection: CollectionInfo) -> Reading:
     fields = link_fields(tokens, collection)
     quoted = find_quoted(text, tokens)
     values = link_values(text, tokens, collection, fields, quoted)
-    return Reading(text, tokens, collection, fields, values, find_numbers(tokens), quoted)
+    return Reading(text, tokens, collection, fields, values, find_numbers(text, tokens), quoted)

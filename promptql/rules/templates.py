@@ -157,7 +157,13 @@ def top(reading: Reading) -> Draft | None:
     shown = _shown(reading, ranking.field)
     chain.add(Project(chain.id, chain.last, shown))
     wanted = tuple(field.name for field in reading.wanted if field is not ranking.field)
-    return chain.answer(Template.TOP, wanted or (reading.collection.label,))
+    return chain.answer(Template.TOP, wanted or (_top_value(reading, ranking.field),))
+
+
+def _top_value(reading: Reading, ranked: FieldInfo) -> str:
+    """As in "what is the highest rating": the value itself, where no documents are named."""
+    named = any(reading.names_documents(index) for index in range(len(reading.tokens)))
+    return reading.collection.label if named or reading.word(0) != "what" or reading.limit else ranked.name
 
 
 def listing(reading: Reading) -> Draft | None:

@@ -53,7 +53,7 @@ def link_values(
             continue
         for link, raw in _matches(tokens, field, index):
             near = _near_field(link, tokens, fields)
-            trust = _trust(link, raw, text, tokens, near=near, quoted=quoted)
+            trust = _trust(link, raw, text, tokens, near=near, label=field.name == collection.label, quoted=quoted)
             if trust is not Trust.NONE:
                 rank = (-trust, link.start - link.end, -near, link.count)
                 found.append((rank, replace(link, trust=trust)))
@@ -114,6 +114,7 @@ def _trust(
     tokens: Sequence[Token],
     *,
     near: bool,
+    label: bool,
     quoted: Sequence[QuotedMention],
 ) -> Trust:
     words = tokens[link.start : link.end]
@@ -126,6 +127,8 @@ def _trust(
     if link.field.small:
         return Trust.SURE
     capitals = all(token.text[:1].isupper() for token in words if token.folded not in STOPWORDS)
+    if link.start > 0 and label and capitals and text[words[0].start : words[-1].end] == raw:
+        return Trust.SURE  # a title, written as one: "who directed Alien"
     if link.start > 0 and capitals and (len(words) > 1 or not link.field.identifier):
         return Trust.SURE
     content = sum(token.folded not in STOPWORDS for token in words)

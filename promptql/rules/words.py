@@ -25,7 +25,8 @@ STOPWORDS = frozenset(
     made make makes many me much my name named names not number numbers of off on one ones only or our out overall
     please record records row rows s same say set she show so some such t tell than that the their them then there
     these they this those thing things to total us value values was we were what when where which who whose will with
-    within would you your called dated amount count not isn aren currently really actually just""".split()
+    within would you your called dated amount count not isn aren currently really actually just take
+    takes accept accepts sorted ordered ranked""".split()
 )
 
 

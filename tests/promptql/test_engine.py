@@ -140,6 +140,8 @@ HOSTILE = [
     "how many " * 200,
     "per per per by by each most most",
     "between and or not",
+    "movies released 0",
+    "movies released after 200000",
     "999999999999999999999999999999 functions",
     "functions with more than 1e400 parameters",
     "模块有多少函数",

@@ -49,6 +49,8 @@ def test_a_plan_that_fits_the_data_passes(catalog: Catalog) -> None:
         (chain(SCAN, where("=", "year", "1990")), "/steps/1/where/r", "a number"),
         (chain(SCAN, where("=", "year", True)), "/steps/1/where/r", "a number"),
         (chain(SCAN, where("=", "released", "soon")), "/steps/1/where/r", "an ISO 8601 date"),
+        (chain(SCAN, where("=", "released", "0000-01-01")), "/steps/1/where/r", "an ISO 8601 date"),
+        (chain(SCAN, where("=", "released", "2000-13-45")), "/steps/1/where/r", "an ISO 8601 date"),
         (chain(SCAN, where("contains", "year", "19")), "/steps/1/where/op", None),
         (chain(SCAN, where("<", "plot", "a")), "/steps/1/where/op", None),
         (

@@ -29,6 +29,7 @@ from lumaai.routes.service import Service
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
 
+PAGES = frozenset({"/docs", "/openapi.json"})  # FastAPI's own
 PROBLEM = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in logs and metrics only
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
@@ -99,7 +100,7 @@ class Edge:
                 raise
         finally:
             record.seconds = time.perf_counter() - started
-            record.route = scope.get("lumaai.route", record.route)
+            record.route = scope.get("lumaai.route") or (scope["path"] if scope["path"] in PAGES else record.route)
             record.rows = scope.get("lumaai.rows")
             record.code = record.code or scope.get("lumaai.code")
             self._telemetry.record(record)

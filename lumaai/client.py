@@ -91,7 +91,7 @@ class Client:
         _check_fields(fields, embed, strict=strict)
         body = _given({"fields": fields, "embed": embed, "strict": strict or None})
         try:
-            is_new = self._transport.send("PUT", _path(name), body=body).status_code == httpx.codes.CREATED
+            is_new = self._transport.send("PUT", _path(name), body=body, safe=False).status_code == httpx.codes.CREATED
         except ConflictError as error:
             # The service says how the schemas differ; to a caller who wants a new collection it is merely there.
             if exist_ok:
@@ -118,7 +118,7 @@ class Client:
 
     def drop(self, name: str) -> None:
         """Removes a collection and all it holds."""
-        self._transport.send("DELETE", _path(name))
+        self._transport.send("DELETE", _path(name), safe=False)
 
     def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
         """Answers a question in natural language; see `Database.ask`."""
@@ -248,10 +248,17 @@ class RemoteCollection:
         fields = None if select is None else check_strings("select", select)
         if sum(given is not None for given in (query, vector, id)) != 1:
             raise InvalidRequestError("give exactly one of query, vector and id", code="exactly_one")
-        encoded = None if vector is None else _base64(vector_array(vector, dimensions=1))
+        if query is not None and not isinstance(query, str):
+            raise InvalidRequestError(f"query must be a string: got={type(query).__name__}", code="query_invalid")
+        if id is not None:
+            check_strings("id", [id])
+        target = None if vector is None else vector_array(vector, dimensions=1)
+        if target is not None and not len(target):
+            self._check_size(target[np.newaxis], vector_field)
         answer = self._read(
-            "/search", query=query, vector=encoded, id=id, vector_field=vector_field, limit=limit,
-            offset=offset or None, filter=_checked(filter), select=fields, params=params, explain=explain or None,
+            "/search", query=query, vector=None if target is None else _base64(target), id=id,
+            vector_field=vector_field, limit=limit, offset=offset or None, filter=_checked(filter), select=fields,
+            params=params, explain=explain or None,
         )  # fmt: skip
         return Hits.from_json(answer)
 
@@ -304,7 +311,7 @@ class RemoteCollection:
         return stats
 
     def _read(self, action: str, **values: Any) -> Any:
-        """A POST that may be repeated without harm: it reads, or it deletes what may be gone already."""
+        """A POST that may be repeated without harm, because it only reads."""
         return self._transport.post(f"{_path(self.name)}{action}", _given(values), safe=True)
 
     def _check_size(self, vectors: NDArray[np.float32], vector_field: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import NoReturn
 
 import uvicorn
 from pydantic import ValidationError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lumaai.app import create_app
 from lumaai.database import Database
@@ -27,6 +29,8 @@ BACKLOG_CONNECTIONS = 2048
 # Longer than clients keep idle connections (httpx 5 s, browsers about a minute): who closes first loses no request.
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS_MAX = 30
+HEAD_BYTES_MAX = 65_536
+HEAD_SECONDS_MAX = 30.0
 
 
 def serve(
@@ -121,7 +125,7 @@ def _run(settings: Settings, listener: socket.socket, database: Database) -> Non
     config = uvicorn.Config(
         create_app(database, settings),
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -132,6 +136,62 @@ def _run(settings: Settings, listener: socket.socket, database: Database) -> Non
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
     )
     Server(config, settings, listener).run(sockets=[listener])
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds on the head of a request: how large it may be, and how long it may take.
+
+    Without them one connection that sends headers for ever, or none at all, holds memory or a descriptor for ever.
+    """
+
+    _head_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a first request."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # a transport of TCP
+        self._expect_head()
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a head."""
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; what is still no whole head must be small."""
+        super().data_received(data)
+        if self._deadline is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(b"431 Request Header Fields Too Large")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._stop_waiting()
+        self._head_bytes = 0
+        self._deadline = self.loop.call_later(HEAD_SECONDS_MAX, self._refuse, b"408 Request Timeout")
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, status: bytes) -> None:
+        self._stop_waiting()
+        before: RequestResponseCycle | None = self.cycle
+        # Nothing is said to a connection that asked nothing, nor amid the answer to its request before.
+        if self._head_bytes and (before is None or before.response_complete):
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
 
 
 class Server(uvicorn.Server):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
-
 
 def main() -> None:
     """Runs the command in `sys.argv` and exits: 0 done, 1 failed, 2 wrongly called."""
@@ -14,9 +12,6 @@ def main() -> None:
 
     try:
         app()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader, such as `head`, has gone: no more output, and no complaint at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

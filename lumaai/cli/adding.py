@@ -11,11 +11,22 @@ from rich.console import Console
 
 from lumaai.cli.output import plural
 from lumaai.errors import LumaError, NotFoundError
-from lumaai.ingestion import IngestSummary, Progress, ingest
+from lumaai.ingestion import IngestSummary, Progress, ingest, read
 from lumaai.progress import DocumentProgress
 
 if TYPE_CHECKING:
     from lumaai import Client, Collection, Database, RemoteCollection
+
+
+def refuse_unreadable(files: Sequence[Path]) -> None:
+    """Stops before a database is made, if there is no file to read at all; where there is one, `ingest` reports.
+
+    Raises:
+        InvalidRequestError: why the first of them cannot be read.
+    """
+    if not any(path.is_file() for path in files):
+        for path in files:
+            next(read(path), None)
 
 
 def add_files(database: Database | Client, name: str, files: Sequence[Path], *, strict: bool) -> bool:
@@ -55,7 +66,8 @@ def _ingested(collection: Collection | RemoteCollection, files: Sequence[Path], 
 
 def _report(summary: IngestSummary) -> None:
     for failure in summary.failed:
-        typer.echo(f"lumaai: {failure}", err=True)
+        # What is wrong with a whole file names the file itself.
+        typer.echo(f"lumaai: {failure if failure.position else failure.reason}", err=True)
     rate = summary.documents / max(summary.seconds, 1e-9)
     typer.echo(
         f"{summary.added:,} added, {summary.replaced:,} replaced, {summary.skipped:,} unchanged, "

@@ -14,6 +14,8 @@ from lumaai.cli import output
 from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened
 from lumaai.errors import LumaError
 
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+
 EXAMPLES = """
 \b
 Try:
@@ -43,6 +45,9 @@ class Commands(TyperGroup):
             for detail in error.errors:
                 if detail.message not in error.message:
                     _complain(f"  {detail.pointer}: {detail.message}")
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -122,8 +127,9 @@ def add(
     A collection that is missing is made. Documents with a known id are replaced, unchanged ones cost nothing,
     a bad line is reported and left out.
     """
-    from lumaai.cli.adding import add_files
+    from lumaai.cli.adding import add_files, refuse_unreadable
 
+    refuse_unreadable(files)
     with opened(directory, url, make=True) as database:
         failed = add_files(database, collection, files, strict=strict)
     if failed:
@@ -296,8 +302,12 @@ def optimize(collection: Collection, *, directory: DirectoryOption = None, url: 
 @app.command(epilog=_examples("lumaai serve --data ./films-data", "LUMAAI_API_KEY=… lumaai serve --host 0.0.0.0"))
 def serve(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where to listen. [$LUMAAI_HOST; default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0 takes a free one. [$LUMAAI_PORT; default: 8000]")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", "--db", metavar="DIR", help="[$LUMAAI_DATA; default: ./data]")
     ] = None,
@@ -311,7 +321,7 @@ def serve(
     """
     from lumaai.server import serve as run
 
-    run(directory=data or data_directory(), host=host, port=port, insecure=insecure)
+    run(directory=data or data_directory(), host=host, port=port, insecure=insecure or None)
 
 
 @app.command()

@@ -27,6 +27,7 @@ from typing import Any
 Document = dict[str, Any]
 
 TIMEOUT_SECONDS = 60.0
+DEFAULT_CHARACTERS_MAX = 60
 # Modules that act when they are imported (a browser opens, a poem is printed), that are tests or tables, and those that
 # many systems lack (all that draws with Tk) or that are gone from the next Python.
 SKIPPED = frozenset(
@@ -64,8 +65,11 @@ def read() -> list[Document]:
     """Every documented module, class, function and method of the standard library, in order of id.
 
     Fields: id (the qualified name), module, package (top-level module), kind (module, class, function or method),
-    name, owner (a method's class), signature (with the qualified name), text (the docstring), parameters (how many,
-    without self; missing where the interpreter does not know), length (characters of the docstring), deprecated.
+    name, owner (a method's class), signature (with the qualified name), summary (the docstring's first paragraph),
+    text (the docstring), parameters (how many, without self; missing where the interpreter does not know), length
+    (characters of the docstring), deprecated.
+
+    The child process has an empty environment, so that nothing of the caller's gets into a document.
 
     Raises:
         RuntimeError: the child process failed; the message ends with what it said.
@@ -73,7 +77,7 @@ def read() -> list[Document]:
     """
     command = [sys.executable, "-I", "-S", "-W", "ignore", str(Path(__file__).resolve())]
     child = subprocess.run(  # noqa: S603 - our own interpreter and our own file
-        command, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS, check=False
+        command, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS, check=False, env={}
     )
     if child.returncode != 0:
         reason = child.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
@@ -205,7 +209,24 @@ def _signature(value: Any, identity: str, text: str, *, owner: str | None) -> tu
         name = identity.rsplit(".", 1)[1]
         return (identity + match["signature"], None) if match and match["name"] == name else (None, None)
     count = len(signature.parameters)
-    return ADDRESS.sub("", f"{identity}{signature}"), max(count - 1, 0) if owner else count
+    shown = signature.replace(parameters=[_without_long_default(item) for item in signature.parameters.values()])
+    return ADDRESS.sub("", f"{identity}{shown}"), max(count - 1, 0) if owner else count
+
+
+class _Elided:
+    """Stands for a default that is not shown."""
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+def _without_long_default(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The parameter without a default that is long (one in `cgi` is the environment) or a path of this machine."""
+    if parameter.default is parameter.empty:
+        return parameter
+    shown = repr(parameter.default)
+    is_ours = sys.prefix in shown or sys.base_prefix in shown or sys.executable in shown
+    return parameter.replace(default=_Elided()) if is_ours or len(shown) > DEFAULT_CHARACTERS_MAX else parameter
 
 
 def _docstring(value: Any) -> str:
@@ -230,10 +251,18 @@ def _document(library: Library, identity: str, module: str, kind: str, *, text: 
         "kind": kind,
         "name": identity if kind == "module" else identity.rsplit(".", 1)[1],
         **{key: value for key, value in extra.items() if value is not None},
+        "summary": _summary(text),
         "text": text,
         "length": len(text),
         "deprecated": deprecated or (kind != "module" and _says_deprecated(text)),
     }
+
+
+def _summary(text: str) -> str:
+    """The docstring's first paragraph on one line; the second one too where the first is only a signature."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
+    is_signature = TEXT_SIGNATURE.fullmatch(paragraphs[0]) is not None
+    return " ".join(paragraphs[: 2 if is_signature else 1])
 
 
 def _says_deprecated(text: str) -> bool:

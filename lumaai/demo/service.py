@@ -51,7 +51,8 @@ def free_port() -> int:
 
 
 def _start(directory: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "lumaai", "serve", "--port", str(port), "--data", str(directory)]
+    where = ["--host", HOST, "--port", str(port), "--data", str(directory)]
+    command = [sys.executable, "-m", "lumaai", "serve", *where]
     # It listens on loopback only and for this run, so the caller's key for another service is not asked for. In a
     # session of its own it does not get the terminal's Ctrl-C, which would stop it before the demo has said good-bye.
     environment = {key: value for key, value in os.environ.items() if key != "LUMAAI_API_KEY"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shlex
@@ -29,7 +30,7 @@ COLLECTION = "python"
 BATCH_DOCUMENTS = 128  # an answer every second or so, for the progress bar
 PLAIN_WIDTH = 110  # columns, where the output is not a terminal
 HITS_SHOWN = 5
-PASSAGE_LINES = 1
+SUMMARY_CHARACTERS = 90
 HEADING, NAME, FAINT = "bold cyan", "bold", "dim"
 
 FIELDS: Mapping[str, Mapping[str, Any]] = {
@@ -39,12 +40,14 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
     "name": {"type": "keyword"},
     "owner": {"type": "keyword"},
     "signature": {"type": "text"},
+    "summary": {"type": "text"},
     "text": {"type": "text"},
     "parameters": {"type": "integer"},
     "length": {"type": "integer"},
     "deprecated": {"type": "boolean"},
 }
-EMBED: Mapping[str, Mapping[str, Any]] = {"vector": {"from": ["signature", "text"]}}
+# What names a thing and what it is for; its details would blur the vector of a short text.
+EMBED: Mapping[str, Mapping[str, Any]] = {"vector": {"from": ["signature", "summary"]}}
 
 Documents = Sequence[corpus.Document]
 
@@ -65,10 +68,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Question:
-    """A question to ask; `is_right` judges the answer by what plain Python finds in the corpus."""
+    """A question; `is_right` holds its answer against what plain Python finds in the corpus, `claim` says how."""
 
     text: str
     is_right: Callable[[Answer, Documents], bool]
+    claim: str
 
 
 def counts_ten_modules(answer: Answer, documents: Documents) -> bool:
@@ -103,10 +107,12 @@ SEARCHES = (
 )
 FILTERED = Search("compress a file", {"kind": "class", "deprecated": False})
 QUESTIONS = (
-    Question("How many functions does each of the ten largest modules have?", counts_ten_modules),
-    Question("Which function captures a program's output?", cites_subprocess),
-    Question("What is the average number of parameters of a method?", averages_parameters),
-    Question("Which function has the most parameters?", names_longest_signature),
+    Question(
+        "How many functions does each of the ten largest modules have?", counts_ten_modules, "the counts are right"
+    ),
+    Question("Which function captures a program's output?", cites_subprocess, "a function that does is cited"),
+    Question("What is the average number of parameters of a method?", averages_parameters, "the mean is right"),
+    Question("Which function has the most parameters?", names_longest_signature, "the maximum is right"),
 )
 
 
@@ -213,8 +219,7 @@ def _search(collection: RemoteCollection, search: Search, console: Console) -> N
     _line(console, f"\nsearch    {search.query}{condition}", HEADING)
     for hit in hits:
         _line(console, f"  {hit.score:.3f}  {hit.id}", NAME)
-        for line in output.excerpt(hit)[:PASSAGE_LINES]:
-            _line(console, f"         {line}", FAINT)
+        _line(console, f"         {_shortened(hit.document['summary'])}", FAINT)
     _line(console, f"  {hits.milliseconds:.1f} ms in the service, {elapsed:.1f} ms over HTTP")
     _demand(len(hits) > 0, f"nothing was found for: {search.query}")
     for key, value in (search.filter or {}).items():
@@ -231,8 +236,15 @@ def _ask(client: Client, question: Question, documents: Documents, console: Cons
         _line(console, f"    {line}", FAINT)
     _demand(bool(answer.text.strip()), f"no answer to: {question.text}")
     _demand(bool(_cited(answer)), f"no citation for: {question.text}")
-    _demand(question.is_right(answer, documents), f"not what plain Python finds in the corpus: {question.text}")
-    _line(console, f"  {elapsed:.1f} ms over HTTP; plain Python over the corpus agrees")
+    _demand(
+        question.is_right(answer, documents),
+        f"not so, says plain Python over the corpus: {question.claim} ({question.text})",
+    )
+    _line(console, f"  {elapsed:.1f} ms over HTTP; checked with plain Python: {question.claim}")
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, SUMMARY_CHARACTERS, placeholder=" …")
 
 
 def _cited(answer: Answer) -> list[str]:
@@ -251,8 +263,19 @@ def _demand(holds: bool, reason: str) -> None:  # noqa: FBT001 - the claim, and 
         raise DemoError(f"the demo failed: {reason}")
 
 
+def _program() -> str:
+    """How this very installation is called from this directory."""
+    if shutil.which("lumaai"):
+        return "lumaai"
+    script = Path(sys.executable).with_name("lumaai")
+    path = script if script.exists() else Path(sys.executable)
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path)) + ("" if path.name == "lumaai" else " -m lumaai")
+
+
 def _say_how_to_go_on(directory: Path, console: Console) -> None:
-    program = "lumaai" if shutil.which("lumaai") else f"{shlex.quote(sys.executable)} -m lumaai"
+    program = _program()
     place = shlex.quote(str(directory))
     url = "http://127.0.0.1:8000"
     body = json.dumps({"query": SEARCHES[0].query, "limit": 3})

@@ -108,7 +108,7 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas) -> d
         content = {operation.body_media_type: {"schema": schemas.of(operation.body)}}
         described["requestBody"] = {"required": True, "content": content}
     elif operation.body_media_type != JSON:
-        text = {"schema": {"type": "string", "minLength": 1}}
+        text = {"schema": {"description": "One document, a JSON object, on each line."}}
         described["requestBody"] = {"required": True, "content": {operation.body_media_type: text}}
     if settings.api_key is not None and operation.id != "healthz":
         described["security"] = [{"bearer": []}, {"api_key": []}]

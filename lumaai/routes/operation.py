@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -132,11 +132,3 @@ def no_such_route(path: str) -> NotFoundError:
 def json_response(content: bytes, status: int = 200) -> Response:
     """A JSON answer whose bytes are made already."""
     return Response(content, status_code=status, media_type=JSON)
-
-
-def extra(**values: Any) -> dict[str, Any]:
-    """Keyword arguments as a dict without those that are None."""
-    return {key: value for key, value in values.items() if value is not None}
-
-
-__all__ = ["ClientDisconnect"]

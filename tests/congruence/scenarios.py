@@ -5,6 +5,7 @@ Each asserts a few results by hand, so that two databases cannot agree by both b
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,10 @@ FILMS: list[dict[str, Any]] = [
      "plot": "A guide leads two men through the Zone to a room that grants one's innermost wishes."},
 ]  # fmt: skip
 
-VECTOR_FIELDS = {"vector": {"type": "vector", "dim": 4, "metric": "cosine"}, "color": {"type": "keyword"}}
+VECTOR_FIELDS: dict[str, dict[str, Any]] = {
+    "vector": {"type": "vector", "dim": 4, "metric": "cosine"},
+    "color": {"type": "keyword"},
+}
 VECTORS = np.array([[1, 0, 0, 0], [0.8, 0.6, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0.6, 0.8]], dtype=np.float32)
 COLORS = ["red", "red", "blue", "green", "blue"]
 
@@ -121,7 +125,7 @@ def adding(database: AnyDatabase) -> Any:
 
 def adding_values_of_all_kinds(database: AnyDatabase) -> Any:
     collection = database.create_collection("kinds")
-    document = {
+    document: dict[str, Any] = {
         "id": "Zażółć/gęślą jaźń?#%20", "text": 'quote " backslash \\ newline \n tab \t null \u0000 emoji 🦊',
         "big": 2**62, "small": -1, "tiny": 5e-324, "third": 1 / 3, "yes": True, "nothing": None,
         "list": ["a", "b"], "nested": {"deep": {"er": [1, {"x": None}]}}, "empty": {}, "when": "2024-02-29T12:00:00Z",
@@ -150,7 +154,7 @@ def refusing_documents(database: AnyDatabase) -> Any:
         {"id": "1"},
         7,
     ]
-    results = [outcome(lambda batch=batch: collection.add(batch)) for batch in bad]
+    results = [outcome(functools.partial(collection.add, batch)) for batch in bad]
     assert all(map(refused, results))
     assert collection.count() == 0
     partly = collection.add([{"id": "1", "year": 1999}, {"id": "2", "year": "soon"}, {"id": 3}], atomic=False)
@@ -173,9 +177,7 @@ def adding_columns(database: AnyDatabase) -> Any:
     collection = points(database)
     results = [
         outcome(lambda: collection.add(ids=["f"], vectors=[[0.0, 0.0, 0.0, 2.0]])),
-        outcome(
-            lambda: collection.add(ids=["g"], vectors={"vector": np.ones((1, 4))}, fields={"color": np.array(["red"])})
-        ),
+        outcome(lambda: collection.add(ids=["g"], vectors={"vector": np.ones((1, 4))}, fields={"color": ["red"]})),
         outcome(lambda: collection.add([{"id": "h", "color": "red", "vector": [1, 1, 0, 0]}])),
         outcome(lambda: collection.add([{"id": "i", "color": "red", "vector": np.ones(4)}])),
         outcome(lambda: collection.add(ids=["a", "b"], vectors=[[1, 2, 3, 4]])),
@@ -249,9 +251,9 @@ BAD_FILTERS: list[Any] = [
 
 def counting(database: AnyDatabase) -> Any:
     collection = films(database)
-    counts = [outcome(lambda conditions=conditions: collection.count(conditions)) for conditions, _ in FILTERS]
+    counts = [outcome(functools.partial(collection.count, conditions)) for conditions, _ in FILTERS]
     assert counts == [expected for _, expected in FILTERS]
-    wrong = [outcome(lambda conditions=conditions: collection.count(conditions)) for conditions in BAD_FILTERS]
+    wrong = [outcome(functools.partial(collection.count, conditions)) for conditions in BAD_FILTERS]
     assert all(map(refused, wrong))
     return counts, wrong, collection.count()
 

@@ -101,13 +101,34 @@ def test_strict_stops_at_the_first_bad_line(run: Run, films: Path) -> None:
     ("name", "reason"), [("missing.jsonl", "no such file"), ("films.xml", "suffix '.xml'"), (".", "suffix")]
 )
 def test_a_file_that_cannot_be_read_is_named(run: Run, name: str, reason: str) -> None:
-    """With the reason; no empty collection is left behind."""
+    """With the reason; no empty collection is left behind, nor an empty database for a mistyped name."""
     Path("films.xml").write_text("<films/>")
     result = run("add", "films", name)
     assert result.exit_code == 1
     assert reason in result.stderr
     assert name in result.stderr
-    assert "no collections yet" in run("collections").stdout
+    if name == "films.xml":
+        assert "no collections yet" in run("collections").stdout
+    else:
+        assert not Path("data").exists()
+
+
+def test_a_missing_file_does_not_keep_others_out(run: Run, films: Path) -> None:
+    """It is reported, the other goes in, and the exit code says that something failed."""
+    result = run("add", "films", "missing.jsonl", films)
+    assert result.exit_code == 1
+    assert result.stderr == "lumaai: cannot read missing.jsonl: no such file\n"
+    assert "3 added, 0 replaced, 0 unchanged, 1 failed" in result.stdout
+
+
+def test_text_markdown_and_csv_are_added(run: Run) -> None:
+    """Each by its suffix, into one collection."""
+    Path("a.csv").write_text("id,title,year\n1,Alien,1979\n")
+    Path("b.txt").write_text("A note about robots.\n")
+    Path("c.md").write_text("# Heading\n\nSome words.\n")
+    assert run("add", "notes", "a.csv", "b.txt", "c.md").exit_code == 0
+    assert run("count", "notes", "--filter", '{"year": 1979}').stdout == "1\n"
+    assert run("count", "notes").stdout == "3\n"
 
 
 def test_search_prints_ids_scores_and_passages(filled: Run) -> None:

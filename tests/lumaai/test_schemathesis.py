@@ -20,9 +20,22 @@ from lumaai.routes.openapi import openapi_document
 from lumaai.settings import Settings
 from tests.lumaai.serving import FILMS, Service, serving
 
-# What is refused with 422 is understood and means nothing here: a vector of another size, a filter on text with a
-# number, two fields that contradict. No JSON Schema can say that, so 422 is no verdict on the schema.
-ACCEPTED = ["2xx", "404", "409", "413", "422"]
+# Requests that these take may be well formed and mean nothing here (422): a vector of another size, a field that was a
+# number before, an operator that is none, an embedded field without a vector. No JSON Schema can say that.
+WITH_MEANING = (
+    "search",
+    "search_batch",
+    "bulk_documents",
+    "add_documents",
+    "put_document",
+    "delete_documents",
+    "count_documents",
+    "scroll_documents",
+    "create_collection",
+    "ask",  # planner "llm" where none is configured
+)
+# 413: a number that is an integer and beyond a limit of this service's settings.
+ACCEPTED = ["2xx", "404", "409", "413"]
 
 CONFIG = {
     "generation": {"max-examples": 30, "deterministic": True, "database": "none"},
@@ -30,8 +43,17 @@ CONFIG = {
     # Most requests go to a collection that is there; the operations on collections choose their own names.
     "parameters": {"c": "films"},
     "operations": [
-        {"include-operation-id": name, "parameters": {"c": f"{name}_target"}}
-        for name in ("drop_collection", "create_collection")
+        *(
+            {
+                "include-operation-id": name,
+                "checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "422"]}},
+            }
+            for name in WITH_MEANING
+        ),
+        *(
+            {"include-operation-id": name, "parameters": {"c": "another"}}
+            for name in ("drop_collection", "create_collection")
+        ),
     ],
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lumaai.server import url_of
+from lumaai.server import HEAD_BYTES_MAX, url_of
 
 PROGRAM = "from lumaai.server import serve; serve()"
 START_SECONDS_MAX = 30
@@ -141,6 +141,19 @@ def test_large_bodies_and_cut_off_bodies_over_sockets(tmp_path: Path) -> None:
             connection.sendall(b"NOT HTTP AT ALL\r\n\r\n")
             assert connection.recv(1000).startswith(b"HTTP/1.1 400")
         assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_heads_without_end_are_cut_off(tmp_path: Path) -> None:
+    """A head that grows without end is 431 and the connection is closed."""
+    with running(tmp_path / "data") as (_, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+            sent = 0
+            while sent <= HEAD_BYTES_MAX:
+                sent += connection.send(b"X-%d: %s\r\n" % (sent, b"y" * 1000))
+            assert _received(connection, b"HTTP/1.1 431")
+        assert httpx.get(f"{url}/healthz", headers={"X-Long": "y" * 10_000}).status_code == 200
 
 
 def test_an_upload_is_answered_while_it_comes_in(tmp_path: Path) -> None:

@@ -82,6 +82,13 @@ def test_search_requests_that_mean_nothing_are_refused(body: dict[str, Any]) -> 
         wire.SearchRequest.model_validate(body)
 
 
+def test_whole_numbers_may_have_a_point() -> None:
+    """10.0 is the integer 10, as JSON Schema has it; 10.5 is none."""
+    assert wire.SearchRequest.model_validate({"query": "a", "limit": 10.0}).limit == 10
+    with pytest.raises(ValidationError):
+        wire.SearchRequest.model_validate({"query": "a", "limit": 10.5})
+
+
 def test_search_request_has_the_documented_defaults() -> None:
     """Ten hits, from the first, semantic, all fields, no explanation."""
     request = wire.SearchRequest.model_validate({"query": "space opera"})

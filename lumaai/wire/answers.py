@@ -1,0 +1,215 @@
+"""What the service answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lumaai.wire.base import Wire
+
+StoredDocument = Annotated[dict[str, Any], Field(description='The document as it was given, with its "id".')]
+
+
+class ErrorItem(Wire):
+    """One thing that is wrong, and where."""
+
+    pointer: str | None = Field(default=None, description="JSON Pointer into the body (RFC 6901).")
+    code: str
+    message: str | None = None
+    index: int | None = Field(default=None, description="Which document of the batch.")
+    id: str | None = None
+    expected: Any = None
+    got: Any = None
+
+
+class Problem(Wire):
+    """RFC 9457 problem details; `code` is for programs, `detail` for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The id of the request, also in X-Request-Id.")
+    retry_after: float | None = Field(default=None, description="Seconds; also in the Retry-After header.")
+    code: str
+    errors: list[ErrorItem]
+    retryable: bool
+
+
+class CollectionInfo(Wire):
+    """A collection as it is now."""
+
+    name: str
+    documents: int
+    sequence: int = Field(description="Of the last change that this view includes.")
+    # Called `schema` on the wire; pydantic has a method of that name.
+    schema_: dict[str, Any] = Field(alias="schema", description="What `PUT` takes: fields, embed, strict.")
+
+
+class CollectionList(Wire):
+    """All collections, by name."""
+
+    collections: list[CollectionInfo]
+    next_cursor: str | None = None
+
+
+class Stats(BaseModel):
+    """How a collection is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    documents: int
+    sequence: int
+
+
+class DatabaseStats(BaseModel):
+    """How much the database takes."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class StoredObject(BaseModel):
+    """The document as it was given, with its "id"."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+
+
+class WriteResponse(Wire):
+    """What became of a batch; on return it is on disk and found by the next search."""
+
+    sequence: int
+    durability: str
+    added: int
+    replaced: int
+    skipped: int = Field(description="Identical documents, left as they were.")
+    ids: list[str]
+    errors: list[ErrorItem]
+
+
+class DeleteResponse(Wire):
+    """How many documents were deleted (with `dry_run`: would be)."""
+
+    sequence: int
+    deleted: int
+
+
+class DocumentList(Wire):
+    """Documents in the order of the ids asked for; null where there is none."""
+
+    documents: list[StoredDocument | None]
+
+
+class CountResponse(Wire):
+    """How many documents match."""
+
+    count: int
+
+
+class ScrollPage(Wire):
+    """One page of documents; the last has no `next_cursor`."""
+
+    documents: list[StoredDocument]
+    next_cursor: str | None
+
+
+class PassageHit(Wire):
+    """The part of a text field that matched: characters `start` to `end`."""
+
+    field: str
+    start: int
+    end: int
+    text: str
+
+
+class Hit(Wire):
+    """One document found; a larger score is better."""
+
+    id: str
+    score: float
+    document: StoredDocument
+    passage: PassageHit | None = None
+
+
+class SearchResponse(Wire):
+    """The best documents, best first."""
+
+    hits: list[Hit]
+    sequence: int
+    milliseconds: float
+    explain: dict[str, Any] | None = None
+
+
+class SearchBatchResponse(Wire):
+    """For each vector its nearest documents, best first."""
+
+    ids: list[list[str]]
+    scores: list[list[float]]
+    sequence: int
+    milliseconds: float
+
+
+class BulkLine(Wire):
+    """One line of the answer to a bulk upload: a batch, a bad line, or (the last) the summary."""
+
+    type: Literal["batch", "error", "summary"]
+    line: int | None = Field(default=None, description="Of a bad line, counted from 1.")
+    first_line: int | None = None
+    last_line: int | None = None
+    lines: int | None = None
+    sequence: int | None = None
+    added: int | None = None
+    replaced: int | None = None
+    skipped: int | None = None
+    failed: int | None = None
+    stopped: bool | None = Field(default=None, description="True: the rest of the upload was not taken.")
+    pointer: str | None = None
+    code: str | None = None
+    message: str | None = None
+    expected: Any = None
+    got: Any = None
+    id: str | None = None
+
+
+class Answer(BaseModel):
+    """An answer with its evidence: the plan that ran, rows in and out of each step, citations."""
+
+    model_config = ConfigDict(extra="allow")
+
+    answer: dict[str, Any] = Field(description="`text`, `values`, `citations`…")
+
+
+class Health(Wire):
+    """The process answers."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class Readiness(Wire):
+    """Whether the service may serve, and if not, why."""
+
+    ready: bool
+    reasons: list[str]
+
+
+class Limits(Wire):
+    """What one request may ask for at most."""
+
+    body_bytes_max: int
+    bulk_bytes_max: int
+    line_bytes_max: int
+    batch_documents_max: int
+    search_limit_max: int
+    search_batch_max: int
+    scroll_limit_max: int
+    request_seconds_max: float
+    question_characters_max: int
+    search_threads: int
+    search_queue_max: int
+    write_threads: int
+    write_queue_max: int
+    ask_threads: int
+    ask_queue_max: int

@@ -1,0 +1,271 @@
+"""What requests may say."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, RootModel, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from lumaai.wire.base import Wire
+from lumaai.wire.vectors import BASE64_FLOATS
+
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}$"
+QUESTION_CHARACTERS_MAX = 2_000
+
+QUERY_CHARACTERS_MAX = 20_000
+
+ScalarType = Literal["text", "keyword", "integer", "number", "boolean", "datetime", "geo", "json"]
+
+
+def _finite(value: Any) -> Any:
+    """The value as it is; a number beyond float64 (1e400 reads as infinity) is refused wherever it is."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            raise PydanticCustomError("not_finite", "numbers must be finite")
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return value
+
+
+def not_built(schema: dict[str, Any]) -> Any:
+    """What is understood but not built yet: `schema` documents what works, the rest is refused as not_supported."""
+    return WithJsonSchema({**schema, "description": "Other values are not supported yet."})
+
+
+def not_blank(characters_max: int) -> Any:
+    """What is documented here and refused further in, where the embedded database refuses it in the same words."""
+    return Field(json_schema_extra={"pattern": r"\S", "maxLength": characters_max})
+
+
+FieldName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+def _whole(value: Any) -> Any:
+    """10.0 as 10: in JSON they are one number."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
+DocumentId = Annotated[str, Field(min_length=1, max_length=512, description="At most 512 bytes of UTF-8.")]
+Filter = Annotated[
+    dict[str, Any],
+    BeforeValidator(_finite),
+    Field(
+        description='Conditions in the style of MongoDB, e.g. `{"year": {"$gte": 1990}, "genre": "drama"}`.',
+        examples=[{"year": {"$gte": 1990}}],
+    ),
+]
+Document = Annotated[dict[str, Any], Field(description='A JSON object; its string "id" is made if missing.')]
+Base64Floats = Annotated[
+    str,
+    Field(
+        min_length=8,
+        description="Little-endian float32 numbers in base64, the fast way to send a vector.",
+        json_schema_extra={"pattern": BASE64_FLOATS},
+    ),
+]
+FloatList = Annotated[list[float], Field(min_length=1)]
+
+
+class ScalarFieldSpec(Wire):
+    """A field that is filtered, sorted and counted by."""
+
+    type: ScalarType
+    many: bool = Field(default=False, description="The field's values are lists.")
+    declared: bool = Field(default=True, description="A declared type never widens.")
+
+
+class VectorFieldSpec(Wire):
+    """A field of vectors that are searched."""
+
+    type: Literal["vector"]
+    dim: Integer | None = Field(default=None, ge=1, le=65_536, description="May be left out where a model decides.")
+    metric: Literal["cosine", "dot", "l2"] = "cosine"
+    index: Literal["auto", "flat", "hnsw"] = "auto"
+    m: Integer = Field(default=16, ge=2, le=256, description="Neighbours of a row in the HNSW graph.")
+    ef_construction: Integer = Field(default=100, ge=4, le=4_096)
+
+
+FieldSpec = Annotated[ScalarFieldSpec | VectorFieldSpec, Field(discriminator="type")]
+
+
+class EmbedSpec(Wire):
+    """How a vector field is filled from text."""
+
+    from_: list[str] | None = Field(default=None, alias="from", description="Text fields; null: all of them.")
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/\-]{1,200}$")] | None = Field(
+        default=None, description="Name of a model; the service's own if not given."
+    )
+    identity: Annotated[dict[str, Any], BeforeValidator(_finite)] | None = Field(
+        default=None, description="What the model was; filled in by the service."
+    )
+
+
+class CreateCollection(Wire):
+    """`{}` infers the fields and embeds text with the default model; `"embed": {}` embeds nothing."""
+
+    fields: dict[FieldName, FieldSpec | ScalarType] | None = None
+    embed: dict[FieldName, EmbedSpec] | None = None
+    strict: bool = Field(default=False, description="Refuse documents with fields that are not declared.")
+
+
+class AddDocuments(Wire):
+    """A batch of documents to add or replace."""
+
+    documents: list[Document] = Field(min_length=1)
+
+
+class PutDocument(RootModel[dict[str, Any]]):
+    """One document; its "id", if given, is the one in the path."""
+
+
+class FetchDocuments(Wire):
+    """Documents by their ids."""
+
+    ids: list[str] = Field(min_length=1)
+    vectors: bool = Field(default=False, description="Give the stored vectors too.")
+
+
+class DeleteDocuments(Wire):
+    """Documents to delete: named, or all that a filter matches."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["ids"]}, {"required": ["filter"]}]})
+
+    ids: list[str] = Field(default=[], min_length=1)
+    filter: Filter = Field(default={})
+    dry_run: bool = Field(default=False, description="Count what would be deleted and delete nothing.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        _exactly_one(self, ("ids", "filter"))
+        return self
+
+
+class CountDocuments(Wire):
+    """How many documents match."""
+
+    filter: Filter | None = None
+
+
+class ScrollDocuments(Wire):
+    """One page of all the documents that match, in the order of the store."""
+
+    limit: Integer = Field(default=1_000, ge=1)
+    cursor: str | None = Field(default=None, description="`next_cursor` of the page before.")
+    filter: Filter | None = None
+    order_by: Annotated[str | None, not_built({"type": "null"})] = None
+
+
+class OptimizeCollection(Wire):
+    """Seal and merge what is held in memory and in small segments."""
+
+    wait: bool = Field(default=True, description="Answer when it is done rather than when it has begun.")
+
+
+class SearchParams(Wire):
+    """How hard to search."""
+
+    ef_search: Integer | None = Field(
+        default=None, ge=1, le=100_000, description="Candidates kept while walking the graph."
+    )
+    exact: bool = Field(default=False, description="Compare with every vector instead of using the index.")
+
+
+SEARCH_KEYS = ("query", "vector", "id", "positive", "negative")
+
+
+class SearchOptions(Wire):
+    """What one search and a batch of searches have in common."""
+
+    vector_field: str | None = Field(default=None, description="Needed where a collection has several.")
+    limit: Integer = Field(default=10, ge=1)
+    filter: Filter | None = None
+    params: SearchParams = SearchParams()
+
+
+class SearchRequest(SearchOptions):
+    """The documents nearest to a text, a vector or another document."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in ("query", "vector", "id")]})
+
+    query: Annotated[str, not_blank(QUERY_CHARACTERS_MAX)] = Field(
+        default="", description="Text to embed and search for."
+    )
+    vector: FloatList | Base64Floats = Field(default=[], description="As many numbers as the vector field has.")
+    id: DocumentId = Field(default="", description="Find documents like this one.")
+    positive: Annotated[list[Any] | None, not_built({"type": "null"})] = None
+    negative: Annotated[list[Any] | None, not_built({"type": "null"})] = None
+    mode: Annotated[Literal["semantic", "keyword", "hybrid"], not_built({"type": "string", "const": "semantic"})] = (
+        "semantic"
+    )
+    offset: Integer = Field(default=0, ge=0)
+    select: list[str] | None = Field(default=None, description="Fields of the documents to give; null: all.")
+    explain: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if "positive" not in self.model_fields_set and "negative" not in self.model_fields_set:
+            _exactly_one(self, ("query", "vector", "id"))
+        return self
+
+
+class SearchBatchRequest(SearchOptions):
+    """Many vectors at once; the answer gives ids and scores only."""
+
+    vectors: Annotated[list[FloatList], Field(min_length=1)] | Base64Floats = Field(
+        description="Lists of equal length, or all numbers row after row as base64 float32."
+    )
+
+
+class AskRequest(Wire):
+    """A question in natural language about the documents."""
+
+    question: Annotated[str, not_blank(QUESTION_CHARACTERS_MAX)]
+    collections: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="null: all of them."
+    )
+    planner: Literal["auto", "rules", "llm"] = "auto"
+    stream: Annotated[bool, not_built({"type": "boolean", "const": False})] = False
+
+
+def _exactly_one(body: Wire, keys: tuple[str, ...]) -> None:
+    given = [key for key in keys if key in body.model_fields_set]
+    if len(given) != 1:
+        wanted = " or ".join(keys)
+        got = " and ".join(given) or "none of them"
+        raise PydanticCustomError(
+            "exactly_one", "give exactly one of {wanted}: got {got}", {"wanted": wanted, "got": got}
+        )
+
+
+class CollectionsQuery(Wire):
+    """Where a list of collections goes on."""
+
+    cursor: str = Field(default="", description="`next_cursor` of the page before.")
+
+
+def _flag(value: Any) -> Any:
+    """A boolean of the query string, spelled as in JSON."""
+    return {"true": True, "false": False}.get(value, value)
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+
+class AddQuery(Wire):
+    """How a batch is written."""
+
+    mode: Annotated[Literal["add", "insert", "patch"], not_built({"type": "string", "const": "add"})] = "add"
+    atomic: Flag = Field(default=True, description="false: write the good documents and list the bad ones.")
+
+
+class BulkQuery(Wire):
+    """How an upload is written."""
+
+    strict: Flag = Field(default=False, description="Stop at the first bad line.")

@@ -91,6 +91,7 @@ class Database:
     def close(self) -> None:
         """Close the directory for others to open. Doing it twice does no harm."""
         self._cursors.clear()
+        self._embedders.close()
         self._native.close()
 
     @translated

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine import Embedding, VectorRows
 from lumaai.errors import ErrorDetail, InvalidRequestError, ModelMismatchError
 from lumaai.passages import pieces_of
-from models import Embedder
+from models import BatchingEmbedder, Embedder
 
 # Texts handed to the model in one call: it forms its own batches, this bounds what it holds at once.
 SLICE_TEXTS = 1024
@@ -26,12 +26,13 @@ Vector = NDArray[np.float32]  # (dim,)
 class Embedders:
     """The models in use, each loaded when it is first needed and then kept. Safe for many threads.
 
-    The lock guards loading, so that two threads never load one model twice.
+    Calls from many threads are joined into few runs of a model, queries first. The lock guards loading, so that two
+    threads never load one model twice.
     """
 
     def __init__(self, load: LoadEmbedder) -> None:
         self._load = load
-        self._loaded: dict[str, Embedder] = {}
+        self._loaded: dict[str, BatchingEmbedder] = {}
         self._lock = threading.Lock()
 
     def get(self, model: str) -> Embedder:
@@ -45,8 +46,14 @@ class Embedders:
             return embedder
         with self._lock:
             if model not in self._loaded:
-                self._loaded[model] = self._load(model)
+                self._loaded[model] = BatchingEmbedder(self._load(model))
             return self._loaded[model]
+
+    def close(self) -> None:
+        """Answer what waits, then let the models go."""
+        with self._lock:
+            while self._loaded:
+                self._loaded.popitem()[1].close()
 
     def of(self, embedding: Embedding, collection: str) -> Embedder:
         """The model that made a collection's vectors.

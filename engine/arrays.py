@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Vectors: TypeAlias = npt.NDArray[np.float32]  # (n, dim)
 Vector: TypeAlias = npt.NDArray[np.float32]  # (dim,)
+Numbers: TypeAlias = npt.NDArray[Any]  # vectors as callers give them: of any type of number; (n, dim) or (dim,)
 Ordinals: TypeAlias = npt.NDArray[np.uint32]  # (n,) document versions of one collection
 Rows: TypeAlias = npt.NDArray[np.int64]  # (n,) rows of one vector field within one part; -1 where there is none
 Scores: TypeAlias = npt.NDArray[np.float32]  # (n,) larger is better

@@ -21,8 +21,8 @@ from engine.document import (
     own_id,
 )
 from engine.errors import DimensionMismatchError, DocumentError, InvalidInputError, SchemaError
-from engine.inference import grow_field, infer_field, natural_type
-from engine.schema import FIELDS_MAX, ID, JSON, FieldType, Metric, Schema, VectorField, check_field_name
+from engine.inference import all_fit, grow_field, infer_field, is_untyped, natural_type
+from engine.schema import DIM_MAX, FIELDS_MAX, ID, JSON, Field, FieldType, Metric, Schema, VectorField, check_field_name
 
 IMPLIED_VECTOR_FIELD = "vector"  # a key of this name with a list of numbers makes a vector field
 
@@ -48,29 +48,42 @@ class Batch:
 
     Attributes:
         ids: one a document.
+        base: the collection's schema that they were checked against.
+        documents: as they were given.
+        schema: `base`, grown to hold these documents.
         bodies: what is stored, as JSON bytes; vectors are taken out of it.
         own_vectors: the vectors that documents carried, by field.
-        schema: the collection's schema, grown to hold these documents.
         errors: the documents that cannot be stored; where there are any, the batch must not be.
     """
 
+    base: Schema
+    documents: Sequence[Any]
     schema: Schema
     ids: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     own_vectors: dict[str, VectorRows] = field(default_factory=dict)
     errors: list[DocumentError] = field(default_factory=list)
 
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def with_ids(self) -> Sequence[Any]:
+        """The documents with the ids that were made for them, so that preparing them again makes no others."""
+        if self.errors or all(document.get(ID) for document in self.documents):
+            return self.documents
+        return [{**document, ID: id_} for document, id_ in zip(self.documents, self.ids, strict=True)]
+
 
 def prepare(documents: Sequence[Any], schema: Schema) -> Batch:
     """Check and encode `documents` against `schema`; faults are collected, one a document."""
-    batch = Batch(schema)
+    batch = Batch(schema, documents, schema)
     carried: dict[str, list[tuple[int, Vectors]]] = {}
     fields: dict[str, list[tuple[int, JSON]]] = {}
     for index, document in enumerate(documents):
         fault = _take_document(batch, carried, fields, index, document)
         if fault is not None:
             batch.errors.append(_error(index, document, fault))
-    _grow_schema(batch, fields, documents)
+    _grow_schema(batch, fields)
     batch.errors.sort(key=lambda error: error.index)
     batch.own_vectors = {
         name: VectorRows(np.stack([vector for _, vector in rows]), np.array([i for i, _ in rows], dtype=np.int64))
@@ -116,20 +129,13 @@ def _take_vectors(batch: Batch, body: dict[str, JSON]) -> tuple[dict[str, Vector
     """Take the vectors out of `body`; a first `vector` of numbers makes a field of its size."""
     vectors: dict[str, Vectors] = {}
     schema = batch.schema
-    if (
-        IMPLIED_VECTOR_FIELD in body
-        and not schema.strict
-        and IMPLIED_VECTOR_FIELD
-        not in {
-            **schema.vectors,
-            **schema.fields,
-        }
-    ):
+    known = IMPLIED_VECTOR_FIELD in schema.vectors or IMPLIED_VECTOR_FIELD in schema.fields
+    if IMPLIED_VECTOR_FIELD in body and not known and not schema.strict:
         implied = _implied_vector_field(body[IMPLIED_VECTOR_FIELD])
         if implied is not None:
             batch.schema = schema = schema.with_vector(IMPLIED_VECTOR_FIELD, implied)
-    for name in schema.vectors.keys() & body.keys():
-        value = body.pop(name)
+    for name in schema.vectors:
+        value = body.pop(name, None)
         if value is None:
             continue
         try:
@@ -141,11 +147,11 @@ def _take_vectors(batch: Batch, body: dict[str, JSON]) -> tuple[dict[str, Vector
 
 
 def _implied_vector_field(value: Any) -> VectorField | None:
-    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu" and len(value):
-        return VectorField(len(value))
-    if isinstance(value, list) and value and all(type(item) in (int, float) for item in value):
-        return VectorField(len(value))
-    return None
+    if isinstance(value, np.ndarray):
+        numbers = value.ndim == 1 and value.dtype.kind in "fiu"
+    else:
+        numbers = isinstance(value, list) and all(type(item) in (int, float) for item in value)
+    return VectorField(len(value)) if numbers and 0 < len(value) <= DIM_MAX else None
 
 
 def as_vector(value: Any, spec: VectorField) -> Vectors:
@@ -171,6 +177,51 @@ def check_vectors(array: Vectors, spec: VectorField) -> Vectors:
     return vectors
 
 
+def check_rows(batch: Batch, given: Mapping[str, VectorRows]) -> tuple[dict[str, VectorRows], Schema]:
+    """The rows of both ways to give vectors, checked, and the schema with the vector fields that they imply.
+
+    Raises:
+        InvalidInputError: they do not fit their field or their documents.
+    """
+    schema, merged = batch.schema, dict(batch.own_vectors)
+    for name, rows in given.items():
+        array = np.asarray(rows.vectors)
+        if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
+            raise InvalidInputError(f"vectors of {name!r} must be numbers of shape (rows, dim): got={array.shape}")
+        if name not in schema.vectors:
+            schema = _with_implied(schema, name, array.shape[1])
+        if name in merged:
+            raise InvalidInputError(f"vectors of {name!r} are given twice: within documents and beside them")
+        documents = _check_places(name, rows, len(array), len(batch))
+        merged[name] = VectorRows(check_vectors(array, schema.vectors[name]), documents, rows.passages)
+    return {name: rows for name, rows in merged.items() if len(rows.vectors)}, schema
+
+
+def _with_implied(schema: Schema, name: str, dim: int) -> Schema:
+    if schema.strict or name in schema.fields:
+        raise InvalidInputError(f"unknown vector field {name!r}")
+    check_field_name(name, "/vectors")
+    if dim > DIM_MAX:
+        raise InvalidInputError(f"vector has too many components: maximum={DIM_MAX} got={dim}")
+    return schema.with_vector(name, VectorField(dim))
+
+
+def _check_places(name: str, rows: VectorRows, count: int, documents: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """`rows.documents` as int64: one a vector, ascending, within the batch; and the passages likewise."""
+    places = np.asarray(rows.documents)
+    if places.shape != (count,) or (count and places.dtype.kind not in "iu"):
+        raise InvalidInputError(f"vectors of {name!r} need one document each: expected={count} got={places.shape}")
+    places = places.astype(np.int64)
+    if count and (places[0] < 0 or places[-1] >= documents or (np.diff(places) < 0).any()):
+        raise InvalidInputError(f"vectors of {name!r} must follow the order of their documents: documents={documents}")
+    if rows.passages is not None and len(rows.passages) != count:
+        raise InvalidInputError(f"vectors of {name!r} need one passage each: expected={count} got={len(rows.passages)}")
+    for passage in rows.passages or ():
+        if passage is not None and not 0 <= passage.start <= passage.end < 2**32:
+            raise InvalidInputError(f"passage has no such span: start={passage.start} end={passage.end}")
+    return places
+
+
 def _as_array(value: Any, dimensions: int) -> Vectors:
     if isinstance(value, list | tuple) and not all(type(item) in (int, float) for item in value):
         raise InvalidInputError("vector must be a list of numbers")
@@ -185,32 +236,50 @@ def _as_array(value: Any, dimensions: int) -> Vectors:
     return array
 
 
-def _grow_schema(batch: Batch, fields: dict[str, list[tuple[int, JSON]]], documents: Sequence[Any]) -> None:
+def _grow_schema(batch: Batch, fields: dict[str, list[tuple[int, JSON]]]) -> None:
+    """Widen the fields that these values widen, infer those that are new, and note what contradicts."""
     known = batch.schema.fields
-    grown = {}
+    grown: dict[str, Field] = {}
     for name, entries in fields.items():
-        if name in known:
-            spec = known[name]
-            for index, value in entries:
-                wider = grow_field(spec, value)
-                if wider is None:
-                    batch.errors.append(_error(index, documents[index], _contradiction(name, spec.type, value)))
-                else:
-                    spec = wider
-            if spec != known[name]:
-                grown[name] = spec
-        elif fault := _new_field_fault(batch.schema, name, len(known) + len(grown)):
-            batch.errors.extend(_error(index, documents[index], fault) for index, _ in entries)
+        if name in batch.schema.vectors:  # a later document of the batch made it a vector field
+            message = f"field {name!r} must be a list of numbers, as in other documents of the batch"
+            _refuse(batch, entries, Fault(f"/{_escape(name)}", "type_mismatch", message, "vector"))
+            continue
+        old = known.get(name)
+        if old is not None and not is_untyped(old):
+            new: Field | None = _widened(batch, name, old, entries)
+        elif old is None and (fault := _new_field_fault(batch.schema, name, len(known) + len(grown))):
+            _refuse(batch, entries, fault)
+            continue
         else:
-            inferred = infer_field(name, [value for _, value in entries])
-            if inferred is not None:
-                grown[name] = inferred
+            new = infer_field(name, [value for _, value in entries])
+            if new is not None and old is not None:  # there are empty lists stored
+                new = replace(new, many=is_untyped(new) or new.type is not FieldType.JSON)
+        if new is not None and new != old:
+            grown[name] = new
     if grown:
         batch.schema = _promote_text(batch.schema.with_fields(grown), fields)
 
 
+def _widened(batch: Batch, name: str, spec: Field, entries: list[tuple[int, JSON]]) -> Field:
+    """`spec`, widened as far as these values need; those that contradict it are noted."""
+    if all_fit(spec, [value for _, value in entries]):
+        return spec
+    for index, value in entries:
+        wider = grow_field(spec, value)
+        if wider is None:
+            _refuse(batch, [(index, value)], _contradiction(name, spec.type, value))
+        else:
+            spec = wider
+    return spec
+
+
+def _refuse(batch: Batch, entries: list[tuple[int, JSON]], fault: Fault) -> None:
+    batch.errors.extend(_error(index, batch.documents[index], fault) for index, _ in entries)
+
+
 def _new_field_fault(schema: Schema, name: str, count: int) -> Fault | None:
-    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    pointer = f"/{_escape(name)}"
     if schema.strict:
         return Fault(pointer, "unknown_field", f"unknown field {name!r}: the collection is strict")
     if count >= FIELDS_MAX:
@@ -223,19 +292,19 @@ def _new_field_fault(schema: Schema, name: str, count: int) -> Fault | None:
 
 
 def _promote_text(schema: Schema, fields: dict[str, list[tuple[int, JSON]]]) -> Schema:
-    """Where all text fields are embedded and none was found, the wordiest keyword field is one after all."""
+    """Where all text fields are embedded and none was found, the keyword field with the longest values becomes one."""
     embeds_all = any(embedding.fields is None for embedding in schema.embed.values())
     if not embeds_all or any(spec.type is FieldType.TEXT for spec in schema.fields.values()):
         return schema
 
-    def words(name: str) -> float:
+    def characters(name: str) -> float:
         strings = [value for _, value in fields.get(name, ()) if isinstance(value, str)]
         return sum(map(len, strings)) / max(1, len(strings))
 
     labels = [name for name, spec in schema.fields.items() if spec.type is FieldType.KEYWORD and not spec.many]
     if not labels:
         return schema
-    chosen = max(labels, key=words)
+    chosen = max(labels, key=characters)
     if schema.fields[chosen].declared:
         return schema
     return schema.with_fields({chosen: replace(schema.fields[chosen], type=FieldType.TEXT)})
@@ -245,9 +314,14 @@ def _contradiction(name: str, expected: FieldType, value: JSON) -> Fault:
     items = value if isinstance(value, list) else [value]
     kinds = itertools.chain((natural_type(item) for item in items), [FieldType.JSON])
     got = next(kind for kind in kinds if kind is not None and kind is not expected)
-    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    pointer = f"/{_escape(name)}"
     message = f"field {name!r} has the wrong type: expected={expected} got={got}"
     return Fault(pointer, "type_mismatch", message, expected.value, got.value)
+
+
+def _escape(token: str) -> str:
+    """One token of a JSON Pointer (RFC 6901)."""
+    return token.replace("~", "~0").replace("/", "~1")
 
 
 def _error(index: int, document: Any, fault: Fault) -> DocumentError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,18 +13,20 @@ import numpy as np
 from pyroaring import BitMap
 
 from engine.arrays import Mask, Rows, Vectors
-from engine.batch import Batch, VectorRows, check_vectors, prepare
+from engine.batch import Batch, VectorRows, check_rows, prepare
 from engine.change import Change, encode_change
 from engine.commit import CommitQueue
 from engine.document import Passage
-from engine.errors import DatabaseClosedError, DocumentError, InvalidDocumentsError, InvalidInputError
+from engine.errors import DatabaseClosedError, DocumentError, EngineError, InvalidDocumentsError, InvalidInputError
 from engine.fields.filter import Filter
-from engine.schema import FieldType, Schema, VectorField
-from engine.segments.sources import read_bodies, read_vector
+from engine.schema import FieldType, Schema
+from engine.segments.sources import read_bodies, read_vectors
 from engine.segments.state import CollectionState
 from engine.snapshot import Snapshot
 from engine.store import codec, keys
 from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Pieces, Store
+
+log = logging.getLogger(__name__)
 
 ORDINAL_MAX = 2**32 - 2
 DURABILITY = "sync"
@@ -123,32 +126,41 @@ class Collection:
         self._check_open()
         return self.state.snapshot
 
-    def check(self, documents: Sequence[Any]) -> list[DocumentError]:
-        """Everything that `add` would refuse, one error a document; writes nothing."""
-        return prepare(documents, self._schema).errors
+    def prepare(self, documents: Sequence[Any] | Batch) -> Batch:
+        """Check and encode documents once: `check`, `text_fields`, `unchanged` and `add` take the result as well."""
+        schema = self._schema
+        if not isinstance(documents, Batch):
+            return prepare(documents, schema)
+        return documents if documents.base is schema else prepare(documents.with_ids(), schema)
 
-    def text_fields(self, documents: Sequence[Any]) -> list[str]:
+    def check(self, documents: Sequence[Any] | Batch) -> list[DocumentError]:
+        """Everything that `add` would refuse, one error a document; writes nothing."""
+        return self.prepare(documents).errors
+
+    def text_fields(self, documents: Sequence[Any] | Batch) -> list[str]:
         """The text fields that the schema would have after these documents."""
-        grown = prepare(documents, self._schema).schema
+        grown = self.prepare(documents).schema
         return [name for name, spec in grown.fields.items() if spec.type is FieldType.TEXT]
 
-    def unchanged(self, documents: Sequence[Mapping[str, Any]]) -> Mask:
+    def unchanged(self, documents: Sequence[Mapping[str, Any]] | Batch) -> Mask:
         """Which documents are stored already, exactly the same, (n,) bool; never those that carry vectors."""
-        same = np.zeros(len(documents), dtype=bool)
-        batch = prepare(documents, self._schema)
+        self._check_open()
+        batch = self.prepare(documents)
+        same = np.zeros(len(batch), dtype=bool)
         if not batch.errors:
+            self._commits.settle()  # what is called stored must be durable
             carrying = {int(i) for rows in batch.own_vectors.values() for i in rows.documents}
             known = self._stored_bodies(batch.ids)
             for i, (body, stored) in enumerate(zip(batch.bodies, known, strict=True)):
                 same[i] = body == stored and i not in carrying
         return same
 
-    def add(self, documents: Sequence[Any], vectors: Mapping[str, VectorRows] | None = None) -> WriteResult:
+    def add(self, documents: Sequence[Any] | Batch, vectors: Mapping[str, VectorRows] | None = None) -> WriteResult:
         """Add or replace documents, all or nothing. On return they are on disk and found by the next search.
 
         Args:
             documents: each an object with an `id` (made if missing); of equal ids the last counts. A vector may
-                stand under its field's name.
+                stand under its field's name. What `prepare` made of them does as well.
             vectors: rows of vector fields, for the same documents.
 
         Raises:
@@ -157,21 +169,21 @@ class Collection:
         """
         if not len(documents):
             raise InvalidInputError("batch is empty: expected at least one document")
-        batch = prepare(documents, self._schema)
+        batch = self.prepare(documents)
         with self._write_lock:
             self._check_open()
-            if batch.schema is not self._schema:  # it grew here, or another writer's batch made it grow
-                batch = prepare([*_reuse_ids(documents, batch)], self._schema)
+            batch = self.prepare(batch)  # again, if meanwhile another writer's batch made the schema grow
             if batch.errors:
                 raise InvalidDocumentsError(tuple(batch.errors))
-            rows = self._check_rows(batch, vectors or {})
+            rows, schema = check_rows(batch, vectors or {})
             plan = self._plan(batch, rows)
             if not plan.kept:
+                self._commits.settle()  # the same documents may be another writer's, not yet durable
                 return _result(self.state.snapshot.sequence, batch, plan)
             bodies = [batch.bodies[i] for i in plan.kept]
-            self._write_pieces(bodies, plan.rows, batch.schema)
+            self._write_pieces(bodies, plan.rows, schema)
             ids = [batch.ids[i] for i in plan.kept]
-            sequence, wait = self._commit(ids, [], bodies, plan, batch.schema)
+            sequence, wait = self._commit(ids, [], bodies, plan, schema)
         wait()
         return _result(sequence, batch, plan)
 
@@ -190,8 +202,11 @@ class Collection:
         """
         if (ids is None) == (where is None):
             raise InvalidInputError("delete takes ids or a filter: got both or neither")
+        if isinstance(ids, str):
+            raise InvalidInputError("ids must be a list of strings: got=str")
         with self._write_lock:
             self._check_open()
+            self._commits.settle()  # the filter must see every write that this one comes after
             snapshot = self.state.snapshot
             if where is not None:
                 ids = snapshot.ids(snapshot.ordinals(where))
@@ -214,12 +229,20 @@ class Collection:
         if wait:
             self.state.optimize()
         else:
-            threading.Thread(target=self.state.optimize, name=f"optimize-{self.name}", daemon=True).start()
+            threading.Thread(target=self._optimize_quietly, name=f"optimize-{self.name}", daemon=True).start()
 
     def stats(self) -> dict[str, Any]:
         """Documents, rows, segments, and the bytes they take."""
         self._check_open()
         return {"documents": self.snapshot().count(), **self.state.stats()}
+
+    def _optimize_quietly(self) -> None:
+        try:
+            self.state.optimize()
+        except DatabaseClosedError:
+            return  # closing stops it, and whoever closes knows
+        except (EngineError, OSError) as error:
+            log.warning("optimize.failed", extra={"collection": self.name, "reason": str(error)})
 
     def close(self) -> None:
         """Refuse further use; called by the database."""
@@ -243,29 +266,8 @@ class Collection:
         self.state.apply(change, schema, self.reader.bodies(ordinals), relative)
 
     def _read_rows(self, schema: Schema, name: str, first: int, count: int) -> AppliedRows:
-        found = [read_vector(self._store, self.number, schema, name, row) for row in range(first, first + count)]
-        documents = np.array([ordinal for _, ordinal, _ in found], dtype=np.int64)
-        return AppliedRows(np.stack([v for v, _, _ in found]), documents, [passage for _, _, passage in found])
-
-    def _check_rows(self, batch: Batch, given: Mapping[str, VectorRows]) -> dict[str, VectorRows]:
-        """The rows of both ways to give vectors, checked; a field not known yet is made."""
-        for name, rows in given.items():
-            array = np.asarray(rows.vectors)
-            if array.ndim != 2 or array.dtype.kind not in "fiu" or len(array) != len(rows.documents):
-                raise InvalidInputError(f"vectors of {name!r} must be numbers of shape (rows, dim): got={array.shape}")
-            if name not in batch.schema.vectors:
-                if batch.schema.strict or name in batch.schema.fields:
-                    raise InvalidInputError(f"unknown vector field {name!r}")
-                batch.schema = batch.schema.with_vector(name, VectorField(array.shape[1]))
-        merged = dict(batch.own_vectors)
-        for name, rows in given.items():
-            if name in merged:
-                raise InvalidInputError(f"vectors of {name!r} are given twice: within documents and beside them")
-            merged[name] = rows
-        return {
-            name: VectorRows(check_vectors(rows.vectors, batch.schema.vectors[name]), rows.documents, rows.passages)
-            for name, rows in merged.items()
-        }
+        vectors, ordinals, passages = read_vectors(self._store, self.number, schema, name, range(first, first + count))
+        return AppliedRows(vectors, ordinals, passages)
 
     def _plan(self, batch: Batch, rows: Mapping[str, VectorRows]) -> _Plan:
         last = {id_: i for i, id_ in enumerate(batch.ids)}
@@ -346,10 +348,11 @@ class Collection:
             batch.put(SYSTEM, keys.state_key(self.number), msgspec.json.encode(counters))
             if grown is not None:
                 batch.put(SYSTEM, keys.meta_key(self.name), encode_meta(self.number, grown))
+            self.reader.written = sequence
             batch.flush()
+            self._counters, self._schema = counters, schema
 
         wait = self._commits.commit(write, lambda: self.state.apply(committed[-1], schema, bodies, plan.rows))
-        self._counters, self._schema = counters, schema
         return committed[-1].sequence, wait
 
     def _next_row(self, name: str) -> int:
@@ -378,10 +381,3 @@ def decode_meta(value: bytes) -> tuple[int, Schema]:
     """The inverse of `encode_meta`."""
     meta = msgspec.json.decode(value)
     return meta["number"], Schema.from_json(meta["schema"])
-
-
-def _reuse_ids(documents: Sequence[Any], batch: Batch) -> Sequence[Any]:
-    """The documents with the ids that were made for them, so that preparing again makes no others."""
-    if batch.errors or all(isinstance(document, Mapping) and document.get("id") for document in documents):
-        return documents
-    return [{**document, "id": id_} for document, id_ in zip(documents, batch.ids, strict=True)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from engine.errors import DatabaseClosedError, StorageError
+from engine.errors import DatabaseClosedError, StorageError, StorageFullError
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class _Entry:
     sequence: int
     publish: Callable[[], None]
     done: bool = False
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class CommitQueue:
@@ -23,7 +23,8 @@ class CommitQueue:
 
     Safe for many threads. `_order` guards the next sequence and the waiting entries; whoever holds `_leader` syncs
     and publishes on behalf of all that wait. After a failed sync nobody knows what is on disk, so every later commit
-    fails until the database is opened again.
+    fails until the database is opened again; likewise when a write or its publishing was cut short (Ctrl-C), because
+    memory may then say something else than the log.
     """
 
     def __init__(self, sequence: int, sync: Callable[[], None]) -> None:
@@ -33,7 +34,7 @@ class CommitQueue:
         self._order = threading.Lock()
         self._leader = threading.Lock()
         self._waiting: list[_Entry] = []
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def commit(self, write: Callable[[int], None], publish: Callable[[], None]) -> Callable[[], None]:
         """Write under the next sequence; the returned function waits until that is durable and published.
@@ -46,15 +47,29 @@ class CommitQueue:
             StorageError: from `write`, or because an earlier sync failed.
         """
         with self._order:
-            if isinstance(self._failure, DatabaseClosedError):
-                raise self._failure
-            if self._failure is not None:
-                raise StorageError(f"database refuses writes since a failure: {self._failure}") from self._failure
-            write(self._sequence + 1)
-            self._sequence += 1
-            entry = _Entry(self._sequence, publish)
-            self._waiting.append(entry)
+            self._check()
+            entry = _Entry(self._sequence + 1, publish)
+            try:
+                write(entry.sequence)
+                self._sequence = entry.sequence
+                self._waiting.append(entry)
+            except Exception:
+                raise  # the store refused it: nothing was written
+            except BaseException as interruption:
+                self._failure = interruption
+                raise
         return lambda: self._wait(entry)
+
+    def settle(self) -> None:
+        """Wait until everything written so far is durable and published.
+
+        Raises:
+            StorageError: some of it could not be made so.
+        """
+        with self._leader:
+            self._lead()
+        with self._order:
+            self._check()
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -77,19 +92,43 @@ class CommitQueue:
             raise entry.error
 
     def _lead(self) -> None:
+        """Sync and publish what waits.
+
+        An entry stays in the queue until then: a leader that is interrupted while it syncs leaves it to the next.
+        """
         with self._order:
-            entries, self._waiting = self._waiting, []
-        error: Exception | None = None
+            self._waiting = [entry for entry in self._waiting if not entry.done]
+            entries, failure = list(self._waiting), self._failure
+        if not entries:
+            return
+        if failure is not None:  # written while the sync before was failing: a later sync would prove nothing
+            self._fail(entries, failure)
+            return
         try:
             self._sync()
-            for entry in entries:
+        except Exception as error:  # noqa: BLE001  (kept, and raised to every writer it concerns)
+            self._fail(entries, error)
+            return
+        for place, entry in enumerate(entries):
+            try:
                 entry.publish()
                 self.published = entry.sequence
                 entry.done = True
-        except Exception as failure:  # noqa: BLE001  (kept, and raised to every writer it concerns)
-            error = failure
-            with self._order:
-                self._failure = failure
+            except BaseException as error:
+                self._fail(entries[place:], error)
+                if not isinstance(error, Exception):
+                    raise
+                return
+
+    def _fail(self, entries: Sequence[_Entry], failure: BaseException) -> None:
+        with self._order:
+            self._failure = failure
         for entry in entries:
-            if not entry.done:
-                entry.done, entry.error = True, error
+            entry.done, entry.error = True, failure
+
+    def _check(self) -> None:
+        if isinstance(self._failure, DatabaseClosedError):
+            raise DatabaseClosedError(str(self._failure))
+        if self._failure is not None:
+            kind = StorageFullError if isinstance(self._failure, StorageFullError) else StorageError
+            raise kind(f"database refuses writes since a failure: {self._failure!r}") from self._failure

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 FORMAT_FILE = "lumaai.json"
+FORMAT_DRAFT = FORMAT_FILE + ".new"
 SEAL_ROWS = 4096  # an exact scan of so many rows × 784 costs about 0.65 ms
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -52,9 +55,13 @@ class Database:
         self._lock = threading.Lock()
         self._closed = False
         self._store = Store(path / "store")
-        self._commits = CommitQueue(int(self._store.get(SYSTEM, keys.SEQUENCE) or 0), self._store.sync)
         self._collections: dict[str, Collection] = {}
-        self._recover()
+        try:
+            self._commits = CommitQueue(int(self._store.get(SYSTEM, keys.SEQUENCE) or 0), self._store.sync)
+            self._recover()
+        except BaseException:
+            self._store.close()
+            raise
         self._maintenance = Maintenance(self._maintain)
 
     @classmethod
@@ -76,6 +83,7 @@ class Database:
         _check_format(directory)
         lock = DirectoryLock(directory)
         try:
+            _mark_format(directory)
             return cls(directory, lock, seal_rows)
         except BaseException:
             lock.release()
@@ -137,13 +145,14 @@ class Database:
         with self._lock:
             collection = self.collection(name)
             collection.close()
+            collection.reader.dropped = True
             batch = self._store.batch()
             batch.delete(SYSTEM, keys.meta_key(name))
             batch.delete(SYSTEM, keys.state_key(collection.number))
             batch.delete(SYSTEM, keys.manifest_key(collection.number))
-            batch.flush()
             for family in (DOCUMENTS, IDS, VECTORS):
-                self._store.delete_range(family, *keys.collection_range(collection.number))
+                batch.delete_range(family, *keys.collection_range(collection.number))
+            batch.flush()
             self._store.sync()
             del self._collections[name]
             collection.state.destroy()
@@ -154,15 +163,23 @@ class Database:
         Raises:
             CollectionNotFoundError: there is none of one of these names.
         """
-        wanted = self.collections() if names is None else list(names)
-        collections = [self.collection(name) for name in wanted]
+        self._check_open()
+        found = list(self._collections.values()) if names is None else [self.collection(name) for name in names]
+        snapshots: dict[str, Snapshot] = {}
         with self._commits.hold():
-            return {collection.name: collection.snapshot() for collection in collections}
+            for collection in found:
+                try:
+                    snapshots[collection.name] = collection.snapshot()
+                except DatabaseClosedError:
+                    self._check_open()
+                    if names is not None:
+                        raise CollectionNotFoundError(collection.name) from None
+        return dict(sorted(snapshots.items())) if names is None else snapshots
 
     def stats(self) -> dict[str, Any]:
         """Figures of the whole directory."""
         self._check_open()
-        size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+        size = sum(_file_bytes(Path(root, name)) for root, _, names in os.walk(self.path) for name in names)
         return {
             "path": str(self.path),
             "sequence": self.sequence,
@@ -177,13 +194,15 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-        self._maintenance.stop()
-        for collection in self._collections.values():
-            collection.close()
-        self._maintenance.join()
-        self._commits.close()
-        self._store.close()
-        self._directory_lock.release()
+        try:
+            self._maintenance.stop()
+            for collection in self._collections.values():
+                collection.close()
+            self._maintenance.join()
+            self._commits.close()
+            self._store.close()
+        finally:
+            self._directory_lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -216,8 +235,16 @@ class Database:
             if owner is not None and change.sequence > owner.state.covered:
                 owner.replay(change)
                 replayed += 1
+        self._remove_strays({f"{number:08d}" for number in numbers})
         if replayed:
             log.info("log.replayed", extra={"changes": replayed})
+
+    def _remove_strays(self, known: set[str]) -> None:
+        """Directories of collections that were being dropped when the process ended."""
+        indexes = self.path / "indexes"
+        for path in indexes.iterdir() if indexes.is_dir() else ():
+            if path.name not in known:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _maintain(self) -> bool:
         worked = False
@@ -230,25 +257,48 @@ class Database:
     def _truncate_log(self) -> None:
         """Drop the changes that every collection has in its segments."""
         with self._commits.hold():
-            states = [collection.state for collection in self._collections.values()]
+            states = [collection.state for collection in list(self._collections.values())]
             floor = min((state.covered for state in states if state.pending), default=self._commits.published)
-        self._store.delete_range(LOG, keys.log_key(0), keys.log_key(floor + 1))
+        batch = self._store.batch()
+        batch.delete_range(LOG, keys.log_key(0), keys.log_key(floor + 1))
+        batch.flush()
 
     def _check_open(self) -> None:
         if self._closed:
             raise DatabaseClosedError(f"database is closed: {self.path}")
 
 
+def _file_bytes(path: Path) -> int:
+    """Size of a file; 0 for one that has just been removed."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _check_format(directory: Path) -> None:
-    marker = directory / FORMAT_FILE
-    if marker.exists():
-        try:
-            found = json.loads(marker.read_text())["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FormatError(f"file is damaged: path={marker}") from error
-        if found != FORMAT:
-            raise FormatError(f"database has format {found}, this version reads {FORMAT}: path={directory}")
+    """Refuse what this version cannot open; writes nothing."""
+    names = {entry.name for entry in directory.iterdir()}
+    if FORMAT_FILE not in names:
+        if names - {LOCK_FILE, FORMAT_DRAFT}:
+            raise FormatError(f"directory holds other files and is no LumaDB database: path={directory}")
         return
-    if any(entry.name != LOCK_FILE for entry in directory.iterdir()):
-        raise FormatError(f"directory holds other files and is no LumaDB database: path={directory}")
-    marker.write_text(json.dumps({"format": FORMAT}))
+    marker = directory / FORMAT_FILE
+    try:
+        found = json.loads(marker.read_text())["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"file is damaged: path={marker}") from error
+    if found != FORMAT:
+        raise FormatError(f"database has format {found}, this version reads {FORMAT}: path={directory}")
+
+
+def _mark_format(directory: Path) -> None:
+    """Make a new directory ours, at one stroke: another process may be looking."""
+    marker = directory / FORMAT_FILE
+    if not marker.exists():
+        draft = directory / FORMAT_DRAFT
+        with draft.open("w") as file:
+            json.dump({"format": FORMAT}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(marker)

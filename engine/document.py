@@ -17,6 +17,8 @@ from engine.schema import ID, JSON
 ID_BYTES_MAX = 512
 DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 DEPTH_MAX = 64
+INTEGER_DIGITS_MAX = 1_000  # Python reads and writes at most 4,300, others of JSON's readers far fewer
+INTEGER_BOUND = 10**INTEGER_DIGITS_MAX
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -87,8 +89,10 @@ def find_fault(value: Any, pointer: str = "", depth: int = 0) -> Fault | None:
     kind = type(value)
     if kind is str:
         return _string_fault(value, pointer)
-    if kind is bool or kind is int or value is None:
+    if kind is bool or value is None:
         return None
+    if kind is int:
+        return None if -INTEGER_BOUND < value < INTEGER_BOUND else _integer_fault(pointer)
     if kind is float:
         if math.isfinite(value):
             return None
@@ -110,24 +114,36 @@ def _object_fault(value: dict[Any, Any], pointer: str, depth: int) -> Fault | No
         if type(key) is not str:
             got = _name(key)
             return Fault(pointer, "key_invalid", f"keys must be strings: got={got}", "string", got)
-        if fault := _string_fault(key, pointer):
+        if not key.isascii() and (fault := _string_fault(key, pointer)):
             return fault
-        if item is None or type(item) in (bool, int):
-            continue
+        if item is None or type(item) is bool or (type(item) is str and item.isascii()):
+            continue  # what most values are, without a call
         token = key.replace("~", "~0").replace("/", "~1")
         if fault := find_fault(item, f"{pointer}/{token}", depth + 1):
             return fault
     return None
 
 
-def _string_fault(value: str, pointer: str) -> Fault | None:
-    if value.isascii():
-        return None
+def _integer_fault(pointer: str) -> Fault:
+    message = f"integer is too long: maximum={INTEGER_DIGITS_MAX} digits"
+    return Fault(pointer, "integer_too_long", message, INTEGER_DIGITS_MAX)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a string can be written as UTF-8: it has no lone surrogate."""
+    if text.isascii():
+        return True
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        return Fault(pointer, "text_invalid", "text is not valid Unicode (a lone surrogate)")
-    return None
+        return False
+    return True
+
+
+def _string_fault(value: str, pointer: str) -> Fault | None:
+    if is_unicode(value):
+        return None
+    return Fault(pointer, "text_invalid", "text is not valid Unicode (a lone surrogate)")
 
 
 def _name(value: Any) -> str:

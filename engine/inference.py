@@ -16,7 +16,15 @@ _TEXT_NAMES = frozenset(
     "title name text body content description summary abstract plot headline caption question answer comment "
     "message review note notes overview synopsis subject passage paragraph".split()
 )
-_DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?")
+_DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
+
+
+UNTYPED = Field(FieldType.JSON, many=True)  # lists of which no element has been seen yet
+
+
+def is_untyped(field: Field) -> bool:
+    """Whether the first element to come decides the field's type."""
+    return field == UNTYPED
 
 
 def parse_datetime(text: str) -> datetime | None:
@@ -25,9 +33,9 @@ def parse_datetime(text: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: in UTC it falls outside the years 1 to 9999
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def natural_type(value: JSON) -> FieldType | None:
@@ -95,17 +103,17 @@ def widen(old: FieldType, new: FieldType) -> FieldType | None:
 
 
 def infer_field(name: str, values: Sequence[JSON]) -> Field | None:
-    """The field that a first batch of values implies; None if they are all null or empty.
+    """The field that a first batch of values implies; None if they are all null.
 
     Strings are `datetime` where all are ISO 8601, `text` where the name says so or they read like prose, else
-    `keyword`. Values that agree on nothing narrower make a `json` field.
+    `keyword`. Values that agree on nothing narrower make a `json` field, and empty lists alone an untyped one.
     """
     scalars, many = _flatten(values)
     if scalars is None:
         return Field(FieldType.JSON)
     kinds = {natural_type(value) for value in scalars} - {None}
     if not kinds:
-        return None
+        return UNTYPED if many else None
     type_: FieldType | None = None
     for kind in sorted(kind for kind in kinds if kind is not None):
         type_ = kind if type_ is None else widen(type_, kind)
@@ -152,6 +160,29 @@ def grow_field(field: Field, value: JSON) -> Field | None:
             return None
         field = replace(field, type=wider, many=field.many and wider is not FieldType.JSON)
     return field
+
+
+def all_fit(field: Field, values: Sequence[JSON]) -> bool:
+    """Whether all values fit without a look at each one: none is a list, and all are of the type's own kind.
+
+    A quick answer for the usual batch; where it is False, `grow_field` has the last word.
+    """
+    kinds = set(map(type, values))
+    if field.many or len(kinds) != 1:
+        return False
+    match field.type:
+        case FieldType.TEXT:
+            return kinds == {str}
+        case FieldType.KEYWORD:
+            return kinds == {str} and max(map(len, values)) <= LABEL_CHARACTERS_MAX
+        case FieldType.INTEGER:
+            return kinds == {int} and min(values) >= INTEGER_MIN and max(values) <= INTEGER_MAX
+        case FieldType.NUMBER:
+            return kinds == {float}
+        case FieldType.BOOLEAN:
+            return kinds == {bool}
+        case _:
+            return field.type is FieldType.JSON
 
 
 def _is_long_label(field: Field, value: JSON) -> bool:

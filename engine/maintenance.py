@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from engine.errors import EngineError
+from engine.errors import DatabaseClosedError, EngineError
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,11 @@ class Maintenance:
             try:
                 pause = 0.0 if self._work() else POLL_SECONDS
                 failures = 0
-            except (EngineError, OSError) as error:
+            except DatabaseClosedError:
+                continue  # a collection was dropped meanwhile, or the database is closing
+            except Exception as error:
                 failures += 1
-                pause = min(RETRY_SECONDS_MAX, POLL_SECONDS * 2**failures)
-                log.warning("maintenance.failed", extra={"reason": str(error), "retry_seconds": pause})
+                pause = min(RETRY_SECONDS_MAX, POLL_SECONDS * 2 ** min(failures, 10))
+                expected = isinstance(error, EngineError | OSError)  # the disk's faults; others are ours
+                details = {"reason": str(error), "retry_seconds": pause}
+                log.warning("maintenance.failed", exc_info=not expected, extra=details)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.arrays import Mask, Ordinals, Rows, Scores, Vectors
+from engine.arrays import Mask, Numbers, Ordinals, Rows, Scores, Vectors
 from engine.batch import check_vectors
 from engine.document import Passage
 from engine.errors import InvalidInputError
@@ -58,7 +58,7 @@ class _Candidates:
     rows: Rows
 
 
-def search_parts(snapshot: Snapshot, queries: Vectors, query: VectorQuery, where: Filter | None) -> list[Found]:
+def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where: Filter | None) -> list[Found]:
     """The `k` best documents of each query, over all parts."""
     spec = snapshot.schema.vectors[query.field]
     if queries.ndim != 2 or queries.dtype.kind not in "fiu":

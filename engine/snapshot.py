@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap
 
-from engine.arrays import Mask, Ordinals, Vectors
-from engine.document import decode
+from engine.arrays import Mask, Numbers, Ordinals, Vectors
+from engine.document import decode, is_unicode
 from engine.errors import InvalidInputError
 from engine.fields.columns import ID_FIELD, path_column
 from engine.fields.evaluate import evaluate
@@ -29,6 +29,10 @@ _MASKS_MAX = 32
 
 class Reader(Protocol):
     """What a snapshot needs of the store, for one collection."""
+
+    @property
+    def written(self) -> int:
+        """Sequence of the last change that may be in the store, published or not."""
 
     def bodies(self, ordinals: Ordinals) -> list[bytes]:
         """The JSON of documents."""
@@ -133,7 +137,7 @@ class Snapshot:
 
     def search(
         self,
-        query: Vectors,
+        query: Numbers,
         k: int,
         *,
         vector_field: str | None = None,
@@ -148,7 +152,7 @@ class Snapshot:
 
     def search_batch(
         self,
-        queries: Vectors,
+        queries: Numbers,
         k: int,
         *,
         vector_field: str | None = None,
@@ -234,7 +238,7 @@ class Snapshot:
             self._masks[key] = mask
         return mask
 
-    def _search(self, queries: Vectors, query: VectorQuery, where: Filter | None) -> list[Hits]:
+    def _search(self, queries: Numbers, query: VectorQuery, where: Filter | None) -> list[Hits]:
         if query.k < 1:
             raise InvalidInputError(f"k must be at least 1: got={query.k}")
         found = search_parts(self, queries, query, where)
@@ -284,23 +288,23 @@ class Snapshot:
         The store knows the latest state. Where that is later than this snapshot, the snapshot's own columns tell.
         """
         latest = self._reader.lookup(ids)
-        ordinals: list[int | None] = []
-        for id_, found in zip(ids, latest, strict=True):
-            if found is not None and found[1] <= self.sequence:
-                ordinals.append(found[0])
-            else:
-                ordinals.append(self._find(id_))
-        return ordinals
+        known = {id_: hit[0] for id_, hit in zip(ids, latest, strict=True) if hit and hit[1] <= self.sequence}
+        if self._reader.written > self.sequence:  # asked after the lookup: what that missed was written before
+            known.update(self._find([id_ for id_ in ids if id_ not in known]))
+        return [known.get(id_) for id_ in ids]
 
-    def _find(self, id_: str) -> int | None:
-        for i in range(len(self.parts) - 1, -1, -1):
-            part = self.parts[i]
-            places = np.flatnonzero(pc.equal(part.column(ID, ID_FIELD), id_).to_numpy(zero_copy_only=False))
+    def _find(self, ids: Sequence[str]) -> dict[str, int]:
+        """Ordinals of those of `ids` that live in this snapshot, by its own columns."""
+        wanted = pa.array([id_ for id_ in set(ids) if is_unicode(id_)], type=pa.large_string())
+        found: dict[str, int] = {}
+        for i, part in enumerate(self.parts):
+            column = part.column(ID, ID_FIELD)
+            places = np.flatnonzero(pc.is_in(column, value_set=wanted).to_numpy())
             live = self._live_mask(i)
-            for place in places:
-                if live is None or live[place]:
-                    return int(part.ordinals[place])
-        return None
+            if live is not None:
+                places = places[live[places]]
+            found.update(zip(column.take(pa.array(places)).to_pylist(), part.ordinals[places].tolist(), strict=True))
+        return found
 
     def _locate(self, ordinals: Ordinals) -> tuple[Any, Any]:
         """Part and place of each ordinal, which must be in this snapshot."""

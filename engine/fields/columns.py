@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from engine.inference import parse_datetime
+from engine.inference import infer_field, parse_datetime
 from engine.schema import ID, JSON, Field, FieldType, Schema
 
 _TYPES: dict[FieldType, Any] = {
@@ -34,15 +35,23 @@ def arrow_type(field: Field) -> Any:
 def build_column(field: Field, values: Sequence[JSON]) -> Any:
     """One Arrow array from values that fit `field`, None for missing ones."""
     match field.type:
+        case FieldType.NUMBER:  # integers beyond 2**53, which Arrow does not round by itself
+            values = [value if type(value) is float else _each(value, float) for value in values]
         case FieldType.DATETIME:
             values = [_each(value, parse_datetime) for value in values]
+        case FieldType.JSON if field.many:
+            values = [_each(value, _json_text) for value in values]
         case FieldType.JSON:
-            values = [None if value is None else _encode(value).decode() for value in values]
+            values = [None if value is None else _json_text(value) for value in values]
         case _:
             pass
     if field.many:
         values = [[value] if value is not None and not isinstance(value, list) else value for value in values]
     return pa.array(values, type=arrow_type(field))
+
+
+def _json_text(value: JSON) -> str:
+    return _encode(value).decode()
 
 
 def build_columns(schema: Schema, documents: Sequence[dict[str, JSON]]) -> dict[str, Any]:
@@ -59,13 +68,13 @@ def null_column(field: Field, length: int) -> Any:
 
 
 def path_column(json_column: Any, path: Sequence[str]) -> tuple[Field, Any]:
-    """The values at `path` within a JSON column, with the type that they imply."""
-    from engine.inference import infer_field
-
+    """The values at `path` within a JSON column, with the type that they imply (strings are never dates)."""
     values = [
         _follow(msgspec.json.decode(text), path) if text is not None else None for text in json_column.to_pylist()
     ]
     field = infer_field(path[-1], values) or Field(FieldType.JSON)
+    if field.type is FieldType.DATETIME:  # the next part may hold strings that are not
+        field = replace(field, type=FieldType.KEYWORD)
     return field, build_column(field, values)
 
 

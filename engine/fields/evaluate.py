@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +18,14 @@ from engine.inference import parse_datetime
 from engine.schema import JSON, Field, FieldType
 
 ColumnOf = Callable[[str], tuple[Field, Any] | None]
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+_STRINGS = (FieldType.TEXT, FieldType.KEYWORD)
+_TEXT_KERNELS = {"$contains": pc.match_substring, "$starts_with": pc.starts_with, "$ends_with": pc.ends_with}
 _COMPARE = {"$gt": pc.greater, "$gte": pc.greater_equal, "$lt": pc.less, "$lte": pc.less_equal}
 
 
@@ -85,8 +95,8 @@ def _compare(field: Field, column: Any, op: str, value: JSON) -> Mask:
             return np.logical_or.reduce(masks) if masks else np.zeros(len(column), dtype=bool)
         case "$eq" if value is None:
             return _mask(column.is_null())
-    op = {"$contains_any": "$in"}.get(op, op)
-    mask = _any_element(field, column, op, value) if field.many else _elements(field, column, op, value)
+    within = "$in" if op == "$contains_any" else op
+    mask = _any_element(field, column, within, value) if field.many else _elements(field, column, within, value)
     if op == "$in" and None in value:
         mask |= _mask(column.is_null())
     return mask
@@ -112,21 +122,15 @@ def _elements(field: Field, elements: Any, op: str, value: JSON) -> Mask:
         case "$eq":
             return _equal(field, elements, value)
         case "$in":
-            mask = np.zeros(len(elements), dtype=bool)
-            operands = [_operand(field, item) for item in value if item is not None]
-            operands = [item for item in operands if item is not None]
-            if operands:
-                mask |= _is_in(elements, operands)
-            return mask
-        case "$contains":
-            if pa.types.is_large_string(elements.type):
-                return _mask(pc.match_substring(elements, str(value)))
+            operands = [operand for item in value if (operand := _operand(field, item)) is not None]
+            value_set = pa.array([operand.as_py() for operand in operands], type=elements.type)
+            return _mask(pc.is_in(elements, value_set=value_set))
+        case "$contains" if field.type not in _STRINGS:
             return _equal(field, elements, value)
-        case "$starts_with" | "$ends_with":
-            if not pa.types.is_large_string(elements.type):
+        case "$contains" | "$starts_with" | "$ends_with":
+            if field.type not in _STRINGS or not isinstance(value, str):
                 return np.zeros(len(elements), dtype=bool)
-            kernel = pc.starts_with if op == "$starts_with" else pc.ends_with
-            return _mask(kernel(elements, str(value)))
+            return _mask(_TEXT_KERNELS[op](elements, value))
         case _:
             return _ordered(field, elements, op, value)
 
@@ -139,25 +143,15 @@ def _equal(field: Field, elements: Any, value: JSON) -> Mask:
 
 
 def _ordered(field: Field, elements: Any, op: str, value: JSON) -> Mask:
-    if field.type is FieldType.INTEGER and isinstance(value, int | float) and not in_integer_range(value):
-        bound = -1 if value < 0 else 1
-        holds = bool(getattr(operator, {"$gt": "gt", "$gte": "ge", "$lt": "lt", "$lte": "le"}[op])(0, bound))
-        return _mask(elements.is_valid()) & holds
+    if field.type is FieldType.INTEGER and isinstance(value, int | float):
+        if not in_integer_range(value):
+            return _mask(elements.is_valid()) & _ORDER[op](0, -1 if value < 0 else 1)
+        # x > 1.5 is x > 1, and x >= 1.5 is x >= 2: Arrow would compare as floats, which big integers are not.
+        value = math.floor(value) if op in ("$gt", "$lte") else math.ceil(value)
     operand = _operand(field, value)
     if operand is None:
         return np.zeros(len(elements), dtype=bool)
     return _mask(_COMPARE[op](elements, operand))
-
-
-def _is_in(elements: Any, operands: list[Any]) -> Mask:
-    kinds = {operand.type for operand in operands}
-    masks = []
-    for kind in kinds:
-        values = pa.array([operand.as_py() for operand in operands if operand.type == kind], type=kind)
-        column = elements if kind == elements.type else elements.cast(kind)
-        masks.append(_mask(pc.is_in(column, value_set=values)))
-    found: Mask = np.logical_or.reduce(masks)
-    return found
 
 
 def _operand(field: Field, value: JSON) -> Any | None:
@@ -168,9 +162,7 @@ def _operand(field: Field, value: JSON) -> Any | None:
         case FieldType.INTEGER | FieldType.NUMBER:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 return None
-            if isinstance(value, float) or field.type is FieldType.NUMBER:
-                return _number(field, float(value))
-            return pa.scalar(value, pa.int64()) if in_integer_range(value) else None
+            return _number(field, value)
         case FieldType.DATETIME:
             moment = parse_datetime(value) if isinstance(value, str) else None
             return None if moment is None else pa.scalar(moment, pa.timestamp("us", tz="UTC"))
@@ -178,26 +170,23 @@ def _operand(field: Field, value: JSON) -> Any | None:
             return pa.scalar(value, pa.large_string()) if isinstance(value, str) else None
 
 
-def _number(field: Field, value: float) -> Any:
-    """A float operand; for an integer column as an integer where that is the same number, else as a float."""
-    if field.type is FieldType.INTEGER and value.is_integer() and in_integer_range(value):
-        return pa.scalar(int(value), pa.int64())
-    return pa.scalar(value, pa.float64())
+def _number(field: Field, value: float) -> Any | None:
+    """A number as the column's own type; for integers None where it is none of 64 bits."""
+    if field.type is FieldType.INTEGER:
+        return pa.scalar(int(value), pa.int64()) if in_integer_range(value) and value == int(value) else None
+    try:
+        return pa.scalar(float(value), pa.float64())
+    except OverflowError:  # an integer beyond every float: larger than all, or smaller
+        return pa.scalar(math.inf if value > 0 else -math.inf, pa.float64())
 
 
 def _elements_python(elements: Any, op: str, value: JSON) -> Mask:
     """JSON and points, value by value."""
-    import msgspec
 
     def holds(item: Any) -> bool:
         if item is None:
             return False
-        if isinstance(item, str):
-            item = msgspec.json.decode(item)
-        try:
-            return _holds(item, op, value)
-        except TypeError:
-            return False  # 3 < "a" has no answer: does not hold
+        return _holds(msgspec.json.decode(item) if isinstance(item, str) else item, op, value)
 
     return np.fromiter((holds(item) for item in elements.to_pylist()), dtype=bool, count=len(elements))
 
@@ -210,14 +199,22 @@ def _holds(item: Any, op: str, value: Any) -> bool:
         case "$in":
             return any(_same(part, each) for part in items for each in value)
         case "$contains":
-            return any(_same(part, value) for part in items) or (isinstance(item, str) and value in item)
+            substring = isinstance(item, str) and isinstance(value, str) and value in item
+            return substring or any(_same(part, value) for part in items)
         case "$starts_with":
             return any(isinstance(part, str) and part.startswith(value) for part in items)
         case "$ends_with":
             return any(isinstance(part, str) and part.endswith(value) for part in items)
         case _:
-            compare = getattr(operator, {"$gt": "gt", "$gte": "ge", "$lt": "lt", "$lte": "le"}[op])
-            return any(not isinstance(part, bool) and compare(part, value) for part in items)
+            return any(_precedes(part, op, value) for part in items)
+
+
+def _precedes(left: Any, op: str, right: Any) -> bool:
+    """Whether two numbers or two strings stand in that order; 3 < "a" has no answer and does not hold."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return False
+    comparable = isinstance(left, str) if isinstance(right, str) else isinstance(left, int | float)
+    return comparable and bool(_ORDER[op](left, right))
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -188,7 +188,7 @@ def _operand(value: Any, op: str, spec: Field | None, pointer: str) -> JSON:
         raise FilterError("number is not finite: got=nan", pointer=pointer)
     if isinstance(value, str):
         _check_text(value, pointer)
-    if spec is not None and value is not None and not _comparable(spec.type, value, op):
+    if spec is not None and value is not None and not _comparable(spec.type, value):
         raise FilterError(
             f"operand has the wrong type for the field: expected={spec.type} got={value!r:.60}",
             pointer=pointer,
@@ -207,12 +207,12 @@ def _check_text(text: str, pointer: str) -> None:
         raise FilterError("text is not valid Unicode (a lone surrogate)", pointer=pointer) from error
 
 
-def _comparable(type_: FieldType, value: JSON, op: str) -> bool:
+def _comparable(type_: FieldType, value: JSON) -> bool:
     match type_:
         case FieldType.INTEGER | FieldType.NUMBER:
             return isinstance(value, int | float) and not isinstance(value, bool)
         case FieldType.DATETIME:
-            return isinstance(value, str) and (op in _PREFIX or parse_datetime(value) is not None)
+            return isinstance(value, str) and parse_datetime(value) is not None
         case FieldType.JSON:
             return True
         case FieldType.GEO:

@@ -105,7 +105,13 @@ class Relation:
         return self._with(self._table.take(indices))
 
     def limit(self, n: int) -> Relation:
-        """The first `n` rows."""
+        """The first `n` rows.
+
+        Raises:
+            InvalidInputError: `n` is negative.
+        """
+        if n < 0:
+            raise InvalidInputError(f"limit must be at least 0: got={n}")
         return self._with(self._table.slice(0, n))
 
     def group(self, by: Sequence[str], aggregates: Sequence[Aggregate]) -> Relation:
@@ -116,10 +122,15 @@ class Relation:
         every aggregate but the row count.
 
         Raises:
-            InvalidInputError: a column does not exist, or an aggregate does not fit its type.
+            InvalidInputError: a column does not exist, holds points, or is named twice; an aggregate does not fit.
         """
         table, types = self._table, self.types
+        names = [*by, *(aggregate.alias for aggregate in aggregates)]
+        if len(set(names)) < len(names):
+            raise InvalidInputError(f"columns of a group must have different names: got={', '.join(names)}")
         for name in by:
+            if self._type(name).type is FieldType.GEO:
+                raise InvalidInputError(f"field {name!r} cannot be grouped by: type={_type_name(types[name])}")
             if self._type(name).many:
                 table, types = _unnest(table, types, name)
         for aggregate in aggregates:
@@ -177,6 +188,8 @@ class Relation:
         if aggregate.fn in ("sum", "avg", "median") and (field.many or field.type not in _NUMERIC):
             name = _type_name(field)
             raise InvalidInputError(f"{aggregate.fn} needs a number: field={aggregate.field!r} type={name}")
+        if aggregate.fn == "count_distinct" and field.type is FieldType.GEO:
+            raise InvalidInputError(f"values of {aggregate.field!r} cannot be told apart: type={_type_name(field)}")
         if aggregate.fn in ("min", "max") and (field.many or field.type not in _ORDERED):
             raise InvalidInputError(f"field {aggregate.field!r} has no order: type={_type_name(field)}")
 
@@ -212,6 +225,7 @@ def _group_numbers(table: Any, by: Sequence[str]) -> tuple[Any, int]:
     for name in by:
         encoded = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
         combined = combined * max(1, len(encoded.dictionary)) + encoded.indices.to_numpy(zero_copy_only=False)
+        combined = np.unique(combined, return_inverse=True)[1]  # many columns must not overflow 64 bits
     _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
@@ -229,17 +243,9 @@ def _figure(fn: str, field: Field | None, values: Any, groups: Any, count: int) 
     kernel = {"avg": "mean"}.get(fn, fn)
     table = pa.table({"group": groups, "value": values})
     if not table.num_rows:
-        empty = pa.array([0] * count) if fn.startswith("count") else pa.nulls(count, values.type)
-        return (
-            (empty, integer)
-            if fn.startswith("count")
-            else (empty.cast(pa.float64()), number)
-            if fn == "avg"
-            else (
-                empty,
-                field,
-            )
-        )
+        if fn.startswith("count"):
+            return pa.array([0] * count, type=pa.int64()), integer
+        return (pa.nulls(count, pa.float64()), number) if fn == "avg" else (pa.nulls(count, values.type), field)
     grouped = table.group_by("group", use_threads=False).aggregate([("value", kernel)])
     places = np.full(count, -1, dtype=np.int64)
     places[grouped["group"].to_numpy()] = np.arange(grouped.num_rows)

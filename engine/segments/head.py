@@ -37,12 +37,12 @@ class HeadVectors:
         self.names: tuple[str, ...] = ()
 
     def append(
-        self, first_row: int, vectors: Vectors, documents: Rows, passages: Sequence[Passage | None] | None
+        self, numbers: Any, vectors: Vectors, documents: Rows, passages: Sequence[Passage | None] | None
     ) -> None:
-        """Add rows; `documents` are places in the head."""
+        """Add rows; `numbers` are theirs in the store, `documents` places in the head."""
         count = len(vectors)
         self.vectors.extend(prepare_vectors(vectors, self.spec.metric))
-        self.numbers.extend(np.arange(first_row, first_row + count, dtype=np.uint32))
+        self.numbers.extend(numbers)
         self.documents.extend(documents)
         spans = passages or [None] * count
         for passage in spans:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
 
-from engine.arrays import Mask, Ordinals, Vectors
-from engine.document import Passage, decode
+from engine.arrays import Mask, Ordinals, Rows, Vectors
+from engine.document import Passage, decode, is_unicode
+from engine.errors import CorruptionError, DatabaseClosedError, InvalidInputError
 from engine.fields.columns import ID_FIELD, build_columns
 from engine.schema import ID, Schema
 from engine.segments.head import HeadVectors
@@ -70,11 +72,9 @@ def from_store(store: Store, collection: int, schema: Schema, ordinals: BitMap, 
     columns = pa.table(build_columns(schema, [decode(body) for body in bodies]))
     vectors = {}
     for name, numbers in rows.items():
+        given, owners, passages = read_vectors(store, collection, schema, name, numbers)
         growing = HeadVectors(schema.vectors[name])
-        place = {int(ordinal): i for i, ordinal in enumerate(wanted)}
-        for number in numbers:
-            vector, ordinal, passage = read_vector(store, collection, schema, name, number)
-            growing.append(number, vector[np.newaxis], np.array([place[ordinal]]), [passage])
+        growing.append(np.array(numbers, dtype=np.uint32), given, np.searchsorted(wanted, owners), passages)
         view = growing.view()
         vectors[name] = (view.vectors, view.origins)
     return SegmentData(wanted, columns, vectors)
@@ -92,32 +92,72 @@ def read_bodies(store: Store, collection: int, ordinals: Any) -> list[bytes]:
     ]
 
 
-def read_vector(
-    store: Store, collection: int, schema: Schema, name: str, number: int
-) -> tuple[Vectors, int, Passage | None]:
-    """One vector as it was given, the ordinal of its document, and its passage."""
-    place = list(schema.vectors).index(name)
-    value = store.get(VECTORS, keys.vector_key(collection, place, number))
-    return codec.decode_vector(codec.present(value, "vector", number), schema.vectors[name].dim)
+def read_vectors(
+    store: Store, collection: int, schema: Schema, name: str, numbers: Iterable[int]
+) -> tuple[Vectors, Rows, list[Passage | None]]:
+    """Vectors by row as they were given, (n, dim); the ordinals of their documents, (n,); and their passages.
+
+    Raises:
+        CorruptionError: one is not there, or is cut short.
+    """
+    dim, place, wanted = schema.vectors[name].dim, list(schema.vectors).index(name), list(numbers)
+    values = store.get_many(VECTORS, [keys.vector_key(collection, place, number) for number in wanted])
+    vectors = np.empty((len(wanted), dim), dtype=np.float32)
+    ordinals = np.empty(len(wanted), dtype=np.int64)
+    passages = []
+    for i, value in enumerate(values):
+        vectors[i], ordinals[i], passage = codec.decode_vector(codec.present(value, "vector", wanted[i]), dim)
+        passages.append(passage)
+    return vectors, ordinals, passages
 
 
 class StoreReader:
-    """The store as the snapshots of one collection see it."""
+    """The store as the snapshots of one collection see it.
+
+    Attributes:
+        written: see `Reader.written`; set before the store is written to.
+        dropped: set before the collection is deleted from the store, where snapshots then find nothing.
+    """
 
     def __init__(self, store: Store, number: int) -> None:
         self._store = store
         self._number = number
+        self.written = 0
+        self.dropped = False
 
     def bodies(self, ordinals: Ordinals) -> list[bytes]:
         """See `Reader.bodies`."""
-        return read_bodies(self._store, self._number, ordinals)
+        with self._explained():
+            return read_bodies(self._store, self._number, ordinals)
 
     def lookup(self, ids: Sequence[str]) -> list[tuple[int, int] | None]:
-        """See `Reader.lookup`. An id that is not Unicode is nowhere."""
-        found = self._store.get_many(IDS, [keys.id_key(self._number, id_) for id_ in ids])
-        return [None if value is None else codec.decode_id(value) for value in found]
+        """See `Reader.lookup`. An id that is not Unicode is nowhere.
+
+        Raises:
+            InvalidInputError: an id is no string.
+        """
+        if not all(isinstance(id_, str) for id_ in ids):
+            raise InvalidInputError("ids must be strings")
+        try:
+            values = self._store.get_many(IDS, [keys.id_key(self._number, id_) for id_ in ids])
+        except UnicodeEncodeError:
+            known = iter(self._store.get_many(IDS, [keys.id_key(self._number, id_) for id_ in ids if is_unicode(id_)]))
+            values = [next(known) if is_unicode(id_) else None for id_ in ids]
+        if self.dropped:  # asked after reading: then nothing found means nothing
+            raise DatabaseClosedError("collection was dropped")
+        return [None if value is None else codec.decode_id(value) for value in values]
 
     def vectors(self, schema: Schema, name: str, rows: Any) -> Vectors:
         """See `Reader.vectors`."""
-        found = [read_vector(self._store, self._number, schema, name, int(row))[0] for row in rows]
-        return np.stack(found) if found else np.empty((0, schema.vectors[name].dim), dtype=np.float32)
+        with self._explained():
+            return read_vectors(self._store, self._number, schema, name, [int(row) for row in rows])[0]
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What a dropped collection has lost is no damage."""
+        try:
+            yield
+        except CorruptionError as error:
+            if self.dropped:
+                raise DatabaseClosedError("collection was dropped") from error
+            raise

@@ -6,6 +6,7 @@ segment, `merge` joins small segments; both build files aside and then swap them
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import shutil
@@ -15,9 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
 from pyroaring import BitMap
 
 from engine.change import Change
+from engine.document import decode
 from engine.errors import DatabaseClosedError
 from engine.schema import Schema
 from engine.segments.head import Head
@@ -77,6 +81,10 @@ class CollectionState:
         self._schema = schema
         self._remove_strays()
         self._segments = tuple(self._load(entry) for entry in self._manifest.segments)
+        if self.builds:  # the files of what was built again are others than the manifest names
+            entries = [segment.entry for segment in self._segments]
+            self._manifest = msgspec.structs.replace(self._manifest, segments=entries)
+            self._record(self._manifest)
         self._deleted = BitMap.deserialize(self._manifest.deleted)
         self._last_change = self._manifest.sequence
         self.snapshot = self._make_snapshot(self._manifest.sequence)
@@ -98,7 +106,9 @@ class CollectionState:
             self._head.append(change.first_ordinal, bodies)
             for name, each in rows.items():
                 growing = self._head.append_vectors(name, schema.vectors[name])
-                growing.append(change.rows[name][0], each.vectors, base + each.documents, each.passages)
+                first, count = change.rows[name]
+                numbers = np.arange(first, first + count, dtype=np.uint32)
+                growing.append(numbers, each.vectors, base + each.documents, each.passages)
             deleted = change.deleted_ordinals()
             if deleted:
                 self._deleted = self._deleted | deleted
@@ -144,14 +154,22 @@ class CollectionState:
             return True
 
     def optimize(self) -> None:
-        """Seal, then merge all into one segment without what is deleted; with every processor."""
-        self.seal(threads=0)
-        with self._maintenance:
-            if self._stopping.is_set():
-                raise DatabaseClosedError(f"collection is closed: {self._name!r}")
-            dirty = any(self.snapshot.allowed(i, None) is not None for i in range(len(self._segments)))
-            if len(self._segments) > 1 or (self._segments and dirty):
-                self._merge(len(self._segments), threads=0)
+        """Seal, then merge all into one segment without what is deleted; with every processor.
+
+        Raises:
+            DatabaseClosedError: closed or dropped, before or meanwhile.
+        """
+        try:
+            self.seal(threads=0)
+            with self._maintenance:
+                if not self._stopping.is_set():
+                    dirty = any(self.snapshot.allowed(i, None) is not None for i in range(len(self._segments)))
+                    if len(self._segments) > 1 or (self._segments and dirty):
+                        self._merge(len(self._segments), threads=0)
+                    return
+        except BuildStoppedError:
+            log.info("optimize.stopped", extra={"collection": self._name})
+        raise DatabaseClosedError(f"collection is closed: {self._name!r}")
 
     def stats(self) -> dict[str, Any]:
         """Figures of segments and head."""
@@ -188,7 +206,7 @@ class CollectionState:
             pass
 
     def destroy(self) -> None:
-        """Remove all files; after `close`."""
+        """Remove all files; after `close`. Snapshots keep what they have mapped."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _merge(self, count: int, threads: int) -> None:
@@ -218,16 +236,19 @@ class CollectionState:
         number = max([self._manifest.next_segment, *(segment.entry.number + 1 for segment in segments)])
         entries = [segment.entry for segment in segments]
         manifest = Manifest(covered, number, entries, (deleted & ordinals).serialize())
-        batch = self._store.batch()
-        batch.put(SYSTEM, keys.manifest_key(self._number), encode_manifest(manifest))
-        batch.flush()
-        self._store.sync()
+        self._record(manifest)
         with self._lock:
             self._manifest = manifest
             self._segments = segments
             self._head = self._head.without_first(sealed)
             self._deleted = self._deleted & (ordinals | BitMap(self._head.view().ordinals))
             self.snapshot = self._make_snapshot(self.snapshot.sequence)
+
+    def _record(self, manifest: Manifest) -> None:
+        batch = self._store.batch()
+        batch.put(SYSTEM, keys.manifest_key(self._number), encode_manifest(manifest))
+        batch.flush()
+        self._store.sync()
 
     def _make_snapshot(self, sequence: int) -> Snapshot:
         parts: tuple[Part, ...] = self._segments
@@ -249,8 +270,6 @@ class CollectionState:
         return Segment(directory, rebuilt, self._schema, self._documents_of)
 
     def _documents_of(self, ordinals: Any) -> list[dict[str, Any]]:
-        from engine.document import decode
-
         return [decode(body) for body in self.reader.bodies(ordinals)]
 
     def _segment_directory(self, number: int) -> Path:
@@ -266,20 +285,17 @@ class CollectionState:
 
 
 def merge_run(sizes: Sequence[int]) -> int:
-    """How many of the last segments to join: a run of at least `MERGE_FAN` of the size class of the last, or smaller.
+    """How many of the last segments to join: `MERGE_FAN` of one size class, and the smaller ones among them.
 
-    The class of a size is its logarithm to the base `MERGE_FAN`, so that a document is rewritten at most once a
-    class on its way up.
+    The class of a size is its logarithm to the base `MERGE_FAN`. Smaller segments do not count: one large segment
+    and a few small ones behind it would else be joined again and again. So a document is rewritten at most about once
+    a class on its way up.
     """
     classes = [int(math.log(size, MERGE_FAN) + 1e-9) for size in sizes]
     for limit in sorted(set(classes)):
-        run = 0
-        for each in reversed(classes):
-            if each > limit:
-                break
-            run += 1
-        if run >= MERGE_FAN:
-            return run
+        run = list(itertools.takewhile(lambda each: each <= limit, reversed(classes)))  # noqa: B023  (used at once)
+        if run.count(limit) >= MERGE_FAN:
+            return len(run)
     return 0
 
 

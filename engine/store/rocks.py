@@ -7,8 +7,10 @@ multi-gets release it. So batches are written unsynced in pieces of bounded size
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 
 from rocksdict import (
     BlockBasedOptions,
@@ -21,7 +23,7 @@ from rocksdict import (
     WriteBatch,
 )
 
-from engine.errors import CorruptionError, StorageError, StorageFullError
+from engine.errors import CorruptionError, DatabaseClosedError, StorageError, StorageFullError
 
 DOCUMENTS, IDS, VECTORS, LOG, SYSTEM = "documents", "ids", "vectors", "log", "system"
 FAMILIES = (DOCUMENTS, IDS, VECTORS, LOG, SYSTEM)
@@ -31,11 +33,43 @@ WAL_BYTES_MAX = 512 * 1024 * 1024
 PIECE_BYTES = 4 * 1024 * 1024  # a write of this size holds the GIL for about 20 ms
 
 
+class _Gate:
+    """Counts who is inside, so that closing waits for them, and turns later ones away."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._closed:
+                raise DatabaseClosedError("database is closed")
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._inside -= 1
+            if self._closed:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: self._inside == 0)
+
+
 class Store:
-    """One open RocksDB. Safe for many threads; ordering of writes is the caller's."""
+    """One open RocksDB. Safe for many threads; ordering of writes is the caller's.
+
+    Every method raises `DatabaseClosedError` after `close`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._gate = _Gate()
         self._cache = Cache.new_hyper_clock_cache(BLOCK_CACHE_BYTES, 0)
         families = {name: _family_options(self._cache) for name in FAMILIES}
         families["default"] = Options(raw_mode=True)
@@ -48,30 +82,33 @@ class Store:
 
     def get(self, family: str, key: bytes) -> bytes | None:
         """One value, or None."""
-        try:
-            value: bytes | None = self._families[family].get(key)
-        except Exception as error:
-            raise translate(error) from error
+        with self._gate:
+            try:
+                value: bytes | None = self._families[family].get(key)
+            except Exception as error:
+                raise translate(error) from error
         return value
 
     def get_many(self, family: str, keys: Sequence[bytes]) -> list[bytes | None]:
         """Values in the order of `keys`, None where there is none."""
         if not keys:
             return []
-        try:
-            values: list[bytes | None] | None = self._families[family].get(list(keys))
-        except Exception as error:
-            raise translate(error) from error
+        with self._gate:
+            try:
+                values: list[bytes | None] | None = self._families[family].get(list(keys))
+            except Exception as error:
+                raise translate(error) from error
         return values or []
 
     def items(self, family: str, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values in key order, from `begin` up to but without `end`."""
         options = ReadOptions()
         options.set_iterate_upper_bound(end)
-        try:
-            yield from self._families[family].items(from_key=begin, read_opt=options)
-        except Exception as error:
-            raise translate(error) from error
+        with self._gate:
+            try:
+                yield from self._families[family].items(from_key=begin, read_opt=options)
+            except Exception as error:
+                raise translate(error) from error
 
     def batch(self) -> Pieces:
         """A new batch of writes."""
@@ -79,31 +116,28 @@ class Store:
 
     def write(self, batch: WriteBatch) -> None:
         """Write a batch to log and memory, atomically, but not yet durably."""
-        try:
-            self._db.write(batch)
-        except Exception as error:
-            raise translate(error) from error
-
-    def delete_range(self, family: str, begin: bytes, end: bytes) -> None:
-        """Delete the keys from `begin` up to but without `end`."""
-        try:
-            self._families[family].delete_range(begin, end)
-        except Exception as error:
-            raise translate(error) from error
+        with self._gate:
+            try:
+                self._db.write(batch)
+            except Exception as error:
+                raise translate(error) from error
 
     def sync(self) -> None:
         """Make everything written so far durable. Releases the GIL."""
-        try:
-            self._db.flush_wal(True)
-        except Exception as error:
-            raise translate(error) from error
+        with self._gate:
+            try:
+                self._db.flush_wal(True)
+            except Exception as error:
+                raise translate(error) from error
 
     def cache_bytes(self) -> int:
         """Bytes that the block cache holds."""
-        return self._cache.get_usage()
+        with self._gate:
+            return self._cache.get_usage()
 
     def close(self) -> None:
-        """Close; the store must not be used afterwards."""
+        """Close, when those that are reading or writing have finished."""
+        self._gate.close()
         for family in self._families.values():
             family.close()
         self._families.clear()
@@ -131,6 +165,11 @@ class Pieces:
         """Delete a key."""
         self._batch.delete(key, self._store._handles[family])  # noqa: SLF001
         self._bytes += len(key)
+
+    def delete_range(self, family: str, begin: bytes, end: bytes) -> None:
+        """Delete the keys from `begin` up to but without `end`."""
+        self._batch.delete_range(begin, end, self._store._handles[family])  # noqa: SLF001
+        self._bytes += len(begin) + len(end)
 
     def flush_if_large(self) -> None:
         """Write what has gathered if it has reached the size of a piece."""

@@ -21,7 +21,7 @@ from engine.schema import IndexKind, Metric, VectorField
 
 EF_SEARCH_DEFAULT = 64
 HNSW_ROWS_MIN = 8192  # below, an exact scan is about as quick as the graph, and is exact
-BUILD_ROWS = 1024  # added at a time; a build can stop between
+BUILD_ROWS = 256  # added at a time, in about 0.2 s × 784 dimensions on one processor; a build can stop between
 _thread = threading.local()
 
 
@@ -101,8 +101,15 @@ class VectorIndex:
         return cls(index, spec)
 
     def save(self, path: Path) -> None:
-        """Write the index to `path`."""
-        faiss.write_index(self._index, str(path))
+        """Write the index to `path`.
+
+        Raises:
+            OSError: the disk refused it.
+        """
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise OSError(f"index cannot be written: path={path} reason={error}") from error
 
     def __len__(self) -> int:
         rows: int = self._index.ntotal

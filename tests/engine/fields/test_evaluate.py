@@ -1,0 +1,230 @@
+"""engine.fields.evaluate: filters over columns, against plain Python over documents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine.errors import FilterError
+from engine.fields.columns import build_column, path_column
+from engine.fields.evaluate import evaluate
+from engine.fields.filter import And, Comparison, Filter, Not, Or, parse_filter
+from engine.inference import parse_datetime
+from engine.schema import Field, FieldType
+
+FIELDS = {
+    "i": Field(FieldType.INTEGER),
+    "n": Field(FieldType.NUMBER),
+    "b": Field(FieldType.BOOLEAN),
+    "k": Field(FieldType.KEYWORD),
+    "d": Field(FieldType.DATETIME),
+    "g": Field(FieldType.GEO),
+    "j": Field(FieldType.JSON),
+    "is": Field(FieldType.INTEGER, many=True),
+    "ks": Field(FieldType.KEYWORD, many=True),
+}
+INTEGERS = st.sampled_from([0, 1, 2, -1, 2**53 + 1, 2**63 - 1, -(2**63)])
+NUMBERS = st.sampled_from([0.0, 0.5, 1.0, 2.0, -1.5, 1e300, 9007199254740992.0])
+WORDS = st.sampled_from(["", "a", "ab", "b", "None", "é😀"])
+DATES = st.sampled_from(["2020-01-01", "2020-01-01T00:00Z", "2021-06-01T12:00+02:00", "1969-12-31"])
+POINTS = st.sampled_from([{"lat": 1.0, "lon": 2.0}, {"lat": -3.5, "lon": 0.0}])
+SCALARS = st.one_of(INTEGERS, NUMBERS, WORDS, st.booleans())
+JSONS = st.one_of(
+    SCALARS, st.lists(SCALARS, max_size=3), st.fixed_dictionaries({}, optional={"p": SCALARS, "q": WORDS})
+)
+
+
+def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "i": maybe(INTEGERS),
+        "n": maybe(NUMBERS | st.sampled_from([1, 2, 2**53 + 1])),
+        "b": maybe(st.booleans()),
+        "k": maybe(WORDS),
+        "d": maybe(DATES),
+        "g": maybe(POINTS),
+        "j": maybe(JSONS),
+        "is": maybe(st.lists(maybe(INTEGERS), max_size=3) | INTEGERS),
+        "ks": maybe(st.lists(maybe(WORDS), max_size=3)),
+    },
+)
+NAMES = st.sampled_from([*FIELDS, "j.p", "j.q", "unknown"])
+OPERANDS = st.one_of(INTEGERS, NUMBERS, WORDS, DATES, st.booleans(), st.sampled_from([10**400, -(10**400), math.inf]))
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> Filter:
+    name, op = draw(NAMES), draw(st.sampled_from(OPERATORS))
+    if op in ("$exists", "$is_null"):
+        return Comparison(name, op, draw(st.booleans()))
+    if op in ("$in", "$nin", "$contains_any", "$contains_all"):
+        return Comparison(name, op, tuple(draw(st.lists(maybe(OPERANDS), max_size=3))))
+    if op in ("$starts_with", "$ends_with"):
+        return Comparison(name, op, draw(WORDS))
+    if op in ("$gt", "$gte", "$lt", "$lte"):
+        return Comparison(name, op, draw(OPERANDS.filter(lambda value: not isinstance(value, bool))))
+    return Comparison(name, op, draw(maybe(OPERANDS)))
+
+
+OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$is_null"]
+OPERATORS += ["$contains", "$contains_any", "$contains_all", "$starts_with", "$ends_with"]
+FILTERS = st.recursive(
+    comparisons(),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda clauses: And(tuple(clauses))),
+        st.lists(inner, max_size=3).map(lambda clauses: Or(tuple(clauses))),
+        inner.map(Not),
+    ),
+    max_leaves=5,
+)
+
+
+def holds(document: dict[str, Any], where: Filter) -> bool:
+    """The published rules, in plain Python."""
+    match where:
+        case And(clauses):
+            return all(holds(document, clause) for clause in clauses)
+        case Or(clauses):
+            return any(holds(document, clause) for clause in clauses)
+        case Not(clause):
+            return not holds(document, clause)
+        case Comparison(name, op, value):
+            return compare(stored(document, name), FIELDS.get(name, Field(FieldType.JSON)), op, value)
+
+
+def stored(document: dict[str, Any], name: str) -> Any:
+    root, _, key = name.partition(".")
+    value = document.get(root)
+    if key:
+        value = value.get(key) if isinstance(value, dict) else None
+    return [value] if name == "is" and isinstance(value, int) else value
+
+
+def compare(value: Any, field: Field, op: str, operand: Any) -> bool:
+    match op:
+        case "$exists":
+            return (value is not None) is operand
+        case "$is_null":
+            return (value is None) is operand
+        case "$ne" | "$nin":
+            return not compare(value, field, {"$ne": "$eq", "$nin": "$in"}[op], operand)
+        case "$in":
+            return any(compare(value, field, "$eq", item) for item in operand)
+        case "$eq" if operand is None:
+            return value is None
+        case "$contains_any":
+            return value is not None and any(compare(value, field, "$contains", item) for item in operand)
+        case "$contains_all":
+            return value is not None and all(compare(value, field, "$contains", item) for item in operand)
+        case "$contains" if isinstance(value, str) and field.type is not FieldType.DATETIME:
+            return isinstance(operand, str) and operand in value
+        case "$contains":
+            op = "$eq"
+    items = value if isinstance(value, list) else [value]
+    return any(one(item, field, op, operand) for item in items if item is not None)
+
+
+def one(item: Any, field: Field, op: str, operand: Any) -> bool:
+    if op in ("$starts_with", "$ends_with"):
+        if not isinstance(item, str) or field.type is FieldType.DATETIME:
+            return False
+        return item.startswith(operand) if op == "$starts_with" else item.endswith(operand)
+    if field.type is FieldType.DATETIME:
+        item, operand = parse_datetime(item), parse_datetime(operand) if isinstance(operand, str) else None
+        if operand is None:
+            return False
+    if field.type is FieldType.NUMBER:
+        item = float(item)
+        if isinstance(operand, int) and not isinstance(operand, bool):
+            operand = float(operand) if abs(operand) < 10**300 else math.copysign(math.inf, 1 if operand > 0 else -1)
+    if isinstance(item, bool) != isinstance(operand, bool):
+        return False
+    if op == "$eq":
+        return bool(item == operand)
+    try:
+        return (
+            not isinstance(item, bool)
+            and {
+                "$gt": lambda: item > operand,
+                "$gte": lambda: item >= operand,
+                "$lt": lambda: item < operand,
+                "$lte": lambda: item <= operand,
+            }[op]()
+        )
+    except TypeError:
+        return False
+
+
+def run(documents: list[dict[str, Any]], where: Filter, chunks: int = 1) -> list[bool]:
+    def column_of(name: str) -> tuple[Field, Any] | None:
+        root, _, key = name.partition(".")
+        if root not in FIELDS:
+            return None
+        size = max(1, -(-len(documents) // chunks))
+        pieces = [documents[i : i + size] for i in range(0, len(documents), size)]
+        arrays = [build_column(FIELDS[root], [d.get(root) for d in piece]) for piece in pieces]
+        column = pa.chunked_array(arrays, type=build_column(FIELDS[root], []).type)
+        return path_column(column, [key]) if key else (FIELDS[root], column)
+
+    mask = evaluate(where, column_of, len(documents))
+    assert mask.dtype == np.bool_
+    return [bool(flag) for flag in mask]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(DOCUMENTS, max_size=6), FILTERS, st.integers(1, 3))
+@example([{"i": 2**53 + 1}], Comparison("i", "$gt", 0.5), 1)
+@example([{"n": 2**53 + 1}], Comparison("n", "$in", (1.5,)), 1)
+@example([{"k": "None"}], Comparison("k", "$contains", None), 1)
+@example([{}], Comparison("ks", "$contains_any", (None,)), 1)
+@example([{"j": {"q": "2020-01-01"}}], Comparison("j.q", "$starts_with", "2020"), 1)
+def test_filters_agree_with_plain_python(documents: list[dict[str, Any]], where: Filter, chunks: int) -> None:
+    """Every operator on every type, lists, nulls and paths, in columns of one chunk or several."""
+    expected = [holds(document, where) for document in documents]
+    assert run(documents, where, chunks) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(DOCUMENTS, max_size=5), FILTERS)
+def test_a_filter_and_its_json_form_agree(documents: list[dict[str, Any]], where: Filter) -> None:
+    """Writing a filter as JSON and reading it back changes no answer."""
+    try:
+        again = parse_filter(where.to_json())
+    except FilterError:
+        return
+    assert run(documents, again) == run(documents, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"k": {"$is_null": True}}, [False, True, True]),
+        ({"k": {"$exists": True}}, [True, False, False]),
+        ({"k": None}, [False, True, True]),
+        ({"k": {"$ne": "a"}}, [False, True, True]),
+        ({"k": {"$nin": ["a", None]}}, [False, False, False]),
+        ({"ks": {"$is_null": True}}, [False, False, True]),
+        ({"ks": {"$contains_all": ["x", "y"]}}, [True, False, False]),
+        ({"ks": "x"}, [True, False, False]),
+        ({"i": {"$gte": 1.5}}, [True, False, False]),
+        ({"d": {"$lt": "2020-01-02"}}, [True, False, False]),
+    ],
+)
+def test_the_rules_for_what_is_missing(where: Any, expected: list[bool]) -> None:
+    """Missing and null are the same; an empty list is neither; $ne and $nin hold where the field is missing."""
+    documents: list[dict[str, Any]] = [
+        {"k": "a", "ks": ["x", "y"], "i": 2, "d": "2020-01-01T23:59+00:00"},
+        {"k": None, "ks": [], "i": 1},
+        {},
+    ]
+    assert run(documents, parse_filter(where)) == expected

@@ -1,0 +1,105 @@
+"""engine.fields.filter: reading filters."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from engine.errors import FilterError
+from engine.fields.filter import And, Comparison, Not, Or, parse_filter
+from engine.schema import Field, FieldType, Schema, VectorField
+
+SCHEMA = Schema(
+    {
+        "year": Field(FieldType.INTEGER),
+        "when": Field(FieldType.DATETIME),
+        "title": Field(FieldType.TEXT),
+        "flag": Field(FieldType.BOOLEAN),
+        "place": Field(FieldType.GEO),
+        "extra": Field(FieldType.JSON),
+    },
+    {"vector": VectorField(2)},
+    strict=True,
+)
+
+
+def test_short_forms_are_spelled_out() -> None:
+    """A value means $eq, a list $in, several keys all of them."""
+    assert parse_filter({"year": 1}) == Comparison("year", "$eq", 1)
+    assert parse_filter({"year": [1, 2]}) == Comparison("year", "$in", (1, 2))
+    assert parse_filter({}) == And(())
+    assert parse_filter({"a": 1, "b": {"$gt": 2, "$lt": 3}}) == And(
+        (Comparison("a", "$eq", 1), And((Comparison("b", "$gt", 2), Comparison("b", "$lt", 3))))
+    )
+    assert parse_filter({"$or": [{"a": 1}, {"$not": {"b": None}}]}) == Or(
+        (Comparison("a", "$eq", 1), Not(Comparison("b", "$eq", None)))
+    )
+    assert parse_filter({"a": {"$not": {"$gt": 1}}}) == Not(Comparison("a", "$gt", 1))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"a": {"$in": [1, "x", None]}}, {"$or": [{"a": {"$exists": True}}, {"$not": {"b": {"$starts_with": "x"}}}]}],
+)
+def test_json_form_reads_back_the_same(data: Any) -> None:
+    """`to_json` is read back as the same tree."""
+    tree = parse_filter(data)
+    assert parse_filter(tree.to_json()) == tree
+
+
+@pytest.mark.parametrize(
+    ("data", "pointer"),
+    [
+        ([], ""),
+        ("x", ""),
+        ({"$nor": []}, "/$nor"),
+        ({"$and": {}}, "/$and"),
+        ({"$or": [{"year": 1}, 5]}, "/$or/1"),
+        ({"year": {}}, "/year"),
+        ({"year": {"$gte": "x"}}, "/year/$gte"),
+        ({"year": {"$gte": None}}, "/year/$gte"),
+        ({"year": {"$gt": True}}, "/year/$gt"),
+        ({"year": True}, "/year"),
+        ({"year": {"$in": 5}}, "/year/$in"),
+        ({"year": {"$in": [1, "a"]}}, "/year/$in/1"),
+        ({"year": {"$near": 5}}, "/year/$near"),
+        ({"year": {"$eq": {"a": 1}}}, "/year/$eq"),
+        ({"year": math.nan}, "/year"),
+        ({"when": "yesterday"}, "/when"),
+        ({"when": {"$starts_with": "2020"}}, "/when/$starts_with"),
+        ({"title": {"$starts_with": 5}}, "/title/$starts_with"),
+        ({"title": {"$contains": "\ud800"}}, "/title/$contains"),
+        ({"title": {"$exists": 1}}, "/title/$exists"),
+        ({"place": 5}, "/place"),
+        ({"vector": 5}, "/vector"),
+        ({"unknown": 5}, "/unknown"),
+        ({"year.x": 5}, "/year.x"),
+        ({"a/b~": 5}, "/a~1b~0"),
+        ({"title": "x" * 65_537}, "/title"),
+    ],
+)
+def test_a_bad_filter_is_refused_with_its_place(data: Any, pointer: str) -> None:
+    """Every fault carries a JSON Pointer into the filter."""
+    with pytest.raises(FilterError) as caught:
+        parse_filter(data, SCHEMA)
+    assert caught.value.pointer == pointer
+
+
+def test_paths_into_json_are_allowed_in_strict_schemas() -> None:
+    """`extra.a.b` asks within the JSON field `extra`."""
+    assert parse_filter({"extra.a.b": "x"}, SCHEMA) == Comparison("extra.a.b", "$eq", "x")
+
+
+def test_depth_and_size_are_bounded() -> None:
+    """10,000 levels, 1,001 clauses or 100,001 values are refused, not run."""
+    deep: Any = {"a": 1}
+    for _ in range(10_000):
+        deep = {"$not": deep}
+    same: Any = {"$eq": 1}
+    for _ in range(10_000):
+        same = {"$not": same}
+    for data in (deep, {"a": same}, {"$or": [{"a": 1}] * 1001}, {"a": {"$in": list(range(100_001))}}):
+        with pytest.raises(FilterError):
+            parse_filter(data)

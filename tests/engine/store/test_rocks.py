@@ -1,0 +1,110 @@
+"""engine.store.rocks: the store, and its errors as ours."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine.errors import CorruptionError, DatabaseClosedError, StorageError, StorageFullError
+from engine.store.rocks import DOCUMENTS, IDS, PIECE_BYTES, Store, translate
+
+
+def put(store: Store, key: bytes, value: bytes) -> None:
+    batch = store.batch()
+    batch.put(DOCUMENTS, key, value)
+    batch.flush()
+
+
+def test_values_survive_reopening(tmp_path: Path) -> None:
+    """Families are apart; a store that was closed can be opened again in the same process."""
+    store = Store(tmp_path / "s")
+    put(store, b"a\x00", b"1")
+    store.sync()
+    store.close()
+    store = Store(tmp_path / "s")
+    assert store.get(DOCUMENTS, b"a\x00") == b"1"
+    assert store.get(IDS, b"a\x00") is None
+    assert store.get_many(DOCUMENTS, [b"x", b"a\x00", b"a\x00"]) == [None, b"1", b"1"]
+    assert store.get_many(DOCUMENTS, []) == []
+    store.close()
+
+
+def test_items_are_in_order_and_bounded(tmp_path: Path) -> None:
+    """From the first key up to but without the last; deleted ranges are gone."""
+    store = Store(tmp_path / "s")
+    for key in (b"d", b"a", b"c", b"b"):
+        put(store, key, key * 2)
+    assert list(store.items(DOCUMENTS, b"b", b"d")) == [(b"b", b"bb"), (b"c", b"cc")]
+    batch = store.batch()
+    batch.delete_range(DOCUMENTS, b"a", b"c")
+    batch.delete(DOCUMENTS, b"d")
+    batch.flush()
+    assert [key for key, _ in store.items(DOCUMENTS, b"", b"z")] == [b"c"]
+    store.close()
+
+
+def test_large_batches_go_in_pieces(tmp_path: Path) -> None:
+    """`flush_if_large` writes when a piece is full and not before."""
+    store = Store(tmp_path / "s")
+    batch = store.batch()
+    batch.put(DOCUMENTS, b"a", b"x")
+    batch.flush_if_large()
+    assert store.get(DOCUMENTS, b"a") is None
+    batch.put(DOCUMENTS, b"b", b"x" * PIECE_BYTES)
+    batch.flush_if_large()
+    assert store.get(DOCUMENTS, b"a") == b"x"
+    store.close()
+
+
+def test_after_closing_every_call_says_so(tmp_path: Path) -> None:
+    """Closing waits for those inside, and later calls get `DatabaseClosedError`, also while it closes."""
+    store = Store(tmp_path / "s")
+    put(store, b"a", b"x" * 1000)
+    stop = threading.Event()
+    other: list[BaseException] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                assert store.get_many(DOCUMENTS, [b"a"] * 100)[0] == b"x" * 1000
+            except DatabaseClosedError:
+                return
+            except BaseException as error:  # noqa: BLE001
+                other.append(error)
+                return
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    store.close()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert other == []
+    for call in (store.sync, store.cache_bytes, lambda: store.get(DOCUMENTS, b"a")):
+        with pytest.raises(DatabaseClosedError):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("IO error: No space left on device: While appending to file", StorageFullError),
+        ("IO error: File too large: While appending to file", StorageFullError),
+        ("Corruption: block checksum mismatch", CorruptionError),
+        ("IO error: something", StorageError),
+    ],
+)
+def test_errors_of_the_disk_have_kinds(text: str, kind: type[Exception]) -> None:
+    """Full, damaged, or failed."""
+    assert type(translate(Exception(text))) is kind
+
+
+def test_a_damaged_store_is_named(tmp_path: Path) -> None:
+    """A manifest of other bytes is corruption, not a crash."""
+    Store(tmp_path / "s").close()
+    (tmp_path / "s" / "CURRENT").write_bytes(b"nonsense")
+    with pytest.raises((CorruptionError, StorageError)):
+        Store(tmp_path / "s")

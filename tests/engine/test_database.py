@@ -1,0 +1,492 @@
+"""engine.database: directories, recovery, closing, and threads beside each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine
+from engine import (
+    Collection,
+    CollectionExistsError,
+    CollectionNotFoundError,
+    Database,
+    DatabaseClosedError,
+    DatabaseLockedError,
+    FormatError,
+    Schema,
+    SchemaError,
+    VectorRows,
+    parse_filter,
+)
+from engine.store import codec, keys
+from engine.store.rocks import DOCUMENTS, LOG, SYSTEM, VECTORS
+
+RNG = np.random.default_rng(5)
+
+
+def fill(collection: Collection, first: int, count: int, dim: int = 8) -> np.ndarray:
+    """Add documents `first`... with vectors that depend on their number only."""
+    vectors = np.stack([np.random.default_rng(i).standard_normal(dim) for i in range(first, first + count)])
+    documents = [{"id": str(i), "n": i} for i in range(first, first + count)]
+    collection.add(documents, {"v": VectorRows(vectors.astype(np.float32), np.arange(count))})
+    return vectors
+
+
+def check(collection: Collection, numbers: range) -> None:
+    """Exactly these documents, each found by its own vector."""
+    snapshot = collection.snapshot()
+    assert sorted(map(int, snapshot.ids(snapshot.ordinals()))) == list(numbers)
+    for number in list(numbers)[:: max(1, len(numbers) // 10)]:
+        vector = np.random.default_rng(number).standard_normal(8)
+        assert snapshot.search(vector, 1).ids == [str(number)]
+        assert snapshot.get([str(number)]) == [{"id": str(number), "n": number}]
+
+
+def test_collections_are_made_listed_and_dropped(database: Database) -> None:
+    """Names are unique, sorted, and checked; a dropped one is gone, and its name free."""
+    database.create_collection("b", Schema())
+    database.create_collection("a", Schema())
+    assert database.collections() == ["a", "b"]
+    with pytest.raises(CollectionExistsError):
+        database.create_collection("a", Schema())
+    for name in ("", ".a", "-a", "a/b", "a" * 129, "ä", "a\n"):
+        with pytest.raises(SchemaError):
+            database.create_collection(name, Schema())
+    database.collection("a").add([{"id": "1"}])
+    database.drop_collection("a")
+    with pytest.raises(CollectionNotFoundError):
+        database.collection("a")
+    with pytest.raises(CollectionNotFoundError):
+        database.drop_collection("a")
+    assert database.create_collection("a", Schema()).snapshot().count() == 0
+
+
+def test_reopening_replays_what_no_segment_covers(path: Path) -> None:
+    """Documents, vectors, passages, deletions and the schema are back, sealed or not, twice over."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", Schema())
+        fill(collection, 0, 50)
+        collection.optimize()
+        fill(collection, 50, 50)
+        collection.delete(ids=["0", "99"])
+        schema, sequence = collection.schema, database.sequence
+    for _ in range(2):
+        with Database.open(path, seal_rows=1_000_000) as database:
+            collection = database.collection("c")
+            assert (collection.schema, database.sequence) == (schema, sequence)
+            assert collection.state.builds == 0
+            assert collection.stats()["head_documents"] == 50
+            check(collection, range(1, 99))
+
+
+def test_unchanged_segments_are_not_built_again(path: Path) -> None:
+    """Opening builds nothing, and the log is not replayed past what segments cover."""
+    with Database.open(path) as database:
+        collection = database.create_collection("c", Schema())
+        fill(collection, 0, 300)
+        collection.optimize()
+    with Database.open(path) as database:
+        collection = database.collection("c")
+        assert collection.state.builds == 0
+        assert collection.stats()["head_documents"] == 0
+        check(collection, range(300))
+
+
+def damage(file: Path, how: str) -> None:
+    data = bytearray(file.read_bytes())
+    match how:
+        case "missing":
+            file.unlink()
+        case "empty":
+            file.write_bytes(b"")
+        case "truncated":
+            file.write_bytes(data[: len(data) // 2])
+        case "flipped":
+            data[len(data) // 2] ^= 1
+            file.write_bytes(data)
+        case "zeroed":
+            file.write_bytes(bytes(len(data)))
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "flipped", "zeroed"])
+@pytest.mark.parametrize("name", ["columns.arrow", "vector-0.faiss", "vector-0.arrow"])
+def test_a_damaged_segment_is_built_again_from_the_store(
+    path: Path, name: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a warning, once: the opening after that finds it sound. Documents deleted meanwhile stay deleted."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", Schema())
+        fill(collection, 0, 60)
+        collection.optimize()
+        collection.delete(ids=["0"])
+        collection.add([{"id": "later", "other": "field"}])
+        collection.delete(ids=["later"])
+    (file,) = (path / "indexes").rglob(name)
+    damage(file, how)
+    with Database.open(path, seal_rows=1_000_000) as database:
+        assert database.collection("c").state.builds == 1
+        check(database.collection("c"), range(1, 60))
+    assert [record.message for record in caplog.records].count("segment.damaged") == 1
+    with Database.open(path, seal_rows=1_000_000) as database:
+        assert database.collection("c").state.builds == 0
+        check(database.collection("c"), range(1, 60))
+
+
+def test_a_missing_index_directory_is_built_again(path: Path) -> None:
+    """All of `indexes/` is derived."""
+    with Database.open(path) as database:
+        fill(database.create_collection("c", Schema()), 0, 30)
+        database.collection("c").optimize()
+    shutil.rmtree(path / "indexes")
+    with Database.open(path) as database:
+        check(database.collection("c"), range(30))
+
+
+def test_stray_directories_are_removed(path: Path) -> None:
+    """Left-overs of a build, and of a collection that was being dropped."""
+    with Database.open(path) as database:
+        fill(database.create_collection("c", Schema()), 0, 30)
+        database.collection("c").optimize()
+    for stray in ("00000001/00000099", "00000077/00000001"):
+        (path / "indexes" / stray).mkdir(parents=True)
+        (path / "indexes" / stray / "columns.arrow").write_bytes(b"x")
+    with Database.open(path) as database:
+        check(database.collection("c"), range(30))
+    assert sorted(entry.name for entry in (path / "indexes").iterdir()) == ["00000001"]
+    assert len(list((path / "indexes" / "00000001").iterdir())) == 1
+
+
+def test_what_was_never_committed_is_invisible_and_harmless(path: Path) -> None:
+    """Pieces of a write without their committing batch: not found after reopening, and overwritten by the next."""
+    with Database.open(path) as database:
+        collection = database.create_collection("c", Schema())
+        fill(collection, 0, 3)
+        batch = database._store.batch()
+        for i in range(5):
+            batch.put(DOCUMENTS, keys.document_key(collection.number, 3 + i), codec.encode_document(b'{"id":"ghost"}'))
+            batch.put(
+                VECTORS, keys.vector_key(collection.number, 0, 3 + i), codec.encode_vector(b"\0" * 32, 3 + i, None)
+            )
+        batch.flush()
+        database._store.sync()
+    with Database.open(path) as database:
+        collection = database.collection("c")
+        check(collection, range(3))
+        assert collection.snapshot().get(["ghost"]) == [None]
+        fill(collection, 3, 2)
+        check(collection, range(5))
+        collection.optimize()
+    with Database.open(path) as database:
+        check(database.collection("c"), range(5))
+
+
+def test_a_newer_format_and_a_foreign_directory_are_refused_untouched(tmp_path: Path) -> None:
+    """Nothing is written to what is not ours."""
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("x")
+    with pytest.raises(FormatError, match="no LumaDB database"):
+        Database.open(foreign)
+    assert [entry.name for entry in foreign.iterdir()] == ["thesis.txt"]
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    for text, message in (('{"format": 2}', "format 2, this version reads 1"), ("{", "damaged"), ("[]", "damaged")):
+        (newer / "lumaai.json").write_text(text)
+        with pytest.raises(FormatError, match=message):
+            Database.open(newer)
+    assert [entry.name for entry in newer.iterdir()] == ["lumaai.json"]
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="exists"):
+        Database.open(tmp_path / "file")
+
+
+def test_a_directory_has_one_owner(path: Path) -> None:
+    """A second opening names the owner; after closing, or after an opening that failed, it is free."""
+    with Database.open(path):
+        with pytest.raises(DatabaseLockedError) as caught:
+            Database.open(path)
+        assert caught.value.pid == os.getpid()
+    current = path / "store" / "CURRENT"
+    kept = current.read_bytes()
+    current.write_bytes(b"nonsense")
+    with pytest.raises(engine.EngineError):
+        Database.open(path)
+    current.write_bytes(kept)
+    Database.open(path).close()
+
+
+def test_closing_twice_is_fine_and_later_use_says_so(path: Path) -> None:
+    """Every call on the closed database, its collections and its snapshots' documents."""
+    database = Database.open(path)
+    collection = database.create_collection("c", Schema())
+    collection.add([{"id": "1"}])
+    snapshot = collection.snapshot()
+    database.close()
+    database.close()
+    calls: list[Callable[[], Any]] = [
+        database.collections,
+        database.stats,
+        database.snapshot,
+        lambda: database.create_collection("d", Schema()),
+        lambda: database.drop_collection("c"),
+        collection.snapshot,
+        collection.stats,
+        collection.optimize,
+        lambda: collection.add([{"id": "2"}]),
+        lambda: collection.unchanged([{"id": "1"}]),
+        lambda: collection.delete(ids=["1"]),
+        lambda: snapshot.get(["1"]),
+    ]
+    for call in calls:
+        with pytest.raises(DatabaseClosedError):
+            call()
+
+
+def test_snapshots_of_several_collections_are_of_one_point(database: Database) -> None:
+    """A writer keeps `b` one step behind `a`; together they are never seen further apart, nor the other way."""
+    a, b = (database.create_collection(name, Schema()) for name in "ab")
+    stop = threading.Event()
+
+    def write() -> None:
+        for i in range(1, 10_000):
+            if stop.is_set():
+                return
+            a.add([{"id": "x", "n": i}])
+            b.add([{"id": "x", "n": i}])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    for _ in range(200):
+        both = database.snapshot()
+        one, two = (both[name].get(["x"])[0] or {"n": 0} for name in "ab")
+        assert one["n"] - two["n"] in (0, 1)
+    stop.set()
+    thread.join()
+    with pytest.raises(CollectionNotFoundError):
+        database.snapshot(["a", "z"])
+    assert list(database.snapshot(["b", "a"])) == ["b", "a"]
+
+
+def test_the_log_keeps_what_any_collection_still_needs(path: Path) -> None:
+    """Truncation after one collection's sealing loses no change of another, nor later ones."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        a, b = (database.create_collection(name, Schema()) for name in "ab")
+        fill(b, 0, 10)
+        fill(a, 0, 300)
+        a.optimize()
+        database._truncate_log()
+        assert [int.from_bytes(key, "big") for key, _ in database._store.items(LOG, b"", b"\xff" * 9)] == [1, 2]
+        fill(b, 10, 10)
+        b.optimize()
+        database._truncate_log()
+        assert list(database._store.items(LOG, b"", b"\xff" * 9)) == []
+        fill(a, 300, 5)
+        database._truncate_log()
+    with Database.open(path, seal_rows=1_000_000) as database:
+        check(database.collection("a"), range(305))
+        check(database.collection("b"), range(20))
+
+
+def test_closing_stops_a_build(path: Path) -> None:
+    """`close` returns within two seconds though a graph of 20,000 × 64 is being built, and nothing is lost."""
+    vectors = RNG.standard_normal((20_000, 64)).astype(np.float32)
+    schema = Schema.from_json({"fields": {"v": {"type": "vector", "dim": 64, "index": "hnsw", "ef_construction": 400}}})
+    database = Database.open(path, seal_rows=1_000_000)
+    collection = database.create_collection("c", schema)
+    collection.add([{"id": str(i)} for i in range(20_000)], {"v": VectorRows(vectors, np.arange(20_000))})
+    collection.optimize(wait=False)
+    deadline = time.monotonic() + 10
+    while collection.state.builds == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    started = time.monotonic()
+    database.close()
+    assert time.monotonic() - started < 2
+    with Database.open(path, seal_rows=1_000_000) as database:
+        assert database.collection("c").snapshot().search(vectors[77], 1).ids == ["77"]
+
+
+def test_changes_during_a_build_are_kept(path: Path) -> None:
+    """Documents added, replaced and deleted while the head is sealed and segments merge are as they should be."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", Schema())
+        for round_ in range(6):
+            fill(collection, 200 * round_, 200)
+            thread = threading.Thread(target=collection.optimize)
+            thread.start()
+            collection.delete(ids=[str(200 * round_), str(200 * round_ + 1)])
+            collection.add([{"id": str(200 * round_ + 2), "again": round_}])
+            thread.join()
+            snapshot = collection.snapshot()
+            assert snapshot.count() == 198 * (round_ + 1)
+            assert snapshot.get([str(200 * round_)]) == [None]
+            assert snapshot.get([str(200 * round_ + 2)]) == [{"id": str(200 * round_ + 2), "again": round_}]
+    with Database.open(path, seal_rows=1_000_000) as database:
+        snapshot = database.collection("c").snapshot()
+        assert snapshot.count() == 198 * 6
+        assert snapshot.count(parse_filter({"again": {"$exists": True}})) == 6
+        database.collection("c").optimize()
+        assert database.collection("c").snapshot().count() == 198 * 6
+
+
+def test_reading_while_all_else_happens_raises_nothing_but_closed(path: Path) -> None:  # noqa: C901
+    """Searches beside writes, seals, merges, drops and finally closing; a pinned snapshot answers alike throughout."""
+    database = Database.open(path, seal_rows=150)
+    steady = database.create_collection("steady", Schema())
+    fill(steady, 0, 200)
+    pinned = steady.snapshot()
+    expected = pinned.search(np.ones(8), 5, exact=True).ids
+    errors: list[BaseException] = []
+    stop = threading.Event()
+
+    def loop(work: Callable[[int], object]) -> Callable[[], None]:
+        def run() -> None:
+            for i in range(100_000):
+                if stop.is_set():
+                    return
+                try:
+                    work(i)
+                except (DatabaseClosedError, CollectionNotFoundError):
+                    if database._closed:
+                        return
+                except BaseException as error:  # noqa: BLE001
+                    errors.append(error)
+                    return
+
+        return run
+
+    some = parse_filter({"n": {"$gte": 3}})
+
+    def read(i: int) -> None:
+        for name in database.collections():
+            snapshot = database.collection(name).snapshot()
+            if snapshot.schema.vectors:
+                hits = snapshot.search(np.random.default_rng(i).standard_normal(8), 5, where=some)
+                assert len(hits.documents()) == len(hits) == len(hits.ids)
+                snapshot.relation(["n"])
+            snapshot.get(["1", "missing"], vectors=True)
+        database.snapshot()
+        database.stats()
+
+    def check_pinned(_: int) -> None:
+        assert pinned.search(np.ones(8), 5, exact=True).ids == expected
+        assert pinned.count() == 200
+
+    def write(i: int) -> None:
+        fill(steady, 50 * i, 50)
+        steady.delete(ids=[str(50 * i - 30)])
+
+    def churn(i: int) -> None:
+        fill(database.create_collection(f"c{i}", Schema()), 0, 180)
+        if i:
+            database.drop_collection(f"c{i - 1}")
+
+    work = [read, read, check_pinned, write, churn, lambda _: steady.optimize()]
+    threads = [threading.Thread(target=loop(each)) for each in work]
+    for thread in threads:
+        thread.start()
+    time.sleep(4)
+    database.close()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+FULL = """
+import json, os, resource, sys
+import engine
+limit = 3_000_000
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+done, kinds = [], []
+for i in range(40):
+    ids = [f"{i}-{j}" for j in range(10)]
+    try:
+        collection.add([{"id": id_, "t": os.urandom(10_000).hex()} for id_ in ids])
+        done += ids
+    except engine.StorageError as error:
+        kinds.append(type(error).__name__)
+snapshot = collection.snapshot()
+assert all(body is not None for body in snapshot.get(done))
+print(json.dumps({"done": done, "kinds": kinds, "count": snapshot.count()}), flush=True)
+os._exit(0)
+"""
+
+SYNC = """
+import json, os, sys, threading
+import engine
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+collection.add([{"id": "before"}])
+(wal,) = [fd for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}")
+          and os.readlink(f"/proc/self/fd/{fd}").endswith(".log")]
+os.dup2(os.open("/dev/null", os.O_WRONLY), int(wal))  # takes writes, cannot be synced
+kinds = []
+def write(i):
+    try:
+        collection.add([{"id": f"after{i}"}])
+        kinds.append("acknowledged")
+    except engine.StorageError as error:
+        kinds.append(type(error).__name__)
+threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+write(9)
+print(json.dumps({"kinds": kinds, "count": collection.snapshot().count()}), flush=True)
+os._exit(0)
+"""
+
+
+def run_child(code: str, path: Path) -> dict[str, Any]:
+    child = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False, timeout=60)
+    assert child.returncode == 0, child.stderr.decode()
+    answer: dict[str, Any] = json.loads(child.stdout)
+    return answer
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing_acknowledged(path: Path) -> None:
+    """A limit on the size of files makes writes fail; what was acknowledged is there before and after reopening."""
+    answer = run_child(FULL, path)
+    assert answer["kinds"]
+    assert set(answer["kinds"]) <= {"StorageFullError"}
+    assert answer["count"] == len(answer["done"]) > 0
+    with Database.open(path) as database:
+        found = database.collection("c").snapshot().get(answer["done"])
+        assert all(document is not None for document in found)
+
+
+def test_a_sync_that_fails_acknowledges_nobody(path: Path) -> None:
+    """The log's descriptor is one that cannot be synced: all eight waiting writers fail, and the next one too."""
+    answer = run_child(SYNC, path)
+    assert answer["kinds"] == ["StorageError"] * 9
+    assert answer["count"] == 1
+    with Database.open(path) as database:
+        assert database.collection("c").snapshot().get(["before"]) == [{"id": "before"}]
+
+
+def test_a_dropped_collection_leaves_nothing_and_its_number_is_not_given_again(path: Path) -> None:
+    """Its changes in the log are passed over when the database is opened again."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        first = database.create_collection("c", Schema())
+        fill(first, 0, 10)
+        database.drop_collection("c")
+        second = database.create_collection("c", Schema())
+        assert second.number == first.number + 1
+        fill(second, 5, 10)
+    with Database.open(path, seal_rows=1_000_000) as database:
+        check(database.collection("c"), range(5, 15))
+        assert list(database._store.items(DOCUMENTS, *keys.collection_range(first.number))) == []
+        assert database._store.get(SYSTEM, keys.manifest_key(first.number)) is None

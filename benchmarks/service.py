@@ -76,7 +76,7 @@ def _fill(folder: str, vectors: np.ndarray) -> None:
 def served(folder: str) -> Iterator[tuple[int, int]]:
     """The service on a free port over `folder`: port and process id."""
     command = [sys.executable, "-m", "lumaai", "serve", "--data", folder, "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
         for line in process.stdout:

@@ -31,11 +31,15 @@ def run(report: Report) -> None:
         asked = [query for query in queries if query["_id"] in qrels]
         scores = embedder.embed_queries([query["text"] for query in asked]) @ vectors.T
         ranked = {q["_id"]: [ids[i] for i in np.argsort(-row)[:10]] for q, row in zip(asked, scores, strict=True)}
-        report.add(f"nDCG@10 on {name}, embedder alone, cut at 256 tokens", _mean(ranked, qrels), PUBLISHED.get(name, ""))
+        report.add(
+            f"nDCG@10 on {name}, embedder alone, cut at 256 tokens", _mean(ranked, qrels), PUBLISHED.get(name, "")
+        )
         report.add(f"nDCG@10 on {name}, documents split into passages", _with_passages(corpus, asked, qrels))
 
 
-def _with_passages(corpus: list[dict[str, str]], queries: list[dict[str, str]], qrels: dict[str, dict[str, int]]) -> str:
+def _with_passages(
+    corpus: list[dict[str, str]], queries: list[dict[str, str]], qrels: dict[str, dict[str, int]]
+) -> str:
     with tempfile.TemporaryDirectory() as folder, lumaai.connect(folder) as database:
         collection = database.create_collection("bench")
         kept = [{"id": d["_id"], "title": d.get("title", ""), "text": d.get("text", "")} for d in corpus]

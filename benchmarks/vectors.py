@@ -35,7 +35,9 @@ def run(report: Report) -> None:
         _beside_faiss(report, collection, base, queries, truth, metric)
         stats = collection.stats()
         report.add("size on disk beside the vectors", f"{stats['disk_bytes'] / base.nbytes:.2f} ×", "vectors, float32")
-        report.add("RSS of the process", f"{rss_bytes(_pid()) / 2**20:,.0f} MiB", f"vectors {base.nbytes / 2**20:,.0f} MiB")
+        report.add(
+            "RSS of the process", f"{rss_bytes(_pid()) / 2**20:,.0f} MiB", f"vectors {base.nbytes / 2**20:,.0f} MiB"
+        )
 
 
 def _beside_faiss(

@@ -170,9 +170,11 @@ def check_vectors(array: Vectors, spec: VectorField) -> Vectors:
         raise DimensionMismatchError(spec.dim, array.shape[-1])
     with np.errstate(over="ignore"):
         vectors: Vectors = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(vectors).all():
+    squares = np.einsum("...i,...i->...", vectors, vectors)
+    # A finite sum of squares proves every component finite; one that overflows, or is 0, is looked at again.
+    if not np.isfinite(squares).all() and not np.isfinite(vectors).all():
         raise InvalidInputError("vector has a component that is not finite (NaN, infinite, or beyond float32)")
-    if spec.metric is Metric.COSINE and not np.einsum("...i,...i->...", vectors, vectors).all():
+    if spec.metric is Metric.COSINE and not squares.all() and not vectors.any(axis=-1).all():
         raise InvalidInputError("vector is zero, which has no direction: metric=cosine")
     return vectors
 

@@ -108,6 +108,8 @@ def _distinct_least(vectors: VectorPart, rows: Rows) -> int:
 
 def _join(snapshot: Snapshot, candidates: list[_Candidates], q: int, k: int, explain: dict[str, JSON]) -> Found:
     """One query's rows of all parts: best first, ties by ordinal, the best row of each document."""
+    if len(candidates) == 1 and (found := _single(snapshot, candidates[0], q, explain)) is not None:
+        return found
     if not candidates:
         nothing: Any = np.empty(0, dtype=np.int64)
         return Found(nothing.astype(np.uint32), nothing.astype(np.float32), nothing, nothing, [], explain)
@@ -131,3 +133,15 @@ def _join(snapshot: Snapshot, candidates: list[_Candidates], q: int, k: int, exp
     origins = {found.part: found.vectors.origins for found in candidates}
     passages = [origins[int(p)].passage(int(r)) for p, r in zip(part[order], row[order], strict=True)]
     return Found(ordinal[order], score[order], part[order], place[order], passages, explain)
+
+
+def _single(snapshot: Snapshot, found: _Candidates, q: int, explain: dict[str, JSON]) -> Found | None:
+    """The usual case, a search of one part with a row a document and no ties: nothing to join or to sort."""
+    row, score = found.rows[q], found.scores[q]
+    origins = found.vectors.origins
+    if not found.vectors.one_row_a_document or row[-1] < 0 or not (score[1:] < score[:-1]).all():
+        return None
+    place = origins.documents[row]
+    passages = [origins.passage(each) for each in row.tolist()] if origins.names else [None] * len(row)
+    part = np.full(len(row), found.part)
+    return Found(snapshot.parts[found.part].ordinals[place], score, part, place, passages, explain)

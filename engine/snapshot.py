@@ -321,10 +321,12 @@ class Snapshot:
         return parts, places
 
     def _ids_at(self, parts: Any, places: Any) -> list[str]:
+        if len(parts) and (parts == parts[0]).all():
+            return self.parts[int(parts[0])].ids(places)
         ids = np.empty(len(parts), dtype=object)
         for i in np.unique(parts):
             chosen = np.flatnonzero(parts == i)
-            ids[chosen] = self.parts[i].column(ID, ID_FIELD).take(pa.array(places[chosen])).to_pylist()
+            ids[chosen] = self.parts[i].ids(places[chosen])
         return list(ids)
 
     def _table(self, i: int, types: dict[str, Field], places: Any | None) -> Any:

@@ -115,7 +115,9 @@ def test_importing_the_client_loads_nothing_heavy() -> None:
     """`import lumaai` and its client need no engine, no models and no web framework."""
     code = "import sys, lumaai, lumaai.client; print(*sorted(sys.modules))"
 
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
 
     heavy = {"faiss", "rocksdict", "pyarrow", "onnxruntime", "tokenizers", "fastapi", "pydantic", "openai", "torch"}
     assert loaded & heavy == set()

@@ -73,13 +73,17 @@ def test_the_curl_lines_work(folder: Path, service: int) -> None:
 def test_the_command_lines_work(folder: Path, service: int) -> None:
     """Each `$ lumaai …` line of the console block exits with 0."""
     (folder / "more-films.jsonl").write_text('{"id": "4", "title": "Metropolis", "year": 1927}\n')
-    commands = [line[2:].split("#")[0] for block in blocks("console") for line in block.splitlines() if line[:2] == "$ "]
+    commands = [
+        line[2:].split("#")[0] for block in blocks("console") for line in block.splitlines() if line[:2] == "$ "
+    ]
     assert len(commands) == 3
     for command in commands:
         line = command.replace("lumaai", f'"{sys.executable}" -m lumaai', 1)
 
         environment = {"LUMAAI_URL": f"http://127.0.0.1:{service}", "HOME": str(Path.home()), "PATH": "/usr/bin:/bin"}
-        done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
 
         assert done.returncode == 0, f"{command}: {done.stderr}"
     assert "Metropolis" in done.stdout

@@ -189,6 +189,11 @@ class HeadView:
         """See `Part.column`."""
         return self._head.column(name, ID_FIELD if name == ID else field, self._size)
 
+    def ids(self, places: Any) -> list[str]:
+        """See `Part.ids`."""
+        ids: list[str] = self.column(ID, ID_FIELD).take(pa.array(places)).to_pylist()
+        return ids
+
     def vector_part(self, name: str) -> HeadVectorView | None:
         """See `Part.vector_part`."""
         return self._vectors.get(name)

@@ -40,5 +40,8 @@ class Part(Protocol):
     def column(self, name: str, field: Field) -> Any:
         """The Arrow column of a field (or of the id), n values, of the type that `field` says."""
 
+    def ids(self, places: Any) -> list[str]:
+        """Ids of the documents at some places."""
+
     def vector_part(self, name: str) -> VectorPart | None:
         """The rows of a vector field; None where no document of the part has one."""

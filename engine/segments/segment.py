@@ -98,6 +98,7 @@ class Segment:
                 _check_file(directory / name, size, checksum)
             self._table = pa.ipc.open_file(pa.memory_map(str(directory / COLUMNS_FILE))).read_all()
             self.ordinals: Ordinals = self._table[ORDINAL_COLUMN].combine_chunks().to_numpy()
+            self._ids = _string_bytes(self._table[ID])
             self._vectors = {
                 name: _load_vectors(directory, list(schema.vectors).index(name), schema.vectors[name])
                 for name in entry.rows
@@ -113,6 +114,12 @@ class Segment:
             return null_column(field, len(self.ordinals))
         column = self._table[name]
         return column if column.type == arrow_type(field) else self._rebuild(name, field)
+
+    def ids(self, places: Any) -> list[str]:
+        """See `Part.ids`. Straight from the mapped bytes: Arrow's kernels cost ten times as much for a few rows."""
+        begins, data = self._ids
+        bounds = zip(begins[places].tolist(), begins[places + 1].tolist(), strict=True)
+        return [str(data[begin:end], "utf-8") for begin, end in bounds]
 
     def vector_part(self, name: str) -> SegmentVectors | None:
         """See `Part.vector_part`."""
@@ -177,6 +184,18 @@ class SegmentVectors:
             how += ", then exact"
             scores, rows = self.index.search(queries, k, ef_search=ef_search, exact=True, **options)
         return scores, rows, how
+
+
+def _string_bytes(column: Any) -> tuple[Rows, memoryview]:
+    """Offsets (n + 1,) and bytes of a column of large strings without nulls."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=column.type)
+    _, offsets, data = array.buffers()
+    if not len(array):
+        return np.zeros(1, dtype=np.int64), memoryview(b"")
+    begins: Rows = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    return begins, memoryview(data or b"")
 
 
 def _load_vectors(directory: Path, place: int, spec: VectorField) -> SegmentVectors:

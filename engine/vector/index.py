@@ -21,6 +21,7 @@ from engine.schema import IndexKind, Metric, VectorField
 
 EF_SEARCH_DEFAULT = 64
 HNSW_ROWS_MIN = 8192  # below, an exact scan is about as quick as the graph, and is exact
+SQUARES_MIN = 1e-30  # a sum of squares below has lost digits to underflow
 BUILD_ROWS = 256  # added at a time, in about 0.2 s × 784 dimensions on one processor; a build can stop between
 _thread = threading.local()
 
@@ -30,11 +31,14 @@ class BuildStoppedError(Exception):
 
 
 def prepare_vectors(vectors: Vectors, metric: Metric) -> Vectors:
-    """`vectors` as they are indexed and asked: of unit length for cosine, else as they are."""
+    """`vectors`, (n, dim), as they are indexed and asked: of unit length for cosine, else as they are."""
     if metric is not Metric.COSINE:
         return vectors
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: Vectors = (vectors / np.where(norms == 0, 1, norms)).astype(np.float32, copy=False)
+    squares = np.einsum("ij,ij->i", vectors, vectors)
+    if not (np.isfinite(squares).all() and (squares > SQUARES_MIN).all()):  # too long or too short for float32
+        squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+        squares[squares == 0] = 1
+    unit: Vectors = (vectors / np.sqrt(squares)[:, np.newaxis]).astype(np.float32, copy=False)
     return unit
 
 

@@ -108,8 +108,8 @@ def _distinct_least(vectors: VectorPart, rows: Rows) -> int:
 
 def _join(snapshot: Snapshot, candidates: list[_Candidates], q: int, k: int, explain: dict[str, JSON]) -> Found:
     """One query's rows of all parts: best first, ties by ordinal, the best row of each document."""
-    if len(candidates) == 1 and (found := _single(snapshot, candidates[0], q, explain)) is not None:
-        return found
+    if len(candidates) == 1 and (alone := _single(snapshot, candidates[0], q, explain)) is not None:
+        return alone
     if not candidates:
         nothing: Any = np.empty(0, dtype=np.int64)
         return Found(nothing.astype(np.uint32), nothing.astype(np.float32), nothing, nothing, [], explain)
@@ -142,6 +142,8 @@ def _single(snapshot: Snapshot, found: _Candidates, q: int, explain: dict[str, J
     if not found.vectors.one_row_a_document or row[-1] < 0 or not (score[1:] < score[:-1]).all():
         return None
     place = origins.documents[row]
-    passages = [origins.passage(each) for each in row.tolist()] if origins.names else [None] * len(row)
+    passages: list[Passage | None] = [None] * len(row)
+    if origins.names:
+        passages = [origins.passage(each) for each in row.tolist()]
     part = np.full(len(row), found.part)
     return Found(snapshot.parts[found.part].ordinals[place], score, part, place, passages, explain)

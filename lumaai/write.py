@@ -52,13 +52,13 @@ def _write(collection: engine.Collection, batch: Batch, embedders: Embedders) ->
     wanted = {name: spec for name, spec in collection.schema.embed.items() if name not in given}
     if not wanted:
         return _result(collection.add(batch.documents, _rows(given)))
-    errors = collection.check(batch.documents)
-    if errors:
-        raise engine.InvalidDocumentsError(tuple(errors))
+    prepared = collection.prepare(batch.documents)
+    if prepared.errors:
+        raise engine.InvalidDocumentsError(tuple(prepared.errors))
     # What is stored already is left out of the write, not only of embedding: were it in, and changed by another
     # writer meanwhile, it would come to be stored without vectors.
     latest = _latest(batch.documents)
-    unchanged = collection.unchanged(batch.documents)
+    unchanged = collection.unchanged(prepared)
     new = [index for index in latest if not unchanged[index]]
     rest = _Rest(len(batch.documents) - len(latest), len(latest) - len(new))
     if not new:

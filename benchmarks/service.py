@@ -68,8 +68,8 @@ def _fill(folder: str, vectors: np.ndarray) -> None:
         for begin in range(0, len(vectors), 1_000):
             ids = [str(begin + i) for i in range(1_000)]
             buckets: list[object] = [(begin + i) % 10 for i in range(1_000)]
-            fields = {"bucket": buckets, "title": [f"row {i}" for i in ids]}
-            collection.add(ids=ids, vectors=vectors[begin : begin + 1_000], fields=fields)
+            titles: list[object] = [f"row {i}" for i in ids]
+            collection.add(ids=ids, vectors=vectors[begin : begin + 1_000], fields={"bucket": buckets, "title": titles})
         collection.optimize(wait=True)
 
 

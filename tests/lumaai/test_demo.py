@@ -139,7 +139,6 @@ def test_the_demo_sees_wrong_answers() -> None:
     assert not show.cites_subprocess(answer_of("", ids=("dis.show_code",)), documents)
 
 
-@pytest.mark.slow
 def test_the_demo_runs_on_part_of_the_corpus(documents: list[corpus.Document], tmp_path: Path) -> None:
     """All scenes, a second run that embeds nothing, and curl lines that work as they are printed."""
     part = [document for document in documents if document["module"] in MODULES]

@@ -15,7 +15,7 @@ import anthropic
 
 from models.errors import LLMError, LLMReplyError
 from models.llm import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_SECONDS, JSON, Message, Reply, Usage
-from models.llms.failures import translated_error
+from models.llms.failures import replies_read, translated_error
 from models.llms.network import check_endpoint
 from models.llms.structured import SCHEMA_NAME
 
@@ -66,7 +66,8 @@ class AnthropicLLM:
             # The SDK has no argument for the temperature any more, because its newest models take none.
             body = {"temperature": temperature} if self._takes_temperature else {}
             try:
-                reply = self._client.messages.create(**request, extra_body=body, timeout=timeout_seconds)
+                with replies_read():
+                    reply = self._client.messages.create(**request, extra_body=body, timeout=timeout_seconds)
             except anthropic.BadRequestError as error:
                 if not (body and "temperature" in str(error)):
                     raise self._translated(error) from error
@@ -74,7 +75,8 @@ class AnthropicLLM:
             except anthropic.AnthropicError as error:
                 raise self._translated(error) from None  # the SDK's own words may quote a part of the key
             else:
-                return _reply(reply, calls, structured=schema is not None)
+                with replies_read():
+                    return _reply(reply, calls, structured=schema is not None)
         raise LLMError(f"language model refused the request: model={self.name}")
 
     def close(self) -> None:

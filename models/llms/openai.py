@@ -18,7 +18,7 @@ from openai.types.chat import ChatCompletion
 
 from models.errors import LLMError, LLMReplyError
 from models.llm import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_SECONDS, Message, Reply, Usage
-from models.llms.failures import translated_error
+from models.llms.failures import replies_read, translated_error
 from models.llms.network import check_endpoint
 from models.llms.structured import SCHEMA_NAME, is_strict, parse_value, schema_instruction
 
@@ -82,7 +82,8 @@ class OpenAILLM:
             request = self._request(messages, schema, capabilities, max_tokens, temperature)
             calls += 1
             try:
-                completion = self._client.chat.completions.create(**request, timeout=timeout_seconds)
+                with replies_read():
+                    completion = self._client.chat.completions.create(**request, timeout=timeout_seconds)
             except openai.BadRequestError as error:
                 weaker = _weakened(capabilities, error, structured=schema is not None)
                 if weaker is None:
@@ -92,7 +93,8 @@ class OpenAILLM:
                 raise self._translated(error) from None  # the SDK's own words may quote a part of the key
             else:
                 self._remember(capabilities)
-                return _reply(completion, calls, structured=schema is not None)
+                with replies_read():
+                    return _reply(completion, calls, structured=schema is not None)
 
     def close(self) -> None:
         """Close the connections; idempotent."""

@@ -27,7 +27,7 @@ def parse_value(text: str) -> JSON:
     for candidate in candidates:
         try:
             return cast("JSON", json.loads(candidate, parse_constant=_refuse_constant))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     raise LLMReplyError(f"reply is not JSON: characters={len(text)}", text=text)
 

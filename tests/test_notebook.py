@@ -33,4 +33,7 @@ def test_the_committed_notebook_shows_its_results() -> None:
     kinds = {kind for cell in code for output in cell.outputs for kind in output.get("data", {"text": output})}
 
     assert {"image/png", "text"} <= kinds
+    assert not any(output.get("name") == "stderr" for cell in code for output in cell.outputs)
+    assert str(Path.home()) not in NOTEBOOK.read_text()
+    assert "/work/" not in NOTEBOOK.read_text()
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)

@@ -33,37 +33,62 @@ def read_parquet(path: Path) -> Iterator[Record]:
         number = 0
         try:
             table = pq.ParquetFile(file)
+            _check_names(path, table.schema_arrow.names)
             share = size // max(1, table.metadata.num_rows)
             for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE):
-                for row in _in_microseconds(batch).to_pylist():
+                readable = _in_microseconds(batch)
+                for index in range(len(readable)):
                     number += 1
-                    yield _row_record(number, row, share)
+                    yield _row_record(number, readable.slice(index, 1), share)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InvalidRequestError(
                 f"{path} is not a readable Parquet file: {error}", code="file_malformed"
             ) from error
 
 
+def _check_names(path: Path, names: list[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InvalidRequestError(f"{path} has a column twice: {twice[0]!r:.60}", code="file_malformed")
+
+
 def _in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Times at the resolution that Python's have: nanoseconds would need pandas to be read at all."""
-    columns = {}
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        match str(field.type).partition("[ns")[0]:
-            case "timestamp":
-                columns[field.name] = column.cast(pa.timestamp("us", field.type.tz), safe=False)
-            case "time64":
-                columns[field.name] = column.cast(pa.time64("us"), safe=False)
-            case "duration":
-                columns[field.name] = column.cast(pa.duration("us"), safe=False)
-            case _:
-                columns[field.name] = column
-    return pa.RecordBatch.from_pydict(columns)
+    types = [_microsecond_type(field.type) for field in batch.schema]
+    columns = [
+        column if column.type == kind else column.cast(kind, safe=False)
+        for column, kind in zip(batch.columns, types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def _row_record(number: int, row: dict[str, Any], share: int) -> Record:
+def _microsecond_type(kind: Any) -> Any:
+    """An Arrow type with every nanosecond in it, however deep, turned into a microsecond."""
+    match kind:
+        case pa.TimestampType():
+            return pa.timestamp("us", kind.tz) if kind.unit == "ns" else kind
+        case pa.Time64Type():
+            return pa.time64("us")
+        case pa.DurationType():
+            return pa.duration("us") if kind.unit == "ns" else kind
+        case pa.ListType():
+            return pa.list_(_microsecond_type(kind.value_type))
+        case pa.LargeListType():
+            return pa.large_list(_microsecond_type(kind.value_type))
+        case pa.StructType():
+            return pa.struct([(field.name, _microsecond_type(field.type)) for field in kind])
+        case pa.MapType():
+            return pa.map_(_microsecond_type(kind.key_type), _microsecond_type(kind.item_type))
+        case _:
+            return kind
+
+
+def _row_record(number: int, row: pa.RecordBatch, share: int) -> Record:
+    """A row by itself, so that one which Python cannot hold (the year 292,277) spoils no other."""
     try:
-        return record_of(number, document_of(row), share)
-    except ValueError as error:
+        (values,) = row.to_pylist(maps_as_pydicts="strict")
+        return record_of(number, document_of(values), share)
+    except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:
         return Record(number, problem=str(error), bytes=share)
 
 

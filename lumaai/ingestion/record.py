@@ -50,7 +50,10 @@ def record_of(position: int, value: object, size: int) -> Record:
 def _with_made_id(position: int, rest: dict[str, Any], size: int) -> Record:
     if not rest:
         return Record(position, problem="record is empty", bytes=size)
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    try:
+        canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    except RecursionError:
+        return Record(position, problem="record is nested too deep", bytes=size)
     return Record(position, {"id": str(uuid.uuid5(_NAMESPACE, canonical)), **rest}, bytes=size)
 
 

@@ -23,6 +23,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         InvalidRequestError: it is missing, a directory, or may not be read (code "file_unreadable").
     """
     try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            raise InvalidRequestError(f"cannot read {path}: it is no regular file", code="file_unreadable")
         with path.open("rb") as file:
             yield file
     except OSError as error:

@@ -70,3 +70,32 @@ def test_a_file_that_is_no_parquet_says_so(tmp_path: Path, data: Any) -> None:
     path.write_bytes(data)
     with pytest.raises(InvalidRequestError, match="is not a readable Parquet file"):
         list(read(path))
+
+
+def test_maps_become_objects_and_nested_times_are_read(tmp_path: Path) -> None:
+    """A map column is an object; nanoseconds are cut to microseconds however deep they stand."""
+    path = tmp_path / "m.parquet"
+    nested = pa.list_(pa.struct([("t", pa.timestamp("ns"))]))
+    table = pa.table({"id": ["a"], "m": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+                      "n": pa.array([[{"t": 1_000}]], nested)})  # fmt: skip
+    pq.write_table(table, path)
+    (record,) = read(path)
+    assert record.document == {"id": "a", "m": {"k": 1}, "n": [{"t": "1970-01-01T00:00:00.000001"}]}
+
+
+def test_a_date_beyond_the_calendar_spoils_only_its_row(tmp_path: Path) -> None:
+    """Day 5,000,000 has no Python date; the other row is read."""
+    path = tmp_path / "d.parquet"
+    pq.write_table(pa.table({"id": ["a", "b"], "d": pa.array([5_000_000, 1], pa.date32())}), path)
+    bad, good = read(path)
+    assert bad.problem == "date value out of range"
+    assert good.document == {"id": "b", "d": "1970-01-02"}
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """One of the two would be lost."""
+    path = tmp_path / "t.parquet"
+    columns = [pa.array([1]), pa.array([2])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["x", "x"]), path)
+    with pytest.raises(InvalidRequestError, match="has a column twice: 'x'"):
+        list(read(path))

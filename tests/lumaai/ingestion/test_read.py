@@ -38,3 +38,11 @@ def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(InvalidRequestError, match="no permission"):
         list(read(path))
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    """Opening a FIFO without a writer would hang for ever."""
+    path = tmp_path / "f.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(InvalidRequestError, match="it is no regular file"):
+        list(read(path))

@@ -11,7 +11,9 @@ from weakref import WeakKeyDictionary
 
 from engine import Aggregate, Field, FieldType, Snapshot, parse_filter
 from promptql.predicate import Scalar
+from promptql.rules.words import normalize
 
+ID = "id"  # the field that every document has
 VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
 CATEGORY_VALUES_MAX = 30  # a field with at most so many values is a small category
 CATEGORY_ROWS_EACH = 3.0  # … and one whose values stand in so many documents each is a category too
@@ -29,8 +31,9 @@ class FieldInfo:
 
     Attributes:
         values: distinct values with the number of documents, most frequent first; empty for numbers and text.
+        index: the strings among them by their normalized words; made once, as questions look values up.
         complete: `values` are all that there are.
-        filled: documents that have a value; known for ordered fields only.
+        filled: documents that have a value; known for ordered fields and for those whose values are read.
         least, greatest: for numbers and datetimes; None where the field is empty.
         identifier: its values (nearly) tell documents apart, as names and titles do.
     """
@@ -44,6 +47,7 @@ class FieldInfo:
     least: Scalar = None
     greatest: Scalar = None
     identifier: bool = False
+    index: Mapping[str, tuple[Scalar, int]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def numeric(self) -> bool:
@@ -81,7 +85,17 @@ class CollectionInfo:
     sequence: int
     fields: Mapping[str, FieldInfo] = field(default_factory=dict)
     searchable: bool = False
-    label: str = "id"
+    label: str = ID
+
+    def naming(self, label: Scalar, id_: str, *, repeated: bool = False) -> str:
+        """What a document is called: its label, with its id where several documents have that label."""
+        if label is None or label == "" or self.label == ID:
+            return id_
+        name = str(label)
+        known = self.fields[self.label].index.get(normalize(name)) if self.label in self.fields else None
+        if not repeated and (known is None or known[1] <= 1):
+            return name
+        return id_ if id_.endswith(name) else f"{name} ({id_})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +139,21 @@ def with_phrases(catalog: Catalog, snapshots: Mapping[str, Snapshot], phrases: S
     collections = {
         name: replace(
             info,
-            fields={key: _with_phrases(field, snapshots[name], phrases) for key, field in info.fields.items()},
+            fields={key: _with_phrases(field, snapshots[name], phrases) for key, field in info.fields.items()}
+            | _ids(info, snapshots[name], phrases),
         )
         for name, info in catalog.collections.items()
     }
     return Catalog(collections)
+
+
+def _ids(info: CollectionInfo, snapshot: Snapshot, phrases: Sequence[str]) -> dict[str, FieldInfo]:
+    """The field `id` with those phrases that are ids, where there are any."""
+    marked = [phrase for phrase in phrases if any(mark in phrase for mark in "._:/")]
+    found = tuple((phrase, 1) for phrase, raw in zip(marked, snapshot.get_raw(marked), strict=True) if raw is not None)
+    if not found or ID in info.fields:
+        return {}
+    return {ID: FieldInfo(ID, FieldType.KEYWORD, values=found, complete=False, identifier=True, index=_index(found))}
 
 
 def _with_phrases(field: FieldInfo, snapshot: Snapshot, phrases: Sequence[str]) -> FieldInfo:
@@ -144,7 +168,8 @@ def _with_phrases(field: FieldInfo, snapshot: Snapshot, phrases: Sequence[str]) 
         for value in (row if isinstance(row, list) else [row])
         if value in rare
     )
-    return replace(field, values=(*field.values, *counts.items()))
+    found = tuple(counts.items())
+    return replace(field, values=(*field.values, *found), index={**_index(found), **field.index})
 
 
 def _collection(snapshot: Snapshot) -> CollectionInfo:
@@ -187,11 +212,30 @@ def _field(snapshot: Snapshot, name: str, spec: Field, rows: int, span: Range) -
         many=spec.many,
         values=values,
         complete=listed and len(pairs) < VALUES_MAX,
-        filled=span[0],
+        filled=span[0] if span[0] is not None else _filled(snapshot, name, spec, values),
         least=span[1],
         greatest=span[2],
-        identifier=_is_identifier(spec.type, name, values, rows),
+        identifier=not spec.many and _is_identifier(spec.type, name, values, rows),
+        index=_index(values),
     )
+
+
+def _filled(snapshot: Snapshot, name: str, spec: Field, values: Sequence[tuple[Scalar, int]]) -> int | None:
+    """Documents with a value; an empty list is none."""
+    if not values or spec.type not in STRING_TYPES:
+        return None
+    if spec.many:
+        return snapshot.count(parse_filter({name: {"$starts_with": ""}}, snapshot.schema))
+    return snapshot.count(parse_filter({name: {"$is_null": False}}, snapshot.schema))
+
+
+def _index(values: Sequence[tuple[Scalar, int]]) -> dict[str, tuple[Scalar, int]]:
+    index: dict[str, tuple[Scalar, int]] = {}
+    for value, count in values:
+        key = normalize(value) if isinstance(value, str) else ""
+        if key:
+            index.setdefault(key, (value, count))
+    return index
 
 
 def _is_identifier(kind: FieldType, name: str, values: tuple[tuple[Scalar, int], ...], rows: int) -> bool:

@@ -13,7 +13,7 @@ from promptql.catalog import CatalogReader
 from promptql.context import gather
 from promptql.executor import Limits, execute
 from promptql.optimizer import optimize
-from promptql.planner import PlannerMode, plan_question
+from promptql.planner import PlannerMode, check_mode, plan_question
 from promptql.question import read_question
 from promptql.reasoner import reason
 from promptql.stages import Stages
@@ -62,6 +62,7 @@ class PromptQL:
         """
         stages = Stages()
         asked = read_question(question)
+        check_mode(self._llm, planner)
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
         planned = stages.run("plan", plan_question, context, self._llm, planner)
         plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)

@@ -15,10 +15,11 @@ from promptql.catalog import CollectionInfo
 from promptql.operators.rows import Rows, filter_of
 from promptql.predicate import Compare, Predicate, Scalar, comparisons, conjuncts, describe
 from promptql.rules.words import STOPWORDS, tokenize
-from promptql.sentences import sentence_spans
+from promptql.sentences import is_code, sentence_spans
 from promptql.validation import SCORE
 
 DOCUMENTS_READ = 5  # best rows of a search whose sentences are compared with the question
+RANK_COST = 0.02  # what each place further down in the search costs a sentence
 SENTENCES_EACH = 4  # of each document: the first, and those that share most words with the question
 SENTENCE_CHARACTERS_MAX = 400  # longer ones are cut at a word: tables and code without full stops
 WHOLE_CHARACTERS = 2_000  # read of each text field where no passage is known
@@ -42,7 +43,8 @@ def best_sentences(
 ) -> list[Quote]:
     """The best sentence of each of the first documents, the best first; of one document its best sentences.
 
-    A sentence's score is the mean of its own and its document's similarity to the question.
+    A sentence's score is the mean of its own and its document's similarity to the question; the order also heeds
+    how early the search found the document. Signatures and the like are quoted only where there is no prose.
     """
     count = min(DOCUMENTS_READ, len(rows.relation))
     ids = [rows.relation.sources(row, 1)[0][0] for row in range(count)]
@@ -53,7 +55,7 @@ def best_sentences(
             passage = (rows.passages or {}).get(id_)
             if count == 1 and passage is not None:  # asked by name: its beginning says what it is
                 passage = replace(passage, start=0)
-            sentences = _sentences(document, passage, info, float(score))
+            sentences = _prose(document, passage, info, float(score))
             found += _likely(question, sentences, 2 * SENTENCES_EACH if count == 1 else SENTENCES_EACH)
     if not found:
         return []
@@ -62,15 +64,26 @@ def best_sentences(
         replace(quote, score=round((quote.score + float(near)) / 2, 4))
         for quote, near in zip(found, similarity, strict=True)
     ]
-    return _best_of_one(scored) if count == 1 else _best_of_each(scored)
+    return _best_of_one(scored) if count == 1 else _best_of_each(scored, ids)
 
 
-def _best_of_each(quotes: list[Quote]) -> list[Quote]:
+def _prose(document: Mapping[str, Any], passage: Passage | None, info: CollectionInfo, score: float) -> list[Quote]:
+    """Sentences of the passage, or, where it is all code, of the document's beginning; code where there is no other."""
+    sentences = _sentences(document, passage, info, score)
+    for found in (sentences, _sentences(document, None, info, score) if passage is not None else []):
+        prose = [quote for quote in found if not is_code(quote.text)]
+        if prose:
+            return prose
+    return sentences
+
+
+def _best_of_each(quotes: list[Quote], ids: list[str]) -> list[Quote]:
+    rank = {id_: place for place, id_ in enumerate(ids)}
     best: dict[str, Quote] = {}
     for quote in quotes:
         if quote.id not in best or quote.score > best[quote.id].score:
             best[quote.id] = quote
-    return sorted(best.values(), key=lambda quote: -quote.score)
+    return sorted(best.values(), key=lambda quote: RANK_COST * rank[quote.id] - quote.score)
 
 
 def _best_of_one(quotes: list[Quote]) -> list[Quote]:
@@ -87,7 +100,7 @@ def _likely(question: str, quotes: list[Quote], count: int) -> list[Quote]:
 
 
 def _sentences(document: Mapping[str, Any], passage: Passage | None, info: CollectionInfo, score: float) -> list[Quote]:
-    label = str(document.get(info.label) or document["id"])
+    label = info.naming(document.get(info.label), document["id"])
     found = []
     for name, start, end in _stretches(document, passage, info):
         text = document[name]
@@ -103,7 +116,7 @@ def _stretches(
     """The passage that matched, or the beginning of each text field."""
     if passage is not None and isinstance(document.get(passage.field), str):
         return [(passage.field, passage.start, passage.end)]
-    names = [name for name, field in info.fields.items() if field.type is FieldType.TEXT]
+    names = [name for name, field in info.fields.items() if field.type is FieldType.TEXT and name != info.label]
     return [(name, 0, WHOLE_CHARACTERS) for name in names if isinstance(document.get(name), str)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from models import LLM, LLMError
+from models import LLM, ModelError
 from promptql.answer import Notice, PlannerName
 from promptql.context import Context
 from promptql.errors import PlannerUnavailableError, QuestionError
@@ -16,17 +16,25 @@ from promptql.rules.planning import plan_by_rules
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
 
 
-def plan_question(context: Context, llm: LLM | None, mode: PlannerMode) -> Planned:
-    """A valid plan for the question.
+def check_mode(llm: LLM | None, mode: PlannerMode) -> None:
+    """Refuse what cannot be planned before anything is read.
 
     Raises:
         PlannerUnavailableError: mode is "llm" and there is no LLM.
-        QuestionError: the mode is unknown, or no planner finds a reading.
+        QuestionError: the mode is unknown.
     """
     if mode not in ("auto", "rules", "llm"):
         raise QuestionError(f"unknown planner: expected=auto, rules or llm got={mode!r}", code="planner_unknown")
     if mode == "llm" and llm is None:
         raise PlannerUnavailableError("planner=llm was asked for, but no LLM is configured")
+
+
+def plan_question(context: Context, llm: LLM | None, mode: PlannerMode) -> Planned:
+    """A valid plan for the question; the mode has been checked.
+
+    Raises:
+        QuestionError: no planner finds a reading.
+    """
     if mode == "rules" or llm is None:
         return plan_by_rules(context.question.text, context.catalog)
     return _by_llm(context, llm)
@@ -41,7 +49,7 @@ def _by_llm(context: Context, llm: LLM) -> Planned:
         draft, refusal = None, error
     try:
         return plan_by_llm(question, context.catalog, llm, draft)
-    except (LLMError, LLMPlanningError) as error:
+    except (ModelError, LLMPlanningError) as error:
         if draft is None:
             assert refusal is not None
             raise refusal from error

@@ -255,19 +255,26 @@ def predicate_to_json(predicate: Predicate) -> dict[str, Any]:
 # ── to the engine, and to words ──────────────────────────────────────────────
 
 
-def engine_filter(predicate: Predicate, params: Mapping[str, Scalar]) -> dict[str, Any]:
+def engine_filter(
+    predicate: Predicate, params: Mapping[str, Scalar], text_lists: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """The predicate in the engine's filter language.
+
+    `text_lists` are the fields whose values are lists of strings; an empty list is no value either, though to the
+    engine it is not null.
 
     Raises:
         PlanError: a parameter has no value.
     """
     match predicate:
         case And(items):
-            return {"$and": [engine_filter(item, params) for item in items]}
+            return {"$and": [engine_filter(item, params, text_lists) for item in items]}
         case Or(items):
-            return {"$or": [engine_filter(item, params) for item in items]}
+            return {"$or": [engine_filter(item, params, text_lists) for item in items]}
         case Not(item):
-            return {"$not": engine_filter(item, params)}
+            return {"$not": engine_filter(item, params, text_lists)}
+        case Compare(Operator.IS_NULL, field, None) if field in text_lists:
+            return {"$not": {field: {"$starts_with": ""}}}  # which any string does
         case Compare(op, field, operand):
             return {field: {_ENGINE[op]: _constant(operand, params)}}
 

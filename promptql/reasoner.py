@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,9 @@ from promptql.operators.rows import Rows
 from promptql.plan import Plan
 from promptql.planned import Planned
 from promptql.predicate import describe
-from promptql.steps import AnswerStep, Function
+from promptql.rules.figures import asks_for_figure
+from promptql.rules.words import NEGATIONS, WHETHER, tokenize
+from promptql.steps import AnswerStep, Function, Search
 from promptql.wording import (
     Shape,
     documents_sentence,
@@ -26,9 +29,11 @@ from promptql.wording import (
     markdown_table,
     noun_of,
     shape_of,
+    shown,
 )
 
 ARTIFACT = "a1"
+NO_FIGURE = "I could not work this out as a figure; the nearest passages are:"
 ARTIFACT_ROWS_MAX = 200
 QUOTES_MAX = 3
 NEAR_MIN = 0.3  # below this cosine all-MiniLM-L6-v2 pairs texts that have little to do with each other
@@ -63,7 +68,7 @@ def reason(
     if not len(rows.relation):
         said = _nothing(context, planned, plan, rows)
     elif rows.passages is not None:
-        said = _quotes(context, rows, embedder_of(rows.collection))
+        said = _quotes(context, plan, rows, embedder_of(rows.collection))
     else:
         said = _table(context, planned, plan, rows)
     citations, rejected = verified(said.claims, context.snapshots[rows.collection])
@@ -106,7 +111,8 @@ def _table(context: Context, planned: Planned, plan: Plan, rows: Rows) -> Said:
     columns = _value_columns(plan, artifact)
     keys = shape.group.by if shape.group is not None else ()
     claims = claims_of_rows(rows.over(shown), artifact, keys, context.snapshots[rows.collection])
-    text = _table_text(shape, artifact, columns, total, claims)
+    names = _names(artifact, claims, context.catalog.collections[rows.collection]) if not rows.grouped else []
+    text = _verdict(plan.question, artifact, columns) + _table_text(shape, artifact, columns, total, claims, names)
     warnings: tuple[Notice, ...] = ()
     if total > len(artifact.rows):
         warnings = (Notice("rows_cut", f"{len(artifact.rows)} of {total} rows are given"),)
@@ -118,6 +124,27 @@ def _table(context: Context, planned: Planned, plan: Plan, rows: Rows) -> Said:
     return Said(
         text, _values(artifact, columns), artifact, claims, confidence, band, len(artifact.rows) / total, warnings
     )
+
+
+def _names(artifact: Artifact, claims: Sequence[Claim], info: CollectionInfo) -> list[str]:
+    """What the document of each row is called; with its id where names repeat."""
+    if info.label not in artifact.columns:
+        return [shown(row[artifact.columns[0]]) for row in artifact.rows]
+    labels = [row[info.label] for row in artifact.rows]
+    counts = Counter(map(str, labels))
+    return [
+        shown(info.naming(label, claim.citation.ids[0], repeated=counts[str(label)] > 1))
+        for label, claim in zip(labels, claims, strict=True)
+    ]
+
+
+def _verdict(question: str, artifact: Artifact, columns: tuple[str, ...]) -> str:
+    """Yes or no, where that is what a single cell says."""
+    words = [token.folded for token in tokenize(question)]
+    cells = [row[name] for row in artifact.rows for name in columns]
+    if len(cells) != 1 or not isinstance(cells[0], bool) or words[0] not in WHETHER or NEGATIONS & set(words):
+        return ""
+    return "Yes. " if cells[0] else "No. "
 
 
 def _value_columns(plan: Plan, artifact: Artifact) -> tuple[str, ...]:
@@ -132,17 +159,26 @@ def _values(artifact: Artifact, columns: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(tuple(row[name] for name in columns) for row in artifact.rows)
 
 
-def _table_text(shape: Shape, artifact: Artifact, columns: tuple[str, ...], total: int, claims: Sequence[Claim]) -> str:
+def _table_text(
+    shape: Shape,
+    artifact: Artifact,
+    columns: tuple[str, ...],
+    total: int,
+    claims: Sequence[Claim],
+    names: Sequence[str],
+) -> str:
     if shape.group is not None and not shape.group.by:
         documents = claims[0].citation.count if claims else 0
         return figure_sentence(shape, artifact.rows[0], documents)
     if shape.group is not None:
         sentence = groups_sentence(shape, artifact.rows, total)
     else:
-        sentence = documents_sentence(shape, artifact.rows, columns, total)
+        sentence = documents_sentence(shape, artifact.rows, columns, total, names)
     if len(artifact.rows) == 1:
         return sentence
-    return f"{sentence}\n\n{markdown_table(artifact.columns, artifact.rows, total)}"
+    label = artifact.columns[0]
+    rows = [{**row, label: name} for row, name in zip(artifact.rows, names, strict=True)] if names else artifact.rows
+    return f"{sentence}\n\n{markdown_table(artifact.columns, rows, total)}"
 
 
 def _is_zero(shape: Shape, artifact: Artifact) -> bool:
@@ -160,16 +196,21 @@ def _is_zero(shape: Shape, artifact: Artifact) -> bool:
 # ── sentences ────────────────────────────────────────────────────────────────
 
 
-def _quotes(context: Context, rows: Rows, embedder: Embedder) -> Said:
+def _quotes(context: Context, plan: Plan, rows: Rows, embedder: Embedder) -> Said:
     info = context.catalog.collections[rows.collection]
     snapshot = context.snapshots[rows.collection]
-    quotes = best_sentences(context.question.text, rows, info, snapshot, embedder)[:QUOTES_MAX]
+    source = shape_of(plan).source
+    query = source.query if isinstance(source, Search) else context.question.text
+    quotes = best_sentences(query, rows, info, snapshot, embedder)[:QUOTES_MAX]
     if not quotes:
         text = "The data does not say: the documents found hold no text."
         return Said(text, (), None, (), 0.0, Band.SEARCH)
     artifact = Artifact(ARTIFACT, ("id", "label", "sentence", "score"), tuple(_quote_row(q) for q in quotes))
     claims = claims_of_quotes(quotes, artifact, "sentence", rows.collection, snapshot)
     confidence = min(SEARCH_CONFIDENCE_MAX, max(0.0, quotes[0].score))
+    if asks_for_figure(context.question.text):  # a passage is no figure
+        text = f"{NO_FIGURE}\n\n{_quote_text(quotes, info, hedged=False)}"
+        return Said(text, (), artifact, claims, confidence, Band.SEARCH)
     values = _quote_values(context.question.text, quotes)
     asked_by_name = len(rows.relation) == 1
     return Said(_quote_text(quotes, info, hedged=not asked_by_name), values, artifact, claims, confidence, Band.SEARCH)
@@ -197,7 +238,7 @@ def _quote_text(quotes: Sequence[Quote], info: CollectionInfo, *, hedged: bool) 
 
 def _nothing(context: Context, planned: Planned, plan: Plan, rows: Rows) -> Said:
     shape = shape_of(plan)
-    text = f"The data does not say: there are no {noun_of(shape, None)}"
+    text = f"No document matches: there are no {noun_of(shape, None)}"
     text += f" with {_having(shape)}." if shape.having is not None else "."
     text += _nearest(context, shape, plan)
     band = Band.SEARCH if rows.passages is not None else Band.ASSUMPTIONS

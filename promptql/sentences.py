@@ -6,6 +6,10 @@ import re
 
 # A sentence ends at . ! ? before white space and something that begins one, or at an empty line.
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[`*]*[A-Z0-9\u00c0-\uffff])|\n\s*\n\s*|[。！？]")
+_SIGNATURE = re.compile(r"[\w.]+\s*\(.*\)\s*(?:->.*)?", re.DOTALL)
+_MARKS = re.compile(r"[()\[\]{}=<>|*/\\:;,@#]")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+MARKS_EACH_WORD = 0.5  # text with more marks than this is code or a table rather than prose
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 
 
@@ -29,3 +33,10 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
     return start, max(start, end - (len(piece) - len(piece.rstrip())))
+
+
+def is_code(sentence: str) -> bool:
+    """Whether the sentence looks like a signature, an example or a table rather than prose."""
+    if sentence.startswith(">>>") or _SIGNATURE.fullmatch(sentence):
+        return True
+    return len(_MARKS.findall(sentence)) > MARKS_EACH_WORD * len(_WORDS.findall(sentence))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from engine import Field, FieldType, FilterError, Schema, parse_filter
-from promptql.catalog import ORDERED_TYPES, STRING_TYPES, Catalog, CollectionInfo
+from promptql.catalog import ID, ORDERED_TYPES, STRING_TYPES, Catalog, CollectionInfo
 from promptql.errors import PlanError, nearest_name
 from promptql.plan import ParameterType, Plan
 from promptql.predicate import Compare, Operator, Param, Predicate, Scalar, Value, comparisons
@@ -24,7 +24,6 @@ from promptql.steps import (
     Step,
 )
 
-ID = "id"
 SCORE = "_score"
 Columns: TypeAlias = dict[str, Field]
 PREDICATES_MAX = 300
@@ -57,14 +56,6 @@ def validate(plan: Plan, catalog: Catalog) -> None:
     for step in order:
         pointer = f"/steps/{plan.steps.index(step)}"
         columns[step.id] = _columns(step, pointer, columns, plan, catalog)
-
-
-def output_columns(plan: Plan, catalog: Catalog) -> dict[str, Columns]:
-    """For each step the names and types of its columns; the plan must be valid."""
-    columns: dict[str, Columns] = {}
-    for step in plan.order():
-        columns[step.id] = _columns(step, "", columns, plan, catalog)
-    return columns
 
 
 def _columns(step: Step, pointer: str, known: Mapping[str, Columns], plan: Plan, catalog: Catalog) -> Columns:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from promptql.catalog import LABEL_NAMES
 from promptql.plan import Plan
-from promptql.predicate import Compare, Operator, Predicate, Value, conjunction, conjuncts, describe
+from promptql.predicate import Compare, Not, Operator, Predicate, Value, conjunction, conjuncts, describe
 from promptql.rules.concepts import TIME
-from promptql.rules.words import name_words, plural
+from promptql.rules.words import name_words, plural, singular
 from promptql.steps import (
     Aggregation,
     Filter,
@@ -27,6 +28,7 @@ from promptql.steps import (
 TABLE_ROWS_MAX = 20
 CELL_CHARACTERS_MAX = 80
 NAMED_MAX = 3  # rows named in the sentence above a table
+NAMED_ALL = 5  # … but so few are all named
 _KINDS = frozenset({"kind", "type"})  # fields whose values are nouns for their documents
 
 
@@ -80,24 +82,29 @@ def noun_of(shape: Shape, count: int | None) -> str:
             word = kind
         else:
             rest.append(part)
-    singular, many = (word, plural(word)) if word else _collection_noun(shape.source.collection)
+    one, many = (singular(word), plural(word)) if word else _collection_noun(shape.source.collection)
     where = conjunction(*rest)
-    return (singular if count == 1 else many) + (f" where {describe(where)}" if where is not None else "")
+    return (one if count == 1 else many) + (f" where {describe(where)}" if where is not None else "")
 
 
 def _kind(part: Predicate) -> str | None:
     if isinstance(part, Compare) and part.op is Operator.EQ and isinstance(part.operand, Value):
         value = part.operand.value
         if part.field.casefold() in _KINDS and isinstance(value, str):
-            return value
+            return _common_noun(value)
     return None
+
+
+def _common_noun(kind: str) -> str:
+    """A kind as a noun within a sentence: "TV Show" → "TV show"."""
+    return " ".join(word.lower() if word[1:].islower() else word for word in kind.split())
 
 
 def _collection_noun(collection: str) -> tuple[str, str]:
     words = name_words(collection)
-    if words and words[-1].isalpha() and words[-1].endswith("s") and not words[-1].endswith("ss"):
+    if words and words[-1].isalpha() and singular(words[-1]) != words[-1]:
         many = " ".join(words)
-        return many.removesuffix("s"), many
+        return singular(many), many
     return "document", "documents"
 
 
@@ -146,7 +153,7 @@ def _figure(item: Aggregation, value: Any, shape: Shape, documents: int) -> str:
         return f"The data does not say: no {noun_of(shape, 1)} has a value of {item.field}."
     if item.fn is Function.COUNT_DISTINCT:
         verb = "is" if value == 1 else "are"
-        return f"There {verb} {value} different {_values_of(item.field)} among {documents} {noun}."
+        return f"There {verb} {value} different {_values_of(item.field, value)} among {documents} {noun}."
     names = {
         Function.AVG: "average",
         Function.SUM: "total",
@@ -157,8 +164,10 @@ def _figure(item: Aggregation, value: Any, shape: Shape, documents: int) -> str:
     return f"The {names[item.fn]} of {item.field} over {documents} {noun} is {shown(value)}."
 
 
-def _values_of(field: str | None) -> str:
-    return plural(field) if field and field.isalpha() else f"values of {field}"
+def _values_of(field: str | None, count: int | None = None) -> str:
+    if field and field.isalpha():
+        return singular(field) if count == 1 else plural(field)
+    return f"{'value' if count == 1 else 'values'} of {field}"
 
 
 def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int) -> str:
@@ -166,7 +175,8 @@ def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int)
     group = shape.group
     assert group is not None
     item = group.aggs[0]
-    key = " and ".join(group.by)
+    noun = _collection_noun(shape.source.collection)[0]
+    key = " and ".join(noun if name in LABEL_NAMES else singular(name) for name in group.by)
     measure = _measure(item, shape)
     named = [(_key(row, group), shown(row[item.alias])) for row in rows]
     ranked = shape.sort is not None and shape.sort.by[0].field == item.alias
@@ -177,9 +187,9 @@ def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int)
         if shape.limit.ties:
             names = ", ".join(name for name, _ in named)
             return f"{len(named)} share {extreme} ({named[0][1]} each): {names}."
-        return f"The {len(named)} {_values_of(key)} with {extreme}: {_listed(named)}."
+        return f"The {len(named)} {_values_of(key)} with {extreme}: {_listed(named, total)}."
     suffix = f" ({describe(shape.having)})" if shape.having is not None else ""
-    return f"{measure[0].upper()}{measure[1:]} by {key}{suffix}, {total} in all: {_listed(named)}."
+    return f"{measure[0].upper()}{measure[1:]} by {key}{suffix}, {total} in all: {_listed(named, total)}."
 
 
 def _measure(item: Aggregation, shape: Shape) -> str:
@@ -187,12 +197,24 @@ def _measure(item: Aggregation, shape: Shape) -> str:
         return f"number of {noun_of(shape, None)}"
     names = {Function.AVG: "average", Function.SUM: "total", Function.MIN: "least", Function.MAX: "greatest"}
     name = names.get(item.fn, "number of different" if item.fn is Function.COUNT_DISTINCT else item.fn.value)
-    return f"{name} {item.field} of {noun_of(shape, None)}"
+    return f"{name} {item.field} of {_ranked_noun(shape)}"
+
+
+def _ranked_noun(shape: Shape) -> str:
+    """The documents that are ranked; that those without a value are left out goes without saying."""
+    parts = (part for part in conjuncts(shape.where) if not _is_known(part))
+    return noun_of(replace(shape, where=conjunction(*parts)), None)
+
+
+def _is_known(part: Predicate) -> bool:
+    return isinstance(part, Not) and isinstance(part.item, Compare) and part.item.op is Operator.IS_NULL
 
 
 def _extreme(item: Aggregation, shape: Shape, *, descending: bool) -> str:
     if item.fn is Function.COUNT:
-        return f"the {'most' if descending else 'fewest'} {noun_of(shape, None)}"
+        return f"the {'most' if descending else 'fewest'} {_ranked_noun(shape)}"
+    if item.fn is Function.COUNT_DISTINCT:
+        return f"the {'most' if descending else 'fewest'} different {_values_of(item.field)}"
     return f"the {'highest' if descending else 'lowest'} {_measure(item, shape)}"
 
 
@@ -209,27 +231,43 @@ def _key(row: Mapping[str, Any], group: Group) -> str:
     return " / ".join(shown(row[name]) for name in group.by)
 
 
-def _listed(named: Sequence[tuple[str, str]]) -> str:
-    first = ", ".join(f"{name} ({value})" for name, value in named[:NAMED_MAX])
-    return first + (", …" if len(named) > NAMED_MAX else "")
+def _listed(named: Sequence[tuple[str, str]], total: int) -> str:
+    return _enumerated([f"{name} ({value})" for name, value in named[:NAMED_ALL]], total)
 
 
-def documents_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], values: Sequence[str], total: int) -> str:
-    """The sentence above a list of documents; `values` are the columns that were asked for."""
-    columns = list(rows[0])
-    label = columns[0]
+def _enumerated(names: Sequence[str], total: int) -> str:
+    """All names where they are few, else the first and how many more there are."""
+    if total <= NAMED_ALL:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED_MAX])} and {total - NAMED_MAX} more"
+
+
+def documents_sentence(
+    shape: Shape, rows: Sequence[Mapping[str, Any]], values: Sequence[str], total: int, called: Sequence[str]
+) -> str:
+    """The sentence above a list of documents; `values` are the columns that were asked for, `called` their names."""
+    label = next(iter(rows[0]))
     if shape.sort is not None and shape.limit is not None:
         key = shape.sort.by[0]
         extreme = f"the {_extreme_word(key)} {key.field}"
-        figures = [(shown(row[label]), shown(row.get(key.field))) for row in rows]
+        figures = [(name, shown(row.get(key.field))) for name, row in zip(called, rows, strict=True)]
         if len(rows) == 1:
             return f"The {noun_of(shape, 1)} with {extreme} is {figures[0][0]}: {figures[0][1]}."
         if shape.limit.ties:
             names = ", ".join(name for name, _ in figures[:TABLE_ROWS_MAX])
             return f"{len(rows)} {noun_of(shape, len(rows))} share {extreme} ({figures[0][1]}): {names}."
-        return f"The {len(rows)} {noun_of(shape, len(rows))} with {extreme}: {_listed(figures)}."
+        return f"The {len(rows)} {noun_of(shape, len(rows))} with {extreme}: {_listed(figures, total)}."
     if total == 1 and [*values] != [label]:
-        said = ", ".join(f"{name} is {shown(rows[0][name])}" for name in values if name in rows[0])
-        return f"{shown(rows[0][label])}: {said}."
-    names = ", ".join(shown(row[label]) for row in rows[:NAMED_MAX])
-    return f"{total} {noun_of(shape, total)}: {names}{', …' if total > NAMED_MAX else ''}."
+        return _facts(called[0], {name: rows[0][name] for name in values if name in rows[0]})
+    return f"{total} {noun_of(shape, total)}: {_enumerated(called[:NAMED_ALL], total)}."
+
+
+def _facts(name: str, cells: Mapping[str, Any]) -> str:
+    """What one document says."""
+    if all(cell is None or cell == [] for cell in cells.values()):
+        return f"The data does not say: {name} has no value of {' or '.join(cells)}."
+    said = ", ".join(
+        f"{field} {'are' if isinstance(cell, list) and len(cell) > 1 else 'is'} {shown(cell)}"
+        for field, cell in cells.items()
+    )
+    return f"{name}: {said}."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import Filter, Passage, Relation, Schema, Snapshot, parse_filter
+from engine import Field, FieldType, Filter, Passage, Relation, Schema, Snapshot, parse_filter
 from models import Embedder
 from promptql.answer import Notice
 from promptql.predicate import Predicate, Scalar, engine_filter
@@ -44,9 +44,17 @@ class Scope:
     rows_max: int = 1_000_000
 
 
-def filter_of(where: Predicate | None, params: Mapping[str, Scalar], schema: Schema | None = None) -> Filter | None:
-    """The engine's filter of a predicate."""
+def filter_of(
+    where: Predicate | None,
+    params: Mapping[str, Scalar],
+    schema: Schema | None = None,
+    types: Mapping[str, Field] | None = None,
+) -> Filter | None:
+    """The engine's filter of a predicate over documents of the schema, or over columns of these types."""
     if where is None:
         return None
-    data: Any = engine_filter(where, params)
+    fields = schema.fields if schema is not None else types or {}
+    strings = {FieldType.TEXT, FieldType.KEYWORD}
+    lists = frozenset(name for name, field in fields.items() if field.many and field.type in strings)
+    data: Any = engine_filter(where, params, lists)
     return parse_filter(data, schema)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from promptql.catalog import Catalog
+from promptql.catalog import ID, Catalog
 from promptql.optimizer.rewiring import replaced
 from promptql.plan import Plan
 from promptql.predicate import fields_of
 from promptql.steps import AnswerStep, Filter, Group, Limit, Project, Scan, Search, Sort, Step
-from promptql.validation import ID, SCORE
+from promptql.validation import SCORE
 
 
 def prune_fields(plan: Plan, catalog: Catalog) -> Plan:

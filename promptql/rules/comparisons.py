@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from engine import FieldType
 from promptql.catalog import FieldInfo
 from promptql.plan import Support
-from promptql.predicate import Not, Operator, Predicate, compare, conjunction, describe
-from promptql.rules.concepts import COMPARATIVES, TIME, measured_by, time_fields
+from promptql.predicate import Compare, Not, Operator, Predicate, compare, conjunction, describe
+from promptql.rules.concepts import APPEARING, COMPARATIVES, TIME, measured_by, time_fields
 from promptql.rules.mentions import NumberMention
 from promptql.rules.reading import Condition, Having, Reading
+from promptql.rules.words import NEGATIONS, WHETHER
 
 YEARS = (1000, 2200)  # a bare whole number in this range may be a year
 FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
 _SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
-_NEGATIONS = frozenset({"not", "no", "non", "never", "without", "except", "excluding"})
 _PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of"})
 PASSED_OVER_MAX = 3
+_DECADE = re.compile(r"[12]\d\d0s")
+_LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})
 _TIME_WORDS = frozenset({"after", "since", "before", "until"})
 
 _COMPARATORS: tuple[tuple[tuple[str, ...], Operator], ...] = (
@@ -64,7 +69,9 @@ def read_comparisons(reading: Reading) -> None:
     for start in range(len(reading.tokens)):
         if start in reading.used:
             continue
-        if reading.word(start) in {"between", "from"}:
+        if _DECADE.fullmatch(reading.word(start)):
+            _read_decade(reading, start)
+        elif reading.word(start) in {"between", "from"}:
             _read_between(reading, start)
         else:
             _read_comparison(reading, start)
@@ -77,10 +84,26 @@ def read_plain_numbers(reading: Reading) -> None:
         if not reading.used & set(range(mention.start, mention.end)):
             _read_plain_number(reading, mention)
     for link in reading.fields:
-        before = reading.word(link.start - 1)
-        if link.field.numeric and link.start not in reading.used and before in {"no", "without"}:
-            nothing = compare(link.field.name, "=", 0)
-            _add(reading, link.field, nothing, link.start - 1, link.end)
+        start = _lack_before(reading, link.start)
+        if start is not None and link.start not in reading.used and link.field.type is not FieldType.BOOLEAN:
+            _add(reading, link.field, _nothing(link.field), start, link.end)
+
+
+def _lack_before(reading: Reading, start: int) -> int | None:
+    """The place of the word that says that the field has nothing: "no director", "without a director"."""
+    place = start - 1
+    while place >= start - 2 and reading.word(place) in {"a", "an", "any", "the"}:
+        place -= 1
+    if reading.word(place) in _LACKS:
+        return place
+    denied = reading.word(place) in {"have", "has", "had"} and reading.word(place - 1) == "not"
+    return place - 1 if denied else None
+
+
+def _nothing(field: FieldInfo) -> Predicate:
+    """Zero where the field holds zeros, else no value."""
+    zero = field.numeric and isinstance(field.least, (int, float)) and field.least <= 0
+    return compare(field.name, "=", 0) if zero else Compare(Operator.IS_NULL, field.name, None)
 
 
 def read_flags(reading: Reading) -> None:
@@ -92,10 +115,19 @@ def read_flags(reading: Reading) -> None:
             continue
         after = {reading.word(link.end), reading.word(link.end + 1)}
         before = [reading.word(link.start - 1 - offset) for offset in range(3)]
-        negated = bool(set(before) & _NEGATIONS) != bool(after & {"false", "no"})
+        if _asks_whether(reading):
+            reading.wanted.append(link.field)
+            reading.use(index for index in range(link.end) if index >= link.start or reading.word(index) in NEGATIONS)
+            continue
+        negated = bool(set(before) & NEGATIONS) != bool(after & {"false", "no"})
         _add(reading, link.field, compare(link.field.name, "=", value=not negated), link.start, link.end)
-        reading.use(i for i in range(max(0, link.start - 3), link.start) if reading.word(i) in _NEGATIONS)
+        reading.use(i for i in range(max(0, link.start - 3), link.start) if reading.word(i) in NEGATIONS)
         reading.use(i for i in range(link.end, link.end + 2) if reading.word(i) in {"true", "false", "yes", "no"})
+
+
+def _asks_whether(reading: Reading) -> bool:
+    """As in "Is Monaco landlocked?": a yes or no about documents that are named."""
+    return reading.word(0) in WHETHER and any(link.field.identifier for link in reading.values)
 
 
 def negation_before(reading: Reading, start: int) -> int | None:
@@ -103,7 +135,7 @@ def negation_before(reading: Reading, start: int) -> int | None:
     place = start - 1
     while place >= start - PASSED_OVER_MAX and reading.word(place) in _PASSED_OVER:
         place -= 1
-    return place if reading.word(place) in _NEGATIONS else None
+    return place if reading.word(place) in NEGATIONS else None
 
 
 def negate(predicate: Predicate, *, when: bool) -> Predicate:
@@ -205,6 +237,8 @@ def _read_between(reading: Reading, start: int) -> None:
     high = reading.number_at(low.end + 1)
     if high is None:
         return
+    if low.scale == 1 and high.scale > 1 and low.value < high.value / high.scale:  # "between 1 and 2 million"
+        low = replace(low, value=low.value * high.scale)
     years = all(YEARS[0] <= value <= YEARS[1] for value in (low.value, high.value))
     span = NumberMention(low.value, low.start, high.end)
     field, support = _field_for(reading, start, span, TIME if years else ())
@@ -216,6 +250,18 @@ def _read_between(reading: Reading, start: int) -> None:
     both = conjunction(_bounded(field, Operator.GE, bounds[0]), _bounded(field, Operator.LE, bounds[1]))
     assert both is not None
     _add(reading, field, both, start, high.end, support)
+
+
+def _read_decade(reading: Reading, start: int) -> None:
+    """As in "the 1980s": the ten years, of a time named before or of the only one that there is."""
+    year = int(reading.word(start)[:4])
+    span = NumberMention(year, start, start + 1)
+    field, support = _field_for(reading, start, span, TIME)
+    if field is None or field not in time_fields(reading.collection):
+        return
+    both = conjunction(_bounded(field, Operator.GE, year), _bounded(field, Operator.LE, year + 9))
+    assert both is not None
+    _add(reading, field, both, start, start + 1, support)
 
 
 def _read_suffixes(reading: Reading) -> None:
@@ -248,7 +294,8 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
         fields = [field for field in time_fields(reading.collection) if _holds(field, mention.value)]
         if fields:
             predicate = _bounded(fields[0], Operator.EQ, mention.value)
-            _add(reading, fields[0], predicate, mention.start, mention.end, Support.FUZZY)
+            support = Support.FUZZY if len(fields) == 1 else Support.INFERRED
+            _add(reading, fields[0], predicate, mention.start, mention.end, support)
 
 
 def _joiners(field: FieldInfo, reading: Reading) -> frozenset[str]:
@@ -285,5 +332,17 @@ def _add(
 ) -> None:
     reading.conditions.append(Condition(predicate))
     reading.use(range(start, end))
+    _use_appearing(reading, field, start)
     if field.name.casefold() not in reading.raw(start, end).casefold() or support is not Support.EXACT:
         reading.assume(f"'{reading.raw(start, end)}' = {describe(predicate)}", support)
+
+
+def _use_appearing(reading: Reading, field: FieldInfo, start: int) -> None:
+    """The verb before a time says nothing more: "released in 1999" of a year."""
+    if field not in time_fields(reading.collection):
+        return
+    place = start - 1
+    while place >= start - 4 and (reading.word(place) in _PASSED_OVER or reading.word(place) in APPEARING):
+        if reading.word(place) in APPEARING:
+            reading.use((place,))
+        place -= 1

@@ -19,6 +19,16 @@ HEIGHT = ("height", "elevation", "altitude")
 WEIGHT = ("weight", "mass")
 SPEED = ("speed", "velocity", "horsepower")
 
+# Verbs of coming to be, which every collection with a time uses of its documents: "released in 1999".
+APPEARING = frozenset({"released", "published", "produced", "created", "made", "issued", "came", "come", "out"})
+# Verbs that say no more than the field or value beside them: "movies that feature Tom Hanks".
+LIGHT_VERBS = frozenset(
+    """star stars starred starring speak speaks spoken live lives living appear appears appeared appearing feature
+    features featured featuring play plays played act acts acted include includes including come comes came
+    released published produced created located situated found held hold holds belong belongs use uses used using
+    offer offers share shares people""".split()
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Adjective:
@@ -60,6 +70,8 @@ SUPERLATIVES = {word: Adjective(measures, more) for _, word, measures, more in _
 }
 AFTER_MOST = {  # "most expensive", "least popular"
     "recent": TIME,
+    "populous": ("population",),
+    "populated": ("population",),
     "expensive": PRICE,
     "popular": POPULARITY,
     "successful": ("revenue", "gross", "sales", *SCORE),

@@ -6,9 +6,10 @@ from engine import FieldType
 from promptql.plan import Support
 from promptql.predicate import Operator, Scalar, compare, describe, fields_of
 from promptql.rules.comparisons import negate, negation_before
+from promptql.rules.concepts import APPEARING, time_fields
 from promptql.rules.linking import EXACT
 from promptql.rules.reading import Condition, Reading
-from promptql.rules.values import ValueLink
+from promptql.rules.values import Trust, ValueLink, is_category, is_subject
 
 _JOINERS = frozenset({"and", "or", "nor"})
 _ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
@@ -52,6 +53,13 @@ def _joined(reading: Reading, left: ValueLink, right: ValueLink) -> bool:
 
 def _add(reading: Reading, links: list[ValueLink]) -> None:
     name = links[0].field.name
+    between = {reading.word(index) for index in range(links[0].end, links[-1].start)}
+    both = links[0].field.many and len(links) > 1 and "and" in between and not between & {"or", "nor"}
+    if both and links[0].start > 0 and not is_subject(reading.tokens, links[0].start):
+        for link in links:  # "films with A and B": a list holds both
+            _add(reading, [link])
+        reading.use(range(links[0].start, links[-1].end))
+        return
     values: list[Scalar] = list(dict.fromkeys(link.value for link in links))
     op = Operator.EQ if len(values) == 1 else Operator.IN
     predicate = compare(name, op, values[0] if op is Operator.EQ else values)
@@ -61,7 +69,21 @@ def _add(reading: Reading, links: list[ValueLink]) -> None:
     reading.use(range(links[0].start if denial is None else denial, links[-1].end))
     exact = all(link.exact for link in links)
     words = reading.raw(links[0].start, links[-1].end)
-    reading.assume(f"'{words}' = {describe(condition)}", Support.EXACT if exact else Support.FUZZY)
+    guessed = any(link.trust is Trust.HINTED and not is_category(link.field) for link in links)
+    support = Support.INFERRED if guessed else Support.EXACT if exact else Support.FUZZY
+    reading.assume(f"'{words}' = {describe(condition)}", support)
+
+
+def read_when(reading: Reading) -> None:
+    """As in "When was Jaws released?": the time of a document that is named."""
+    if reading.word(0) != "when" or not any(link.field.identifier for link in reading.values):
+        return
+    times = time_fields(reading.collection)
+    named = [link.field for link in reading.fields if link.field in times]
+    verbs = [index for index in range(len(reading.tokens)) if reading.word(index) in APPEARING]
+    if named or (verbs and len(times) == 1):
+        reading.wanted.append(named[0] if named else times[0])
+        reading.use(verbs)
 
 
 def read_nouns(reading: Reading) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from promptql.catalog import FieldInfo
 from promptql.rules.linking import FieldLink
 from promptql.rules.reading import Reading
+from promptql.rules.words import STOPWORDS, tokenize
 from promptql.steps import Function
 
 FIELD_AFTER_MAX = 6  # words between "average" and the field that it is of
@@ -39,6 +42,15 @@ def read_figures(reading: Reading) -> None:
             _read_count(reading, index + 2 if reading.word(index) != "count" else index + 1)
 
 
+def asks_for_figure(question: str) -> bool:
+    """Whether a figure is asked for: "how many", "how much", "what is the average"."""
+    words = [token.folded for token in tokenize(question)]
+    if any(pair in {("how", "many"), ("how", "much")} for pair in pairwise(words)):
+        return True
+    content = next((word for word in words if word not in STOPWORDS or word in {"number", "count", "total"}), "")
+    return content in _FUNCTIONS or content in {"number", "count"}
+
+
 def _numeric_near(reading: Reading, index: int) -> FieldLink | None:
     after = [link for link in reading.fields if link.field.numeric and index < link.start <= index + FIELD_AFTER_MAX]
     before = [link for link in reading.fields if link.field.numeric and index - 2 <= link.end - 1 < index]
@@ -63,6 +75,9 @@ def _read_count(reading: Reading, start: int) -> None:
         return
     reading.counted = True
     reading.use(i for i in range(start, place) if reading.word(i) in _DISTINCT)
+    if link is not None and reading.names_labels(place) and not distinct:  # "how many titles": documents
+        reading.use((place,))
+        return
     if link is None or not _counts_values(reading, link, distinct=distinct):
         return
     reading.aggregate = (Function.COUNT_DISTINCT, link.field)

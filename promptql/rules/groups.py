@@ -23,6 +23,15 @@ def read_groups(reading: Reading) -> None:
             _read_after(reading, index)
     if not reading.groups and (reading.ranking is not None or reading.having is not None):
         _read_subject(reading)
+    if not reading.groups and reading.aggregate is not None and reading.ranking is not None:
+        _read_documents(reading)
+
+
+def _read_documents(reading: Reading) -> None:
+    """As in "Which country has the most borders": each document by its name, where names tell documents apart."""
+    label = reading.collection.fields.get(reading.collection.label)
+    if label is not None and label.complete and len(label.values) == reading.collection.rows:
+        reading.groups.append(label)
 
 
 def _read_after(reading: Reading, trigger: int) -> None:

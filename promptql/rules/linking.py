@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from promptql.catalog import CollectionInfo, FieldInfo
@@ -21,8 +21,17 @@ SYNONYMS: tuple[frozenset[str], ...] = (
     frozenset({"country", "nation"}),
     frozenset({"company", "manufacturer", "maker"}),
     frozenset({"text", "description", "docstring", "documentation"}),
+    frozenset({"population", "people", "inhabitants", "residents", "populous", "populated"}),
+    frozenset({"cast", "actor", "actress", "star", "starred", "starring"}),
+    frozenset({"language", "speak", "speaks", "spoken"}),
 )
 EXACT, STEM, SYNONYM, PART = 1.0, 0.8, 0.7, 0.6
+# Last words of a field's name that tell how it is measured rather than what: "area_km2", "release_year".
+_UNITS = frozenset(
+    """km2 km m2 m cm mm mi sqkm sqmi kg g lb lbs usd eur gbp min mins minute minutes sec secs second seconds ms hour
+    hours days year years date time timestamp at on pct percent""".split()
+)
+_PART_CHARACTERS_MIN = 4  # shorter parts of names ("un", "cca") are too easily ordinary words
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +47,11 @@ class FieldLink:
 def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[FieldLink, ...]:
     """For each place in the question the field it names best; longer names win over shorter ones."""
     found: list[FieldLink] = []
-    for field in collection.fields.values():
-        words = name_words(field.name)
-        if not words:
-            continue
-        for start in range(len(tokens)):
-            link = _link_at(tokens, start, field, words)
-            if link is not None:
-                found.append(link)
+    names = {name: words for name in collection.fields if (words := name_words(name))}
+    for name, words in names.items():
+        field = collection.fields[name]
+        found += (link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None)
+        found += _part_links(tokens, field, words, collection, names)
     found.sort(key=lambda link: (link.start - link.end, -link.strength))
     taken: dict[int, FieldLink] = {}
     for link in found:
@@ -67,6 +73,33 @@ def _link_at(tokens: Sequence[Token], start: int, field: FieldInfo, words: tuple
     return None
 
 
+def _part_links(
+    tokens: Sequence[Token],
+    field: FieldInfo,
+    words: tuple[str, ...],
+    collection: CollectionInfo,
+    names: Mapping[str, tuple[str, ...]],
+) -> list[FieldLink]:
+    """The name without its unit, or its first word where no other field has that word: "area", "released"."""
+    core = words
+    while len(core) > 1 and core[-1] in _UNITS:
+        core = core[:-1]
+    if len(words) == 1 or core[-1] == "id" or words[-1] == "id":
+        return []
+    parts = [core] if core != words else []
+    if core[0] not in STOPWORDS and not any(core[0] in other for name, other in names.items() if name != field.name):
+        parts.append(core[:1])
+    found = []
+    for part in parts:
+        for start in range(len(tokens) - len(part) + 1):
+            span = tokens[start : start + len(part)]
+            strength = min(_strength(token, word) for token, word in zip(span, part, strict=True))
+            telling = len(part) > 1 or len(part[0]) >= _PART_CHARACTERS_MIN
+            if telling and strength >= STEM and not any(mentions_collection(token, collection) for token in span):
+                found.append(FieldLink(field, start, start + len(part), PART))
+    return found
+
+
 def _strength(token: Token, word: str) -> float:
     if token.forms & forms(word):
         return EXACT
@@ -75,7 +108,7 @@ def _strength(token: Token, word: str) -> float:
     word_root = root(word)
     if token.root == word_root and len(word_root) >= 3:
         return STEM
-    if any(token.forms & group and word in group for group in SYNONYMS):
+    if any(token.forms & group and forms(word) & group for group in SYNONYMS):
         return SYNONYM
     return 0.0
 

@@ -28,11 +28,12 @@ DIGITS_MAX = 15  # longer ones are identifiers, not quantities
 
 @dataclass(frozen=True, slots=True)
 class NumberMention:
-    """A number: tokens [start, end)."""
+    """A number: tokens [start, end); `scale` is what "million" and the like multiplied it by."""
 
     value: int | float
     start: int
     end: int
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,28 @@ def _number_at(tokens: Sequence[Token], start: int) -> NumberMention | None:
     if _DIGITS.fullmatch(folded) and len(folded) <= DIGITS_MAX:
         plain = folded.replace(",", "")
         value = float(plain) if "." in plain else int(plain)
-    elif folded in _UNITS and folded != "one":  # "which one" is no number
+    elif folded in _UNITS and (folded != "one" or _one_is_number(tokens, start)):
         value = _UNITS[folded]
     elif folded in _TENS:
         value = _TENS[folded]
     else:
         return None
     end = start + 1
+    scale = 1
     if folded in _TENS and end < len(tokens) and 0 < _UNITS.get(tokens[end].folded, 0) < 10:
         value += _UNITS[tokens[end].folded]
         end += 1
     while end < len(tokens) and tokens[end].folded in _SCALES:
-        value *= _SCALES[tokens[end].folded]
+        scale *= _SCALES[tokens[end].folded]
         end += 1
-    return NumberMention(int(value) if float(value).is_integer() and end > start + 1 else value, start, end)
+    value *= scale
+    return NumberMention(int(value) if float(value).is_integer() and end > start + 1 else value, start, end, scale)
+
+
+def _one_is_number(tokens: Sequence[Token], start: int) -> bool:
+    """As in "one million" and "between one and two"; "which one" is no number."""
+    after = tokens[start + 1].folded if start + 1 < len(tokens) else ""
+    return after in _SCALES or (start > 0 and tokens[start - 1].folded == "between")
 
 
 def find_quoted(text: str, tokens: Sequence[Token]) -> tuple[QuotedMention, ...]:

@@ -10,7 +10,7 @@ from promptql.plan import Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import describe
 from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
-from promptql.rules.conditions import read_named_values, read_nouns, read_values
+from promptql.rules.conditions import read_named_values, read_nouns, read_values, read_when
 from promptql.rules.figures import read_figures
 from promptql.rules.groups import read_groups
 from promptql.rules.linking import EXACT
@@ -36,6 +36,7 @@ TRIGGERS: tuple[Callable[[Reading], None], ...] = (
     read_flags,
     read_figures,
     read_values,
+    read_when,
     read_nouns,
 )
 
@@ -111,6 +112,9 @@ def _assumptions(candidate: Candidate, others: list[Candidate]) -> tuple[Assumpt
     found = list(candidate.reading.assumptions)
     if candidate.draft.template is Template.SEARCH:
         found = [item for item in found if _concerns_search(item, candidate)]
+    else:
+        words = dict.fromkeys(candidate.reading.unexplained())
+        found += (Assumption(f"ignored: '{word}'", Support.INFERRED) for word in words)
     collection = candidate.reading.collection.name
     rivals = [item.score for item in others if item.reading.collection.name != collection]
     if rivals:

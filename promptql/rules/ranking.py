@@ -36,7 +36,9 @@ def score(reading: Reading, draft: Draft) -> float:
         return SEARCH_SCORE + named + 0.1 * (reading.coverage() if reading.content() else 0.0)
     costs = sum(INFERRED_COST for item in reading.assumptions if item.support is Support.INFERRED)
     costs += sum(HINTED_COST for item in reading.conditions if item.trust is Trust.HINTED)
-    unexplained = 1.0 - reading.coverage()
+    light = reading.ignorable() is not None
+    unexplained = 0.0 if light else 1.0 - reading.coverage()
+    costs += INFERRED_COST if light else 0.0
     fit = PRIOR[draft.template] - 1.2 * unexplained - costs
     if draft.template is Template.LIST and not reading.conditions:
         fit -= 0.1

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.plan import Assumption, Support
 from promptql.predicate import Operator, Predicate
+from promptql.rules.concepts import LIGHT_VERBS
 from promptql.rules.linking import FieldLink, link_fields, mentions_collection
 from promptql.rules.mentions import NumberMention, QuotedMention, find_numbers, find_quoted
 from promptql.rules.values import Trust, ValueLink, link_values
-from promptql.rules.words import STOPWORDS, Token, tokenize
+from promptql.rules.words import STOPWORDS, Token, singular, tokenize
 from promptql.steps import Function
 
 
@@ -91,11 +92,22 @@ class Reading:
         return next((mention for mention in self.numbers if mention.start == index), None)
 
     def names_documents(self, index: int) -> bool:
-        """Whether the word there stands for documents: the collection's name or a value of a small category."""
+        """Whether the word there stands for documents: the collection's name, a small category, "titles"."""
         if not 0 <= index < len(self.tokens):
             return False
         value = self.value_at(index)
-        return self.names_collection(index) or (value is not None and value.field.small)
+        return self.names_collection(index) or self.names_labels(index) or (value is not None and value.field.small)
+
+    def names_labels(self, index: int) -> bool:
+        """Whether the word there is the plural of the field that names documents: "titles" are documents."""
+        if not 0 <= index < len(self.tokens):
+            return False
+        link = self.field_at(index)
+        return (
+            link is not None
+            and link.field.name == self.collection.label
+            and singular(self.word(index)) != self.word(index)
+        )
 
     def names_collection(self, index: int) -> bool:
         """Whether the word there is the collection's name."""
@@ -104,6 +116,16 @@ class Reading:
     def content(self) -> set[int]:
         """The words that carry meaning and must be explained."""
         return {index for index, token in enumerate(self.tokens) if token.folded not in STOPWORDS}
+
+    def ignorable(self) -> str | None:
+        """The one word left unexplained, where it is a verb that says no more than the words beside it."""
+        words = set(self.unexplained())
+        sound = bool(self.conditions or self.groups or self.ranking or self.aggregate)
+        return words.pop() if len(words) == 1 and words <= LIGHT_VERBS and sound else None
+
+    def unexplained(self) -> list[str]:
+        """The words that carry meaning, and that nothing was made of."""
+        return [self.word(index) for index in sorted(self.content() - self.used)]
 
     def coverage(self) -> float:
         """The share of the content words that are explained, 0 to 1; 1 where there is none."""

@@ -8,6 +8,7 @@ from promptql.plan import Support
 from promptql.rules.concepts import AFTER_MOST, SUPERLATIVES, measured_by
 from promptql.rules.linking import FieldLink
 from promptql.rules.reading import Ranking, Reading
+from promptql.steps import Function
 
 MEASURE_AFTER_MAX = 3  # words between a superlative and the field that it ranks by
 TOP_MAX = 1_000
@@ -41,9 +42,21 @@ def _read_most(reading: Reading, index: int, *, descending: bool) -> None:
     if measure is not None:
         reading.use((index, *range(measure.start, measure.end)))
         reading.ranking = Ranking(measure.field, descending, reading.word(index))
-    elif reading.names_documents(_next_content(reading, index)):
+        return
+    place = _next_content(reading, index)
+    link = reading.field_at(place)
+    if reading.names_documents(place):
         reading.use((index,))
         reading.ranking = Ranking(None, descending, reading.word(index))
+    elif link is not None and link.field.many and link.field.groupable:  # "the most borders"
+        _rank_by_length(reading, index, link, descending=descending)
+
+
+def _rank_by_length(reading: Reading, index: int, link: FieldLink, *, descending: bool) -> None:
+    """The longest list: by the number of its different values."""
+    reading.use((index, *range(link.start, link.end)))
+    reading.ranking = Ranking(None, descending, reading.word(index))
+    reading.aggregate = (Function.COUNT_DISTINCT, link.field)
 
 
 def _read_adjective(reading: Reading, index: int) -> None:
@@ -55,7 +68,11 @@ def _read_adjective(reading: Reading, index: int) -> None:
         reading.ranking = Ranking(measure.field, adjective.descending, word)
         return
     noun = reading.field_at(_next_content(reading, index))
-    if noun is not None and _is_subject(noun.field) and word in {"largest", "biggest", "smallest", "top", "bottom"}:
+    sized = word in {"largest", "biggest", "smallest"}
+    if noun is not None and noun.field.many and sized and any(reading.names_documents(i) for i in range(index)):
+        _rank_by_length(reading, index, noun, descending=adjective.descending)  # "which movie has the largest cast"
+        return
+    if noun is not None and _is_subject(noun.field) and (sized or word in {"top", "bottom"}):
         reading.use((index, *range(noun.start, noun.end)))
         reading.ranking = Ranking(None, adjective.descending, word)
         if noun.field not in reading.groups:
@@ -64,7 +81,8 @@ def _read_adjective(reading: Reading, index: int) -> None:
     field = measured_by(reading.collection, adjective.measures)
     if field is not None:
         reading.use((index,))
-        if noun is not None and noun.field.type is FieldType.TEXT:  # "longest docstring": measured, not wanted
+        measured = noun is not None and noun.field.type is FieldType.TEXT
+        if noun is not None and measured and noun.field.name != reading.collection.label:  # "longest docstring"
             reading.use(range(noun.start, noun.end))
         _rank(reading, field, word, descending=adjective.descending)
 

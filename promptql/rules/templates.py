@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.predicate import Compare, Not, Operator, Predicate, compare, conjunction, fields_of
 from promptql.rules.reading import Reading
-from promptql.rules.values import Trust
+from promptql.rules.values import Trust, ValueLink
+from promptql.rules.words import STOPWORDS
 from promptql.steps import (
     LIMIT_MAX,
     Aggregation,
@@ -79,18 +80,20 @@ def _documents(reading: Reading) -> Chain:
     """Scan and filter."""
     chain = Chain()
     chain.add(Scan(chain.id, reading.collection.name))
-    where = conjunction(*(condition.predicate for condition in reading.conditions), _known(reading))
+    where = conjunction(*(condition.predicate for condition in reading.conditions), *_known(reading))
     if where is not None:
         chain.add(Filter(chain.id, chain.last, where))
     return chain
 
 
-def _known(reading: Reading) -> Predicate | None:
-    """Documents without the field say nothing about its average, and are not to be cited for it."""
-    field = reading.aggregate[1] if reading.aggregate is not None else None
-    if field is None or field.filled is None or field.filled == reading.collection.rows:
-        return None
-    return Not(Compare(Operator.IS_NULL, field.name, None))
+def _known(reading: Reading) -> list[Predicate]:
+    """Documents without the field say nothing about its average, nor is "none" the actor of the most films."""
+    fields = [reading.aggregate[1]] if reading.aggregate is not None else []
+    fields += reading.groups if reading.ranking is not None else []
+    rows = reading.collection.rows
+    partly = [field.name for field in fields if field.filled is not None and field.filled < rows]
+    narrowed = {name for condition in reading.conditions for name in fields_of(condition.predicate)}
+    return [Not(Compare(Operator.IS_NULL, name, None)) for name in dict.fromkeys(partly) if name not in narrowed]
 
 
 def figure(reading: Reading) -> Draft | None:
@@ -189,9 +192,34 @@ def search(reading: Reading) -> Draft | None:
     """The documents whose text is nearest to the question, among those that sure conditions admit."""
     if not reading.collection.searchable:
         return None
-    sure = (item.predicate for item in reading.conditions if item.trust is Trust.SURE)
-    step = Search("s1", reading.collection.name, reading.text, SEARCH_K, conjunction(*sure))
+    sure = [item.predicate for item in reading.conditions if item.trust is Trust.SURE]
+    step = Search("s1", reading.collection.name, _query(reading, sure), SEARCH_K, conjunction(*sure))
     return Chain().add(step).answer(Template.SEARCH)
+
+
+def _query(reading: Reading, sure: Sequence[Predicate]) -> str:
+    """The question without the values that `sure` conditions stand for: of "which function sorts …" the rest."""
+    narrowed = {name for predicate in sure for name in fields_of(predicate)}
+    links = [link for link in reading.values if link.trust is Trust.SURE and link.field.name in narrowed]
+    dropped = {i for link in links if not _inside_a_name(reading, link) for i in range(link.start, link.end)}
+    if 1 in dropped and reading.word(0) in {"which", "what"}:
+        dropped.add(0)
+    kept = [token for index, token in enumerate(reading.tokens) if index not in dropped]
+    if not dropped or all(token.folded in STOPWORDS for token in kept):
+        return reading.text
+    text, place = "", 0
+    for index in sorted(dropped):
+        text += reading.text[place : reading.tokens[index].start]
+        place = reading.tokens[index].end
+    return " ".join((text + reading.text[place:]).split())
+
+
+def _inside_a_name(reading: Reading, link: ValueLink) -> bool:
+    """Whether the words are part of a longer name: "random" in "random.choice"."""
+    before = reading.tokens[link.start].start - 1
+    after = reading.tokens[link.end - 1].end
+    marks = {reading.text[i] for i in (before, after) if 0 <= i < len(reading.text) - 1}
+    return bool(marks & set("._:/-"))
 
 
 TEMPLATES: tuple[Callable[[Reading], Draft | None], ...] = (figure, groups, top, listing, search)

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.catalog import ID, CollectionInfo, FieldInfo
 from promptql.predicate import Scalar
-from promptql.rules.linking import FieldLink
+from promptql.rules.linking import FieldLink, mentions_collection
 from promptql.rules.mentions import QuotedMention
-from promptql.rules.words import STOPWORDS, Token, normalize
+from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words
 
 WORDS_MAX = 8  # longest value, in words, that is looked for
 _BEFORE_CATEGORY = frozenset({"in", "of", "from", "by", "for", "within", "inside", "under"})
+_KIND_NAMES = frozenset({"kind", "type", "category", "class", "format"})
+_ASKS_ABOUT_ONE = frozenset({"is", "was", "does", "when", "who", "where", "what"})
+_HOW_MANY = ("how", "many")
+_CATEGORY_VALUES_MAX = 300  # the plural of a genre may be meant as one; that of one of thousands of names hardly
+_NAMED = frozenset({"named", "called", "titled"})
 _JOINERS = frozenset({"the", "a", "an", "named", "called", "is", "of", "=", "equals", "are"})
 
 
@@ -45,17 +50,22 @@ def link_values(
     fields: Sequence[FieldLink],
     quoted: Sequence[QuotedMention],
 ) -> tuple[ValueLink, ...]:
-    """Values in the question, none overlapping: trust first, then the longest, nearest its field's name, rarest."""
-    found: list[tuple[tuple[int, int, int, int], ValueLink]] = []
+    """Values in the question, none overlapping.
+
+    Trust first, then the longest, then the nearest to its field's name. Of what is left a kind of documents comes
+    before a mere property, and the rarest first, but the most frequent where the words say what the question is about.
+    """
+    found: list[tuple[tuple[int, ...], ValueLink]] = []
     for field in collection.fields.values():
-        index = _index(field)
-        if not index:
-            continue
-        for link, raw in _matches(tokens, field, index):
+        for link, raw in _matches(tokens, field):
             near = _near_field(link, tokens, fields)
-            trust = _trust(link, raw, text, tokens, near=near, label=field.name == collection.label, quoted=quoted)
+            label = field.name == collection.label
+            trust = _trust(link, raw, text, tokens, near=near, label=label, quoted=quoted)
+            if trust is Trust.NONE and _perhaps(link, tokens, collection, fields, label=label):
+                trust = Trust.HINTED
             if trust is not Trust.NONE:
-                rank = (-trust, link.start - link.end, -near, link.count)
+                frequency = -link.count if is_subject(tokens, link.start) else link.count
+                rank = (-trust, link.start - link.end, -near, -_names_kinds(field), frequency, not label)
                 found.append((rank, replace(link, trust=trust)))
     found.sort(key=lambda item: item[0])
     taken: set[int] = set()
@@ -68,21 +78,25 @@ def link_values(
     return tuple(sorted(kept, key=lambda link: link.start))
 
 
-def _index(field: FieldInfo) -> dict[str, tuple[Scalar, int]]:
-    index: dict[str, tuple[Scalar, int]] = {}
-    for value, count in field.values:
-        if isinstance(value, str):
-            key = normalize(value)
-            if key:
-                index.setdefault(key, (value, count))
-    return index
+def is_category(field: FieldInfo) -> bool:
+    """Whether the field has so few values that a common word may well be meant as one of them."""
+    return field.complete and not field.identifier and len(field.values) <= _CATEGORY_VALUES_MAX
 
 
-def _matches(
-    tokens: Sequence[Token], field: FieldInfo, index: dict[str, tuple[Scalar, int]]
-) -> list[tuple[ValueLink, str]]:
+def _names_kinds(field: FieldInfo) -> bool:
+    """Whether the values say what the documents are: "Movie", "TV Show"."""
+    return field.small and not field.many and bool(_KIND_NAMES & set(name_words(field.name)))
+
+
+def is_subject(tokens: Sequence[Token], start: int) -> bool:
+    """Whether the word is the noun that is asked for: nothing but small words before it."""
+    return all(token.folded in STOPWORDS or token.folded.isdigit() for token in tokens[:start])
+
+
+def _matches(tokens: Sequence[Token], field: FieldInfo) -> list[tuple[ValueLink, str]]:
     found = []
-    for start in range(len(tokens)):
+    index = field.index
+    for start in range(len(tokens) if index else 0):
         for end in range(min(len(tokens), start + WORDS_MAX), start, -1):
             head = " ".join(token.folded for token in tokens[start : end - 1])
             whole = f"{head} {tokens[end - 1].folded}".strip()
@@ -120,9 +134,12 @@ def _trust(
     words = tokens[link.start : link.end]
     if any(link.start == mention.start and link.end == mention.end for mention in quoted):
         return Trust.SURE
-    if all(token.folded in STOPWORDS for token in words):
+    if all(token.folded in STOPWORDS or token.folded in NEGATIONS for token in words):
         return Trust.NONE
-    if near or _written_out(raw, text, words):
+    if link.field.name == ID:  # an id is meant where it is written out, and an ordinary word is none
+        return Trust.SURE if _written_out(raw, text, words) else Trust.NONE
+    named = link.exact and link.start > 0 and tokens[link.start - 1].folded in _NAMED
+    if near or named or _written_out(raw, text, words):
         return Trust.SURE
     if link.field.small:
         return Trust.SURE
@@ -134,14 +151,30 @@ def _trust(
     content = sum(token.folded not in STOPWORDS for token in words)
     if content > 1:
         return Trust.HINTED if link.field.identifier else Trust.SURE
-    if not link.field.identifier and link.exact and _after_preposition(tokens, link.start):
-        return Trust.HINTED
     return Trust.NONE
+
+
+def _perhaps(
+    link: ValueLink, tokens: Sequence[Token], collection: CollectionInfo, fields: Sequence[FieldLink], *, label: bool
+) -> bool:
+    """A word that may be meant as a value for where it stands: "of comedies", "how many comedies", "is monaco …"."""
+    words = tokens[link.start : link.end]
+    if any(token.folded in NEGATIONS or mentions_collection(token, collection) for token in words):
+        return False
+    if all(token.folded in STOPWORDS for token in words) or link.field.name == ID:
+        return False
+    if not link.field.identifier:
+        category = is_category(link.field)
+        counted = category and tuple(token.folded for token in tokens[:2]) == _HOW_MANY and link.start == 2
+        return counted or ((link.exact or category) and _after_preposition(tokens, link.start))
+    named = any(mention.start < link.end and link.start < mention.end for mention in fields)
+    lower = not any(token.text != token.text.lower() for token in tokens[1:])
+    return label and link.exact and lower and not named and tokens[0].folded in _ASKS_ABOUT_ONE
 
 
 def _written_out(raw: str, text: str, words: Sequence[Token]) -> bool:
     """Whether a value with a dot or underscore in it is written in the question just so."""
-    marked = any(mark in raw for mark in "._")
+    marked = any(mark in raw for mark in "._:/")
     return marked and text[words[0].start : words[-1].end].casefold() == raw.casefold()
 
 

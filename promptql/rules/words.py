@@ -18,12 +18,14 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ENDINGS = ("ings", "ing", "ions", "ion", "ors", "ers", "ed", "or", "er", "es", "s", "e", "y")
 ROOT_CHARACTERS_MIN = 3
 
+NEGATIONS = frozenset({"not", "no", "non", "never", "nor", "without", "except", "excluding", "none"})
+WHETHER = frozenset({"is", "are", "was", "were", "does", "do", "did", "has", "have"})  # a yes or no is asked for
 STOPWORDS = frozenset(
     """a about across all also am an and any are as at available be been being by can could data database dataset
     collection contain contained containing contains did do document documents does doing each entries entry every
     exist exists find for from get give given got had has have having here how i if in into is it item items its list
     made make makes many me much my name named names not number numbers of off on one ones only or our out overall
-    please record records row rows s same say set she show so some such t tell than that the their them then there
+    please record records row rows s same say set she show so some such t tell than that the but their them then there
     these they this those thing things to total us value values was we were what when where which who whose will with
     within would you your called dated amount count not isn aren currently really actually just take
     takes accept accepts sorted ordered ranked""".split()
@@ -104,10 +106,36 @@ def name_words(name: str) -> tuple[str, ...]:
     return tuple(token.folded for token in tokenize(_CAMEL.sub(" ", name)))
 
 
+_IRREGULAR = {  # plural → singular, where the endings mislead
+    "movies": "movie", "cookies": "cookie", "zombies": "zombie", "ties": "tie", "series": "series",
+    "species": "species", "news": "news", "people": "person", "children": "child", "men": "man", "women": "woman",
+}  # fmt: skip
+_IRREGULAR_PLURALS = {one: many for many, one in _IRREGULAR.items()}
+_NOT_PLURAL = ("ss", "us", "is")
+_WITH_ES = ("sses", "xes", "zzes", "ches", "shes")
+
+
+def singular(word: str) -> str:
+    """The English singular, by rule, of a word or of the last word of a phrase; a singular stays as it is."""
+    folded = word.rpartition(" ")[2].lower()
+    if folded in _IRREGULAR:
+        return word[: len(word) - len(folded)] + _IRREGULAR[folded]
+    if len(folded) < 4 or not folded.endswith("s") or folded.endswith(_NOT_PLURAL):
+        return word
+    if folded.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-2] if folded.endswith(_WITH_ES) else word[:-1]
+
+
 def plural(word: str) -> str:
-    """The English plural, by rule."""
-    if word.endswith(("s", "x", "z", "ch", "sh")):
+    """The English plural, by rule, of a word or of the last word of a phrase; a plural stays as it is."""
+    folded = word.rpartition(" ")[2].lower()
+    if folded in _IRREGULAR or singular(word) != word:
+        return word
+    if folded in _IRREGULAR_PLURALS:
+        return word[: len(word) - len(folded)] + _IRREGULAR_PLURALS[folded]
+    if folded.endswith(("s", "x", "z", "ch", "sh")):
         return f"{word}es"
-    if word.endswith("y") and word[-2:-1] not in "aeiou":
+    if folded.endswith("y") and folded[-2:-1] not in "aeiou":
         return f"{word[:-1]}ies"
     return f"{word}s"

@@ -114,7 +114,7 @@ def test_nothing_found_is_said_with_what_is_nearest(promptql: PromptQL) -> None:
     answer = promptql.ask("movies made before 1900")
     assert answer.values == ()
     assert answer.citations == ()
-    assert answer.text.startswith("The data does not say")
+    assert answer.text.startswith("No document matches: there are no movies where year < 1900.")
     assert "year goes from 1979 to 2010" in answer.text
     assert [warning.code for warning in answer.warnings] == ["empty_result"]
 

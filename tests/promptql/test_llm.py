@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine import Database
-from models import Embedder, LLMUnavailableError, ScriptedLLM
+from models import Embedder, LLMUnavailableError, ModelNotFoundError, ScriptedLLM
 from promptql import PlannerUnavailableError, PromptQL
 from promptql.answer import Band, PlannerName
 from promptql.errors import QuestionError
@@ -154,3 +154,18 @@ def test_a_plan_cannot_leave_the_collections_that_were_asked(
     answer = PromptQL(database, embedder_of, llm).ask("how many functions are there", collections=["stdlib"])
     assert answer.planner is PlannerName.FALLBACK
     assert answer.values == (9,)
+
+
+def test_a_model_that_cannot_be_had_is_a_failed_call(ask: Ask) -> None:
+    """Whatever keeps the LLM from answering, the rules take over and say so."""
+    for planner in ("auto", "llm"):
+        answer, _ = ask(ModelNotFoundError("no such model"), planner=planner)
+        assert answer.planner is PlannerName.FALLBACK
+        assert answer.values == (3,)
+        assert [warning.code for warning in answer.warnings] == ["llm_failed"]
+
+
+def test_without_an_llm_nothing_is_read(database: Database, embedder_of: Callable[[str], Embedder]) -> None:
+    """The refusal comes before the unknown collection is looked for."""
+    with pytest.raises(PlannerUnavailableError):
+        PromptQL(database, embedder_of).ask(QUESTION, collections=["nothing"], planner="llm")

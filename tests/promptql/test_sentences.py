@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptql.sentences import sentence_spans
+from promptql.sentences import is_code, sentence_spans
 
 
 def test_sentences_end_at_stops_and_empty_lines() -> None:
@@ -25,3 +26,18 @@ def test_spans_are_ordered_and_inside(text: str) -> None:
     spans = sentence_spans(text)
     assert all(0 <= start < end <= len(text) for start, end in spans)
     assert spans == sorted(spans)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        ("dumps(obj, *, skipkeys=False, indent=None) -> str", True),
+        (">>> dumps([1, 2])", True),
+        ("{'a': [1, 2], 'b': (3,)}", True),
+        ("Return the square root of x.", False),
+        ('Copy data and mode bits ("cp src dst").', False),
+    ],
+)
+def test_signatures_and_examples_are_code(sentence: str, *, code: bool) -> None:
+    """Prose may hold some marks; code is mostly marks."""
+    assert is_code(sentence) == code

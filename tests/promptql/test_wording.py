@@ -23,7 +23,10 @@ from promptql.wording import markdown_table, shown
         ),
         (
             "average rating by genre",
-            "Average rating of movies by genre, 4 in all: action (8.53), science fiction (8.5), drama (8.3), ….",
+            (
+                "Average rating of movies by genre, 4 in all: action (8.53), science fiction (8.5), "
+                "drama (8.3), horror (6.7)."
+            ),
         ),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptql.rules.mentions import find_numbers, find_quoted
-from promptql.rules.words import forms, name_words, normalize, plural, root, tokenize
+from promptql.rules.words import forms, name_words, normalize, plural, root, singular, tokenize
 
 
 def test_words_keep_their_places() -> None:
@@ -26,6 +26,29 @@ def test_plurals_meet_their_singulars(plural_form: str, singular: str) -> None:
     """The two have a form in common."""
     assert forms(plural_form) & forms(singular)
     assert plural(singular) == plural_form
+
+
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [
+        ("cities", "city"),
+        ("countries", "country"),
+        ("genres", "genre"),
+        ("currencies", "currency"),
+        ("languages", "language"),
+        ("movies", "movie"),
+        ("classes", "class"),
+        ("series", "series"),
+        ("people", "person"),
+        ("TV shows", "TV show"),
+        ("status", "status"),
+    ],
+)
+def test_singular_and_plural_are_a_pair(many: str, one: str) -> None:
+    """Each leads to the other, and is left alone where it is right already."""
+    assert (singular(many), singular(one)) == (one, one)
+    if many != "status":
+        assert (plural(one), plural(many)) == (many, many)
 
 
 def test_a_word_that_ends_in_ss_is_no_plural() -> None:
@@ -59,6 +82,8 @@ def test_names_of_fields_fall_into_words() -> None:
         ("between 1980 and 1999", [1980, 1999]),
         ("a dozen eggs", [12]),
         ("which one is it", []),
+        ("one million people", [1_000_000]),
+        ("between one and two", [1, 2]),
         ("f5 and x86", []),
         ("since 2000-01-01 with 3.11.2", []),
         ("9" * 40, []),

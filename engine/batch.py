@@ -21,7 +21,7 @@ from engine.document import (
     own_id,
 )
 from engine.errors import DimensionMismatchError, DocumentError, InvalidInputError, SchemaError
-from engine.inference import all_fit, grow_field, infer_field, is_untyped, natural_type
+from engine.inference import all_fit, contradicts, fits, grow_field, infer_field, is_untyped, natural_type
 from engine.schema import DIM_MAX, FIELDS_MAX, ID, JSON, Field, FieldType, Metric, Schema, VectorField, check_field_name
 
 IMPLIED_VECTOR_FIELD = "vector"  # a key of this name with a list of numbers makes a vector field
@@ -254,13 +254,27 @@ def _grow_schema(batch: Batch, fields: dict[str, list[tuple[int, JSON]]]) -> Non
             _refuse(batch, entries, fault)
             continue
         else:
-            new = infer_field(name, [value for _, value in entries])
+            new = _inferred(batch, name, entries)
             if new is not None and old is not None:  # there are empty lists stored
                 new = replace(new, many=is_untyped(new) or new.type is not FieldType.JSON)
         if new is not None and new != old:
             grown[name] = new
     if grown:
         batch.schema = _promote_text(batch.schema.with_fields(grown), fields)
+
+
+def _inferred(batch: Batch, name: str, entries: list[tuple[int, JSON]]) -> Field | None:
+    """The field that these values imply; the few that contradict nearly all others are noted."""
+    values = [value for _, value in entries]
+    spec = infer_field(name, values)
+    if spec is None or all_fit(spec, values):
+        return spec
+    bad = [(index, value) for index, value in entries if contradicts(spec, value)]
+    for index, value in bad:
+        fault = _contradiction(name, spec.type, value)
+        share = f"{len(entries) - len(bad):,} of {len(entries):,} documents have {spec.type}; a declared type decides"
+        _refuse(batch, [(index, value)], replace(fault, message=f"{fault.message} ({share})"))
+    return spec
 
 
 def _widened(batch: Batch, name: str, spec: Field, entries: list[tuple[int, JSON]]) -> Field:
@@ -314,8 +328,8 @@ def _promote_text(schema: Schema, fields: dict[str, list[tuple[int, JSON]]]) -> 
 
 def _contradiction(name: str, expected: FieldType, value: JSON) -> Fault:
     items = value if isinstance(value, list) else [value]
-    kinds = itertools.chain((natural_type(item) for item in items), [FieldType.JSON])
-    got = next(kind for kind in kinds if kind is not None and kind is not expected)
+    kinds = itertools.chain((natural_type(item) for item in items if not fits(expected, item)), [FieldType.JSON])
+    got = next(kind for kind in kinds if kind is not None)
     pointer = f"/{_escape(name)}"
     message = f"field {name!r} has the wrong type: expected={expected} got={got}"
     return Fault(pointer, "type_mismatch", message, expected.value, got.value)

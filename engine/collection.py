@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,16 @@ from engine.batch import Batch, VectorRows, check_rows, prepare
 from engine.change import Change, encode_change
 from engine.commit import CommitQueue
 from engine.document import Passage
-from engine.errors import DatabaseClosedError, DocumentError, EngineError, InvalidDocumentsError, InvalidInputError
+from engine.errors import (
+    CollectionNotFoundError,
+    DatabaseClosedError,
+    DocumentError,
+    EngineError,
+    InvalidDocumentsError,
+    InvalidInputError,
+)
 from engine.fields.filter import Filter
+from engine.meta import Counters, encode_meta
 from engine.schema import FieldType, Schema
 from engine.segments.sources import read_bodies, read_vectors
 from engine.segments.state import CollectionState
@@ -64,13 +72,6 @@ class AppliedRows:
     vectors: Vectors
     documents: Rows
     passages: Sequence[Passage | None] | None
-
-
-class Counters(msgspec.Struct):
-    """What the next write of a collection takes: guarded by its write lock, committed with every write."""
-
-    next_ordinal: int = 0
-    next_rows: dict[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -121,7 +122,8 @@ class Collection:
         """The collection as of the last acknowledged write.
 
         Raises:
-            DatabaseClosedError: it was dropped, or the database closed.
+            CollectionNotFoundError: it was dropped.
+            DatabaseClosedError: the database was closed.
         """
         self._check_open()
         return self.state.snapshot
@@ -239,8 +241,8 @@ class Collection:
     def _optimize_quietly(self) -> None:
         try:
             self.state.optimize()
-        except DatabaseClosedError:
-            return  # closing stops it, and whoever closes knows
+        except (DatabaseClosedError, CollectionNotFoundError):
+            return  # closing or dropping stops it, and whoever closes knows
         except (EngineError, OSError) as error:
             log.warning("optimize.failed", extra={"collection": self.name, "reason": str(error)})
 
@@ -249,6 +251,22 @@ class Collection:
         with self._write_lock:
             self._closed = True
         self.state.close()
+
+    def drop(self, delete: Callable[[], None]) -> None:
+        """Refuse further use once `delete` has taken it out of the store; called by the database.
+
+        Raises:
+            StorageError: from `delete`; the collection goes on as if nothing had been asked.
+        """
+        with self._write_lock, self.state.stopped():
+            self._check_open()
+            self.reader.dropped = True
+            try:
+                delete()
+            except BaseException:
+                self.reader.dropped = False
+                raise
+            self._closed = True
 
     def open(self, counters: Counters) -> None:
         """Take up the state that the store recorded; called by the database before the log is replayed."""
@@ -364,20 +382,11 @@ class Collection:
         return [next(bodies) if hit else None for hit in found]
 
     def _check_open(self) -> None:
+        if self._closed and self.reader.dropped:
+            raise CollectionNotFoundError(self.name)
         if self._closed:
-            raise DatabaseClosedError(f"collection is closed or dropped: {self.name!r}")
+            raise DatabaseClosedError(f"database is closed: collection={self.name!r}")
 
 
 def _result(sequence: int, batch: Batch, plan: _Plan) -> WriteResult:
     return WriteResult(sequence, added=plan.added, replaced=plan.replaced, skipped=plan.skipped, ids=tuple(batch.ids))
-
-
-def encode_meta(number: int, schema: Schema) -> bytes:
-    """The value under `keys.meta_key`."""
-    return msgspec.json.encode({"number": number, "schema": schema.to_json()})
-
-
-def decode_meta(value: bytes) -> tuple[int, Schema]:
-    """The inverse of `encode_meta`."""
-    meta = msgspec.json.decode(value)
-    return meta["number"], Schema.from_json(meta["schema"])

@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,21 +17,26 @@ from typing import Any, Self
 import msgspec
 
 from engine.change import decode_change
-from engine.collection import Collection, Counters, decode_meta, encode_meta
+from engine.collection import Collection
 from engine.commit import CommitQueue
 from engine.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
+    CorruptionError,
     DatabaseClosedError,
+    EngineError,
     FormatError,
     SchemaError,
 )
+from engine.highwater import HighWater
 from engine.lock import LOCK_FILE, DirectoryLock
 from engine.maintenance import Maintenance
+from engine.meta import Counters, decode_meta, encode_meta
 from engine.schema import Schema
 from engine.segments.state import CollectionState, maintain
 from engine.snapshot import Snapshot
 from engine.store import keys
+from engine.store.checks import check_log, read_number
 from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store
 
 log = logging.getLogger(__name__)
@@ -38,6 +44,8 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 FORMAT_FILE = "lumaai.json"
 FORMAT_DRAFT = FORMAT_FILE + ".new"
+STORE = "store"
+MARK_SECONDS = 1.0
 SEAL_ROWS = 4096  # an exact scan of so many rows × 784 costs about 0.65 ms
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -54,15 +62,38 @@ class Database:
         self._seal_rows = seal_rows
         self._lock = threading.Lock()
         self._closed = False
-        self._store = Store(path / "store")
+        self._high_water = HighWater(path)
+        self._store = self._open_store()
         self._collections: dict[str, Collection] = {}
         try:
-            self._commits = CommitQueue(int(self._store.get(SYSTEM, keys.SEQUENCE) or 0), self._store.sync)
+            self._log_floor = read_number(self._store, keys.LOG_FLOOR)
+            self._next_collection = read_number(self._store, keys.NEXT_COLLECTION, 1)  # as far as it is durable
+            self._commits = CommitQueue(read_number(self._store, keys.SEQUENCE), self._store.sync)
             self._recover()
+            self._mark(strict=True)
         except BaseException:
             self._store.close()
             raise
         self._maintenance = Maintenance(self._maintain)
+        self._marking = Maintenance(self._mark, MARK_SECONDS)
+
+    def _open_store(self) -> Store:
+        """Open the store, but first look at it: RocksDB would tidy away what a damaged manifest no longer names."""
+        path = self.path / STORE
+        marked = self._high_water.mark is not None
+        if not (path / "CURRENT").exists() and (marked or any(path.glob("*.sst"))):
+            raise CorruptionError(f"file is missing: path={path / 'CURRENT'}")
+        if marked:
+            self._check(Store(path, read_only=True))
+        return Store(path)
+
+    def _check(self, store: Store) -> None:
+        try:
+            sequence, following = read_number(store, keys.SEQUENCE), read_number(store, keys.NEXT_COLLECTION, 1)
+            self._high_water.check(sequence, following, store.tables(), store.path)
+            check_log(store)
+        finally:
+            store.close()
 
     @classmethod
     def open(cls, path: str | Path, *, seal_rows: int = SEAL_ROWS) -> Self:
@@ -85,6 +116,11 @@ class Database:
         try:
             _mark_format(directory)
             return cls(directory, lock, seal_rows)
+        except CorruptionError as error:
+            lock.release()
+            if str(directory) in str(error):
+                raise
+            raise CorruptionError(f"{error}: path={directory / STORE}") from error
         except BaseException:
             lock.release()
             raise
@@ -109,12 +145,14 @@ class Database:
             self._check_open()
             if name in self._collections:
                 raise CollectionExistsError(name)
-            number = int(self._store.get(SYSTEM, keys.NEXT_COLLECTION) or 1)
+            number = read_number(self._store, keys.NEXT_COLLECTION, 1)
             batch = self._store.batch()
             batch.put(SYSTEM, keys.NEXT_COLLECTION, b"%d" % (number + 1))
             batch.put(SYSTEM, keys.meta_key(name), encode_meta(number, schema))
             batch.flush()
             self._store.sync()
+            self._next_collection = number + 1
+            self._mark()
             collection = self._make(name, number, schema)
             self._collections[name] = collection
             return collection
@@ -144,18 +182,23 @@ class Database:
         """
         with self._lock:
             collection = self.collection(name)
-            collection.close()
-            collection.reader.dropped = True
-            batch = self._store.batch()
-            batch.delete(SYSTEM, keys.meta_key(name))
-            batch.delete(SYSTEM, keys.state_key(collection.number))
-            batch.delete(SYSTEM, keys.manifest_key(collection.number))
-            for family in (DOCUMENTS, IDS, VECTORS):
-                batch.delete_range(family, *keys.collection_range(collection.number))
-            batch.flush()
-            self._store.sync()
+            number = read_number(self._store, keys.NEXT_COLLECTION, 1)
+            collection.drop(lambda: self._delete(collection, number + 1))
             del self._collections[name]
+            self._store.sync()  # if this fails, the files stay for the next opening to tidy
+            self._next_collection = number + 1
             collection.state.destroy()
+        self._mark()
+
+    def _delete(self, collection: Collection, following: int) -> None:
+        batch = self._store.batch()
+        batch.put(SYSTEM, keys.NEXT_COLLECTION, b"%d" % following)  # skips a number: the mark shows if a drop is lost
+        batch.delete(SYSTEM, keys.meta_key(collection.name))
+        batch.delete(SYSTEM, keys.state_key(collection.number))
+        batch.delete(SYSTEM, keys.manifest_key(collection.number))
+        for family in (DOCUMENTS, IDS, VECTORS):
+            batch.delete_range(family, *keys.collection_range(collection.number))
+        batch.flush()
 
     def snapshot(self, names: Sequence[str] | None = None) -> Mapping[str, Snapshot]:
         """Snapshots of several collections (all by default) at one point of the log.
@@ -170,7 +213,7 @@ class Database:
             for collection in found:
                 try:
                     snapshots[collection.name] = collection.snapshot()
-                except DatabaseClosedError:
+                except (DatabaseClosedError, CollectionNotFoundError):
                     self._check_open()
                     if names is not None:
                         raise CollectionNotFoundError(collection.name) from None
@@ -194,15 +237,17 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-        try:
-            self._maintenance.stop()
+        with ExitStack() as always:  # in the opposite order, each whatever became of those before
+            always.callback(self._directory_lock.release)
+            always.callback(self._close_store)
+            always.callback(self._mark)
+            always.callback(self._commits.close)
+            always.callback(self._marking.join)
+            always.callback(self._maintenance.join)
             for collection in self._collections.values():
-                collection.close()
-            self._maintenance.join()
-            self._commits.close()
-            self._store.close()
-        finally:
-            self._directory_lock.release()
+                always.callback(collection.close)
+            self._maintenance.stop()
+            self._marking.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -219,9 +264,10 @@ class Database:
 
     def _recover(self) -> None:
         """Open every collection, drop what was never committed, and apply the log behind the segments again."""
+        check_log(self._store)
         prefix = keys.COLLECTION_PREFIX
         numbers: dict[int, Collection] = {}
-        for key, value in self._store.items(SYSTEM, prefix, prefix + b"\xff"):
+        for key, value in list(self._store.items(SYSTEM, prefix, prefix + b"\xff")):
             number, schema = decode_meta(value)
             collection = self._make(key[len(prefix) :].decode(), number, schema)
             state = self._store.get(SYSTEM, keys.state_key(number))
@@ -252,16 +298,45 @@ class Database:
             worked = maintain(collection.state, lambda: self.sequence) or worked
         if worked:
             self._truncate_log()
+            self._mark()
         return worked
 
+    def _close_store(self) -> None:
+        """Close the store, and mark what it was closed with: a manifest cut short then shows at the next opening."""
+        self._store.close()
+        try:
+            closed = Store(self._store.path, read_only=True)
+            tables = closed.tables()
+            closed.close()
+            self._high_water.record(self._commits.published, self._next_collection, tables)
+        except (EngineError, OSError) as error:
+            log.warning("highwater.failed", extra={"reason": str(error)})
+
+    def _mark(self, *, strict: bool = False) -> bool:
+        """Record how far the database has come. A disk that refuses it costs the check, not the write: `strict` raises.
+
+        Returns:
+            False: for `Maintenance`, there is no more to do.
+        """
+        try:
+            self._high_water.record(self._commits.published, self._next_collection)
+        except OSError as error:
+            if strict:
+                raise
+            log.warning("highwater.failed", extra={"reason": str(error)})
+        return False
+
     def _truncate_log(self) -> None:
-        """Drop the changes that every collection has in its segments."""
+        """Drop the changes that every collection has in its segments; in one batch with saying so."""
         with self._commits.hold():
             states = [collection.state for collection in list(self._collections.values())]
             floor = min((state.covered for state in states if state.pending), default=self._commits.published)
-        batch = self._store.batch()
-        batch.delete_range(LOG, keys.log_key(0), keys.log_key(floor + 1))
-        batch.flush()
+        if floor > self._log_floor:
+            batch = self._store.batch()
+            batch.delete_range(LOG, keys.log_key(0), keys.log_key(floor + 1))
+            batch.put(SYSTEM, keys.LOG_FLOOR, b"%d" % floor)
+            batch.flush()
+            self._log_floor = floor
 
     def _check_open(self) -> None:
         if self._closed:
@@ -280,6 +355,8 @@ def _check_format(directory: Path) -> None:
     """Refuse what this version cannot open; writes nothing."""
     names = {entry.name for entry in directory.iterdir()}
     if FORMAT_FILE not in names:
+        if STORE in names:
+            raise FormatError(f"file that marks a database is missing: path={directory / FORMAT_FILE}")
         if names - {LOCK_FILE, FORMAT_DRAFT}:
             raise FormatError(f"directory holds other files and is no LumaDB database: path={directory}")
         return
@@ -289,7 +366,7 @@ def _check_format(directory: Path) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"file is damaged: path={marker}") from error
     if found != FORMAT:
-        raise FormatError(f"database has format {found}, this version reads {FORMAT}: path={directory}")
+        raise FormatError(f"database has format {found}, this version reads {FORMAT}: path={marker}")
 
 
 def _mark_format(directory: Path) -> None:

@@ -111,7 +111,7 @@ class InvalidDocumentsError(InvalidInputError):
 
 
 class CollectionNotFoundError(EngineError):
-    """There is no collection of that name."""
+    """There is no collection of that name, or no longer: it was dropped while it was being used."""
 
     code = "collection_not_found"
 
@@ -142,7 +142,7 @@ class DatabaseLockedError(EngineError):
 
 
 class DatabaseClosedError(EngineError):
-    """The database was closed, or a collection of it was dropped, while it was being used."""
+    """The database was closed while it was being used."""
 
     code = "database_closed"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ from typing import Any
 from engine.schema import JSON, Field, FieldType
 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
+# Where nearly all of a first batch agree on a type, the others are mistakes and not a mixture that is meant.
+MAJORITY_SHARE = 0.95
+MAJORITY_VALUES_MIN = 20
 LABEL_CHARACTERS_MAX = 200  # a keyword field that gets a longer string becomes a text field
 _TEXT_NAMES = frozenset(
     "title name text body content description summary abstract plot headline caption question answer comment "
@@ -20,6 +24,14 @@ _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(
 
 
 UNTYPED = Field(FieldType.JSON, many=True)  # lists of which no element has been seen yet
+
+
+# What widens into another type is of one family with it.
+_FAMILIES = {
+    FieldType.INTEGER: FieldType.NUMBER,
+    FieldType.DATETIME: FieldType.TEXT,
+    FieldType.KEYWORD: FieldType.TEXT,
+}
 
 
 def is_untyped(field: Field) -> bool:
@@ -106,23 +118,63 @@ def infer_field(name: str, values: Sequence[JSON]) -> Field | None:
     """The field that a first batch of values implies; None if they are all null.
 
     Strings are `datetime` where all are ISO 8601, `text` where the name says so or they read like prose, else
-    `keyword`. Values that agree on nothing narrower make a `json` field, and empty lists alone an untyped one.
+    `keyword`. Values that agree on nothing narrower make a `json` field, unless at least `MAJORITY_SHARE` of
+    `MAJORITY_VALUES_MIN` values or more do agree: then the field is theirs, and `contradicts` tells the others.
+    Empty lists alone make an untyped field.
     """
+    field = _agreed(name, values)
+    if field is None or field.type is not FieldType.JSON or is_untyped(field):
+        return field
+    majority = _majority(values)
+    return field if majority is None else _agreed(name, majority)
+
+
+def _agreed(name: str, values: Sequence[JSON]) -> Field | None:
+    """The field that holds all values; `json` where they contradict one another."""
     scalars, many = _flatten(values)
     if scalars is None:
         return Field(FieldType.JSON)
-    kinds = {natural_type(value) for value in scalars} - {None}
+    kinds = {kind for value in scalars if (kind := natural_type(value)) is not None}
     if not kinds:
         return UNTYPED if many else None
-    type_: FieldType | None = None
-    for kind in sorted(kind for kind in kinds if kind is not None):
-        type_ = kind if type_ is None else widen(type_, kind)
-        if type_ is None:
-            return Field(FieldType.JSON)
-    assert type_ is not None
+    type_ = _widest(kinds)
     if type_ in (FieldType.KEYWORD, FieldType.TEXT):
         type_ = FieldType.TEXT if reads_like_text(name, scalars) else FieldType.KEYWORD
     return Field(type_, many=many and type_ is not FieldType.JSON)
+
+
+def _widest(kinds: Iterable[FieldType]) -> FieldType:
+    """The type that holds all of at least one kind; `json` where they contradict one another."""
+    type_, *others = sorted(kinds)
+    for kind in others:
+        wider = widen(type_, kind)
+        if wider is None:
+            return FieldType.JSON
+        type_ = wider
+    return type_
+
+
+def _majority(values: Sequence[JSON]) -> list[JSON] | None:
+    """The values of the one family of types that nearly all belong to; None where there is none, or it is `json`."""
+    families = [_family(value) for value in values]
+    counts = Counter(family for family in families if family is not None)
+    total = counts.total()
+    if total < MAJORITY_VALUES_MIN:
+        return None
+    family, count = counts.most_common(1)[0]
+    # A point that is none is an object, and widens the field: no contradiction.
+    is_meant = family is FieldType.JSON or (family is FieldType.GEO and FieldType.JSON in counts)
+    if is_meant or count < MAJORITY_SHARE * total:
+        return None
+    return [value for value, own in zip(values, families, strict=True) if own is family]
+
+
+def _family(value: JSON) -> FieldType | None:
+    """The widest type that a value's own may grow into without contradiction; None for null and empty lists."""
+    field = _agreed("", [value])
+    if field is None or is_untyped(field):
+        return None
+    return _FAMILIES.get(field.type, field.type)
 
 
 def reads_like_text(name: str, strings: Iterable[JSON]) -> bool:
@@ -136,6 +188,12 @@ def reads_like_text(name: str, strings: Iterable[JSON]) -> bool:
             words += string.count(" ") + 1
             count += 1
     return lengths > LABEL_CHARACTERS_MAX or (count > 0 and words / count >= 5)
+
+
+def contradicts(field: Field, value: JSON) -> bool:
+    """Whether a value of the batch that `field` was inferred from is not one of those that it was inferred for."""
+    items = value if isinstance(value, list) else (value,)
+    return not is_untyped(field) and not all(fits(field.type, item) for item in items)
 
 
 def grow_field(field: Field, value: JSON) -> Field | None:

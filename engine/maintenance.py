@@ -1,4 +1,4 @@
-"""The background thread of a database: seals heads, merges segments, truncates the log."""
+"""The background threads of a database: one seals heads, merges segments, truncates the log; one records its mark."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from engine.errors import DatabaseClosedError, EngineError
+from engine.errors import CollectionNotFoundError, DatabaseClosedError, EngineError
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +19,12 @@ class Maintenance:
 
     Args:
         work: one round; says whether it did anything.
+        pause_seconds: between rounds that did nothing; `POLL_SECONDS` by default.
     """
 
-    def __init__(self, work: Callable[[], bool]) -> None:
+    def __init__(self, work: Callable[[], bool], pause_seconds: float | None = None) -> None:
         self._work = work
+        self._pause_seconds = POLL_SECONDS if pause_seconds is None else pause_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lumaai-maintenance", daemon=True)
         self._thread.start()
@@ -37,12 +39,12 @@ class Maintenance:
 
     def _run(self) -> None:
         failures = 0
-        pause = POLL_SECONDS
+        pause = self._pause_seconds
         while not self._stop.wait(pause):
             try:
-                pause = 0.0 if self._work() else POLL_SECONDS
+                pause = 0.0 if self._work() else self._pause_seconds
                 failures = 0
-            except DatabaseClosedError:
+            except (DatabaseClosedError, CollectionNotFoundError):
                 continue  # a collection was dropped meanwhile, or the database is closing
             except Exception as error:
                 failures += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -88,11 +88,15 @@ def _compare(field: Field, column: Any, op: str, value: JSON) -> Mask:
         case "$nin":
             return ~_compare(field, column, "$in", value)
         case "$contains_all":
-            masks = [_compare(field, column, "$contains", item) for item in value]
-            return np.logical_and.reduce(masks) if masks else ~_mask(column.is_null())
+            all_of = ~_mask(column.is_null())
+            for item in value:
+                all_of &= _compare(field, column, "$contains", item)
+            return all_of
         case "$contains_any" if not field.many:
-            masks = [_compare(field, column, "$contains", item) for item in value]
-            return np.logical_or.reduce(masks) if masks else np.zeros(len(column), dtype=bool)
+            any_of = np.zeros(len(column), dtype=bool)
+            for item in value:
+                any_of |= _compare(field, column, "$contains", item)
+            return any_of
         case "$eq" if value is None:
             return _mask(column.is_null())
     within = "$in" if op == "$contains_any" else op
@@ -182,11 +186,12 @@ def _number(field: Field, value: float) -> Any | None:
 
 def _elements_python(elements: Any, op: str, value: JSON) -> Mask:
     """JSON and points, value by value."""
+    known = _Values(value) if op == "$in" else value
 
     def holds(item: Any) -> bool:
         if item is None:
             return False
-        return _holds(msgspec.json.decode(item) if isinstance(item, str) else item, op, value)
+        return _holds(msgspec.json.decode(item) if isinstance(item, str) else item, op, known)
 
     return np.fromiter((holds(item) for item in elements.to_pylist()), dtype=bool, count=len(elements))
 
@@ -197,7 +202,7 @@ def _holds(item: Any, op: str, value: Any) -> bool:
         case "$eq":
             return any(_same(part, value) for part in items)
         case "$in":
-            return any(_same(part, each) for part in items for each in value)
+            return any(part in value for part in items)
         case "$contains":
             substring = isinstance(item, str) and isinstance(value, str) and value in item
             return substring or any(_same(part, value) for part in items)
@@ -207,6 +212,16 @@ def _holds(item: Any, op: str, value: Any) -> bool:
             return any(isinstance(part, str) and part.endswith(value) for part in items)
         case _:
             return any(_precedes(part, op, value) for part in items)
+
+
+class _Values:
+    """Single values to look others up in, by the rule of `_same`."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = {(isinstance(value, bool), value) for value in values}
+
+    def __contains__(self, value: Any) -> bool:
+        return not isinstance(value, list | dict) and (isinstance(value, bool), value) in self._values
 
 
 def _precedes(left: Any, op: str, right: Any) -> bool:

@@ -20,11 +20,13 @@ from engine.schema import ID, JSON, Field, FieldType, Schema
 DEPTH_MAX = 32
 CLAUSES_MAX = 1_000
 VALUES_MAX = 100_000
+SEARCHES_MAX = 1_000  # values of $contains_any and $contains_all in one filter: each is a pass over the column
 TEXT_CHARACTERS_MAX = 65_536
 
 _ORDER = {"$gt", "$gte", "$lt", "$lte"}
 _ONE_VALUE = {"$eq", "$ne", "$contains"} | _ORDER
 _VALUE_LIST = {"$in", "$nin", "$contains_any", "$contains_all"}
+_SEARCHES = {"$contains_any", "$contains_all"}
 _PREFIX = {"$starts_with", "$ends_with"}
 _FLAG = {"$exists", "$is_null"}
 OPERATORS = tuple(sorted(_ONE_VALUE | _VALUE_LIST | _PREFIX | _FLAG))
@@ -93,25 +95,32 @@ def parse_filter(data: JSON, schema: Schema | None = None) -> Filter:
 
 
 class _Parser:
-    """One parse: the schema, and how many clauses have been read."""
+    """One parse: the schema, and how much has been read that costs time to run."""
 
     def __init__(self, schema: Schema | None) -> None:
         self._schema = schema
         self._clauses = 0
+        self._searches = 0
 
     def parse(self, data: JSON, pointer: str, depth: int) -> Filter:
         if not isinstance(data, Mapping):
             raise FilterError(f"filter must be an object: got={type(data).__name__}", pointer=pointer)
         if depth > DEPTH_MAX:
             raise FilterError(f"filter is nested too deep: maximum={DEPTH_MAX}", pointer=pointer)
+        if not data:
+            self._count(pointer)
         clauses: list[Filter] = []
         for key, value in data.items():
             here = f"{pointer}/{_escape(str(key))}"
-            self._clauses += 1
-            if self._clauses > CLAUSES_MAX:
-                raise FilterError(f"filter has too many clauses: maximum={CLAUSES_MAX}", pointer=here)
+            self._count(here)
             clauses.append(self._clause(key, value, here, depth))
         return clauses[0] if len(clauses) == 1 else And(tuple(clauses))
+
+    def _count(self, pointer: str) -> None:
+        """One more clause: a key, an operator of a field, or an empty object."""
+        self._clauses += 1
+        if self._clauses > CLAUSES_MAX:
+            raise FilterError(f"filter has too many clauses: maximum={CLAUSES_MAX}", pointer=pointer)
 
     def _clause(self, key: JSON, value: JSON, pointer: str, depth: int) -> Filter:
         if key in ("$and", "$or"):
@@ -133,8 +142,10 @@ class _Parser:
         if not value:
             raise FilterError(f"field {name!r} has no operator", pointer=pointer)
         clauses: list[Filter] = []
-        for op, operand in value.items():
+        for place, (op, operand) in enumerate(value.items()):
             here = f"{pointer}/{_escape(str(op))}"
+            if place:  # the first was counted with its field
+                self._count(here)
             if op == "$not":
                 if depth > DEPTH_MAX:
                     raise FilterError(f"filter is nested too deep: maximum={DEPTH_MAX}", pointer=here)
@@ -170,16 +181,19 @@ class _Parser:
                 raise FilterError(f"{op} takes a list: got={type(value).__name__}", pointer=pointer)
             if len(value) > VALUES_MAX:
                 raise FilterError(f"{op} has too many values: maximum={VALUES_MAX}", pointer=pointer)
-            values = tuple(_operand(item, op, spec, f"{pointer}/{i}") for i, item in enumerate(value))
+            self._searches += len(value) if op in _SEARCHES else 0
+            if self._searches > SEARCHES_MAX:
+                raise FilterError(f"{op} has too many values: maximum={SEARCHES_MAX} in a filter", pointer=pointer)
+            values = tuple(_operand(item, name, op, spec, f"{pointer}/{i}") for i, item in enumerate(value))
             return Comparison(name, op, values)
         if op in _PREFIX and not isinstance(value, str):
             raise FilterError(f"{op} takes a string: got={type(value).__name__}", pointer=pointer)
         if op in _ORDER and (value is None or isinstance(value, bool)):
             raise FilterError(f"{op} takes a number, a string or a date: got={value!r}", pointer=pointer)
-        return Comparison(name, op, _operand(value, op, spec, pointer))
+        return Comparison(name, op, _operand(value, name, op, spec, pointer))
 
 
-def _operand(value: Any, op: str, spec: Field | None, pointer: str) -> JSON:
+def _operand(value: Any, name: str, op: str, spec: Field | None, pointer: str) -> JSON:
     if isinstance(value, list | tuple | Mapping):
         raise FilterError(f"{op} takes single values: got={type(value).__name__}", pointer=pointer)
     if value is not None and not isinstance(value, str | int | float):
@@ -190,7 +204,7 @@ def _operand(value: Any, op: str, spec: Field | None, pointer: str) -> JSON:
         _check_text(value, pointer)
     if spec is not None and value is not None and not _comparable(spec.type, value):
         raise FilterError(
-            f"operand has the wrong type for the field: expected={spec.type} got={value!r:.60}",
+            f"field {name!r}: operand has the wrong type: expected={spec.type} got={value!r:.60}",
             pointer=pointer,
             expected=spec.type.value,
         )

@@ -12,7 +12,7 @@ from pyroaring import BitMap
 
 from engine.arrays import Mask, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
-from engine.errors import CorruptionError, DatabaseClosedError, InvalidInputError
+from engine.errors import CollectionNotFoundError, CorruptionError, InvalidInputError
 from engine.fields.columns import ID_FIELD, build_columns
 from engine.schema import ID, Schema
 from engine.segments.head import HeadVectors
@@ -119,9 +119,10 @@ class StoreReader:
         dropped: set before the collection is deleted from the store, where snapshots then find nothing.
     """
 
-    def __init__(self, store: Store, number: int) -> None:
+    def __init__(self, store: Store, number: int, name: str) -> None:
         self._store = store
         self._number = number
+        self._name = name
         self.written = 0
         self.dropped = False
 
@@ -144,7 +145,7 @@ class StoreReader:
             known = iter(self._store.get_many(IDS, [keys.id_key(self._number, id_) for id_ in ids if is_unicode(id_)]))
             values = [next(known) if is_unicode(id_) else None for id_ in ids]
         if self.dropped:  # asked after reading: then nothing found means nothing
-            raise DatabaseClosedError("collection was dropped")
+            raise CollectionNotFoundError(self._name)
         return [None if value is None else codec.decode_id(value) for value in values]
 
     def vectors(self, schema: Schema, name: str, rows: Any) -> Vectors:
@@ -159,5 +160,5 @@ class StoreReader:
             yield
         except CorruptionError as error:
             if self.dropped:
-                raise DatabaseClosedError("collection was dropped") from error
+                raise CollectionNotFoundError(self._name) from error
             raise

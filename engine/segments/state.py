@@ -12,7 +12,8 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from pyroaring import BitMap
 
 from engine.change import Change
 from engine.document import decode
-from engine.errors import DatabaseClosedError
+from engine.errors import CollectionNotFoundError, DatabaseClosedError
 from engine.schema import Schema
 from engine.segments.head import Head
 from engine.segments.manifest import EMPTY, Manifest, SegmentEntry, decode_manifest, encode_manifest
@@ -58,7 +59,7 @@ class CollectionState:
         self._name = name
         self._number = number
         self._store = store
-        self.reader = StoreReader(store, number)
+        self.reader = StoreReader(store, number, name)
         self._directory = directory
         self._seal_rows = seal_rows
         self._schema = schema
@@ -157,7 +158,8 @@ class CollectionState:
         """Seal, then merge all into one segment without what is deleted; with every processor.
 
         Raises:
-            DatabaseClosedError: closed or dropped, before or meanwhile.
+            DatabaseClosedError: closed, before or meanwhile.
+            CollectionNotFoundError: dropped, likewise.
         """
         try:
             self.seal(threads=0)
@@ -169,6 +171,8 @@ class CollectionState:
                     return
         except BuildStoppedError:
             log.info("optimize.stopped", extra={"collection": self._name})
+        if self.reader.dropped:
+            raise CollectionNotFoundError(self._name)
         raise DatabaseClosedError(f"collection is closed: {self._name!r}")
 
     def stats(self) -> dict[str, Any]:
@@ -193,6 +197,7 @@ class CollectionState:
             "segments": each,
             "head_documents": len(head),
             "head_rows": head.rows(),
+            "head_bytes": head.bytes,
             "deleted": len(deleted),
             "memory_bytes": memory + head.bytes,
             "disk_bytes": sum(segment.files_bytes() for segment in segments),
@@ -204,6 +209,17 @@ class CollectionState:
         self._stopping.set()
         with self._maintenance:
             pass
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop what runs for as long as this lasts; for good, unless it fails."""
+        self._stopping.set()
+        with self._maintenance:
+            try:
+                yield
+            except BaseException:
+                self._stopping.clear()
+                raise
 
     def destroy(self) -> None:
         """Remove all files; after `close`. Snapshots keep what they have mapped."""

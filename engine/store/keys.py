@@ -19,6 +19,7 @@ _VECTOR = struct.Struct(">IHI")
 _LOG = struct.Struct(">Q")
 
 SEQUENCE = b"sequence"
+LOG_FLOOR = b"log_floor"  # the log holds every change after this one
 NEXT_COLLECTION = b"next_collection"
 COLLECTION_PREFIX = b"collection/"
 

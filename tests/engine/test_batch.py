@@ -44,6 +44,28 @@ def test_the_schema_grows_with_the_batch() -> None:
     assert grown.fields == {"n": Field(FieldType.NUMBER), "s": Field(FieldType.KEYWORD, many=True)}
 
 
+def test_the_few_that_contradict_a_new_field_are_refused() -> None:
+    """Each with its place and the share of the others; without them the batch is as if they had not been there."""
+    documents = [{"id": str(i), "year": 1990 + i} for i in range(38)]
+    documents[5:5] = [{"id": "bad", "year": "soon"}, {"id": "list", "year": [1990, "soon"]}]
+    batch = prepare(documents, Schema())
+    assert [(e.index, e.id, e.pointer, e.code, e.expected, e.got) for e in batch.errors] == [
+        (5, "bad", "/5/year", "type_mismatch", "integer", "keyword"),
+        (6, "list", "/6/year", "type_mismatch", "integer", "keyword"),
+    ]
+    assert batch.errors[0].message.endswith("(38 of 40 documents have integer; a declared type decides)")
+    rest = prepare([document for document in documents if document["id"] not in ("bad", "list")], Schema())
+    assert rest.errors == []
+    assert rest.schema == batch.schema == Schema({"year": Field(FieldType.INTEGER)})
+
+
+def test_a_mixture_stays_a_json_field() -> None:
+    """Where few values, or none in their great majority, agree, nothing is refused."""
+    batch = prepare([{"n": 1}] * 18 + [{"n": "one"}, {"n": "two"}], Schema())
+    assert batch.errors == []
+    assert batch.schema.fields == {"n": Field(FieldType.JSON)}
+
+
 def test_the_first_element_types_an_empty_list() -> None:
     """A list without elements is known as a list, of a type that is still open."""
     first = prepare([{"tags": []}], Schema()).schema

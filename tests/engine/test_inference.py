@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.inference import UNTYPED, fits, grow_field, infer_field, natural_type, parse_datetime, widen
+from engine.inference import UNTYPED, contradicts, fits, grow_field, infer_field, natural_type, parse_datetime, widen
 from engine.schema import Field, FieldType
 
 T = FieldType
@@ -72,6 +72,44 @@ def test_one_value_has_one_natural_type(value: Any, expected: FieldType | None) 
 def test_a_first_batch_implies_the_field(name: str, values: list[Any], expected: Field | None) -> None:
     """Type and plurality come from all values together."""
     assert infer_field(name, values) == expected
+
+
+POINT = {"lat": 1, "lon": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([*range(19), "soon"], Field(T.INTEGER)),
+        ([*range(18), 0.5, "soon"], Field(T.NUMBER)),
+        ([*range(19), True], Field(T.INTEGER)),
+        ([*range(19), {"a": 1}], Field(T.INTEGER)),
+        ([*range(19), [[1]]], Field(T.INTEGER)),
+        ([*range(19), 2**63], Field(T.INTEGER)),
+        ([*range(18), [1, 2], "soon"], Field(T.INTEGER, many=True)),
+        (["2020-01-01"] * 18 + ["soon", 7], Field(T.KEYWORD)),
+        ([POINT] * 19 + ["here"], Field(T.GEO)),
+        ([*range(18), "soon", "later"], Field(T.JSON)),
+        ([*range(18), "soon"], Field(T.JSON)),
+        ([*range(18), "soon", None, []], Field(T.JSON)),
+        ([POINT] * 98 + [{"lat": 91, "lon": 2}, "here"], Field(T.JSON)),
+        ([{"a": 1}] * 30 + [5], Field(T.JSON)),
+        (["2020-01-01"] * 30 + ["soon"], Field(T.KEYWORD)),
+    ],
+)
+def test_what_nearly_all_agree_on_is_the_type(values: list[Any], expected: Field) -> None:
+    """95 % of 20 values or more; widening is agreement, null and empty lists have no say."""
+    assert infer_field("x", values) == expected
+
+
+def test_those_that_contradict_the_majority_are_told() -> None:
+    """What widens to the field's type fits, as do null and lists of it."""
+    field = Field(T.NUMBER)
+    fitting: list[Any] = [1, 0.5, None, [], [1, None]]
+    others: list[Any] = ["1", True, [1, "2"], {}, [[1]]]
+    assert [contradicts(field, value) for value in fitting] == [False] * 5
+    assert [contradicts(field, value) for value in others] == [True] * 5
+    assert not contradicts(UNTYPED, [[1]])
 
 
 @pytest.mark.parametrize(

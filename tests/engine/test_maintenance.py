@@ -7,11 +7,13 @@ import threading
 import pytest
 
 from engine import maintenance
-from engine.errors import DatabaseClosedError
+from engine.errors import CollectionNotFoundError, DatabaseClosedError
 from engine.maintenance import Maintenance
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), RuntimeError("ours"), DatabaseClosedError("dropped")])
+@pytest.mark.parametrize(
+    "error", [OSError("disk"), RuntimeError("ours"), DatabaseClosedError("x"), CollectionNotFoundError("c")]
+)
 def test_the_thread_outlives_failures(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing round is tried again, whatever it failed with."""
     monkeypatch.setattr(maintenance, "POLL_SECONDS", 0.005)

@@ -9,8 +9,8 @@ import pytest
 
 from engine import (
     Collection,
+    CollectionNotFoundError,
     Database,
-    DatabaseClosedError,
     InvalidInputError,
     Passage,
     Schema,
@@ -124,7 +124,7 @@ def test_rows_of_hits_keep_their_order_and_scores(database: Database) -> None:
     assert snapshot.relation_of(empty, ["n"]).rows() == []
 
 
-def test_a_dropped_collection_is_closed_not_corrupt(database: Database) -> None:
+def test_a_dropped_collection_is_not_found_rather_than_corrupt(database: Database) -> None:
     """Its snapshots still search what they have mapped; documents are gone, and the error says why."""
     collection = database.create_collection("c", Schema())
     collection.add([{"id": str(i), "vector": [1.0, i]} for i in range(20)])
@@ -132,9 +132,9 @@ def test_a_dropped_collection_is_closed_not_corrupt(database: Database) -> None:
     snapshot = collection.snapshot()
     database.drop_collection("c")
     assert len(snapshot.search(np.array([1.0, 3.0]), 3)) == 3
-    with pytest.raises(DatabaseClosedError):
+    with pytest.raises(CollectionNotFoundError):
         snapshot.get(["1"])
-    with pytest.raises(DatabaseClosedError):
+    with pytest.raises(CollectionNotFoundError):
         collection.snapshot()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -228,3 +229,29 @@ def test_the_rules_for_what_is_missing(where: Any, expected: list[bool]) -> None
         {},
     ]
     assert run(documents, parse_filter(where)) == expected
+
+
+def test_the_largest_legal_filters_run_in_moments() -> None:
+    """100,000 values of $in over a JSON field, and 1,000 of $contains_any over text, each over 2,000 rows."""
+    documents = [{"j": {"p": i} if i % 2 else [i, "x"], "t": f"text {i}"} for i in range(2_000)]
+    fields = {"j": Field(FieldType.JSON), "t": Field(FieldType.TEXT)}
+    columns = {name: build_column(field, [d[name] for d in documents]) for name, field in fields.items()}
+    for data, expected in (
+        ({"j": {"$in": list(range(10, 100_010))}}, 995),  # the even numbers from 10 to 1,998
+        ({"t": {"$contains_any": [f"text {i}" for i in range(1_000, 2_000)]}}, 1_000),
+        ({"t": {"$contains_all": ["text"] * 1_000}}, 2_000),
+    ):
+        started = time.perf_counter()
+        mask = evaluate(parse_filter(data), lambda name: (fields[name], columns[name]), 2_000)
+        assert time.perf_counter() - started < 5
+        assert int(mask.sum()) == expected
+
+
+def test_true_is_not_one_among_json_values() -> None:
+    """$in tells booleans from numbers, and finds 1 where 1.0 was asked for, and null within a list."""
+    field = Field(FieldType.JSON)
+    column = build_column(field, [True, 1, {"a": 1}, [None], ["x", 1]])
+    mask = evaluate(parse_filter({"j": {"$in": [1.0]}}), lambda _: (field, column), 5)
+    assert mask.tolist() == [False, True, False, False, True]
+    mask = evaluate(parse_filter({"j": {"$in": [True, None]}}), lambda _: (field, column), 5)
+    assert mask.tolist() == [True, False, False, True, False]

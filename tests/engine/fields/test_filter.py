@@ -100,6 +100,35 @@ def test_depth_and_size_are_bounded() -> None:
     same: Any = {"$eq": 1}
     for _ in range(10_000):
         same = {"$not": same}
-    for data in (deep, {"a": same}, {"$or": [{"a": 1}] * 1001}, {"a": {"$in": list(range(100_001))}}):
-        with pytest.raises(FilterError):
+    some = [str(i) for i in range(501)]
+    illegal: list[Any] = [
+        deep,
+        {"a": same},
+        {"$or": [{"a": 1}] * 1001},
+        {"$and": [{}] * 1000},
+        {"$or": [{"$and": []}] * 1000},
+        {"$or": [{"a": {"$gt": 1, "$lt": 9}}] * 500},
+        {"a": {"$in": list(range(100_001))}},
+        {"a": {"$contains_any": [str(i) for i in range(1001)]}},
+        {"a": {"$contains_any": some}, "b": {"$contains_all": some}},
+    ]
+    for data in illegal:
+        with pytest.raises(FilterError, match=r"too (many|deep)"):
             parse_filter(data)
+
+
+def test_what_is_within_the_bounds_is_read() -> None:
+    """1,000 clauses, 100,000 values of $in, and 1,000 of $contains_any are legal."""
+    legal: list[Any] = [
+        {"$or": [{"a": 1}] * 999},
+        {"a": {"$in": list(range(100_000))}},
+        {"a": {"$contains_any": [str(i) for i in range(1000)]}},
+    ]
+    for data in legal:
+        parse_filter(data)
+
+
+def test_an_operand_of_the_wrong_type_names_its_field() -> None:
+    """So that the message alone says what to mend."""
+    with pytest.raises(FilterError, match="field 'year': operand has the wrong type: expected=integer got='x'"):
+        parse_filter({"year": {"$gte": "x"}}, SCHEMA)

@@ -103,8 +103,71 @@ def test_errors_of_the_disk_have_kinds(text: str, kind: type[Exception]) -> None
 
 
 def test_a_damaged_store_is_named(tmp_path: Path) -> None:
-    """A manifest of other bytes is corruption, not a crash."""
+    """A manifest of other bytes, or none, is corruption with the store's path, not a crash."""
     Store(tmp_path / "s").close()
-    (tmp_path / "s" / "CURRENT").write_bytes(b"nonsense")
-    with pytest.raises((CorruptionError, StorageError)):
-        Store(tmp_path / "s")
+    (manifest,) = (tmp_path / "s").glob("MANIFEST-*")
+    for damage in (lambda: (tmp_path / "s" / "CURRENT").write_bytes(b"nonsense"), manifest.unlink):
+        damage()
+        with pytest.raises(CorruptionError, match=str(tmp_path / "s")):
+            Store(tmp_path / "s")
+
+
+def test_a_damaged_block_ends_no_iteration_quietly(tmp_path: Path) -> None:
+    """One flipped byte in the first block of a table: `items` raises, naming the store, instead of ending there."""
+    store = Store(tmp_path / "s")
+    for i in range(200):
+        put(store, b"%03d" % i, b"x" * 1000)
+    store._families[DOCUMENTS].flush()
+    store.close()
+    (table,) = (tmp_path / "s").glob("*.sst")
+    data = bytearray(table.read_bytes())
+    data[20] ^= 1
+    table.write_bytes(data)
+    store = Store(tmp_path / "s")
+    with pytest.raises(CorruptionError, match=str(tmp_path / "s")):
+        list(store.items(DOCUMENTS, b"", b"z"))
+    store.close()
+
+
+def test_a_store_opened_to_look_at_is_not_changed(tmp_path: Path) -> None:
+    """The log is replayed in memory: the values are there, and every file is as it was."""
+    store = Store(tmp_path / "s")
+    put(store, b"a", b"1")
+    store.close()
+
+    def files() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in (tmp_path / "s").iterdir() if not file.name.startswith("LOG")}
+
+    before = files()
+    store = Store(tmp_path / "s", read_only=True)
+    assert store.get(DOCUMENTS, b"a") == b"1"
+    store.close()
+    assert files() == before
+
+
+def test_closing_alone_waits_for_those_inside(tmp_path: Path) -> None:
+    """`alone` begins when the reader inside has left, and lets the next one in only when it ends."""
+    store = Store(tmp_path / "s")
+    order: list[str] = []
+    entered, leave = threading.Event(), threading.Event()
+
+    def inside() -> None:
+        with store._gate:
+            entered.set()
+            leave.wait(5)
+            order.append("reader left")
+
+    def alone() -> None:
+        with store._gate.alone():
+            order.append("alone")
+
+    threads = [threading.Thread(target=inside), threading.Thread(target=alone)]
+    threads[0].start()
+    assert entered.wait(5)
+    threads[1].start()
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert order == ["reader left", "alone"]
+    assert store.get(DOCUMENTS, b"a") is None
+    store.close()

@@ -1,0 +1,42 @@
+"""What must hold of a store before anything is built on it, or removed because of it."""
+
+from __future__ import annotations
+
+from engine.errors import CorruptionError
+from engine.store import keys
+from engine.store.rocks import LOG, SYSTEM, Store
+
+
+def read_number(store: Store, key: bytes, default: int = 0) -> int:
+    """A counter of `system`.
+
+    Raises:
+        CorruptionError: it is no number.
+    """
+    value = store.get(SYSTEM, key)
+    try:
+        return default if value is None else int(value)
+    except ValueError as error:
+        raise CorruptionError(f"store is damaged: path={store.path} {key.decode()}={value!r:.40}") from error
+
+
+def check_log(store: Store) -> None:
+    """The log must hold every change from where it was truncated up to the last one, and none beyond.
+
+    Raises:
+        CorruptionError: naming the store and the first change that is missing.
+    """
+    expected = read_number(store, keys.LOG_FLOOR) + 1
+    last = read_number(store, keys.SEQUENCE)
+    for key, _ in store.items(LOG, keys.log_key(0), keys.log_key(2**64 - 1)):
+        sequence = keys.log_sequence(key)
+        if sequence != expected:
+            raise _hole(store, expected, sequence, last)
+        expected += 1
+    if expected != last + 1:
+        raise _hole(store, expected, None, last)
+
+
+def _hole(store: Store, expected: int, found: int | None, last: int) -> CorruptionError:
+    facts = f"expected sequence={expected} got={found} of last={last}"
+    return CorruptionError(f"log of changes has a hole: path={store.path} {facts}")

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from lumaai.cli.output import plural
-from lumaai.errors import LumaError, NotFoundError
+from lumaai.errors import ConflictError, LumaError, NotFoundError
 from lumaai.ingestion import IngestSummary, Progress, ingest, read
 from lumaai.progress import DocumentProgress
 
@@ -29,48 +29,102 @@ def refuse_unreadable(files: Sequence[Path]) -> None:
             next(read(path), None)
 
 
-def add_files(database: Database | Client, name: str, files: Sequence[Path], *, strict: bool) -> bool:
+def add_files(
+    database: Database | Client, name: str, files: Sequence[Path], *, strict: bool, embed: Sequence[str] | None
+) -> bool:
     """Adds the files' documents and prints what became of them; whether something failed.
 
     A collection that this call made, and that nothing went into, is not left behind.
+
+    Args:
+        database: open here or behind an address.
+        name: of the collection; one that is missing is made.
+        files: with the documents.
+        strict: stop at the first bad record.
+        embed: fields whose text a new collection embeds; an empty list for none, None for all text.
+
+    Raises:
+        KeyboardInterrupt: with a message that says what is stored.
+        ConflictError: the collection is there and embeds other fields.
     """
-    collection, is_new = _collection(database, name)
+    collection, is_new = _collection(database, name, embed)
     try:
-        summary = _ingested(collection, files, strict=strict)
-    except LumaError:
+        summary = _ingested(collection, files, strict=strict, is_new=is_new)
+    except (LumaError, KeyboardInterrupt):
         if is_new and collection.count() == 0:
             database.drop(name)
         raise
     if is_new and summary.documents == 0:
         database.drop(name)
     _report(summary)
-    return bool(summary.failed)
+    return bool(summary.failures)
 
 
-def _collection(database: Database | Client, name: str) -> tuple[Collection | RemoteCollection, bool]:
+def _collection(
+    database: Database | Client, name: str, embed: Sequence[str] | None
+) -> tuple[Collection | RemoteCollection, bool]:
     try:
-        return database.collection(name), False
+        collection = database.collection(name)
     except NotFoundError:
-        return database.create_collection(name), True
+        if embed is None:
+            return database.create_collection(name), True
+        # Declared, so that they are text however short their values are.
+        fields = {field: {"type": "text"} for field in embed}
+        return database.create_collection(name, fields, embed={"vector": {"from": list(embed)}} if embed else {}), True
+    embedded = _embedded(collection)
+    if embed is not None and set(embedded) != set(embed):
+        raise ConflictError(
+            f"collection {name} is there and embeds {_listed(embedded)}: --embed and --no-embed are for a new one",
+            code="collection_exists",
+        )
+    return collection, False
 
 
-def _ingested(collection: Collection | RemoteCollection, files: Sequence[Path], *, strict: bool) -> IngestSummary:
+def _embedded(collection: Collection | RemoteCollection) -> list[str]:
+    """The fields whose text the collection embeds, as far as they are known yet."""
+    schema = collection.info().schema
+    text = [field for field, spec in schema["fields"].items() if spec["type"] == "text"]
+    chosen = [text if given["from"] is None else given["from"] for given in schema["embed"].values()]
+    return list(dict.fromkeys(field for fields in chosen for field in fields))
+
+
+def _listed(fields: Sequence[str]) -> str:
+    return ", ".join(fields) or "nothing"
+
+
+def _ingested(
+    collection: Collection | RemoteCollection, files: Sequence[Path], *, strict: bool, is_new: bool
+) -> IngestSummary:
     console = Console(stderr=True, highlight=False, markup=False)
+    stored, told = 0, not is_new
     with DocumentProgress(console, f"adding to {collection.name}") as bar:
 
         def show(progress: Progress) -> None:
+            nonlocal stored, told
+            stored = progress.documents - progress.failed
+            if stored and not told:
+                told = True
+                console.print(f"embedding {_listed(_embedded(collection))}", soft_wrap=True)
             bar.at(progress.documents, progress.fraction)
 
-        return ingest(collection, files, strict=strict, on_progress=show)
+        try:
+            return ingest(collection, files, strict=strict, on_progress=show)
+        except KeyboardInterrupt:
+            kept = f"{plural(stored, 'document')} of these files {'is' if stored == 1 else 'are'} stored"
+            raise KeyboardInterrupt(f"interrupted: {kept}; running it again goes on from there") from None
 
 
 def _report(summary: IngestSummary) -> None:
     for failure in summary.failed:
         # What is wrong with a whole file names the file itself.
         typer.echo(f"lumaai: {failure if failure.position else failure.reason}", err=True)
+    if summary.failures > len(summary.failed):
+        typer.echo(f"lumaai: … and {summary.failures - len(summary.failed):,} more", err=True)
+    for note in summary.notes:
+        typer.echo(f"lumaai: {note}", err=True)
     rate = summary.documents / max(summary.seconds, 1e-9)
     typer.echo(
         f"{summary.added:,} added, {summary.replaced:,} replaced, {summary.skipped:,} unchanged, "
-        f"{len(summary.failed):,} failed: {plural(summary.documents, 'document')} "
+        f"{summary.failures:,} failed: {plural(summary.documents, 'document')} "
         f"in {summary.seconds:.1f} s ({rate:,.0f}/s)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from lumaai.cli import output
-from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened
-from lumaai.errors import LumaError
+from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file, service_address
+from lumaai.errors import LumaError, UnauthorizedError
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
@@ -40,13 +41,16 @@ class Commands(TyperGroup):
         """Runs the chosen command."""
         try:
             return super().invoke(ctx)
+        except UnauthorizedError as error:
+            state = "which is set to another one" if os.environ.get("LUMAAI_API_KEY") else "which is not set"
+            _complain(f"{error.message} (it is read from $LUMAAI_API_KEY, {state})")
         except LumaError as error:
             _complain(error.message)
             for detail in error.errors:
                 if detail.message not in error.message:
                     _complain(f"  {detail.pointer}: {detail.message}")
-        except KeyboardInterrupt:
-            _complain("interrupted")
+        except KeyboardInterrupt as error:
+            _complain(str(error) or "interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise
@@ -111,6 +115,7 @@ def options(
     epilog=_examples(
         "lumaai add films films.jsonl more.csv",
         "lumaai add notes *.md --db ./notes-data",
+        "lumaai add films films.jsonl --embed title,plot",
         "lumaai add films films.jsonl --strict --url http://127.0.0.1:8000",
     )
 )
@@ -119,6 +124,11 @@ def add(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, Parquet, text or Markdown.")],
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
+    embed: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD,…", help="What a new collection embeds. [default: all text]", show_default=False),
+    ] = None,
+    no_embed: Annotated[bool, typer.Option("--no-embed", help="A new collection embeds nothing.")] = False,
     directory: DirectoryOption = None,
     url: UrlOption = None,
 ) -> None:
@@ -129,11 +139,24 @@ def add(
     """
     from lumaai.cli.adding import add_files, refuse_unreadable
 
+    fields = _embedded_fields(embed, no_embed=no_embed)
     refuse_unreadable(files)
     with opened(directory, url, make=True) as database:
-        failed = add_files(database, collection, files, strict=strict)
+        failed = add_files(database, collection, files, strict=strict, embed=fields)
     if failed:
         raise typer.Exit(1)
+
+
+def _embedded_fields(embed: str | None, *, no_embed: bool) -> list[str] | None:
+    """What `--embed` and `--no-embed` ask for: fields, none of them, or nothing in particular."""
+    if embed is None:
+        return [] if no_embed else None
+    if no_embed:
+        raise typer.BadParameter("give --embed or --no-embed, not both")
+    fields = [name.strip() for name in embed.split(",")]
+    if not all(fields):
+        raise typer.BadParameter(f"not names of fields: {embed!r}", param_hint="--embed")
+    return fields
 
 
 @app.command(
@@ -160,7 +183,8 @@ def search(
     if as_json:
         output.print_json(hits.to_json())
     else:
-        output.print_hits(hits)
+        # A service has its model at hand; here it was loaded for this one search.
+        output.print_hits(hits, with_loading=service_address(directory, url) is None)
 
 
 @app.command(
@@ -321,7 +345,9 @@ def serve(
     """
     from lumaai.server import serve as run
 
-    run(directory=data or data_directory(), host=host, port=port, insecure=insecure or None)
+    directory = data or data_directory()
+    refuse_file(directory)
+    run(directory=directory, host=host, port=port, insecure=insecure or None)
 
 
 @app.command()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 PASSAGE_LINES = 3
 CITED_IDS = 5
+TITLE_FIELDS = ("title", "name")
+TITLE_CHARACTERS = 60
 
 
 def print_json(value: Any) -> None:
@@ -25,13 +27,31 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=indent, default=str))
 
 
-def print_hits(hits: Hits) -> None:
-    """Rank, score, id and best passage of each hit."""
+def print_hits(hits: Hits, *, with_loading: bool) -> None:
+    """Rank, score, id, title and best passage of each hit.
+
+    Args:
+        hits: what was found.
+        with_loading: whether the time includes that of loading the model.
+    """
     for rank, hit in enumerate(hits, start=1):
-        typer.echo(f"{rank:>3}. {hit.score:.3f}  {hit.id}")
+        typer.echo(f"{rank:>3}. {hit.score:.3f}  {hit.id}  {title(hit)}".rstrip())
         for line in excerpt(hit):
             typer.echo(f"            {line}")
-    typer.echo(f"{plural(len(hits), 'hit')} in {hits.milliseconds:.1f} ms")
+    loading = ", loading the model included" if with_loading else ""
+    typer.echo(f"{plural(len(hits), 'hit')} in {hits.milliseconds:.1f} ms{loading}")
+
+
+def title(hit: Hit) -> str:
+    """What a person knows the document by: its title or name, else its first short text; empty if it has none."""
+    texts = {
+        name.lower(): " ".join(value.split())
+        for name, value in hit.document.items()
+        if name != "id" and isinstance(value, str) and value.strip() and value != hit.id
+    }
+    short = (text for text in texts.values() if len(text) <= TITLE_CHARACTERS)
+    named = next((texts[name] for name in TITLE_FIELDS if name in texts), None)
+    return textwrap.shorten(named or next(short, ""), TITLE_CHARACTERS, placeholder=" …")
 
 
 def excerpt(hit: Hit) -> list[str]:

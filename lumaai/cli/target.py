@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lumaai.errors import NotFoundError
+from lumaai.errors import InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from lumaai import Client, Database
@@ -35,22 +35,39 @@ def opened(directory: Path | None, url: str | None, *, make: bool = False) -> Da
 
     Raises:
         typer.BadParameter: both `--db` and `--url` were given.
+        InvalidRequestError: it is a file.
         NotFoundError: there is no such directory, and `make` is false.
     """
     import lumaai
 
     if directory is not None and url is not None:
         raise typer.BadParameter("give --db or --url, not both")
-    address = url or (None if directory else os.environ.get("LUMAAI_URL"))
+    address = service_address(directory, url)
     if address:
         if not address.lower().startswith(("http://", "https://")):
             raise typer.BadParameter(f"not an address (http://… or https://…): {address}", param_hint="--url")
         return lumaai.connect(address, api_key=os.environ.get("LUMAAI_API_KEY") or None)
     place = directory or data_directory()
+    refuse_file(place)
     if not make and not place.is_dir():
         raise NotFoundError(f"there is no database at {place}; `lumaai add` makes one", code="database_not_found")
     model = os.environ.get("LUMAAI_MODEL") or None
     return lumaai.Database(place, default_model=model, llm=_language_model, progress=_say_model_progress)
+
+
+def service_address(directory: Path | None, url: str | None) -> str | None:
+    """The address of the service that is meant; None where it is a directory."""
+    return url or (None if directory else os.environ.get("LUMAAI_URL")) or None
+
+
+def refuse_file(place: Path) -> None:
+    """Stops where a file stands in place of a database's directory.
+
+    Raises:
+        InvalidRequestError: it does.
+    """
+    if place.is_file():
+        raise InvalidRequestError(f"{place} is a file, not a directory", code="directory_unusable")
 
 
 def data_directory() -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError, OverloadedError, TooLargeError
-from lumaai.ingestion.read import GUESSING_SUFFIXES, read
+from lumaai.ingestion.mixtures import Mixtures
+from lumaai.ingestion.read import GUESSING_SUFFIXES, place, read
 from lumaai.results import CollectionInfo, WriteResult
 
 BATCH_DOCUMENTS = 256
@@ -18,9 +19,11 @@ BATCH_BYTES_MAX = 8 * 1024 * 1024
 OVERLOAD_TRIES = 6
 OVERLOAD_SECONDS_MAX = 10.0
 
-_STRING_TYPES = frozenset({"text", "keyword", "datetime"})
+# So many are described; a file of another kind than its name says may have millions.
+FAILURES_KEPT_MAX = 1000
 
 Document = Mapping[str, Any]
+_Entry = tuple[str, int, Document]  # path, position and document
 
 
 class Target(Protocol):
@@ -61,13 +64,21 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class IngestSummary:
-    """What became of the records: every one is counted once."""
+    """What became of the records: every one is counted once.
+
+    Attributes:
+        failed: the first 1,000 records that did not go in.
+        failures: how many did not go in.
+        notes: what is no failure and yet good to know, such as a column that one cell keeps text.
+    """
 
     added: int
     replaced: int
     skipped: int
     failed: list[Failure]
     seconds: float
+    failures: int
+    notes: tuple[str, ...] = ()
 
     @property
     def documents(self) -> int:
@@ -96,7 +107,8 @@ def ingest(
         on_progress: called after every batch, and at the end of every file and of all.
 
     Raises:
-        InvalidRequestError: with `strict`, the first bad record, as `path:position: reason`.
+        InvalidRequestError: with `strict`, the first bad record (code "record_invalid"), as
+            `path: stopped at line 4: reason; 256 documents had gone in before`.
         LumaError: the collection refuses everything: it is gone, the disk is full, the service does not answer.
     """
     if batch < 1:
@@ -106,6 +118,7 @@ def ingest(
     for path in run.paths:
         run.take(path)
     run.flush()
+    run.note_mixtures()
     if run.paths:
         run.report(run.paths[-1])
     return run.summary()
@@ -122,21 +135,24 @@ class _Run:
     paths: list[Path]
     total_bytes: int
     started: float = field(default_factory=time.perf_counter)
-    pending: list[tuple[str, int, Document]] = field(default_factory=list)
+    pending: list[_Entry] = field(default_factory=list)
     pending_bytes: int = 0
     read_bytes: int = 0
     finished_bytes: int = 0
     added: int = 0
     replaced: int = 0
     skipped: int = 0
+    failures: int = 0
     failed: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    mixtures: Mixtures = field(default_factory=Mixtures)
 
     def take(self, path: Path) -> None:
         """Read one file into batches."""
         self.read_bytes = 0
         # Only CSV leaves open what is text; a service need not be asked for every one of many small files.
         guesses = path.suffix.lower() in GUESSING_SUFFIXES
-        records = read(path, keep_text=_text_fields(self.collection.info()) if guesses else ())
+        records = read(path, fields=self.known_fields() if guesses else None, on_note=self.notes.append)
         while True:
             try:
                 record = next(records, None)
@@ -158,39 +174,80 @@ class _Run:
         self.read_bytes = 0
         self.report(path)
 
+    def known_fields(self) -> Mapping[str, Mapping[str, Any]]:
+        """How the collection has its fields, those of the files before included."""
+        self.flush()
+        fields: Mapping[str, Mapping[str, Any]] = self.collection.info().schema["fields"]
+        return fields
+
     def fail(self, path: str, position: int, reason: str) -> None:
         """Account for a record that is left out, or stop."""
-        failure = Failure(path, position, reason)
         if self.strict:
-            raise InvalidRequestError(str(failure), code="record_invalid")
-        self.failed.append(failure)
+            raise self.stop(path, position, reason)
+        self.failures += 1
+        if len(self.failed) < FAILURES_KEPT_MAX:
+            self.failed.append(Failure(path, position, reason))
+
+    def stop(self, path: str, position: int, reason: str, errors: Sequence[ErrorDetail] = ()) -> InvalidRequestError:
+        """The error that ends a strict run: where, why, and what stays."""
+        where = f"{path}: stopped at {place(path, position)}: {reason}" if position else reason
+        stored = self.added + self.replaced + self.skipped
+        count = f"{stored:,} document{'' if stored == 1 else 's'}"
+        return InvalidRequestError(f"{where}; {count} had gone in before", code="record_invalid", errors=errors)
+
+    def note_mixtures(self) -> None:
+        """Note the fields that the collection has as `json` because their values are of several kinds."""
+        if self.mixtures:
+            self.notes.extend(self.mixtures.notes(self.collection.info().schema["fields"]))
 
     def flush(self) -> None:
         """Add the batch in hand."""
         pending, self.pending, self.pending_bytes = self.pending, [], 0
-        for part, result in _added(self.collection, pending, strict=self.strict):
-            self.added += result.added
-            self.replaced += result.replaced
-            self.skipped += result.skipped
-            for error in result.errors:
-                path, position, _ = part[error.index or 0]
-                self.fail(path, position, error.message)
+        for entry in pending:
+            self.mixtures.see(*entry)
+        try:
+            for part, result in _added(self.collection, pending, strict=self.strict):
+                self.count(part, result)
+        except _Refused as error:
+            raise self.stop(error.entry[0], error.entry[1], error.reason, error.errors) from error
+        self.mixtures.end_batch()
+
+    def count(self, part: Sequence[_Entry], result: WriteResult) -> None:
+        """Account for a batch, or a part of one, that was added."""
+        self.added += result.added
+        self.replaced += result.replaced
+        self.skipped += result.skipped
+        for error in result.errors:
+            path, position, _ = part[error.index or 0]
+            self.fail(path, position, error.message)
 
     def report(self, path: Path) -> None:
         """Tell how far it is."""
         if self.on_progress is None:
             return
         done = self.finished_bytes + min(self.read_bytes, _size(path))
-        handled = self.added + self.replaced + self.skipped + len(self.failed)
-        self.on_progress(Progress(str(path), handled, len(self.failed), min(1.0, done / self.total_bytes)))
+        handled = self.added + self.replaced + self.skipped + self.failures
+        self.on_progress(Progress(str(path), handled, self.failures, min(1.0, done / self.total_bytes)))
 
     def summary(self) -> IngestSummary:
         """What became of everything."""
         seconds = time.perf_counter() - self.started
-        return IngestSummary(self.added, self.replaced, self.skipped, self.failed, seconds)
+        notes = tuple(self.notes)
+        return IngestSummary(self.added, self.replaced, self.skipped, self.failed, seconds, self.failures, notes)
 
 
-_Entry = tuple[str, int, Document]
+class _Refused(Exception):  # noqa: N818 - not an error of the caller's yet: `_Run` knows what had gone in before
+    """A strict batch was refused because of a document.
+
+    Attributes:
+        entry: the document and its place.
+        reason: what is wrong with it.
+        errors: what is wrong with all of the batch.
+    """
+
+    def __init__(self, entry: _Entry, reason: str, errors: Sequence[ErrorDetail]) -> None:
+        super().__init__(reason)
+        self.entry, self.reason, self.errors = entry, reason, errors
 
 
 def _added(
@@ -212,10 +269,7 @@ def _added(
         if error.code != "documents_invalid" or not error.errors:
             raise
         first = error.errors[0]
-        path, position, _ = entries[first.index or 0]
-        raise InvalidRequestError(
-            f"{path}:{position}: {first.message}", code="record_invalid", errors=error.errors
-        ) from error
+        raise _Refused(entries[first.index or 0], first.message, error.errors) from error
 
 
 def _add(collection: Target, documents: list[Document], *, atomic: bool) -> WriteResult:
@@ -231,12 +285,6 @@ def _add(collection: Target, documents: list[Document], *, atomic: bool) -> Writ
 def _refused(error: LumaError) -> WriteResult:
     """What adding a single document comes to that is too large for the service."""
     return WriteResult(0, "none", 0, 0, 0, (ErrorDetail("/documents/0", error.code, error.message, index=0),))
-
-
-def _text_fields(info: CollectionInfo) -> frozenset[str]:
-    """Fields that the collection has as strings: what looks like a number in them is none."""
-    fields = info.schema["fields"]
-    return frozenset(name for name, spec in fields.items() if spec["type"] in _STRING_TYPES)
 
 
 def _size(path: Path) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lumaai.errors import InvalidRequestError
 from lumaai.ingestion.csv_files import read_csv
@@ -16,13 +17,27 @@ SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".
 # What these hold is text, and its types are guessed.
 GUESSING_SUFFIXES = frozenset({".csv", ".tsv"})
 
+# What a record's number counts, by suffix; elsewhere there is one record a file.
+_NUMBERED = {".json": "item", ".parquet": "row"}
 
-def read(path: str | Path, *, keep_text: Collection[str] = ()) -> Iterator[Record]:
+
+def place(path: str | Path, position: int) -> str:
+    """Where in a file a record is: "line 4"; "item 4" of a JSON array, "row 4" of a Parquet file."""
+    return f"{_NUMBERED.get(Path(path).suffix.lower(), 'line')} {position:,}"
+
+
+def read(
+    path: str | Path,
+    *,
+    fields: Mapping[str, Mapping[str, Any]] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Iterator[Record]:
     """The records of a file, in order; a record that is no document says why, and the others go on.
 
     Args:
         path: its suffix, in either case, says how it is read: one of `SUFFIXES`.
-        keep_text: CSV columns to be kept as strings whatever they look like.
+        fields: how the collection has its fields, by name: what the cells of CSV files, which are text, become.
+        on_note: told what is worth knowing of a file that is no fault of one record.
 
     Raises:
         InvalidRequestError: when iterated: unsupported suffix (code "suffix_unsupported"), unreadable
@@ -36,7 +51,7 @@ def read(path: str | Path, *, keep_text: Collection[str] = ()) -> Iterator[Recor
         case ".json":
             yield from read_json(path)
         case ".csv" | ".tsv":
-            yield from read_csv(path, keep_text)
+            yield from read_csv(path, fields, on_note)
         case ".parquet":
             from lumaai.ingestion.parquet_files import read_parquet
 

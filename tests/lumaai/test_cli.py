@@ -11,13 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import lumaai
+from lumaai.cli import output
 from lumaai.cli.commands import app
 from lumaai.demo.service import free_port
+from lumaai.progress import DocumentProgress
+from lumaai.results import Hit
 
 FILMS = [
     {"id": "1", "title": "Metropolis", "year": 1927, "plot": "A robot replaces a worker in a city of the future."},
@@ -93,7 +97,8 @@ def test_a_bad_line_is_reported_and_the_others_go_in(run: Run, films: Path) -> N
 def test_strict_stops_at_the_first_bad_line(run: Run, films: Path) -> None:
     """Its batch does not go in, and a collection that would stay empty is not left behind."""
     films.write_text(films.read_text() + "oops\n")
-    failed(run("add", "films", films, "--strict"), f"{films}:4: ")
+    stopped = f"lumaai: {films}: stopped at line 4: malformed JSON: "
+    failed(run("add", "films", films, "--strict"), stopped, "; 0 documents had gone in before\n")
     assert "no collections yet" in run("collections").stdout
 
 
@@ -117,7 +122,7 @@ def test_a_missing_file_does_not_keep_others_out(run: Run, films: Path) -> None:
     """It is reported, the other goes in, and the exit code says that something failed."""
     result = run("add", "films", "missing.jsonl", films)
     assert result.exit_code == 1
-    assert result.stderr == "lumaai: cannot read missing.jsonl: no such file\n"
+    assert result.stderr == "embedding title, plot\nlumaai: cannot read missing.jsonl: no such file\n"
     assert "3 added, 0 replaced, 0 unchanged, 1 failed" in result.stdout
 
 
@@ -131,12 +136,72 @@ def test_text_markdown_and_csv_are_added(run: Run) -> None:
     assert run("count", "notes").stdout == "3\n"
 
 
-def test_search_prints_ids_scores_and_passages(filled: Run) -> None:
-    """The best first."""
+def test_search_prints_ids_titles_scores_and_passages(filled: Run) -> None:
+    """The best first; the time says what it holds."""
     lines = filled("search", "films", "a creature in space", "-n", "2").stdout.splitlines()
-    assert lines[0].split() == ["1.", lines[0].split()[1], "2"]
+    assert lines[0].split() == ["1.", lines[0].split()[1], "2", "Alien"]
     assert "freighter in space" in lines[1]
     assert lines[-1].startswith("2 hits in ")
+    assert lines[-1].endswith(" ms, loading the model included")
+
+
+@pytest.mark.parametrize(
+    ("document", "title"),
+    [
+        ({"genre": "horror", "Title": "Alien"}, "Alien"),
+        ({"genre": "horror", "name": "Alien\n3"}, "Alien 3"),
+        ({"name": "alien", "title": "Alien"}, "Alien"),
+        ({"year": 1979, "plot": "p" * 61, "genre": "horror"}, "horror"),
+        ({"title": "word " * 40}, ("word " * 11).strip() + " …"),
+        ({"title": " ", "year": 1979}, ""),
+        ({"name": "7"}, ""),
+    ],
+)
+def test_a_hit_is_named_by_what_people_know_it_by(document: dict[str, Any], title: str) -> None:
+    """Title or name, else the first short text that is not the id again."""
+    assert output.title(Hit("7", 1.0, {"id": "7", **document})) == title
+
+
+def test_the_first_add_says_what_is_embedded(run: Run, films: Path) -> None:
+    """All text by default; what is asked for, or nothing; later adds say nothing of it."""
+    assert run("add", "films", films).stderr == "embedding title, plot\n"
+    assert run("add", "films", films).stderr == ""
+    assert run("add", "plots", films, "--embed", "plot, title").stderr == "embedding plot, title\n"
+    assert run("add", "plots", films, "--embed", "title,plot").exit_code == 0
+    assert run("add", "rows", films, "--no-embed").stderr == "embedding nothing\n"
+    assert run("count", "rows").stdout == "3\n"
+
+
+def test_an_existing_collection_embeds_what_it_does(filled: Run, films: Path) -> None:
+    """Asking for something else is refused, naming what it embeds."""
+    failed(filled("add", "films", films, "--embed", "title"), "collection films is there and embeds title, plot")
+    failed(filled("add", "films", films, "--no-embed"), "embeds title, plot")
+
+
+def test_one_bad_cell_costs_one_row(run: Run) -> None:
+    """In a column of numbers that is long enough to tell; a shorter one is kept as text, and says so."""
+    rows = "".join(f"{i},Film {i},{1900 + i}\n" for i in range(30))
+    Path("films.csv").write_text(f"id,title,year\n{rows}30,Last,unknown\n")
+    result = run("add", "films", "films.csv")
+    assert "30 added, 0 replaced, 0 unchanged, 1 failed" in result.stdout
+    assert "films.csv:32: column 'year' has a value that is no integer: got='unknown' (30 of 31 rows" in result.stderr
+    assert run("count", "films", "--filter", '{"year": {"$lt": 1910}}').stdout == "10\n"
+    Path("few.csv").write_text("id,year\n1,1901\n2,1902\n3,unknown\n4,1903\n")
+    result = run("add", "few", "few.csv")
+    assert result.exit_code == 0
+    note = "few.csv: column year holds 1 value that is no number ('unknown', line 4): kept as text"
+    assert f"lumaai: {note}\n" in result.stderr
+
+
+def test_interrupting_says_what_is_stored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first batch of two, and the second run stores the rest."""
+    lines = [json.dumps({"id": str(i), "title": f"Film {i}"}) for i in range(300)]
+    Path("many.jsonl").write_text("\n".join(lines))
+    with monkeypatch.context() as patched:
+        patched.setattr(DocumentProgress, "at", lambda *_: signal.raise_signal(signal.SIGINT))
+        result = run("add", "films", "many.jsonl")
+    failed(result, "interrupted: 256 documents of these files are stored; running it again goes on", code=130)
+    assert "44 added, 0 replaced, 256 unchanged, 0 failed" in run("add", "films", "many.jsonl").stdout
 
 
 def test_search_prints_json_for_other_programs(filled: Run) -> None:
@@ -217,6 +282,8 @@ def test_an_unknown_collection_is_named(filled: Run, arguments: Sequence[str]) -
         ["delete", "films", "1", "--filter", "{}"],
         ["no-such-command"],
         ["add", "films"],
+        ["add", "films", "films.jsonl", "--embed", "title,"],
+        ["add", "films", "films.jsonl", "--embed", "title", "--no-embed"],
     ],
 )
 def test_wrong_usage_has_exit_code_2(filled: Run, arguments: Sequence[str]) -> None:
@@ -236,8 +303,10 @@ def test_reading_makes_no_database(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_file_in_place_of_a_directory_is_an_error(run: Run, films: Path) -> None:
-    """One line that names it."""
-    failed(run("add", "films", films, "--db", films), str(films))
+    """One line that names it, whether it is to be filled, read or served."""
+    for arguments in (["add", "films", films], ["count", "films"]):
+        failed(run(*arguments, "--db", films), f"{films} is a file, not a directory")
+    failed(run("serve", "--data", films), f"{films} is a file, not a directory")
 
 
 def test_a_directory_in_use_names_its_owner(run: Run, films: Path) -> None:
@@ -296,8 +365,29 @@ def test_the_same_commands_work_over_http(run: Run, films: Path, service: str) -
     assert answer["hits"][0]["id"] == "2"
     assert "3" in run("ask", "How many films are there?", "--url", service).stdout
     assert run("count", "films", "--url", service).stdout == "3\n"
+    assert run("search", "films", "creature", "--url", service).stdout.endswith(" ms\n")
     failed(run("count", "novels", "--url", service), "novels")
     failed(run("count", "films", "--db", "served"), "in use")
+
+
+def test_a_wrong_key_names_where_it_is_read_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$LUMAAI_API_KEY, whether it is missing or another one."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("LUMAAI_API_KEY", "right-key-of-the-service")
+    child = lumaai_process("serve", "--port", str(port), "--data", "served")
+    try:
+        deadline = time.monotonic() + 30
+        while run("collections", "--url", url).exit_code != 0:
+            assert time.monotonic() < deadline, "the service did not start"
+            time.sleep(0.1)
+        monkeypatch.setenv("LUMAAI_API_KEY", "wrong")
+        failed(run("collections", "--url", url), "(it is read from $LUMAAI_API_KEY, which is set to another one)")
+        monkeypatch.delenv("LUMAAI_API_KEY")
+        failed(run("collections", "--url", url), "(it is read from $LUMAAI_API_KEY, which is not set)")
+    finally:
+        child.terminate()
+        child.communicate(timeout=30)
 
 
 def test_serving_on_a_port_in_use_fails() -> None:

@@ -135,8 +135,15 @@ def test_the_demo_sees_wrong_answers() -> None:
     assert not show.averages_parameters(answer_of("", (1.6,)), documents)
     assert show.names_longest_signature(answer_of("g has most"), documents)
     assert not show.names_longest_signature(answer_of("f has most"), documents)
-    assert show.cites_subprocess(answer_of("", ids=("subprocess.run",)), documents)
-    assert not show.cites_subprocess(answer_of("", ids=("dis.show_code",)), documents)
+    assert show.quotes_output_function(answer_of("", ids=("dis.show_code", "subprocess.run")), documents)
+    assert not show.quotes_output_function(answer_of("", ids=("dis.show_code", "os.dup", "subprocess.run")), documents)
+    assert not show.quotes_output_function(answer_of("", ids=("subprocess.Popen.poll",)), documents)
+
+
+def test_the_corpus_is_counted_by_kinds() -> None:
+    """The figures are those that questions about the collection count."""
+    documents: list[corpus.Document] = [{"kind": "function"}, {"kind": "class"}, {"kind": "function"}]
+    assert show.count_kinds(documents) == "0 modules, 1 classes, 2 functions, 0 methods"
 
 
 def test_the_demo_runs_on_part_of_the_corpus(documents: list[corpus.Document], tmp_path: Path) -> None:
@@ -148,7 +155,9 @@ def test_the_demo_runs_on_part_of_the_corpus(documents: list[corpus.Document], t
     assert first.getvalue().count("checked with plain Python") == 4
     assert "\x1b" not in first.getvalue()
     show.show(tmp_path / "demo", documents=part, console=Console(file=second, width=110))
-    assert f"0 documents, {len(part):,} unchanged" in second.getvalue()
+    assert f"ingested  {len(part):,} documents over HTTP" in first.getvalue()
+    assert f"ingested  {len(part):,} documents are already there, nothing to embed" in second.getvalue()
+    assert "documents/s" not in second.getvalue()
     curls = [line.strip() for line in first.getvalue().splitlines() if line.strip().startswith("curl")]
     assert len(curls) == 2
     with running_service(tmp_path / "demo") as client:

@@ -18,14 +18,14 @@ Rows = Callable[..., list[Any]]
 def rows(tmp_path: Path) -> Any:
     """Write a CSV file; its records as documents without ids, or as (line, problem)."""
 
-    def of(text: str | bytes, *, name: str = "a.csv", keep_text: tuple[str, ...] = ()) -> list[object]:
+    def of(text: str | bytes, *, name: str = "a.csv", fields: Any = None) -> list[object]:
         path = tmp_path / name
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return [
             {k: v for k, v in record.document.items() if k != "id"}
             if record.document
             else (record.position, record.problem)
-            for record in read(path, keep_text=keep_text)
+            for record in read(path, fields=fields)
         ]
 
     return of
@@ -75,7 +75,80 @@ def test_ids_stay_strings(tmp_path: Path) -> None:
 
 def test_fields_that_the_collection_has_as_text_stay_text(rows: Rows) -> None:
     """A second file whose codes all look like numbers does not contradict the first."""
-    assert rows("zip,n\n10115,1\n", keep_text=("zip",)) == [{"zip": "10115", "n": 1}]
+    assert rows("zip,n\n10115,1\n", fields={"zip": {"type": "keyword"}}) == [{"zip": "10115", "n": 1}]
+
+
+DECLARED = {"declared": True}
+
+
+@pytest.mark.parametrize(
+    ("spec", "cells", "values"),
+    [
+        ({"type": "integer"}, ["1", "soon", "", "n/a"], [1, "soon", "missing", "missing"]),
+        ({"type": "integer"}, ["1", "007"], [1, "007"]),
+        ({"type": "integer"}, ["1", "2.5"], [1.0, 2.5]),
+        ({"type": "integer", **DECLARED}, ["1", "2.5", "3.0", "007", "1,5"], [1, 2.5, 3, 7, "1,5"]),
+        ({"type": "number"}, ["1", "2", "soon"], [1, 2, "soon"]),
+        ({"type": "number", **DECLARED}, ["1", "2.5", ".5", "soon", "1e999"], [1.0, 2.5, 0.5, "soon", "1e999"]),
+        ({"type": "number", **DECLARED}, ["1", "2", "-"], [1, 2, "-"]),
+        ({"type": "boolean"}, ["TRUE", "1", "false", "NULL"], [True, "1", False, "missing"]),
+        ({"type": "datetime"}, ["1999", "2000-01-01"], ["1999", "2000-01-01"]),
+        ({"type": "json"}, ["1", "x"], ["1", "x"]),
+        ({"type": "json"}, ["1", "2"], [1, 2]),
+    ],
+)
+def test_cells_become_what_the_collection_has(rows: Rows, spec: Any, cells: Any, values: Any) -> None:
+    """Each by itself; one that does not fit stays as it is, for the collection to refuse its row alone."""
+    text = "name,value\n" + "".join(f'n,"{cell}"\n' for cell in cells)
+    found = [row.get("value", "missing") for row in rows(text, fields={"value": spec})]
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("cells", "bad", "reason"),
+    [
+        ([*map(str, range(19)), "?"], 21, "no integer: got='?' (19 of 20 rows have one)"),
+        ([*map(str, range(18)), "0.5", "true"], 21, "no number: got='true' (19 of 20 rows have one)"),
+        (["", "no", *["true"] * 19, "n/a"], 3, "no boolean: got='no' (19 of 20 rows have one)"),
+        ([*map(str, range(19)), "x" * 99], 21, "no integer: got='" + "x" * 39 + "…' (19 of 20 rows have one)"),
+    ],
+)
+def test_what_nearly_all_cells_are_the_others_must_be(tmp_path: Path, cells: Any, bad: int, reason: str) -> None:
+    """95 % of 20 or more: the rows with the others are named, and no note is made."""
+    path = tmp_path / "a.csv"
+    path.write_text("id,value\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)))
+    notes: list[str] = []
+    records = list(read(path, on_note=notes.append))
+    assert [(r.position, r.problem) for r in records if r.problem] == [
+        (bad, f"column 'value' has a value that is {reason}")
+    ]
+    assert not any(isinstance(r.document["value"], str) for r in records if r.document and "value" in r.document)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        (["1", "2", "unknown"], "holds 1 value that is no number ('unknown', line 4): kept as text"),
+        (["x", "1", "2", "3", "true"], "holds 2 values that are no numbers ('x', first on line 2): kept as text"),
+        (["true", "true", "2"], "holds 1 value that is no boolean ('2', line 4): kept as text"),
+        ([*["10115"] * 40, "01067"], "holds 1 value that is no number ('01067', line 42): kept as text"),
+        ([*["7"] * 18, "a", "b"], "holds 2 values that are no numbers ('a', first on line 20): kept as text"),
+        (["1984", "Alien", "Brazil"], None),
+        (["1", "2"], None),
+        (["", ""], None),
+    ],
+)
+def test_a_column_that_some_cells_keep_text_is_noted(tmp_path: Path, cells: Any, note: str | None) -> None:
+    """Codes always do, whatever their share; no number is lost or changed, and words among words are no news."""
+    path = tmp_path / "a.csv"
+    path.write_text("id,value\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)))
+    notes: list[str] = []
+    records = list(read(path, on_note=notes.append))
+    assert notes == ([] if note is None else [f"{path}: column value {note}"])
+    if note is not None:
+        assert [r.document["value"] for r in records if r.document] == cells
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

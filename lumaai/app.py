@@ -8,12 +8,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,7 +22,7 @@ import lumaai
 from lumaai.auth import Gatekeeper
 from lumaai.database import Database
 from lumaai.errors import InternalError, InvalidRequestError, LumaError, OverloadedError, TooLargeError, translate
-from lumaai.routes import BULK_PATH, all_operations
+from lumaai.routes import all_operations
 from lumaai.routes.body import header
 from lumaai.routes.openapi import openapi_document
 from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_route
@@ -29,10 +30,13 @@ from lumaai.routes.service import Service
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
 
-PAGES = frozenset({"/docs", "/openapi.json"})  # FastAPI's own
+PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
 PROBLEM = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in logs and metrics only
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
+# Decided before routing, and so on the whole path: a document's id may end like another route.
+_UPLOAD = re.compile(r"/v1/collections/[^/]+/documents:bulk")
+_DOCUMENTS = re.compile(r"/v1/collections/[^/]+/documents(/.+)?", re.DOTALL)
 
 
 def create_app(database: Database, settings: Settings, *, telemetry: Telemetry | None = None) -> FastAPI:
@@ -66,6 +70,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
     for path in dict.fromkeys(operation.path for operation in operations):
         there = [operation for operation in operations if operation.path == path]
         app.router.routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
+    app.router.routes.append(Route("/", _to_documentation, include_in_schema=False))
     document = openapi_document(operations, settings, version=lumaai.__version__)
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _routing_error)
@@ -89,15 +94,16 @@ class Edge:
             return
         started = time.perf_counter()
         record = RequestRecord(_request_id(scope), scope["method"])
-        exchange = _Exchange(record, receive, send, self._body_bytes_max(scope["path"]))
+        is_upload = record.method == "POST" and _UPLOAD.fullmatch(scope["path"]) is not None
+        exchange = _Exchange(record, receive, send, self._body_bytes_max(scope, is_upload=is_upload))
         scope["lumaai.request_id"] = record.id
         try:
-            await self._guarded(scope, exchange)
+            await self._guarded(scope, exchange, is_upload=is_upload)
         except ClientDisconnect:
             record.status = CLIENT_CLOSED_REQUEST
-        except Exception as error:
-            if not await self._answered(exchange, error):
-                raise
+        except Exception as error:  # noqa: BLE001 - told to the caller and, where it is ours, to the log
+            # Amid an answer nothing can be told any more: the server closes a connection whose answer is not whole.
+            await self._answer(exchange, error)
         finally:
             record.seconds = time.perf_counter() - started
             record.route = scope.get("lumaai.route") or (scope["path"] if scope["path"] in PAGES else record.route)
@@ -105,10 +111,11 @@ class Edge:
             record.code = record.code or scope.get("lumaai.code")
             self._telemetry.record(record)
 
-    async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
+    async def _guarded(self, scope: Scope, exchange: _Exchange, *, is_upload: bool) -> None:
         self._gatekeeper.admit(scope["path"], scope["headers"])
+        _check_path(scope)
         exchange.check_declared_length(header(scope, b"content-length"))
-        if scope["path"].endswith(BULK_PATH):
+        if is_upload:
             # An upload may take as long as it moves: its reader bounds each wait instead.
             await self._app(scope, exchange.receive, exchange.send)
             return
@@ -121,19 +128,21 @@ class Edge:
                 raise
             raise exchange.timed_out(seconds) from error
 
-    async def _answered(self, exchange: _Exchange, error: Exception) -> bool:
-        """Whether the error could still be told to the caller, as problem details."""
+    async def _answer(self, exchange: _Exchange, error: Exception) -> None:
+        """Tell the error to the caller as problem details, if no answer has begun."""
         luma_error = translate(error) or _as_luma_error(error)
         if luma_error.status >= 500 and isinstance(luma_error, InternalError):
             self._telemetry.failed(exchange.record, error)
         exchange.record.code = luma_error.code
-        if exchange.record.status:
-            return False
-        await problem_response(luma_error, exchange.record.id)(_NO_SCOPE, exchange.receive, exchange.send)
-        return True
+        if not exchange.record.status:
+            await problem_response(luma_error, exchange.record.id)(_NO_SCOPE, exchange.receive, exchange.send)
 
-    def _body_bytes_max(self, path: str) -> int:
-        return self._settings.bulk_bytes_max if path.endswith(BULK_PATH) else self._settings.body_bytes_max
+    def _body_bytes_max(self, scope: Scope, *, is_upload: bool) -> int:
+        if is_upload:
+            return self._settings.bulk_bytes_max
+        takes_documents = scope["method"] in {"POST", "PUT"} and _DOCUMENTS.fullmatch(scope["path"]) is not None
+        sizes = self._settings.body_bytes_max, self._settings.request_bytes_max
+        return sizes[0] if takes_documents else min(sizes)
 
 
 _NO_SCOPE: Scope = {"type": "http"}
@@ -222,6 +231,24 @@ async def _routing_error(request: Request, error: Exception) -> Response:
         luma_error = InvalidRequestError(str(error.detail), status=error.status_code)
     request.scope["lumaai.code"] = luma_error.code
     return problem_response(luma_error, request.scope["lumaai.request_id"])
+
+
+async def _to_documentation(_: Request) -> Response:
+    return RedirectResponse("/docs")
+
+
+def _check_path(scope: Scope) -> None:
+    """Refuse a path whose percent-encoding is no UTF-8: servers decode it to another, with U+FFFD in it.
+
+    Raises:
+        InvalidRequestError: status 400.
+    """
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%" in raw:
+        try:
+            unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError as error:
+            raise InvalidRequestError("path is not UTF-8", code="path_invalid", status=400) from error
 
 
 def _request_id(scope: Scope) -> str:

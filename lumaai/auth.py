@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from lumaai.errors import ForbiddenError, UnauthorizedError
 from lumaai.settings import Settings, is_loopback
 
-# Probes of "is the process alive" come from machinery that holds no key.
-OPEN_PATHS = frozenset({"/healthz"})
+# Probes of "is the process alive" come from machinery that holds no key; a browser that opens the documentation
+# holds none yet either, and what is documented is no secret.
+OPEN_PATHS = frozenset({"/healthz", "/", "/docs", "/openapi.json"})
 # Host headers found to be loopback's are remembered; bounded, since ports make many.
 _KNOWN_HOSTS_MAX = 64
 _PORT = re.compile(r":\d{0,5}$")

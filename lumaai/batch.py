@@ -80,6 +80,8 @@ def _of_columns(
     vectors: ArrayLike | Mapping[str, ArrayLike] | None,
     fields: Mapping[str, Iterable[Any]] | None,
 ) -> Batch:
+    if fields is not None and not isinstance(fields, Mapping):
+        raise InvalidRequestError(f"fields must be columns by name: got={type(fields).__name__}", code="type_mismatch")
     columns: dict[str, list[Any]] = {}
     if ids is not None:
         columns["id"] = _column("ids", ids)

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 import engine
 from lumaai.batch import batch_of, vector_array
-from lumaai.embedding import Embedders, embed_query
+from lumaai.embedding import EmbedBounds, Embedders, embed_query
 from lumaai.errors import InvalidRequestError, NotFoundError, translated
+from lumaai.pages import bounded, up_to
 from lumaai.results import BatchHits, CollectionInfo, DeleteResult, Document, Hits, PassageHit, ScrollPage, WriteResult
 from lumaai.scroll import Cursors, Pin
 from lumaai.search import (
@@ -38,6 +39,7 @@ Filter = Mapping[str, Any]
 SCROLL_LIMIT = 1000
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Collection:
@@ -94,6 +96,11 @@ class Collection:
         batch = batch_of(documents, ids=ids, vectors=vectors, fields=fields)
         return write(self._native, batch, self._embedders, atomic=atomic)
 
+    @property
+    def embeds(self) -> bool:
+        """Whether text is embedded when documents are added."""
+        return bool(self._native.schema.embed)
+
     @translated
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> list[Document | None]:
         """Documents by id, None where there is none.
@@ -105,9 +112,26 @@ class Collection:
         return self._native.snapshot().get(check_strings("ids", ids), vectors=vectors)
 
     @translated
-    def get_raw(self, ids: Sequence[str]) -> list[bytes | None]:
-        """Documents by id as the JSON bytes they are stored as, None where there is none."""
-        return self._native.snapshot().get_raw(check_strings("ids", ids))
+    def get_raw(self, ids: Sequence[str], *, vectors: bool = False, bytes_max: int | None = None) -> list[bytes | None]:
+        """Documents by id as JSON bytes, None where there is none.
+
+        Args:
+            ids: in any order; the answer has the same.
+            vectors: with each document's vectors.
+            bytes_max: of all documents together.
+
+        Raises:
+            TooLargeError: they are more.
+        """
+        snapshot, names = self._native.snapshot(), check_strings("ids", ids)
+
+        def read(some: Sequence[str]) -> list[bytes | None]:
+            if not vectors:
+                return snapshot.get_raw(some)
+            found = snapshot.get(some, vectors=True)
+            return [None if document is None else _encode(document) for document in found]
+
+        return bounded(names, read, bytes_max)
 
     @translated
     def count(self, filter: Filter | None = None) -> int:  # noqa: A002 - the API's word
@@ -192,6 +216,7 @@ class Collection:
         params: Mapping[str, Any] | None = None,
         mode: str = "semantic",
         explain: bool = False,
+        bytes_max: int | None = None,
     ) -> RawHits:
         """As `search`, with documents as the bytes they are stored as: the way of the HTTP service."""
         started = time.perf_counter()
@@ -212,7 +237,7 @@ class Collection:
             target, rows + (id is not None), vector_field=name, where=_where(filter, snapshot),
             ef_search=effort.ef_search, exact=effort.exact,
         )  # fmt: skip
-        raw = _raw_hits(snapshot, found, slice(offset, offset + limit), without=id, fields=fields)
+        raw = _raw_hits(snapshot, found, slice(offset, offset + limit), id, fields, bytes_max)
         milliseconds = (time.perf_counter() - started) * 1000
         return RawHits(*raw, snapshot.sequence, milliseconds, found.explain if explain else None)
 
@@ -281,8 +306,12 @@ class Collection:
         limit: int = SCROLL_LIMIT,
         cursor: str | None = None,
         filter: Filter | None = None,  # noqa: A002
+        bytes_max: int | None = None,
     ) -> tuple[list[bytes], str | None]:
-        """As `scroll`: the documents as the bytes they are stored as, and the next cursor."""
+        """As `scroll`: the documents as the bytes they are stored as, and the next cursor.
+
+        A page ends early, with at least one document, before it is larger than `bytes_max`.
+        """
         if whole_number("limit", limit, least=1) > ROWS_MAX:
             raise InvalidRequestError(f"limit is too large: maximum={ROWS_MAX} got={limit}")
         position = 0
@@ -294,7 +323,8 @@ class Collection:
             if pin.collection != self.name or filter not in (None, pin.filter):
                 raise InvalidRequestError("cursor is of another collection or filter", code="cursor_invalid")
         end = position + limit
-        documents = pin.snapshot.documents_raw(pin.ordinals[position:end])
+        documents = up_to(pin.ordinals[position:end], pin.snapshot.documents_raw, bytes_max)
+        end = position + (len(documents) or limit)
         if end >= len(pin.ordinals):
             return documents, None
         return documents, self._cursors.start(pin, end) if cursor is None else cursor_at(end)
@@ -316,6 +346,18 @@ class Collection:
         return embed_query(embedder, query)
 
 
+@translated
+def add_bounded(collection: Collection, documents: list[Document], bounds: EmbedBounds, *, atomic: bool) -> WriteResult:
+    """As `Collection.add`, within bounds on what is embedded: the way of the HTTP service.
+
+    Raises:
+        TooLargeError: there is more text to embed than the bounds allow.
+        OverloadedError: it was stopped; nothing was written.
+    """
+    native, embedders = collection._native, collection._embedders  # noqa: SLF001 - of this module
+    return write(native, batch_of(documents), embedders, atomic=atomic, bounds=bounds)
+
+
 def _where(filter: Filter | None, snapshot: engine.Snapshot) -> engine.Filter | None:  # noqa: A002
     return None if filter is None else engine.parse_filter(filter, snapshot.schema)
 
@@ -335,15 +377,19 @@ def _raw_hits(
     snapshot: engine.Snapshot,
     found: engine.Hits,
     page: slice,
-    *,
     without: str | None,
     fields: Sequence[str] | None,
+    bytes_max: int | None,
 ) -> tuple[list[str], list[float], list[bytes], list[PassageHit | None]]:
     """A page of the hits: ids, scores, documents, passages."""
     ids, scores, passages = found.ids, found.scores.tolist(), found.passages
     chosen = [row for row, id_ in enumerate(ids) if id_ != without][page]
-    documents = snapshot.documents_raw(found.ordinals[chosen])
-    texts = [passage_hit(body, passages[row]) for body, row in zip(documents, chosen, strict=True)]
-    if fields is not None:
-        documents = [selected(body, fields) for body in documents]
+    texts: list[PassageHit | None] = []
+
+    def read(rows: list[int]) -> list[bytes]:
+        bodies = snapshot.documents_raw(found.ordinals[rows])
+        texts.extend(passage_hit(body, passages[row]) for body, row in zip(bodies, rows, strict=True))
+        return bodies if fields is None else [selected(body, fields) for body in bodies]
+
+    documents = bounded(chosen, read, bytes_max)
     return [ids[row] for row in chosen], [scores[row] for row in chosen], documents, texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +14,14 @@ import models
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedding import Embedders, LoadEmbedder, identity_of
-from lumaai.errors import InvalidRequestError, NotSupportedError, translated
+from lumaai.errors import InvalidRequestError, NotSupportedError, translate, translated
 from lumaai.scroll import Cursors
 from lumaai.search import check_strings
 
 if TYPE_CHECKING:
     from promptql import Answer
+
+_log = logging.getLogger("lumaai")
 
 LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 
@@ -55,6 +58,7 @@ class Database:
         threads: int | None = None,
         progress: Callable[[str, float], None] | None = None,
     ) -> None:
+        place = _directory(path)
         directory = Path(cache_directory) if cache_directory is not None else default_cache_directory()
         self._default_model = default_model or models.DEFAULT_MODEL
         self._embedders = Embedders(
@@ -63,7 +67,7 @@ class Database:
         )
         self._llm = llm
         self._cursors = Cursors()
-        self._native = _opened(Path(path))
+        self._native = _opened(place)
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -121,6 +125,8 @@ class Database:
             InvalidRequestError: the name or the schema is malformed.
             ModelUnavailableError: the weights of the model are missing.
         """
+        if not isinstance(name, str):
+            raise InvalidRequestError(f"name must be a string: got={type(name).__name__}", code="type_mismatch")
         if name in self._native.collections():
             if not exist_ok:
                 raise engine.CollectionExistsError(name)
@@ -176,7 +182,7 @@ class Database:
         names = None if collections is None else check_strings("collections", collections)
         if planner not in ("auto", "rules", "llm"):
             raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
-        promptql = PromptQL(self._native, self._embedder_of, self._language_model())
+        promptql = PromptQL(self._native, self._embedder_of, self._language_model(planner))
         return promptql.ask(question, collections=names, planner=cast("Literal['auto', 'rules', 'llm']", planner))
 
     def sql(self, query: str, params: Sequence[Any] = ()) -> NoReturn:  # noqa: ARG002 - the call to come
@@ -229,9 +235,18 @@ class Database:
             )
         return self._embedders.of(next(iter(embed.values())), name)
 
-    def _language_model(self) -> models.LLM | None:
-        if callable(self._llm):
+    def _language_model(self, planner: str) -> models.LLM | None:
+        """The model that plans; None where rules are asked for, or will do because it cannot be had."""
+        if planner == "rules" or not callable(self._llm):
+            return None if callable(self._llm) else self._llm
+        try:
             self._llm = self._llm()
+        except Exception as error:
+            luma_error = translate(error)
+            if planner != "auto" or luma_error is None:
+                raise
+            _log.warning("llm.unavailable", extra={"code": luma_error.code})
+            return None
         return self._llm
 
 
@@ -241,10 +256,23 @@ def default_cache_directory() -> Path:
 
 
 def configured_llm() -> models.LLM | None:
-    """The language model that the environment names, or None."""
-    from lumaai.settings import Settings
+    """The language model that the environment names, or None.
 
-    return Settings().llm
+    Raises:
+        InvalidRequestError: a variable of the environment is wrong.
+    """
+    from lumaai.settings import load_settings
+
+    return load_settings().llm
+
+
+def _directory(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidRequestError(f"path must be a directory's name: got={type(path).__name__}", code="type_mismatch")
+    name = os.fspath(path)
+    if not isinstance(name, str) or "\0" in name:
+        raise InvalidRequestError(f"path cannot be a directory: {name!r:.100}", code="directory_unusable")
+    return Path(name)
 
 
 def _opened(path: Path) -> engine.Database:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine import Embedding, VectorRows
-from lumaai.errors import ErrorDetail, InvalidRequestError, ModelMismatchError
-from lumaai.passages import pieces_of
+from lumaai.errors import ErrorDetail, InvalidRequestError, ModelMismatchError, OverloadedError, TooLargeError
+from lumaai.passages import pieces_of, text_characters
 from models import BatchingEmbedder, Embedder
 
-# Texts handed to the model in one call: it forms its own batches, this bounds what it holds at once.
-SLICE_TEXTS = 1024
+# Texts handed to the model in one call: it forms its own batches, this bounds what it holds at once, and how long
+# it goes on for a request that is gone.
+SLICE_TEXTS = 256
 # A query longer than this is a mistake or an attack; the model reads 256 tokens of it anyway.
 QUERY_CHARACTERS_MAX = 20_000
 
@@ -119,11 +121,55 @@ def _bad_query(message: str) -> InvalidRequestError:
     return InvalidRequestError(message, code="query_invalid", errors=[detail])
 
 
+@dataclass(frozen=True, slots=True)
+class EmbedBounds:
+    """How far the embedding of one write may go.
+
+    Attributes:
+        characters_max: of text; more is refused before any is embedded.
+        stopped: set when nobody waits for the write any more.
+    """
+
+    characters_max: int | None = None
+    stopped: threading.Event | None = None
+
+    def stop(self) -> None:
+        """End the embedding before its next slice."""
+        if self.stopped is not None:
+            self.stopped.set()
+
+    def check_size(self, characters: int) -> None:
+        """Refuse what cannot be embedded in the time of a request.
+
+        Raises:
+            TooLargeError: naming the limit.
+        """
+        if self.characters_max is not None and characters > self.characters_max:
+            raise TooLargeError(
+                f"too much text to embed in one request: embed_characters_max={self.characters_max} got={characters}; "
+                "send fewer documents at once, or a bulk upload",
+                code="too_much_text",
+            )
+
+    def check_wanted(self) -> None:
+        """Go on only if somebody waits for it.
+
+        Raises:
+            OverloadedError: nobody does.
+        """
+        if self.stopped is not None and self.stopped.is_set():
+            raise OverloadedError("the request is over: nothing was written", code="request_timeout", retryable=False)
+
+
+UNBOUNDED = EmbedBounds()
+
+
 def embed_documents(
     documents: Sequence[Mapping[str, Any]],
     chosen: Sequence[int],
     fields: Sequence[str],
     embedder: Embedder,
+    bounds: EmbedBounds = UNBOUNDED,
 ) -> VectorRows:
     """Vectors of the passages of some documents of a batch.
 
@@ -132,11 +178,21 @@ def embed_documents(
         chosen: positions in the batch, ascending; the others get no vectors.
         fields: whose text is embedded.
         embedder: makes the vectors.
+        bounds: how far it may go.
+
+    Raises:
+        TooLargeError: there is more text than the bounds allow.
+        OverloadedError: it was stopped.
     """
-    pieces = [pieces_of(documents[index], fields, embedder) for index in chosen]
+    bounds.check_size(sum(text_characters(documents[index], fields) for index in chosen))
+    pieces = []
+    for index in chosen:
+        bounds.check_wanted()
+        pieces.append(pieces_of(documents[index], fields, embedder))
     flat = [piece for group in pieces for piece in group]
     vectors = np.empty((len(flat), embedder.dim), dtype=np.float32)
     for start in range(0, len(flat), SLICE_TEXTS):
+        bounds.check_wanted()
         texts = [piece.text for piece in flat[start : start + SLICE_TEXTS]]
         vectors[start : start + len(texts)] = embedder.embed_documents(texts)
     counts = [len(group) for group in pieces]

@@ -301,12 +301,15 @@ TRANSLATIONS: Mapping[str, _Translation] = {
 
 
 def translate(error: BaseException) -> LumaError | None:
-    """The LumaError that an engine, models or promptql error stands for; None for any other exception.
+    """The LumaError that an engine, models or promptql error stands for; None for most other exceptions.
 
     Raise it with `raise … from error`.
     """
     if isinstance(error, LumaError):
         return error
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        # Python refuses to write such a number, also into the message of what refuses it.
+        return InvalidRequestError("integer is too long: more than 4,300 digits", code="integer_too_long")
     for cls in type(error).__mro__:
         translation = TRANSLATIONS.get(f"{cls.__module__.partition('.')[0]}.{cls.__name__}")
         if translation is not None:

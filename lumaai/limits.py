@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -75,9 +76,12 @@ class Lane:
             waited += WAIT_SECONDS
         return await self.run(work, *args)
 
-    def close(self) -> None:
-        """Wait for what is running; what has not begun is dropped. Idempotent."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+    def close(self, *, timeout_seconds: float) -> None:
+        """Wait for what is running, so long at most; what has not begun is dropped. Idempotent."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        last = time.monotonic() + timeout_seconds
+        while self._taken and time.monotonic() < last:
+            time.sleep(WAIT_SECONDS)
 
     def _release(self, _: Future[Any] | None = None) -> None:
         with self._lock:

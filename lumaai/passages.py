@@ -78,6 +78,11 @@ def pieces_of(document: Mapping[str, Any], fields: Sequence[str], embedder: Embe
     return _split(sources, window)
 
 
+def text_characters(document: Mapping[str, Any], fields: Sequence[str]) -> int:
+    """How long the text is that `pieces_of` makes passages from, without making them."""
+    return sum(len(_text_of(document.get(name))) for name in fields)
+
+
 def _text_of(value: object) -> str:
     if isinstance(value, str):
         return value if value.strip() else ""

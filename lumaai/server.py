@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import NoReturn
 
 import uvicorn
-from pydantic import ValidationError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from lumaai.app import create_app
+from lumaai.app import create_app, problem_response
 from lumaai.database import Database
-from lumaai.errors import LumaError
-from lumaai.settings import Settings
+from lumaai.errors import InvalidRequestError, LumaError
+from lumaai.settings import Settings, load_settings
 from lumaai.telemetry import log_core
 
 FAILED = 1
@@ -31,6 +32,11 @@ KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS_MAX = 30
 HEAD_BYTES_MAX = 65_536
 HEAD_SECONDS_MAX = 30.0
+# What is still taken of a body whose request is answered already, so that its sender comes to read the answer.
+REST_BYTES_MAX = 64 << 20
+REST_SECONDS_MAX = 5.0
+# After a signal the process ends within DRAIN_SECONDS_MAX for requests and this for all else, whatever hangs.
+END_SECONDS_MAX = 5
 
 
 def serve(
@@ -69,10 +75,9 @@ def _settings(settings: Settings | None, given: dict[str, object]) -> Settings:
     if settings is not None:
         return settings.model_copy(update=given)
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic right here
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        _leave(REFUSED, f"settings are wrong: {problems}")
+        return load_settings(**given)
+    except LumaError as error:
+        _leave(REFUSED, error.message)
 
 
 def _leave(code: int, message: str) -> NoReturn:
@@ -139,13 +144,18 @@ def _run(settings: Settings, listener: socket.socket, database: Database) -> Non
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds on the head of a request: how large it may be, and how long it may take.
+    """uvicorn's protocol with bounds on what a connection may send besides bodies that somebody reads.
 
-    Without them one connection that sends headers for ever, or none at all, holds memory or a descriptor for ever.
+    These are the head of a request, trailers and chunk headers, and the rest of a body whose request is answered.
+    Without bounds, one connection that sends them for ever, or none at all, holds memory or a descriptor for ever.
     """
 
-    _head_bytes = 0
+    # Bytes that are no part of a body that is read, since the last such part; and how long to wait for the next.
+    _idle_bytes = 0
+    _idle_bytes_max = HEAD_BYTES_MAX
     _deadline: asyncio.TimerHandle | None = None
+    _in_body = False
+    _got_body = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a first request."""
@@ -157,41 +167,112 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._expect_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers are left out."""
+        if not self._in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._stop_waiting()
+        self._in_body = True
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._got_body = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body is whole; wait for nothing until the answer, or for the next request if that was given already."""
+        self._in_body = False
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Take the rest of a body that nobody read, within bounds."""
+        super().on_response_complete()
+        if self._in_body and self.cycle.response_complete and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._wait(REST_SECONDS_MAX, REST_BYTES_MAX, self.transport.close)
+
     def data_received(self, data: bytes) -> None:
-        """Take bytes in; what is still no whole head must be small."""
+        """Take bytes in; what is no body that somebody reads must be little."""
+        self._got_body = False
         super().data_received(data)
-        if self._deadline is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self._refuse(b"431 Request Header Fields Too Large")
+        if self.transport.is_closing():
+            return
+        if self._got_body and self._deadline is None:
+            self._idle_bytes = 0
+        elif self._in_body or self._deadline is not None:
+            self._idle_bytes += len(data)
+            if self._idle_bytes > self._idle_bytes_max:
+                self._refuse(431, "head of the request is too large", "head_too_large")
+        elif self._last is not None and self._last.response_complete and self.timeout_keep_alive_task is None:
+            # The rest of a body, or blank lines between requests, have stopped uvicorn's timer.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse(400, msg.rstrip(".").lower(), "invalid_http")
+
+    @property
+    def _last(self) -> RequestResponseCycle | None:
+        """The request that came last; uvicorn declares that there always is one."""
+        return self.cycle
+
     def _expect_head(self) -> None:
+        self._in_body = False
+        self._wait(HEAD_SECONDS_MAX, HEAD_BYTES_MAX, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self._idle_bytes:
+            self._refuse(408, "head of the request did not arrive in time", "head_timeout")
+        else:
+            self.transport.close()  # nothing is said to a connection that asked nothing
+
+    def _wait(self, seconds: float, bytes_max: int, then: Callable[[], None]) -> None:
         self._stop_waiting()
-        self._head_bytes = 0
-        self._deadline = self.loop.call_later(HEAD_SECONDS_MAX, self._refuse, b"408 Request Timeout")
+        self._idle_bytes_max = bytes_max
+        self._deadline = self.loop.call_later(seconds, then)
 
     def _stop_waiting(self) -> None:
+        self._idle_bytes, self._idle_bytes_max = 0, HEAD_BYTES_MAX
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _refuse(self, status: bytes) -> None:
+    def _refuse(self, status: int, message: str, code: str) -> None:
+        """Answer with a problem, unless that would be amid another answer, and close."""
         self._stop_waiting()
-        before: RequestResponseCycle | None = self.cycle
-        # Nothing is said to a connection that asked nothing, nor amid the answer to its request before.
-        if self._head_bytes and (before is None or before.response_complete):
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        cycle = self._last
+        if cycle is None:
+            may_answer = True
+        elif self._in_body:
+            may_answer = not cycle.response_started and not self.pipeline
+        else:
+            may_answer = cycle.response_complete
+        if may_answer:
+            self.transport.write(_raw_problem(InvalidRequestError(message, code=code, status=status)))
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
         self.transport.close()
+
+
+def _raw_problem(error: LumaError) -> bytes:
+    """An answer to what never became a request."""
+    response = problem_response(error, secrets.token_hex(8))
+    head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nconnection: close\r\n".encode()
+    headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
+    return head + headers + b"\r\n" + bytes(response.body)
 
 
 class Server(uvicorn.Server):
@@ -211,6 +292,13 @@ class Server(uvicorn.Server):
         )
         sys.stdout.flush()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way and close; the process ends in time even where a thread hangs."""
+        last = threading.Timer(DRAIN_SECONDS_MAX + END_SECONDS_MAX, _end)
+        last.daemon = True
+        last.start()
+        await super().shutdown(sockets=sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop in order on SIGINT and SIGTERM; uvicorn's own would then raise the signal once more."""
@@ -223,6 +311,13 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+
+def _end() -> NoReturn:
+    """End the process as if killed: what was answered is on disk, and what hangs never ends."""
+    sys.stderr.write("lumaai serve: ended with work that did not end\n")
+    sys.stderr.flush()
+    os._exit(FAILED)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -6,11 +6,12 @@ import functools
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lumaai.errors import InvalidRequestError
 from models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(default=None, min_length=1, description="Required from every caller if set.")
     insecure: bool = Field(default=False, description="Allow other addresses than loopback without a key.")
 
-    body_bytes_max: int = Field(default=64 * MEBIBYTE, ge=1024, description="JSON bodies.")
+    body_bytes_max: int = Field(default=64 * MEBIBYTE, ge=1024, description="JSON bodies with documents.")
+    request_bytes_max: int = Field(default=16 * MEBIBYTE, ge=1024, description="All other JSON bodies.")
+    response_bytes_max: int = Field(default=64 * MEBIBYTE, ge=1024, description="Documents in one answer.")
     bulk_bytes_max: int = Field(default=64 * 1024 * MEBIBYTE, ge=1024, description="One streamed upload.")
     line_bytes_max: int = Field(default=16 * MEBIBYTE, ge=1024, description="One line of an upload.")
+    embed_characters_max: int = Field(
+        default=1_000_000, ge=1, description="Text to embed in one request; uploads have no such limit."
+    )
     batch_documents_max: int = Field(default=10_000, ge=1)
     search_limit_max: int = Field(default=10_000, ge=1, le=10_000, description="limit + offset of a search.")
     search_batch_max: int = Field(default=1_000, ge=1, description="Vectors in one search:batch.")
@@ -54,6 +60,8 @@ class Settings(BaseSettings):
     search_queue_max: int = Field(default=256, ge=0, description="Searches waiting for a thread.")
     write_threads: int = Field(default=2, ge=1, le=64)
     write_queue_max: int = Field(default=64, ge=0)
+    embed_threads: int = Field(default=2, ge=1, le=64, description="Writes to collections that embed.")
+    embed_queue_max: int = Field(default=64, ge=0)
     ask_threads: int = Field(default=2, ge=1, le=64)
     ask_queue_max: int = Field(default=16, ge=0)
 
@@ -63,6 +71,12 @@ class Settings(BaseSettings):
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     llm_base_url: str | None = Field(default=None, description="A local service with OpenAI's API.")
     llm_model: str | None = None
+
+    @model_validator(mode="after")
+    def _local_llm_is_named(self) -> Self:
+        if self.llm_base_url is not None and self.llm_model is None:
+            raise ValueError("LUMAAI_LLM_BASE_URL needs LUMAAI_LLM_MODEL, the name of a model that is served there")
+        return self
 
     @property
     def is_loopback(self) -> bool:
@@ -82,6 +96,24 @@ class Settings(BaseSettings):
         if self.anthropic_api_key is not None:
             return load_llm("anthropic", model=self.llm_model, api_key=self.anthropic_api_key.get_secret_value())
         return None
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from arguments and the environment.
+
+    Raises:
+        InvalidRequestError: some are wrong (code "settings_invalid"); one line names them, without their values.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors(include_input=False, include_url=False):
+            place = ".".join(map(str, item["loc"]))
+            message = item["msg"].removeprefix("Value error, ")
+            problems.append(f"{place}: {message}" if place else message)
+        # The cause would quote the values, keys among them.
+        raise InvalidRequestError(f"settings are wrong: {'; '.join(problems)}", code="settings_invalid") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -161,8 +161,23 @@ def _places(error: BaseException, most: int = 12) -> list[str]:
     return places[-most:]
 
 
+def _without_contents(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """An event whose exception is told by class and place alone."""
+    given = event.pop("exc_info", None)
+    for name in ("exception", "stack_info", "stack", "exc_text"):
+        event.pop(name, None)
+    error = given[1] if isinstance(given, tuple) else given if isinstance(given, BaseException) else sys.exc_info()[1]
+    if given and error is not None:
+        event["error"] = type(error).__name__
+        event["at"] = _places(error)
+    return event
+
+
 def log_core(level: int = logging.INFO) -> None:
-    """Send the `noun.verbed` events of engine, models and promptql, and uvicorn's warnings, to stderr as JSON lines."""
+    """Send the `noun.verbed` events of engine, models and promptql, and uvicorn's warnings, to stderr as JSON lines.
+
+    Exceptions come as classes and places: their messages may quote documents, their frames hold keys.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -173,12 +188,15 @@ def log_core(level: int = logging.INFO) -> None:
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                _without_contents,
                 structlog.processors.JSONRenderer(),
             ],
         )
     )
-    levels = dict.fromkeys(("engine", "models", "promptql", "lumaai"), level) | {"uvicorn": logging.WARNING}
+    levels = dict.fromkeys(("engine", "models", "promptql", "lumaai"), level) | {
+        "uvicorn": logging.WARNING,
+        "asyncio": logging.WARNING,
+    }
     for name, least in levels.items():
         logger = logging.getLogger(name)
         logger.handlers = [handler]

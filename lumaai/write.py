@@ -10,7 +10,7 @@ import numpy as np
 
 import engine
 from lumaai.batch import Batch
-from lumaai.embedding import Embedders, embed_documents
+from lumaai.embedding import UNBOUNDED, EmbedBounds, Embedders, embed_documents
 from lumaai.errors import ErrorDetail, InvalidRequestError, translate
 from lumaai.results import WriteResult
 from lumaai.search import vector_field_of
@@ -23,10 +23,18 @@ ROUNDS_MAX = 8
 IMPLIED_FIELD = "vector"
 
 
-def write(collection: engine.Collection, batch: Batch, embedders: Embedders, *, atomic: bool) -> WriteResult:
+def write(
+    collection: engine.Collection,
+    batch: Batch,
+    embedders: Embedders,
+    *,
+    atomic: bool,
+    bounds: EmbedBounds = UNBOUNDED,
+) -> WriteResult:
     """Add a batch to a collection, its text embedded.
 
     Raises:
+        TooLargeError: there is more text to embed than `bounds` allows.
         InvalidDocumentsError: documents are refused (atomic).
         ModelMismatchError: the collection was embedded with another model.
     """
@@ -34,7 +42,7 @@ def write(collection: engine.Collection, batch: Batch, embedders: Embedders, *, 
     refused: list[ErrorDetail] = []
     for remaining in reversed(range(ROUNDS_MAX)):
         try:
-            return _with_errors(_write(collection, _part(batch, kept), embedders), refused)
+            return _with_errors(_write(collection, _part(batch, kept), embedders, bounds), refused)
         except engine.InvalidDocumentsError as error:
             if atomic or not remaining:
                 raise
@@ -47,7 +55,7 @@ def write(collection: engine.Collection, batch: Batch, embedders: Embedders, *, 
     return _with_errors(_nothing_written(collection), refused)
 
 
-def _write(collection: engine.Collection, batch: Batch, embedders: Embedders) -> WriteResult:
+def _write(collection: engine.Collection, batch: Batch, embedders: Embedders, bounds: EmbedBounds) -> WriteResult:
     given = _named(collection.schema, batch)
     wanted = {name: spec for name, spec in collection.schema.embed.items() if name not in given}
     if not wanted:
@@ -68,18 +76,22 @@ def _write(collection: engine.Collection, batch: Batch, embedders: Embedders) ->
     for name, spec in wanted.items():
         embedder = embedders.of(spec, collection.name)
         fields = spec.fields if spec.fields is not None else collection.text_fields(part.documents)
-        rows[name] = _vectors_of(part.documents, name, fields, embedder)
+        rows[name] = _vectors_of(part.documents, name, fields, embedder, bounds)
     documents = [_without(document, wanted) for document in part.documents]
     return rest.added_to(_result(collection.add(documents, rows)), batch.documents, new)
 
 
 def _vectors_of(
-    documents: Sequence[Mapping[str, Any]], name: str, fields: Sequence[str], embedder: Embedder
+    documents: Sequence[Mapping[str, Any]],
+    name: str,
+    fields: Sequence[str],
+    embedder: Embedder,
+    bounds: EmbedBounds,
 ) -> engine.VectorRows:
     """The vectors of a batch: those that documents carry under the field's name, and of the others' text."""
     carried = [index for index, document in enumerate(documents) if document.get(name) is not None]
     silent = [index for index, document in enumerate(documents) if document.get(name) is None]
-    made = embed_documents(documents, silent, fields, embedder)
+    made = embed_documents(documents, silent, fields, embedder, bounds)
     if not carried:
         return made
     own = np.asarray([documents[index][name] for index in carried], dtype=np.float32)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from lumaai.routes import ask, bulk, collections, documents, health, search
-from lumaai.routes.bulk import BULK_PATH
 from lumaai.routes.operation import Operation
 
-__all__ = ["BULK_PATH", "all_operations"]
+__all__ = ["all_operations"]
 
 
 def all_operations() -> tuple[Operation, ...]:

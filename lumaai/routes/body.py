@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 from starlette.requests import ClientDisconnect
@@ -16,6 +18,17 @@ from lumaai.errors import ErrorDetail, InvalidRequestError
 M = TypeVar("M", bound=BaseModel)
 
 ERRORS_MAX = 100
+# A union complains once for each of its members about one place: so many complaints are looked at to find the errors.
+COMPLAINTS_MAX = 4 * ERRORS_MAX
+# Reading so much holds the event loop for about a millisecond; what is larger is read in a thread.
+INLINE_BYTES_MAX = 256 << 10
+# Beyond so many pieces, splitting a body takes more memory than it is worth.
+COMMAS_MAX = 4_000_000
+CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+
+# Runs work in a thread: what a lane's `run` is.
+InThread = Callable[..., Awaitable[Any]]
 
 _CODES = {
     "missing": "missing_key",
@@ -56,11 +69,22 @@ def require_media_type(scope: Scope, *allowed: str) -> None:
             code="unsupported_media_type",
             status=415,
         )
+    _require_utf8(header(scope, b"content-type") or b"")
     encoding = header(scope, b"content-encoding")
     if encoding is not None and encoding.lower() != b"identity":
         raise InvalidRequestError(
             "compressed bodies are not supported: send it without Content-Encoding",
             code="unsupported_encoding",
+            status=415,
+        )
+
+
+def _require_utf8(content_type: bytes) -> None:
+    found = _CHARSET.search(content_type.decode("latin-1")) if b";" in content_type else None
+    if found is not None and found[1].lower() not in CHARSETS:
+        raise InvalidRequestError(
+            f"body has an unsupported charset: expected=utf-8 got={found[1]!r:.40}",
+            code="unsupported_charset",
             status=415,
         )
 
@@ -85,14 +109,21 @@ async def read_bytes(receive: Receive) -> bytes:
         message = await receive()
 
 
-async def read_body(scope: Scope, receive: Receive, model: type[M]) -> M:
-    """The JSON body as `model`.
+async def read_body(scope: Scope, receive: Receive, model: type[M], in_thread: InThread) -> M:
+    """The JSON body as `model`; a large one is read by `in_thread`, so that other requests go on.
 
     Raises:
         InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
     """
     require_media_type(scope, "application/json")
-    data = parse_json(await read_bytes(receive))
+    content = await read_bytes(receive)
+    if len(content) <= INLINE_BYTES_MAX:
+        return _validated(parse_json(content), model)
+    read: M = await in_thread(lambda: _validated(_parse_large(content), model))
+    return read
+
+
+def _validated(data: Any, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -109,6 +140,31 @@ def parse_json(content: bytes) -> Any:
         return from_json(content)
     except ValueError as error:
         raise InvalidRequestError(f"body is not valid JSON: {error}", code="invalid_json", status=400) from error
+
+
+def _parse_large(content: bytes) -> Any:
+    """As `parse_json`, an object's lists item by item: one call would keep other threads waiting until it is done.
+
+    What cannot be split (or is not JSON in the eyes of the splitter, such as NaN) is parsed in one.
+    """
+    if content.count(b",") > COMMAS_MAX:
+        return parse_json(content)
+    try:
+        return {key: _parse_list(raw) for key, raw in _split_object(content).items()}
+    except (msgspec.MsgspecError, InvalidRequestError, RecursionError):
+        # Once more as a whole, for the message that names the place in the body.
+        return parse_json(content)
+
+
+def _parse_list(raw: msgspec.Raw) -> Any:
+    content = bytes(raw)
+    if content[:1] != b"[" or content[1:].lstrip()[:1] not in {b"{", b"["}:
+        return parse_json(content)
+    return [parse_json(bytes(item)) for item in _split_list(content)]
+
+
+_split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def validated_query(scope: Scope, model: type[M]) -> M:
@@ -128,7 +184,7 @@ def validated_query(scope: Scope, model: type[M]) -> M:
 
 
 def _invalid(error: ValidationError, data: Any, what: str) -> InvalidRequestError:
-    found = error.errors(include_url=False, include_input=True)
+    found = error.errors(include_url=False, include_input=True)[:COMPLAINTS_MAX]
     details = _deepest([_detail(item, data) for item in found])[:ERRORS_MAX]
     first = details[0]
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
@@ -167,12 +223,15 @@ def _pointer(loc: Sequence[int | str], data: Any, *, missing: bool) -> str:
 
 def _deepest(details: list[ErrorDetail]) -> list[ErrorDetail]:
     """Without the complaints of a union's other members about the place that a finer complaint is inside."""
-    return [
-        detail
-        for number, detail in enumerate(details)
-        if not any(other.pointer.startswith(f"{detail.pointer}/") for other in details)
-        and not any(other.pointer == detail.pointer for other in details[:number])
-    ]
+    inner: set[str] = set()
+    first: dict[str, ErrorDetail] = {}
+    for detail in details:
+        above = detail.pointer
+        while above:
+            above = above.rpartition("/")[0]
+            inner.add(above)
+        first.setdefault(detail.pointer, detail)
+    return [detail for pointer, detail in first.items() if pointer not in inner]
 
 
 def _type_name(value: Any) -> str:

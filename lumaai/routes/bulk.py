@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,13 +15,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lumaai import wire
-from lumaai.collection import Collection
+from lumaai.collection import Collection, add_bounded
+from lumaai.embedding import EmbedBounds
 from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError
 from lumaai.results import WriteResult
 from lumaai.routes.body import parse_json, require_media_type
 from lumaai.routes.operation import NDJSON, Call, Operation
-
-BULK_PATH = "/documents:bulk"
 
 BATCH_DOCUMENTS = 256
 BATCH_BYTES_MAX = 4 << 20
@@ -71,6 +71,7 @@ class Upload:
         self._totals = {"added": 0, "replaced": 0, "skipped": 0, "failed": 0}
         self._sequence: int | None = None
         self._line = 0
+        self._bounds = EmbedBounds(stopped=threading.Event())
         self._stopped = False
         self._has_begun = False
 
@@ -80,6 +81,21 @@ class Upload:
         Raises:
             LumaError: nothing was written or said yet; later ones end the answer as an "error" line instead.
         """
+        try:
+            async with aclosing(self._answered()) as lines:
+                async for line in lines:
+                    yield line
+        except LumaError as error:
+            if not self._has_begun:
+                raise
+            # Too late for a status: what is written stays written, and the answer says how it ended.
+            self._stopped = True
+            yield {"type": "error", "code": error.code, "message": error.message[:MESSAGE_CHARACTERS_MAX]}
+            yield self._summary()
+        finally:
+            self._bounds.stop()
+
+    async def _answered(self) -> AsyncGenerator[Line, None]:
         batch = _Batch()
         async with aclosing(self._lines()) as lines:
             async for raw in lines:
@@ -126,14 +142,7 @@ class Upload:
         """Write a batch: a line for each document that was refused, then one for the batch."""
         if not batch.documents:
             return []
-        try:
-            result = await self._write(batch)
-        except LumaError as error:
-            if not self._has_begun:
-                raise
-            # Too late for a status: the answer has begun, and what is written stays written.
-            self._stopped = True
-            return [{"type": "error", "code": error.code, "message": error.message[:MESSAGE_CHARACTERS_MAX]}]
+        result = await self._write(batch)
         self._has_begun = True
         self._sequence = result.sequence
         self._stopped = self._strict and bool(result.errors)
@@ -148,20 +157,21 @@ class Upload:
     async def _write(self, batch: _Batch) -> WriteResult:
         seconds = self._settings.request_seconds_max
         work = self._add_strictly if self._strict else self._add
-        return await self._call.service.writes.run_when_free(work, batch.documents, timeout_seconds=seconds)
+        lane = self._call.service.lane_of(self._collection)
+        return await lane.run_when_free(work, batch.documents, timeout_seconds=seconds)
 
     def _add(self, documents: list[dict[str, Any]]) -> WriteResult:
-        return self._collection.add(documents, atomic=False)
+        return add_bounded(self._collection, documents, self._bounds, atomic=False)
 
     def _add_strictly(self, documents: list[dict[str, Any]]) -> WriteResult:
         """Write what stands before the first document that is refused, and report that one."""
         try:
-            return self._collection.add(documents)
+            return add_bounded(self._collection, documents, self._bounds, atomic=True)
         except InvalidRequestError as error:
             indexes = [detail.index for detail in error.errors if detail.index is not None]
             if not indexes:
                 raise
-            return self._collection.add(documents[: min(indexes) + 1], atomic=False)
+            return add_bounded(self._collection, documents[: min(indexes) + 1], self._bounds, atomic=False)
 
     def _summary(self) -> Line:
         self._call.count_rows(self._totals["added"] + self._totals["replaced"])
@@ -181,20 +191,26 @@ class Upload:
                 *ends, rest = piece.split(b"\n")
                 for end in ends:
                     self._line += 1
-                    line += end
+                    line = self._unmarked(line + end)
                     is_long = is_long or len(line) > self._settings.line_bytes_max
                     if is_long or line.strip():
                         yield None if is_long else bytes(line)
                     line, is_long = bytearray(), False
                 is_long = is_long or len(line) + len(rest) > self._settings.line_bytes_max
                 line = bytearray() if is_long else line + rest
+        self._line += 1
+        line = self._unmarked(line)
         if is_long or line.strip():
-            self._line += 1
             yield None if is_long else bytes(line)
+        else:
+            self._line -= 1
+
+    def _unmarked(self, line: bytearray) -> bytearray:
+        """A whole line; the first without the mark that some editors put in front of UTF-8."""
+        return line.removeprefix(UTF8_BOM) if self._line == 1 else line
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives."""
-        is_first = True
         while True:
             try:
                 async with asyncio.timeout(self._settings.request_seconds_max):
@@ -205,8 +221,7 @@ class Upload:
                 raise ClientDisconnect
             piece = message.get("body", b"")
             if piece:
-                yield piece.removeprefix(UTF8_BOM) if is_first else piece
-                is_first = False
+                yield piece
             if not message.get("more_body", False):
                 return
 

@@ -24,7 +24,7 @@ async def add_documents(call: Call) -> Response:
     documents = (await call.body(wire.AddDocuments)).documents
     _check_batch(call, len(documents), "documents")
     collection = call.service.database.collection(call.path("c"))
-    result = await call.service.writes.run(lambda: collection.add(documents, atomic=query.atomic))
+    result = await call.service.add(collection, documents, atomic=query.atomic)
     call.count_rows(result.added + result.replaced)
     return json_response(msgspec.json.encode(result.to_json()))
 
@@ -34,17 +34,16 @@ async def fetch_documents(call: Call) -> Response:
     body = await call.body(wire.FetchDocuments)
     _check_batch(call, len(body.ids), "ids")
     collection = call.service.database.collection(call.path("c"))
-    content, rows = await call.service.searches.run(_fetched, collection, body)
+    content, rows = await call.service.searches.run(
+        _fetched, collection, body, call.service.settings.response_bytes_max
+    )
     call.count_rows(rows)
     return json_response(content)
 
 
-def _fetched(collection: Collection, body: wire.FetchDocuments) -> tuple[bytes, int]:
-    documents: list[Any]
-    if body.vectors:
-        documents = collection.get(body.ids, vectors=True)
-    else:
-        documents = [None if raw is None else msgspec.Raw(raw) for raw in collection.get_raw(body.ids)]
+def _fetched(collection: Collection, body: wire.FetchDocuments, bytes_max: int) -> tuple[bytes, int]:
+    stored = collection.get_raw(body.ids, vectors=body.vectors, bytes_max=bytes_max)
+    documents = [None if raw is None else msgspec.Raw(raw) for raw in stored]
     found = sum(document is not None for document in documents)
     return msgspec.json.encode({"documents": documents}), found
 
@@ -77,13 +76,17 @@ async def scroll_documents(call: Call) -> Response:
     if body.limit > maximum:
         raise TooLargeError(f"limit is too large: scroll_limit_max={maximum} got={body.limit}", code="limit_too_large")
     collection = call.service.database.collection(call.path("c"))
-    content, rows = await call.service.searches.run(_scrolled, collection, body)
+    content, rows = await call.service.searches.run(
+        _scrolled, collection, body, call.service.settings.response_bytes_max
+    )
     call.count_rows(rows)
     return json_response(content)
 
 
-def _scrolled(collection: Collection, body: wire.ScrollDocuments) -> tuple[bytes, int]:
-    documents, next_cursor = collection.scroll_raw(limit=body.limit, cursor=body.cursor, filter=body.filter)
+def _scrolled(collection: Collection, body: wire.ScrollDocuments, bytes_max: int) -> tuple[bytes, int]:
+    documents, next_cursor = collection.scroll_raw(
+        limit=body.limit, cursor=body.cursor, filter=body.filter, bytes_max=bytes_max
+    )
     content = {"documents": [msgspec.Raw(raw) for raw in documents], "next_cursor": next_cursor}
     return msgspec.json.encode(content), len(documents)
 
@@ -108,7 +111,7 @@ async def put_document(call: Call) -> Response:
         raise InvalidRequestError(message, code="id_mismatch", errors=[ErrorDetail("/id", "id_mismatch", message)])
     collection = call.service.database.collection(call.path("c"))
     try:
-        result = await call.service.writes.run(collection.add, [document])
+        result = await call.service.add(collection, [document])
     except InvalidRequestError as error:
         raise _without_batch(error) from error
     call.count_rows(1)

@@ -40,7 +40,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 ERRORS: dict[int, str] = {
-    400: "The body is not JSON.",
+    400: "The body is not JSON, or the path is not UTF-8.",
     401: "No API key, or a wrong one.",
     403: "Not from this machine, and no API key is set.",
     404: "There is no such collection or document.",
@@ -148,7 +148,7 @@ def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> I
 def _error_statuses(operation: Operation, settings: Settings) -> list[int]:
     statuses = {500, 503, *operation.errors}
     if "{" in operation.path:
-        statuses |= {404, 422}
+        statuses |= {400, 404, 422}
     if operation.body is not None or operation.body_media_type != JSON:
         statuses |= {400, 408, 413, 415, 422}
     if operation.query is not None:

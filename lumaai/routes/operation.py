@@ -52,7 +52,7 @@ class Call:
         Raises:
             InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
         """
-        return await read_body(self.request.scope, self.request.receive, model)
+        return await read_body(self.request.scope, self.request.receive, model, self.service.bodies.run)
 
     def query(self, model: type[M]) -> M:
         """The query string as `model`."""

@@ -14,6 +14,8 @@ from lumaai.errors import ErrorDetail, InvalidRequestError, NotSupportedError, T
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
+# About what an id and a score take in an answer.
+HIT_BYTES = 64
 
 
 async def search(call: Call) -> Response:
@@ -23,12 +25,12 @@ async def search(call: Call) -> Response:
         raise NotSupportedError("this version does not search by examples: leave positive and negative out")
     _check_limit(call, body.limit + body.offset)
     collection = call.service.database.collection(call.path("c"))
-    content, rows = await call.service.searches.run(_search, collection, body)
+    content, rows = await call.service.searches.run(_search, collection, body, call.service.settings.response_bytes_max)
     call.count_rows(rows)
     return json_response(content)
 
 
-def _search(collection: Collection, body: wire.SearchRequest) -> tuple[bytes, int]:
+def _search(collection: Collection, body: wire.SearchRequest, bytes_max: int) -> tuple[bytes, int]:
     hits = collection.search_raw(
         body.query if "query" in body.model_fields_set else None,
         vector=_vector(body.vector) if body.vector else None,
@@ -41,6 +43,7 @@ def _search(collection: Collection, body: wire.SearchRequest) -> tuple[bytes, in
         params=_params(body.params),
         mode=body.mode,
         explain=body.explain,
+        bytes_max=bytes_max,
     )
     return hits.to_json_bytes(), len(hits)
 
@@ -54,6 +57,7 @@ async def search_batch(call: Call) -> Response:
     maximum = call.service.settings.search_batch_max
     if len(vectors) > maximum:
         raise TooLargeError(f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}")
+    _check_answer(call, len(vectors) * body.limit)
     content, rows = await call.service.searches.run(_search_batch, collection, body, vectors)
     call.count_rows(rows)
     return json_response(content)
@@ -79,6 +83,15 @@ def _check_limit(call: Call, rows: int) -> None:
     if rows > maximum:
         raise TooLargeError(
             f"limit + offset is too large: search_limit_max={maximum} got={rows}", code="limit_too_large"
+        )
+
+
+def _check_answer(call: Call, hits: int) -> None:
+    maximum = call.service.settings.response_bytes_max
+    if hits * HIT_BYTES > maximum:
+        raise TooLargeError(
+            f"answer may be too large: response_bytes_max={maximum} vectors × limit={hits}; ask for fewer",
+            code="response_too_large",
         )
 
 

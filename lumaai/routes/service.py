@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from lumaai.collection import Collection, add_bounded
 from lumaai.database import Database
+from lumaai.embedding import EmbedBounds
 from lumaai.limits import Lane
+from lumaai.results import WriteResult
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
+
+R = TypeVar("R")
+
+# Large bodies that are read at once, and that wait for it.
+BODY_THREADS = 2
+BODY_QUEUE_MAX = 64
+# How long the end of the service waits for work whose requests are gone.
+CLOSE_SECONDS_MAX = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +36,9 @@ class Service:
     telemetry: Telemetry
     searches: Lane
     writes: Lane
+    embeds: Lane
     asks: Lane
+    bodies: Lane
 
     @classmethod
     def of(cls, database: Database, settings: Settings, telemetry: Telemetry) -> Service:
@@ -31,13 +49,42 @@ class Service:
             telemetry=telemetry,
             searches=Lane("search", threads=settings.search_threads, queue_max=settings.search_queue_max),
             writes=Lane("write", threads=settings.write_threads, queue_max=settings.write_queue_max),
+            # Writes that embed take seconds where others take milliseconds.
+            embeds=Lane("embed", threads=settings.embed_threads, queue_max=settings.embed_queue_max),
             asks=Lane("ask", threads=settings.ask_threads, queue_max=settings.ask_queue_max),
+            bodies=Lane("body", threads=BODY_THREADS, queue_max=BODY_QUEUE_MAX),
         )
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All lanes."""
-        return (self.searches, self.writes, self.asks)
+        return (self.searches, self.writes, self.embeds, self.asks, self.bodies)
+
+    async def add(self, collection: Collection, documents: list[dict[str, Any]], *, atomic: bool = True) -> WriteResult:
+        """Add documents, in the lane of those that embed where the collection does.
+
+        A request that ran out of time stops its embedding.
+
+        Raises:
+            TooLargeError: there is more text to embed than one request may bring.
+        """
+        bounds = EmbedBounds(self.settings.embed_characters_max, threading.Event())
+        lane = self.lane_of(collection)
+        work = functools.partial(add_bounded, collection, documents, bounds, atomic=atomic)
+        return await self.stoppable(lane.run(work), bounds)
+
+    def lane_of(self, collection: Collection) -> Lane:
+        """The lane that documents are added in."""
+        return self.embeds if collection.embeds else self.writes
+
+    @staticmethod
+    async def stoppable(work: Awaitable[R], bounds: EmbedBounds) -> R:
+        """The result of work; who is told to stop waiting for it tells it to stop."""
+        try:
+            return await work
+        except asyncio.CancelledError:
+            bounds.stop()
+            raise
 
     def gauges(self) -> Iterable[tuple[str, str, dict[str, str], float]]:
         """What `/metrics` shows beside counters: name, help, labels, value."""
@@ -49,6 +96,7 @@ class Service:
             yield ("lumaai_documents", "Documents in a collection.", {"collection": name}, info.documents)
 
     def close(self) -> None:
-        """Wait for the work in hand."""
+        """Wait for the work in hand, for `CLOSE_SECONDS_MAX` at most: a thread that hangs is left behind."""
+        last = time.monotonic() + CLOSE_SECONDS_MAX
         for lane in self.lanes:
-            lane.close()
+            lane.close(timeout_seconds=max(0.0, last - time.monotonic()))

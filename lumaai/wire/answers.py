@@ -199,6 +199,9 @@ class Limits(Wire):
     """What one request may ask for at most."""
 
     body_bytes_max: int
+    request_bytes_max: int
+    response_bytes_max: int
+    embed_characters_max: int
     bulk_bytes_max: int
     line_bytes_max: int
     batch_documents_max: int
@@ -211,5 +214,7 @@ class Limits(Wire):
     search_queue_max: int
     write_threads: int
     write_queue_max: int
+    embed_threads: int
+    embed_queue_max: int
     ask_threads: int
     ask_queue_max: int

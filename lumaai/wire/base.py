@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+# More than any body has: each unknown key is a complaint to make, so that their number is bounded first.
+KEYS_MAX = 64
 
 
 class Wire(BaseModel):
     """Base of all bodies: unknown keys, wrong types (true is not 1) and numbers that are not finite are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > KEYS_MAX:
+            raise PydanticCustomError(
+                "too_many_keys", "too many keys: maximum={maximum} got={got}", {"maximum": KEYS_MAX, "got": len(data)}
+            )
+        return data

@@ -70,7 +70,11 @@ Base64Floats = Annotated[
         json_schema_extra={"pattern": BASE64_FLOATS},
     ),
 ]
-FloatList = Annotated[list[float], Field(min_length=1)]
+# Lists stop at their first fault: each of a million would be a complaint of its own.
+FloatList = Annotated[list[float], Field(min_length=1, fail_fast=True)]
+Strings = Annotated[list[str], Field(fail_fast=True)]
+# More fields than any collection needs, few enough to name what is wrong with each.
+FIELDS_MAX = 4_096
 
 
 class ScalarFieldSpec(Wire):
@@ -98,7 +102,7 @@ FieldSpec = Annotated[ScalarFieldSpec | VectorFieldSpec, Field(discriminator="ty
 class EmbedSpec(Wire):
     """How a vector field is filled from text."""
 
-    from_: list[str] | None = Field(default=None, alias="from", description="Text fields; null: all of them.")
+    from_: Strings | None = Field(default=None, alias="from", description="Text fields; null: all of them.")
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/\-]{1,200}$")] | None = Field(
         default=None, description="Name of a model; the service's own if not given."
     )
@@ -107,18 +111,29 @@ class EmbedSpec(Wire):
     )
 
 
+def _few_fields(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > FIELDS_MAX:
+        raise PydanticCustomError(
+            "too_many_keys", "too many fields: maximum={maximum} got={got}", {"maximum": FIELDS_MAX, "got": len(value)}
+        )
+    return value
+
+
+FewFields = BeforeValidator(_few_fields)
+
+
 class CreateCollection(Wire):
     """`{}` infers the fields and embeds text with the default model; `"embed": {}` embeds nothing."""
 
-    fields: dict[FieldName, FieldSpec | ScalarType] | None = None
-    embed: dict[FieldName, EmbedSpec] | None = None
+    fields: Annotated[dict[FieldName, FieldSpec | ScalarType], FewFields] | None = None
+    embed: Annotated[dict[FieldName, EmbedSpec], FewFields] | None = None
     strict: bool = Field(default=False, description="Refuse documents with fields that are not declared.")
 
 
 class AddDocuments(Wire):
     """A batch of documents to add or replace."""
 
-    documents: list[Document] = Field(min_length=1)
+    documents: Annotated[list[Document], Field(fail_fast=True)] = Field(min_length=1)
 
 
 class PutDocument(RootModel[dict[str, Any]]):
@@ -128,7 +143,7 @@ class PutDocument(RootModel[dict[str, Any]]):
 class FetchDocuments(Wire):
     """Documents by their ids."""
 
-    ids: list[str] = Field(min_length=1)
+    ids: Strings = Field(min_length=1)
     vectors: bool = Field(default=False, description="Give the stored vectors too.")
 
 
@@ -137,7 +152,7 @@ class DeleteDocuments(Wire):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["ids"]}, {"required": ["filter"]}]})
 
-    ids: list[str] = Field(default=[], min_length=1)
+    ids: Strings = Field(default=[], min_length=1)
     filter: Filter = Field(default={})
     dry_run: bool = Field(default=False, description="Count what would be deleted and delete nothing.")
 
@@ -205,7 +220,7 @@ class SearchRequest(SearchOptions):
         "semantic"
     )
     offset: Integer = Field(default=0, ge=0)
-    select: list[str] | None = Field(default=None, description="Fields of the documents to give; null: all.")
+    select: Strings | None = Field(default=None, description="Fields of the documents to give; null: all.")
     explain: bool = False
 
     @model_validator(mode="after")
@@ -218,7 +233,7 @@ class SearchRequest(SearchOptions):
 class SearchBatchRequest(SearchOptions):
     """Many vectors at once; the answer gives ids and scores only."""
 
-    vectors: Annotated[list[FloatList], Field(min_length=1)] | Base64Floats = Field(
+    vectors: Annotated[list[FloatList], Field(min_length=1, fail_fast=True)] | Base64Floats = Field(
         description="Lists of equal length, or all numbers row after row as base64 float32."
     )
 
@@ -227,7 +242,7 @@ class AskRequest(Wire):
     """A question in natural language about the documents."""
 
     question: Annotated[str, not_blank(QUESTION_CHARACTERS_MAX)]
-    collections: Annotated[list[str], Field(min_length=1)] | None = Field(
+    collections: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = Field(
         default=None, description="null: all of them."
     )
     planner: Literal["auto", "rules", "llm"] = "auto"

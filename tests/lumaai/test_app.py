@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,10 @@ import pytest
 from pydantic import SecretStr
 
 from lumaai import wire
+from lumaai.app import Edge
+from lumaai.routes.body import ERRORS_MAX, INLINE_BYTES_MAX
+from lumaai.settings import Settings
+from lumaai.telemetry import Telemetry
 from tests.lumaai.serving import FILMS, Service, http_scope, problem_of, serving
 
 COUNT = "/v1/collections/films/count"
@@ -76,6 +83,8 @@ def test_bodies_that_are_not_right_are_refused(service: Service, content: bytes,
         {"content-type": "application/jsonl"},
         {"content-type": ""},
         {"content-type": "application/json", "content-encoding": "gzip"},
+        {"content-type": "application/json; charset=utf-16"},
+        {"content-type": "application/json;charset=latin-1"},
     ],
 )
 def test_bodies_of_another_type_are_415(service: Service, headers: dict[str, str]) -> None:
@@ -84,7 +93,13 @@ def test_bodies_of_another_type_are_415(service: Service, headers: dict[str, str
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/merge-patch+json"]
+    "kind",
+    [
+        "application/json; charset=utf-8",
+        'application/json; Charset="UTF-8"',
+        "APPLICATION/JSON",
+        "application/merge-patch+json",
+    ],
 )
 def test_json_by_its_other_names_is_read(service: Service, kind: str) -> None:
     """Parameters, case and +json."""
@@ -221,12 +236,14 @@ def test_a_key_guards_everything_but_liveness(tmp_path: Path) -> None:
         answer = service.get("/v1/collections")
         problem_of(answer, 401, "unauthorized")
         assert answer.headers["www-authenticate"] == "Bearer"
-        problem_of(service.get("/docs"), 401)
+        assert service.get("/docs").status_code == 200
+        assert service.get("/").headers["location"] == "/docs"
         assert service.get("/healthz").status_code == 200
         assert service.get("/v1/collections", headers={"X-Api-Key": "sesame"}).status_code == 200
         assert service.get("/v1/collections", headers={"Authorization": "Bearer sesame"}).status_code == 200
         problem_of(service.get("/v1/collections", headers={"X-Api-Key": "sesam"}), 401, "wrong_api_key")
-        document = service.get("/openapi.json", headers={"X-Api-Key": "sesame"}).json()
+        document = service.get("/openapi.json").json()
+        assert set(document["components"]["securitySchemes"]) == {"bearer", "api_key"}
         assert document["paths"]["/v1/collections"]["get"]["security"] == [{"bearer": []}, {"api_key": []}]
         assert "security" not in document["paths"]["/healthz"]["get"]
         assert "sesame" not in json.dumps(service.log())
@@ -278,3 +295,169 @@ def test_ask_answers_with_its_plan(service: Service) -> None:
     body = answer.json()
     assert "3" in body["answer"]["text"]
     assert body["plan"]
+
+
+MANY = 10_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("documents:fetch", {"ids": [0] * MANY}),
+        ("documents:fetch", {str(number): 0 for number in range(MANY)}),
+        ("documents", {"documents": [0] * MANY}),
+        ("search", {"vector": ["a"] * MANY}),
+        ("search", {"vector": [1.0], "params": {str(number): 0 for number in range(MANY)}}),
+        ("search:batch", {"vectors": [["a"]] * MANY}),
+    ],
+)
+def test_many_faults_are_told_quickly(service: Service, path: str, body: Any) -> None:
+    """Ten thousand faults in one body are refused in a fraction of a second, naming a hundred at most."""
+    started = time.perf_counter()
+    problem = problem_of(service.post(f"/v1/collections/films/{path}", body), 422)
+    assert time.perf_counter() - started < 1
+    assert 1 <= len(problem["errors"]) <= ERRORS_MAX
+
+
+def test_many_bad_fields_are_told_quickly(service: Service) -> None:
+    """Each of 4,000 declarations is wrong: a hundred are named; more than 4,096 fields are refused as such."""
+    started = time.perf_counter()
+    bad = {f"f{number}": {"type": "vector", "x": 1} for number in range(4_000)}
+    assert len(problem_of(service.put("/v1/collections/a", {"fields": bad}), 422)["errors"]) == ERRORS_MAX
+    many = dict.fromkeys(map(str, range(5_000)), 0)
+    assert len(problem_of(service.put("/v1/collections/a", {"fields": many}), 422, "invalid_value")["errors"]) == 1
+    assert time.perf_counter() - started < 1
+
+
+def test_a_path_that_ends_like_an_upload_is_none(tmp_path: Path) -> None:
+    """A document's id may be anything; the limits on size and time are those of its own route."""
+    path = "/v1/collections/films/documents/x/documents:bulk"
+    with serving(tmp_path, body_bytes_max=2048, request_seconds_max=0.05) as service:
+        problem_of(service.put(path, {"x": "y" * 3000}), 413, "body_too_large")
+        problem_of(service.put("/v1/collections/films/documents:bulk", {"x": "y" * 3000}), 413, "body_too_large")
+        piece = {"type": "http.request", "body": b"{", "more_body": True}
+        assert service.send(http_scope("PUT", path, JSON), [piece])[0]["status"] == 408
+
+
+def test_bodies_without_documents_have_a_smaller_limit(tmp_path: Path) -> None:
+    """request_bytes_max is for all but what brings documents."""
+    with serving(tmp_path, request_bytes_max=1024) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        large = {"x": "y" * 2000}
+        assert service.post("/v1/collections/films/documents", {"documents": [large]}).status_code == 200
+        assert service.put("/v1/collections/films/documents/a/b", large).status_code == 201
+        for path in ("count", "documents:fetch", "search", "search:batch"):
+            problem = problem_of(service.post(f"/v1/collections/films/{path}", large), 413, "body_too_large")
+            assert "maximum=1024" in problem["detail"]
+
+
+def test_large_bodies_are_read_in_threads(service: Service) -> None:
+    """They are read as small ones are, faults named alike, and are refused when too many are being read."""
+    filling = {"id": "long", "text": "y" * INLINE_BYTES_MAX, "list": [[1, 2.5], None, "é"]}
+    add = "/v1/collections/films/documents"
+    assert service.post(add, {"documents": [filling, {"id": "2", "title": "x"}]}).json()["added"] == 1
+    assert service.get(f"{add}/long").json() == filling
+    problem = problem_of(service.post(add, {"documents": [filling, {"id": 5}]}), 422)
+    assert problem["errors"][0]["pointer"] == "/documents/1/id"
+    content = json.dumps({"documents": [filling]}).encode()
+    problem_of(service.post(add, content=content[:-1], headers=JSON), 400, "invalid_json")
+    problem_of(service.post(add, content=content.replace(b"2.5", b"NaN"), headers=JSON), 422)
+    problem_of(service.post(add, content=content.replace(b"yyy", b"y\xffy", 1), headers=JSON), 400, "invalid_json")
+    bodies = service.app.state.service.bodies
+    bodies._taken = bodies.capacity
+    problem_of(service.post(add, content=content, headers=JSON), 503, "overloaded")
+    bodies._taken = 0
+
+
+def test_answers_are_bounded_in_size(tmp_path: Path) -> None:
+    """A page of a scroll ends early, everything comes in the end; fetch and search are refused, naming the limit."""
+    documents = [{"id": str(number), "x": "y" * 400, "vector": [1.0, number]} for number in range(100)]
+    ids = [document["id"] for document in documents]
+    with serving(tmp_path, response_bytes_max=5_000) as service:
+        service.put("/v1/collections/a", {"fields": {"vector": {"type": "vector", "dim": 2}}, "embed": {}})
+        assert service.post("/v1/collections/a/documents", {"documents": documents}).status_code == 200
+        seen, cursor, pages = [], None, 0
+        while cursor is not None or not pages:
+            page = service.post("/v1/collections/a/scroll", {"cursor": cursor}).json()
+            seen += [document["id"] for document in page["documents"]]
+            cursor, pages = page["next_cursor"], pages + 1
+        assert (seen, pages >= 9) == (ids, True)
+        for body in ({"ids": ids}, {"ids": ids, "vectors": True}):
+            problem = problem_of(service.post("/v1/collections/a/documents:fetch", body), 413, "response_too_large")
+            assert "response_bytes_max=5000" in problem["detail"]
+        assert service.post("/v1/collections/a/documents:fetch", {"ids": ids[:10]}).status_code == 200
+        search = {"vector": [1.0, 1.0], "limit": 50}
+        problem_of(service.post("/v1/collections/a/search", search), 413, "response_too_large")
+        assert service.post("/v1/collections/a/search", {**search, "select": []}).status_code == 200
+        batch = {"vectors": [[1.0, 1.0]] * 2, "limit": 50}
+        problem_of(service.post("/v1/collections/a/search:batch", batch), 413, "response_too_large")
+
+
+def test_embedding_has_a_lane_of_its_own(tmp_path: Path) -> None:
+    """With the writes full, a collection that embeds takes documents, and the other way round."""
+    body = {"embed": {"vector": {"from": ["title"], "model": "hashing:16"}}}
+    with serving(tmp_path) as service:
+        service.put("/v1/collections/texts", body)
+        service.put("/v1/collections/plain", {"embed": {}})
+        lanes = service.app.state.service
+        for full, open_, closed in ((lanes.writes, "texts", "plain"), (lanes.embeds, "plain", "texts")):
+            full._taken = full.capacity
+            documents = {"documents": FILMS}
+            assert service.post(f"/v1/collections/{open_}/documents", documents).status_code == 200
+            problem_of(service.post(f"/v1/collections/{closed}/documents", documents), 503, "overloaded")
+            full._taken = 0
+
+
+def test_more_text_than_a_request_can_embed_is_refused(tmp_path: Path) -> None:
+    """413 naming the limit; what is stored already is not counted, nor what an upload brings."""
+    body = {"embed": {"vector": {"from": ["title"], "model": "hashing:16"}}}
+    with serving(tmp_path, embed_characters_max=100) as service:
+        service.put("/v1/collections/texts", body)
+        add, long = "/v1/collections/texts/documents", {"id": "1", "title": "word " * 30}
+        problem = problem_of(service.post(add, {"documents": [long]}), 413, "too_much_text")
+        assert "embed_characters_max=100 got=150" in problem["detail"]
+        problem_of(service.put(f"{add}/1", long), 413, "too_much_text")
+        headers = {"content-type": "application/x-ndjson"}
+        assert service.post(f"{add}:bulk", content=json.dumps(long).encode(), headers=headers).status_code == 200
+        assert service.post(add, {"documents": [long]}).json()["skipped"] == 1
+
+
+def test_a_failure_amid_an_answer_is_logged_and_cut_off(tmp_path: Path) -> None:
+    """Nothing is raised to the server, whose log would quote it; the answer stays incomplete, so that it is seen."""
+
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ValueError("the text of a document")
+
+    async def exchange() -> None:
+        await Edge(broken, settings=Settings(), telemetry=Telemetry(log))(http_scope("GET", "/"), receive, send)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    log, sent = io.BytesIO(), list[str]()
+    asyncio.run(exchange())
+    assert sent == ["http.response.start"]
+    assert b"request.failed" in log.getvalue()
+    assert b"the text" not in log.getvalue()
+
+
+@pytest.mark.parametrize("id_", ["%ff", "a%C3", "%ed%a0%80"])
+def test_paths_that_are_not_utf8_are_refused(service: Service, id_: str) -> None:
+    """Decoded they would name another document, with U+FFFD in its id."""
+    for method, body in (("PUT", b"{}"), ("GET", b""), ("DELETE", b"")):
+        answer = service.request(method, f"/v1/collections/films/documents/{id_}", content=body, headers=JSON)
+        problem_of(answer, 400, "path_invalid")
+    assert service.put("/v1/collections/films/documents/%C3%A9%2F%25", {}).status_code == 201
+    assert service.get("/v1/collections/films/documents/%C3%A9%2F%25").json() == {"id": "é/%"}
+
+
+def test_a_collection_dropped_under_way_is_404(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between finding the collection and using it, another request dropped it."""
+    found = service.database.collection("films")
+    service.delete("/v1/collections/films")
+    monkeypatch.setattr(service.database, "collection", lambda name: found)
+    problem_of(service.post("/v1/collections/films/documents", {"documents": FILMS}), 404, "collection_not_found")

@@ -48,9 +48,10 @@ def test_without_the_key_nothing_opens(guarded: Gatekeeper, headers: list[tuple[
 
 
 def test_liveness_needs_no_key(guarded: Gatekeeper) -> None:
-    """/healthz is open, /readyz and /metrics are not: they tell of what is inside."""
-    guarded.admit("/healthz", [])
-    for path in ("/readyz", "/metrics", "/docs", "/openapi.json", "/healthz/"):
+    """/healthz and the documentation are open, /readyz and /metrics are not: they tell of what is inside."""
+    for path in ("/healthz", "/", "/docs", "/openapi.json"):
+        guarded.admit(path, [])
+    for path in ("/readyz", "/metrics", "/docs/oauth2-redirect", "/healthz/", "//docs"):
         with pytest.raises(UnauthorizedError):
             guarded.admit(path, [])
 

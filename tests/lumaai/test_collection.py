@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lumaai.collection import Collection
+from lumaai.collection import Collection, add_bounded
 from lumaai.database import Database
-from lumaai.errors import InvalidRequestError
+from lumaai.embedding import SLICE_TEXTS, EmbedBounds
+from lumaai.errors import InvalidRequestError, OverloadedError
+from models.embedder import Vectors
 from tests.lumaai.films import FILMS, CountingEmbedder, open_database, passage_of
 
 # Adding
@@ -237,3 +241,31 @@ def test_optimizing_changes_no_answer(films: Collection) -> None:
     films.optimize()
     assert films.search("world simulation").ids == before
     assert films.stats()["documents"] == 3
+
+
+@pytest.mark.parametrize("fields", ["x", 5, ["x"]])
+def test_columns_that_are_none_are_refused(films: Collection, fields: Any) -> None:
+    """As a LumaError, not as whatever Python says of it."""
+    with pytest.raises(InvalidRequestError, match="fields must be columns"):
+        films.add(fields=fields)
+
+
+def test_embedding_that_nobody_waits_for_stops(tmp_path: Path) -> None:
+    """Stopped within the first slice, the second is not embedded and nothing is written."""
+    bounds = EmbedBounds(stopped=threading.Event())
+
+    class StoppingEmbedder(CountingEmbedder):
+        def embed_documents(self, texts: Sequence[str]) -> Vectors:
+            if len(texts) > 10:  # not the probe that the fingerprint is made from
+                bounds.stop()
+            return super().embed_documents(texts)
+
+    embedder = StoppingEmbedder()
+    with open_database(tmp_path, embedder) as db:
+        notes = db.create_collection("notes", embed={"vector": {"from": ["text"]}})
+        before = len(embedder.texts)
+        documents = [{"text": f"note {number}"} for number in range(2 * SLICE_TEXTS)]
+        with pytest.raises(OverloadedError, match="nothing was written"):
+            add_bounded(notes, documents, bounds, atomic=True)
+        assert len(embedder.texts) - before == SLICE_TEXTS
+        assert notes.count() == 0

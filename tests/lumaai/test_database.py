@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
@@ -301,3 +302,53 @@ def test_asking_an_unknown_collection_is_not_found(db: Database) -> None:
     """404, like every other use of it."""
     with pytest.raises(NotFoundError):
         db.ask("How many films?", collections=["films"])
+
+
+def test_a_language_model_that_cannot_be_had_leaves_the_rules(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planner "auto" answers by rules and says so in the log; "llm" says what is missing; "rules" does not look."""
+    monkeypatch.setenv("LUMAAI_LLM_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.delenv("LUMAAI_LLM_MODEL", raising=False)
+    monkeypatch.setattr(logging.getLogger("lumaai"), "propagate", True)
+    with lumaai.connect(tmp_path) as db:
+        assert isinstance(db, Database)
+        db.create_collection("films", embed={}).add(FILMS)
+        assert "3" in db.ask("How many films are there?", planner="rules").text
+        assert not caplog.records
+        assert "3" in db.ask("How many films are there?").text
+        assert [record.getMessage() for record in caplog.records if record.name == "lumaai"] == ["llm.unavailable"]
+        with pytest.raises(InvalidRequestError, match="LUMAAI_LLM_MODEL"):
+            db.ask("How many films are there?", planner="llm")
+
+
+@pytest.mark.parametrize("name", [5, None, b"films", ["films"]])
+def test_a_name_that_is_no_text_is_refused(db: Database, name: Any) -> None:
+    """As a LumaError, which callers are told to catch."""
+    with pytest.raises(InvalidRequestError, match="name must be a string"):
+        db.create_collection(name)
+
+
+@pytest.mark.parametrize("target", [5, None, b"data", "a\0b", ["data"]])
+def test_a_target_that_is_no_path_is_refused(target: Any) -> None:
+    """As a LumaError too."""
+    with pytest.raises(InvalidRequestError, match="path"):
+        lumaai.connect(target)
+
+
+def test_integers_too_long_to_write_are_refused(db: Database) -> None:
+    """Python itself refuses to write more than 4,300 digits, also into messages."""
+    huge = 10**5_000
+    points = db.create_collection("points", {"v": {"type": "vector", "dim": 2}})
+    points.add(ids=["a"], vectors=[[1.0, 0.0]])
+    calls: list[Any] = [
+        lambda: points.search(vector=[1.0, 0.0], limit=huge),
+        lambda: points.search(vector=[1.0, 0.0], offset=-huge),
+        lambda: points.search(vector=[1.0, 0.0], params={"ef_search": huge}),
+        lambda: points.scroll(limit=huge),
+        lambda: points.add([{"n": huge}]),
+        lambda: db.create_collection("b", {"v": {"type": "vector", "dim": huge}}),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidRequestError, match=r"integer is too long|too large"):
+            call()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +16,7 @@ def lane() -> Iterator[Lane]:
     """One thread, one waiting place."""
     made = Lane("test", threads=1, queue_max=1)
     yield made
-    made.close()
+    made.close(timeout_seconds=5)
 
 
 def test_a_full_lane_refuses_at_once(lane: Lane) -> None:
@@ -95,8 +96,24 @@ def test_a_patient_caller_waits_for_room(lane: Lane) -> None:
 def test_a_closed_lane_refuses() -> None:
     """During shutdown new work is refused as overload, not as a mistake of ours."""
     lane = Lane("test", threads=1, queue_max=0)
-    lane.close()
-    lane.close()
+    lane.close(timeout_seconds=5)
+    lane.close(timeout_seconds=5)
     with pytest.raises(OverloadedError, match="shutting down"):
         asyncio.run(lane.run(int))
     assert lane.taken == 0
+
+
+def test_closing_leaves_behind_what_hangs() -> None:
+    """Work that does not end is waited for no longer than told."""
+    lane, gate = Lane("test", threads=1, queue_max=0), threading.Event()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lane.run(gate.wait, 10), 0.01)
+
+    asyncio.run(main())
+    started = time.monotonic()
+    lane.close(timeout_seconds=0.1)
+    assert time.monotonic() - started < 2
+    assert lane.taken == 1
+    gate.set()

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lumaai.server import HEAD_BYTES_MAX, url_of
+from lumaai.server import HEAD_BYTES_MAX, REST_SECONDS_MAX, url_of
 
 PROGRAM = "from lumaai.server import serve; serve()"
 START_SECONDS_MAX = 30
@@ -26,9 +26,9 @@ def environment(directory: Path, **settings: str) -> dict[str, str]:
     return {**kept, "LUMAAI_DATA": str(directory), "LUMAAI_PORT": "0", **settings}
 
 
-def start(directory: Path, **settings: str) -> subprocess.Popen[str]:
+def start(directory: Path, program: str = PROGRAM, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         env=environment(directory, **settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -37,9 +37,9 @@ def start(directory: Path, **settings: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def running(directory: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(directory: Path, program: str = PROGRAM, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server process and its address; killed at the end if it is still there."""
-    child = start(directory, **settings)
+    child = start(directory, program, **settings)
     assert child.stdout is not None
     watchdog = threading.Timer(START_SECONDS_MAX, child.kill)
     watchdog.start()
@@ -106,6 +106,8 @@ def test_what_cannot_be_done_is_one_line_and_a_code(tmp_path: Path) -> None:
     assert (code, "203.0.113.1" in said) == (1, True)
     code, said = refused(tmp_path / "data", LUMAAI_PORT="http")
     assert code == 2
+    code, said = refused(tmp_path / "data", LUMAAI_LLM_BASE_URL="http://127.0.0.1:1/v1")
+    assert (code, "LUMAAI_LLM_MODEL" in said) == (2, True)
     (tmp_path / "file").write_text("not a directory")
     code, said = refused(tmp_path / "file")
     assert (code, str(tmp_path / "file") in said) == (1, True)
@@ -139,7 +141,10 @@ def test_large_bodies_and_cut_off_bodies_over_sockets(tmp_path: Path) -> None:
             connection.sendall(head.encode())
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(b"NOT HTTP AT ALL\r\n\r\n")
-            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+            answer_400 = connection.recv(1000)
+            assert answer_400.startswith(b"HTTP/1.1 400")
+            assert b"application/problem+json" in answer_400
+            assert json.loads(answer_400.partition(b"\r\n\r\n")[2])["code"] == "invalid_http"
         assert httpx.get(f"{url}/healthz").status_code == 200
 
 
@@ -197,6 +202,80 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
             connection.sendall(body[5:])
             assert _received(connection, b"HTTP/1.1 201")
         assert child.wait(START_SECONDS_MAX) == 0
+
+
+HEAD = b"POST /v1/collections/a/count HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@contextmanager
+def connected(url: str) -> Iterator[socket.socket]:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        yield connection
+
+
+def sent_until_closed(connection: socket.socket, piece: bytes, most: int) -> int:
+    """How many bytes the other side took before it closed."""
+    sent = 0
+    try:
+        while sent < most:
+            sent += connection.send(piece)
+    except OSError:
+        return sent
+    return sent
+
+
+@pytest.mark.parametrize("piece", [b"x-a: " + b"b" * 1000 + b"\r\n", b"b" * 1000])
+def test_trailers_without_end_are_cut_off(tmp_path: Path, piece: bytes) -> None:
+    """Many trailers, or one without end: 431 and the connection is closed; few are left out."""
+    with running(tmp_path / "data") as (_, url):
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+        with connected(url) as connection:
+            connection.sendall(head + b"x-a: b\r\n\r\n")
+            assert _received(connection, b'{"count":0}')
+        with connected(url) as connection:
+            connection.sendall(head)
+            time.sleep(0.2)  # the body is read by now
+            assert sent_until_closed(connection, piece, 64 << 20) < 16 << 20
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_bodies_that_nobody_reads_do_not_hold_connections(tmp_path: Path) -> None:
+    """Answered before its body came: the rest is waited for a little, then the connection is closed."""
+    with running(tmp_path / "data") as (_, url), connected(url) as connection, connected(url) as other:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
+        other.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
+        assert _received(connection, b"HTTP/1.1 404")
+        assert _received(other, b"HTTP/1.1 404")
+        connection.sendall(b"x")
+        other.sendall(b"12345")
+        started = time.monotonic()
+        assert not _received(connection, b"never said")
+        assert time.monotonic() - started < REST_SECONDS_MAX + 3
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert _received(other, b"HTTP/1.1 200")
+
+
+def test_it_ends_even_where_a_thread_hangs(tmp_path: Path) -> None:
+    """A language model that never answers holds its thread for ever: SIGTERM ends the process all the same."""
+    program = "import lumaai.server as s; s.DRAIN_SECONDS_MAX = 1; s.END_SECONDS_MAX = 4; s.serve()"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        model = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        with running(
+            tmp_path / "data", program, LUMAAI_LLM_BASE_URL=model, LUMAAI_LLM_MODEL="m"
+        ) as (child, url), connected(url) as connection:  # fmt: skip
+            httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+            httpx.put(f"{url}/v1/collections/a/documents/1", json={"title": "x", "year": 1})
+            body = json.dumps({"question": "How many films are there?", "planner": "llm"}).encode()
+            head = HEAD.replace(b"collections/a/count", b"ask") + b"Content-Length: %d\r\n\r\n" % len(body)
+            connection.sendall(head + body)
+            silent.settimeout(10)
+            with silent.accept()[0]:
+                child.send_signal(signal.SIGTERM)
+                started = time.monotonic()
+                assert child.wait(START_SECONDS_MAX) == 1
+                assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(

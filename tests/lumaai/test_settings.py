@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from lumaai.settings import Settings, is_loopback
+from lumaai.errors import InvalidRequestError
+from lumaai.settings import Settings, is_loopback, load_settings
 from models import ScriptedLLM
 
 
@@ -83,3 +84,21 @@ def test_a_base_url_chooses_a_local_language_model() -> None:
     assert settings.llm is not None
     assert settings.llm is settings.llm
     assert not isinstance(settings.llm, ScriptedLLM)
+
+
+def test_a_local_language_model_needs_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LUMAAI_LLM_BASE_URL alone names no model: refused before the first question, saying what is missing."""
+    monkeypatch.setenv("LUMAAI_LLM_BASE_URL", "http://127.0.0.1:1/v1")
+    with pytest.raises(InvalidRequestError, match="LUMAAI_LLM_MODEL"):
+        load_settings()
+
+
+def test_wrong_settings_are_one_error_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line that names each; what was given, which may be a secret, is not in it."""
+    monkeypatch.setenv("LUMAAI_PORT", "sesame")
+    monkeypatch.setenv("LUMAAI_WRITE_THREADS", "0")
+    with pytest.raises(InvalidRequestError, match=r"settings are wrong: port: .*; write_threads: ") as caught:
+        load_settings()
+    assert "sesame" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.code == "settings_invalid"

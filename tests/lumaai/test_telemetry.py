@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 from lumaai.telemetry import RequestRecord, Telemetry
 
@@ -50,3 +52,27 @@ def test_failures_are_logged_without_what_they_quote() -> None:
     line = json.loads(log.getvalue())
     assert (line["event"], line["error"], line["id"]) == ("request.failed", "ValueError", "abc")
     assert "document" not in json.dumps(line["at"]).replace("test_failures_are_logged_without_what_they_quote", "")
+
+
+def test_exceptions_of_libraries_are_logged_without_contents() -> None:
+    """Neither messages nor local variables: class, file, line and function of what uvicorn or asyncio report."""
+    program = """
+import logging
+from lumaai.telemetry import log_core
+log_core()
+def fail(key):
+    raise ValueError("the text of " + key)
+for name in ("uvicorn.error", "asyncio"):
+    try:
+        fail("sesame")
+    except ValueError as error:
+        logging.getLogger(name).error("Exception in ASGI application", exc_info=error)
+logging.getLogger("engine").error("segment.failed", extra={"code": "x"})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line.get("error") for line in lines] == ["ValueError", "ValueError", None]
+    assert lines[0]["at"][-1].endswith("fail")
+    assert lines[2]["event"] == "segment.failed"
+    assert "sesame" not in done.stderr
+    assert "the text of" not in done.stderr

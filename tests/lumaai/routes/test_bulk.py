@@ -124,3 +124,28 @@ def test_an_upload_over_its_limit_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path, bulk_bytes_max=1024) as service:
         service.put("/v1/collections/films", {"embed": {}})
         problem_of(service.request("POST", BULK, content=b"x" * 1025, headers=NDJSON), 413)
+
+
+def test_an_upload_that_stands_still_later_ends_with_an_error_line(tmp_path: Path) -> None:
+    """The answer has begun: what was written is told, then the error, then the sum."""
+    with serving(tmp_path, request_seconds_max=0.1) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        content = b"".join(b'{"id": "%d"}\n' % number for number in range(300))
+        sent = service.send(
+            http_scope("POST", BULK, NDJSON), [{"type": "http.request", "body": content, "more_body": True}]
+        )
+    lines = [json.loads(line) for line in b"".join(message.get("body", b"") for message in sent).splitlines()]
+    assert [line["type"] for line in lines] == ["batch", "error", "summary"]
+    assert lines[1]["code"] == "body_timeout"
+    assert (lines[2]["added"], lines[2]["stopped"]) == (256, True)
+    assert sent[-1]["more_body"] is False
+
+
+def test_a_byte_order_mark_may_come_in_pieces(empty: Service) -> None:
+    """It is left out wherever the pieces end; alone it is an empty upload."""
+    pieces = [b"\xef", b"\xbb", b'\xbf{"id": "1"}\n', b'{"id": "2"}']
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    sent = empty.send(http_scope("POST", BULK, NDJSON), [*messages, {"type": "http.request", "body": b""}])
+    summary = json.loads(b"".join(message.get("body", b"") for message in sent).splitlines()[-1])
+    assert (summary["added"], summary["failed"]) == (2, 0)
+    problem_of(empty.request("POST", BULK, content=b"\xef\xbb\xbf", headers=NDJSON), 422, "empty_batch")

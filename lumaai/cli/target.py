@@ -77,9 +77,9 @@ def data_directory() -> Path:
 
 def _language_model() -> LLM | None:
     """The language model that the environment names, if it does; asked for with the first question."""
-    from lumaai.settings import Settings
+    from lumaai.settings import load_settings
 
-    return Settings().llm
+    return load_settings().llm
 
 
 def _say_model_progress(stage: str, fraction: float) -> None:

@@ -122,7 +122,8 @@ class Upload:
         try:
             document = parse_json(raw)
         except InvalidRequestError as error:
-            return self._bad(error.code, error.message.removeprefix("body ").replace(" at line 1 column ", " at column "))
+            message = error.message.removeprefix("body ").replace(" at line 1 column ", " at column ")
+            return self._bad(error.code, message)
         if not isinstance(document, dict):
             return self._bad("wrong_type", f"line must be a JSON object: got={type(document).__name__}")
         batch.documents.append(document)

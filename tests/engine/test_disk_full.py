@@ -1,0 +1,156 @@
+"""A full disk and a failed sync, made by the operating system in child processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine import Database
+
+FULL = """
+import json, os, resource, sys
+import engine
+limit = 3_000_000
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+done, kinds = [], []
+for i in range(40):
+    ids = [f"{i}-{j}" for j in range(10)]
+    try:
+        collection.add([{"id": id_, "t": os.urandom(10_000).hex()} for id_ in ids])
+        done += ids
+    except engine.StorageError as error:
+        kinds.append(type(error).__name__)
+snapshot = collection.snapshot()
+assert all(body is not None for body in snapshot.get(done))
+print(json.dumps({"done": done, "kinds": kinds, "count": snapshot.count()}), flush=True)
+os._exit(0)
+"""
+
+FREED = """
+import json, os, resource, sys, threading
+import engine
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+other = database.create_collection("other", engine.Schema())
+other.add([{"id": "1"}])
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, most))
+done, kinds = [], []
+def write(thread):
+    for i in range(40):
+        try:
+            collection.add([{"id": f"{thread}-{i}", "t": os.urandom(50_000).hex()}])
+            done.append(f"{thread}-{i}")
+        except engine.StorageError as error:
+            kinds.append(type(error).__name__)
+threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+[t.start() for t in threads]; [t.join() for t in threads]
+try:
+    database.drop_collection("other")
+except engine.StorageError as error:
+    kinds.append(type(error).__name__)
+usable = other.snapshot().get(["1"])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+collection.add([{"id": "freed"}])
+other.add([{"id": "2"}])
+counts = [collection.snapshot().count(), other.snapshot().count()]
+database.drop_collection("other")
+database.close()
+with engine.Database.open(sys.argv[1]) as database:
+    again = database.collection("c").snapshot()
+    found = again.get([*done, "freed"])
+    answer = {"lost": found.count(None), "count": again.count(), "names": database.collections()}
+print(json.dumps({"done": len(done), "kinds": kinds, "usable": usable, "counts": counts, **answer}), flush=True)
+os._exit(0)
+"""
+
+CLOSE = """
+import json, os, resource, sys
+import engine
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+collection.add([{"id": "1", "t": os.urandom(100_000).hex()}])
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
+try:
+    database.close()
+    kind = None
+except engine.EngineError as error:
+    kind = type(error).__name__
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+with engine.Database.open(sys.argv[1]) as database:
+    print(json.dumps({"kind": kind, "count": database.collection("c").snapshot().count()}), flush=True)
+os._exit(0)
+"""
+
+SYNC = """
+import json, os, sys, threading
+import engine
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+collection.add([{"id": "before"}])
+(wal,) = [fd for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}")
+          and os.readlink(f"/proc/self/fd/{fd}").endswith(".log")]
+os.dup2(os.open("/dev/null", os.O_WRONLY), int(wal))  # takes writes, cannot be synced
+kinds = []
+def write(i):
+    try:
+        collection.add([{"id": f"after{i}"}])
+        kinds.append("acknowledged")
+    except engine.StorageError as error:
+        kinds.append(type(error).__name__)
+threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+write(9)
+print(json.dumps({"kinds": kinds, "count": collection.snapshot().count()}), flush=True)
+os._exit(0)
+"""
+
+
+def run_child(code: str, path: Path) -> dict[str, Any]:
+    child = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False, timeout=60)
+    assert child.returncode == 0, child.stderr.decode()
+    answer: dict[str, Any] = json.loads(child.stdout)
+    return answer
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing_acknowledged(path: Path) -> None:
+    """A limit on the size of files makes writes fail; what was acknowledged is there before and after reopening."""
+    answer = run_child(FULL, path)
+    assert answer["kinds"]
+    assert set(answer["kinds"]) <= {"StorageFullError"}
+    assert answer["count"] == len(answer["done"]) > 0
+    with Database.open(path) as database:
+        found = database.collection("c").snapshot().get(answer["done"])
+        assert all(document is not None for document in found)
+
+
+def test_writes_go_on_when_a_full_disk_has_room_again(path: Path) -> None:
+    """Without a restart, with four writers, and no acknowledged document lost; a drop that failed changed nothing."""
+    answer = run_child(FREED, path)
+    assert answer["kinds"]
+    assert set(answer["kinds"]) == {"StorageFullError"}
+    assert answer["usable"] == [{"id": "1"}]
+    assert answer["counts"] == [answer["done"] + 1, 2]
+    assert (answer["lost"], answer["count"], answer["names"]) == (0, answer["done"] + 1, ["c"])
+
+
+def test_a_close_that_fails_still_lets_go(path: Path) -> None:
+    """Tables cannot be written while closing: the error is one of ours, and the same process can open again."""
+    answer = run_child(CLOSE, path)
+    assert answer["kind"] in (None, "StorageFullError")
+    assert answer["count"] == 1
+
+
+def test_a_sync_that_fails_acknowledges_nobody(path: Path) -> None:
+    """The log's descriptor is one that cannot be synced: all eight waiting writers fail, and the next one too."""
+    answer = run_child(SYNC, path)
+    assert answer["kinds"] == ["StorageError"] * 9
+    assert answer["count"] == 1
+    with Database.open(path) as database:
+        assert database.collection("c").snapshot().get(["before"]) == [{"id": "before"}]

@@ -26,7 +26,7 @@ from pyroaring import BitMap
 
 from engine.arrays import Mask, Ordinals, Rows, Scores, Vectors
 from engine.errors import EngineError
-from engine.fields.columns import ID_FIELD, arrow_type, build_column, null_column
+from engine.fields.columns import arrow_type, build_column, null_column
 from engine.schema import ID, JSON, Field, Schema, VectorField
 from engine.segments.manifest import SegmentEntry
 from engine.segments.rows import RowOrigins
@@ -132,11 +132,6 @@ class Segment:
     def vector_parts(self) -> dict[str, SegmentVectors]:
         """The rows of every vector field."""
         return self._vectors
-
-    def table(self, fields: Mapping[str, Field]) -> Any:
-        """The id and `fields` as one Arrow table."""
-        names = {ID: ID_FIELD, **fields}
-        return pa.table({name: self.column(name, field) for name, field in names.items()})
 
     def remove(self) -> None:
         """Delete the files; what is mapped stays readable until it is let go."""

@@ -8,8 +8,7 @@ with either. Scores are larger for nearer: cosine similarity, dot product, minus
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +49,11 @@ def to_scores(distances: Scores, metric: Metric) -> Scores:
     return distances
 
 
-@contextmanager
-def faiss_threads(count: int) -> Iterator[None]:
+def use_threads(count: int) -> None:
     """Let FAISS use `count` threads in this thread; OpenMP's setting belongs to the calling thread."""
     if getattr(_thread, "count", None) != count:
         faiss.omp_set_num_threads(count)
         _thread.count = count
-    yield
 
 
 class VectorIndex:
@@ -85,11 +82,11 @@ class VectorIndex:
             index.hnsw.efConstruction = spec.ef_construction
         else:
             index = faiss.IndexFlat(spec.dim, metric)
-        with faiss_threads(threads):
-            for begin in range(0, len(vectors), BUILD_ROWS):
-                if stop():
-                    raise BuildStoppedError
-                index.add(np.ascontiguousarray(vectors[begin : begin + BUILD_ROWS]))
+        use_threads(threads)
+        for begin in range(0, len(vectors), BUILD_ROWS):
+            if stop():
+                raise BuildStoppedError
+            index.add(np.ascontiguousarray(vectors[begin : begin + BUILD_ROWS]))
         return cls(index, spec)
 
     @classmethod
@@ -149,16 +146,16 @@ class VectorIndex:
             Scores (q, k), and rows (q, k) with -1 where there are no more.
         """
         selector = None if allowed is None else _Selector(allowed)
-        with faiss_threads(threads):
-            if self._is_hnsw and not exact:
-                parameters = faiss.SearchParametersHNSW(efSearch=max(ef_search, k))
-                target = self._index
-            else:
-                parameters = faiss.SearchParameters()
-                target = self._flat
-            if selector is not None:
-                parameters.sel = selector.selector
-            distances, rows = target.search(queries, k, params=parameters)
+        use_threads(threads)
+        if self._is_hnsw and not exact:
+            parameters = faiss.SearchParametersHNSW(efSearch=max(ef_search, k))
+            target = self._index
+        else:
+            parameters = faiss.SearchParameters()
+            target = self._flat
+        if selector is not None:
+            parameters.sel = selector.selector
+        distances, rows = target.search(queries, k, params=parameters)
         return to_scores(distances, self._spec.metric), rows
 
 
@@ -173,6 +170,6 @@ class _Selector:
 def search_exact(queries: Vectors, vectors: Vectors, k: int, metric: Metric, *, threads: int) -> tuple[Scores, Rows]:
     """The k nearest of `vectors` (n, dim), by comparing with each; k at most n. All prepared."""
     kind = faiss.METRIC_L2 if metric is Metric.L2 else faiss.METRIC_INNER_PRODUCT
-    with faiss_threads(threads):
-        distances, rows = faiss.knn(queries, vectors, k, metric=kind)
+    use_threads(threads)
+    distances, rows = faiss.knn(queries, vectors, k, metric=kind)
     return to_scores(distances, metric), rows

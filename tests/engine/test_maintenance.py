@@ -39,3 +39,4 @@ def test_it_ends_soon_after_it_is_told() -> None:
     upkeep = Maintenance(lambda: False)
     upkeep.stop()
     upkeep.join()
+    assert not upkeep._thread.is_alive()

@@ -124,8 +124,13 @@ def test_what_is_within_the_bounds_is_read() -> None:
         {"a": {"$in": list(range(100_000))}},
         {"a": {"$contains_any": [str(i) for i in range(1000)]}},
     ]
-    for data in legal:
-        parse_filter(data)
+    any_of, one_of, containing = (parse_filter(data) for data in legal)
+    assert isinstance(any_of, Or)
+    assert len(any_of.clauses) == 999
+    assert isinstance(one_of, Comparison)
+    assert len(one_of.value) == 100_000
+    assert isinstance(containing, Comparison)
+    assert len(containing.value) == 1000
 
 
 def test_an_operand_of_the_wrong_type_names_its_field() -> None:

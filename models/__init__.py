@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.batcher import BatchingEmbedder
+    from models.cache import CacheCounts, CachingEmbedder, EmbeddingCache
+    from models.caches.memory import MemoryCache
+    from models.caches.redis import RedisCache
+    from models.caches.sqlite import SqliteCache
     from models.embedder import Embedder, Progress, TokenOffsets, Vectors
+    from models.embedders.bert_graph import Precision
+    from models.embedders.distillation import Distillation, distill
+    from models.embedders.onnx import OnnxEmbedder, PrecisionChoice
+    from models.embedders.remote import RemoteEmbedder
     from models.errors import (
+        CacheUnavailableError,
         InvalidTextError,
         LLMError,
         LLMReplyError,
@@ -21,65 +30,122 @@ if TYPE_CHECKING:
         ModelNotFoundError,
         ModelUnsupportedError,
         QueueFullError,
+        RemoteModelError,
+        RemoteReplyError,
+        RemoteUnavailableError,
     )
+    from models.information import ModelInformation, list_models, model_information
     from models.llm import LLM, Message, Reply, Usage
     from models.llms.network import restrict_llms_to_loopback
     from models.llms.scripted import ScriptedLLM, ScriptedRequest
-    from models.registry import DEFAULT_MODEL, load_embedder, load_llm
+    from models.registry import DEFAULT_MODEL, load_embedder, load_llm, load_reranker
+    from models.remote import RetryPolicy
+    from models.reranker import Reranker, Scores, TokenEmbedder
+    from models.rerankers.remote import RemoteReranker
     from models.splitter import split_passages
 
 _EXPORTS = {
     "BatchingEmbedder": "models.batcher",
+    "CacheCounts": "models.cache",
+    "CacheUnavailableError": "models.errors",
+    "CachingEmbedder": "models.cache",
     "DEFAULT_MODEL": "models.registry",
+    "distill": "models.embedders.distillation",
+    "Distillation": "models.embedders.distillation",
     "Embedder": "models.embedder",
+    "EmbeddingCache": "models.cache",
     "InvalidTextError": "models.errors",
+    "list_models": "models.information",
     "LLM": "models.llm",
     "LLMError": "models.errors",
     "LLMReplyError": "models.errors",
     "LLMUnavailableError": "models.errors",
+    "load_embedder": "models.registry",
+    "load_llm": "models.registry",
+    "load_reranker": "models.registry",
+    "MemoryCache": "models.caches.memory",
     "Message": "models.llm",
+    "model_information": "models.information",
     "ModelDamagedError": "models.errors",
     "ModelError": "models.errors",
+    "ModelInformation": "models.information",
     "ModelNotFoundError": "models.errors",
     "ModelUnsupportedError": "models.errors",
+    "OnnxEmbedder": "models.embedders.onnx",
+    "Precision": "models.embedders.bert_graph",
+    "PrecisionChoice": "models.embedders.onnx",
     "Progress": "models.embedder",
     "QueueFullError": "models.errors",
+    "RedisCache": "models.caches.redis",
+    "RemoteEmbedder": "models.embedders.remote",
+    "RemoteModelError": "models.errors",
+    "RemoteReplyError": "models.errors",
+    "RemoteReranker": "models.rerankers.remote",
+    "RemoteUnavailableError": "models.errors",
     "Reply": "models.llm",
+    "Reranker": "models.reranker",
+    "restrict_llms_to_loopback": "models.llms.network",
+    "RetryPolicy": "models.remote",
+    "Scores": "models.reranker",
     "ScriptedLLM": "models.llms.scripted",
     "ScriptedRequest": "models.llms.scripted",
+    "split_passages": "models.splitter",
+    "SqliteCache": "models.caches.sqlite",
+    "TokenEmbedder": "models.reranker",
     "TokenOffsets": "models.embedder",
     "Usage": "models.llm",
     "Vectors": "models.embedder",
-    "load_embedder": "models.registry",
-    "load_llm": "models.registry",
-    "restrict_llms_to_loopback": "models.llms.network",
-    "split_passages": "models.splitter",
 }
 
 __all__ = [
     "DEFAULT_MODEL",
     "LLM",
     "BatchingEmbedder",
+    "CacheCounts",
+    "CacheUnavailableError",
+    "CachingEmbedder",
+    "Distillation",
     "Embedder",
+    "EmbeddingCache",
     "InvalidTextError",
     "LLMError",
     "LLMReplyError",
     "LLMUnavailableError",
+    "MemoryCache",
     "Message",
     "ModelDamagedError",
     "ModelError",
+    "ModelInformation",
     "ModelNotFoundError",
     "ModelUnsupportedError",
+    "OnnxEmbedder",
+    "Precision",
+    "PrecisionChoice",
     "Progress",
     "QueueFullError",
+    "RedisCache",
+    "RemoteEmbedder",
+    "RemoteModelError",
+    "RemoteReplyError",
+    "RemoteReranker",
+    "RemoteUnavailableError",
     "Reply",
+    "Reranker",
+    "RetryPolicy",
+    "Scores",
     "ScriptedLLM",
     "ScriptedRequest",
+    "SqliteCache",
+    "TokenEmbedder",
     "TokenOffsets",
     "Usage",
     "Vectors",
+    "distill",
+    "list_models",
     "load_embedder",
     "load_llm",
+    "load_reranker",
+    "model_information",
     "restrict_llms_to_loopback",
     "split_passages",
 ]

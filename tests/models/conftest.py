@@ -9,6 +9,7 @@ import pytest
 
 from models import Embedder, load_embedder, restrict_llms_to_loopback
 from models.registry import find_model
+from tests.models.embedding_server import Service, running_service
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,12 @@ def graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embedder(graph_cache: Path) -> Embedder:
     return load_embedder(cache_directory=graph_cache, threads=2)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A local embedding and reranking service; at the end no request of the test was malformed."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running_service() as running:
+        yield running
+        assert running.refused == []

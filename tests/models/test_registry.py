@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,17 @@ from typing import Any
 
 import pytest
 
-from models import Embedder, LLMError, ModelNotFoundError, load_embedder, load_llm
-from tests.models.embedders.tiny_bert import write_model
+from models import (
+    Embedder,
+    LLMError,
+    ModelNotFoundError,
+    ModelUnsupportedError,
+    PrecisionChoice,
+    load_embedder,
+    load_llm,
+    load_reranker,
+)
+from tests.models.embedders.tiny_bert import write_cross_encoder, write_model
 
 
 def test_two_loads_share_one_session(embedder: Embedder, graph_cache: Path) -> None:
@@ -116,3 +126,31 @@ def test_importing_models_is_light_and_weights_code_is_not_imported() -> None:
         "else: raise SystemExit('no error')\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_precisions_are_loaded_side_by_side(tmp_path: Path) -> None:
+    """Two sessions over one directory, each shared."""
+    directory = str(write_model(tmp_path / "model"))
+    precisions: tuple[PrecisionChoice, ...] = ("float32", "int8")
+    exact, rounded = (load_embedder(directory, cache_directory=tmp_path, precision=p) for p in precisions)
+    assert exact.fingerprint != rounded.fingerprint
+    assert load_embedder(directory, cache_directory=tmp_path, precision="int8") is rounded
+
+
+def test_rerankers_are_loaded_by_name(tmp_path: Path, embedder: Embedder) -> None:
+    """Late interaction over the embedder in use, or a directory."""
+    late = load_reranker("late-interaction", cache_directory=tmp_path, embedder=embedder)
+    assert late.name == "late-interaction:all-MiniLM-L6-v2"
+    directory = write_cross_encoder(tmp_path / "model")
+    assert load_reranker(str(directory), cache_directory=tmp_path).score("a", ["b", "c"]).shape == (2,)
+    with pytest.raises(ModelNotFoundError):
+        load_reranker("ms-marco", cache_directory=tmp_path)
+    with pytest.raises(ModelUnsupportedError, match="token vectors"):
+        load_reranker("late-interaction", cache_directory=tmp_path)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sentence_transformers") is not None, reason="the extra is installed")
+def test_a_missing_extra_names_the_command(tmp_path: Path) -> None:
+    """It is not taken for an unknown model."""
+    with pytest.raises(ModelNotFoundError, match=r"pip install 'lumaai\[torch\]'"):
+        load_embedder("torch:all-MiniLM-L6-v2", cache_directory=tmp_path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models import Embedder, InvalidTextError, load_embedder
 from models.embedder import PROBE_TEXT, probe_fingerprint
-from models.embedders.onnx import BATCH_TOKENS, _batches
+from models.embedders.tokens import BATCH_TOKENS, batches
 from tests.models.embedders.tiny_bert import write_model
 
 # First components from sentence-transformers 6.2.0 on torch 2.13.0 (CPU, float32).
@@ -127,10 +127,10 @@ def test_any_text_has_a_finite_vector_of_length_one(embedder: Embedder, texts: l
 @given(lengths=st.lists(st.integers(1, 300), max_size=80))
 def test_batches_hold_every_row_once_and_stay_small(lengths: list[int]) -> None:
     """Sorted by length; padded size within the limit unless a row alone exceeds it."""
-    batches = list(_batches(lengths, BATCH_TOKENS))
-    assert sorted(int(row) for batch in batches for row in batch) == list(range(len(lengths)))
-    assert all(len(batch) * max(lengths[row] for row in batch) <= BATCH_TOKENS for batch in batches)
-    for left, right in pairwise(batches):
+    made = list(batches(lengths, BATCH_TOKENS))
+    assert sorted(int(row) for batch in made for row in batch) == list(range(len(lengths)))
+    assert all(len(batch) * max(lengths[row] for row in batch) <= BATCH_TOKENS for batch in made)
+    for left, right in pairwise(made):
         assert max(lengths[row] for row in left) <= min(lengths[row] for row in right)
         assert (len(left) + 1) * lengths[right[0]] > BATCH_TOKENS  # no batch is split without need
 

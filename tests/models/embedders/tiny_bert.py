@@ -75,17 +75,58 @@ def write_model(
     if max_seq_length:
         _write(directory / "sentence_bert_config.json", {"max_seq_length": max_seq_length})
     if pooling:
-        _write(directory / "1_Pooling" / "config.json", {f"pooling_mode_{pooling}": True})
+        size = (CONFIG | config)["hidden_size"]
+        modes = {f"pooling_mode_{mode}": mode == pooling for mode in {"mean_tokens", "cls_token", pooling}}
+        _write(directory / "1_Pooling" / "config.json", {"word_embedding_dimension": size} | modes)
         kinds = [("", "Transformer"), ("1_Pooling", "Pooling")] + ([("2_Normalize", "Normalize")] if normalize else [])
-        modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
+        modules = [
+            {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for index, (path, kind) in enumerate(kinds)
+        ]
         _write(directory / "modules.json", modules)
     if prompts:
         _write(directory / "config_sentence_transformers.json", {"prompts": prompts})
     return directory
 
 
+def random_cross_encoder_weights(seed: int = 7) -> dict[str, npt.NDArray[np.float32]]:
+    """Weights of `CONFIG` with a head of one label, under the names of BertForSequenceClassification."""
+    size = CONFIG["hidden_size"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "bert.pooler.dense.weight": (size, size),
+        "bert.pooler.dense.bias": (size,),
+        "classifier.weight": (1, size),
+        "classifier.bias": (1,),
+    }
+    random = np.random.default_rng(seed + 1)
+    head = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
+    return {f"bert.{name}": tensor for name, tensor in random_weights(seed).items()} | head
+
+
+def write_cross_encoder(directory: Path, *, weights: dict[str, Any] | None = None, **config: Any) -> Path:
+    """A directory as transformers writes BertForSequenceClassification with one label."""
+    architecture = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
+    weights = weights or random_cross_encoder_weights()
+    return write_model(directory, weights=weights, pooling=None, max_seq_length=None, **(architecture | config))
+
+
+def reference_score(ids: list[int], segments: list[int], weights: dict[str, Any]) -> float:
+    """The logit of one pair, as transformers' BertForSequenceClassification computes it."""
+    encoder = {name.removeprefix("bert."): tensor for name, tensor in weights.items()}
+    first = reference_tokens(ids, encoder, segments)[0]
+    pooled = np.tanh(weights["bert.pooler.dense.weight"] @ first + weights["bert.pooler.dense.bias"])
+    return float((weights["classifier.weight"] @ pooled + weights["classifier.bias"])[0])
+
+
 def reference(ids: list[int], weights: dict[str, Any], *, pooling: str = "mean", normalize: bool = True) -> Array:
-    """(hidden_size,) float64: the embedding of one text, as Devlin et al. (2018) describe BERT."""
+    """(hidden_size,) float64: the embedding of one text."""
+    x = reference_tokens(ids, weights, [0] * len(ids))
+    pooled: Array = x[0] if pooling == "cls" else x.mean(0)
+    return pooled / np.linalg.norm(pooled) if normalize else pooled
+
+
+def reference_tokens(ids: list[int], weights: dict[str, Any], segments: list[int]) -> Array:
+    """(tokens, hidden_size) float64: the last hidden state, as Devlin et al. (2018) describe BERT."""
 
     def linear(x: Array, name: str) -> Array:
         product: Array = x @ weights[f"{name}.weight"].astype(np.float64).T
@@ -100,15 +141,14 @@ def reference(ids: list[int], weights: dict[str, Any], *, pooling: str = "mean",
 
     x = weights["embeddings.word_embeddings.weight"][ids].astype(np.float64)
     x = x + weights["embeddings.position_embeddings.weight"][: len(ids)]
-    x = norm(x + weights["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
+    x = norm(x + weights["embeddings.token_type_embeddings.weight"][segments], "embeddings.LayerNorm")
     for layer in range(CONFIG["num_hidden_layers"]):
         name = f"encoder.layer.{layer}"
         attended = _attend(*(linear(x, f"{name}.attention.self.{part}") for part in ("query", "key", "value")))
         x = norm(linear(attended, f"{name}.attention.output.dense") + x, f"{name}.attention.output.LayerNorm")
         inner = _gelu(linear(x, f"{name}.intermediate.dense"))
         x = norm(linear(inner, f"{name}.output.dense") + x, f"{name}.output.LayerNorm")
-    pooled: Array = x[0] if pooling == "cls" else x.mean(0)
-    return pooled / np.linalg.norm(pooled) if normalize else pooled
+    return x
 
 
 def _attend(query: Array, key: Array, value: Array) -> Array:
@@ -135,7 +175,8 @@ def _tokenizer() -> Tokenizer:
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     special = [(token, VOCABULARY.index(token)) for token in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=special)
+    pair = "[CLS] $A [SEP] $B:1 [SEP]:1"
+    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", pair=pair, special_tokens=special)
     return tokenizer
 
 

@@ -1,0 +1,1 @@
+"""Where vectors are kept between calls: this process, the database directory, Redis."""

@@ -1,0 +1,1 @@
+"""Rerankers: cross-encoder, late interaction, remote."""

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 
 from engine.arrays import Mask
 from engine.fields.filter import And, Comparison, Filter, Not, Or, in_integer_range
+from engine.fields.geo import match_point, match_points
+from engine.fields.patterns import match_strings
 from engine.inference import parse_datetime
 from engine.schema import JSON, Field, FieldType
 
@@ -24,6 +26,8 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "$lt": operator.lt,
     "$lte": operator.le,
 }
+_PATTERNS = ("$like", "$regex", "$match", "$phrase")
+_POINTS = ("$geo_radius", "$geo_box")
 _STRINGS = (FieldType.TEXT, FieldType.KEYWORD)
 _TEXT_KERNELS = {"$contains": pc.match_substring, "$starts_with": pc.starts_with, "$ends_with": pc.ends_with}
 _COMPARE = {"$gt": pc.greater, "$gte": pc.greater_equal, "$lt": pc.less, "$lte": pc.less_equal}
@@ -120,6 +124,10 @@ def _any_element(field: Field, column: Any, op: str, value: JSON) -> Mask:
 
 def _elements(field: Field, elements: Any, op: str, value: JSON) -> Mask:
     """Which single values satisfy `op`; null never does."""
+    if op in _PATTERNS:
+        return _matching(field, elements, op, value)
+    if op in _POINTS and field.type is FieldType.GEO:
+        return match_points(elements, op, value)
     if field.type is FieldType.JSON or field.type is FieldType.GEO:
         return _elements_python(elements, op, value)
     match op:
@@ -135,8 +143,30 @@ def _elements(field: Field, elements: Any, op: str, value: JSON) -> Mask:
             if field.type not in _STRINGS or not isinstance(value, str):
                 return np.zeros(len(elements), dtype=bool)
             return _mask(_TEXT_KERNELS[op](elements, value))
+        case "$geo_radius" | "$geo_box":
+            return np.zeros(len(elements), dtype=bool)
         case _:
             return _ordered(field, elements, op, value)
+
+
+def _matching(field: Field, elements: Any, op: str, value: str) -> Mask:
+    """The strings that satisfy an operator on strings; in JSON, also those in lists."""
+    if field.type in _STRINGS:
+        return match_strings(elements, op, value, field.language)
+    mask = np.zeros(len(elements), dtype=bool)
+    if field.type is not FieldType.JSON:
+        return mask
+    rows: list[int] = []
+    strings: list[str] = []
+    for row, item in enumerate(elements.to_pylist()):
+        decoded = None if item is None else msgspec.json.decode(item)
+        for part in decoded if isinstance(decoded, list) else [decoded]:
+            if isinstance(part, str):
+                rows.append(row)
+                strings.append(part)
+    hits = match_strings(pa.array(strings, type=pa.large_string()), op, value, None)
+    mask[np.array(rows, dtype=np.int64)[hits]] = True
+    return mask
 
 
 def _equal(field: Field, elements: Any, value: JSON) -> Mask:
@@ -210,6 +240,8 @@ def _holds(item: Any, op: str, value: Any) -> bool:
             return any(isinstance(part, str) and part.startswith(value) for part in items)
         case "$ends_with":
             return any(isinstance(part, str) and part.endswith(value) for part in items)
+        case "$geo_radius" | "$geo_box":
+            return any(match_point(part, op, value) for part in items)
         case _:
             return any(_precedes(part, op, value) for part in items)
 

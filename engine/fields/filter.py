@@ -1,10 +1,18 @@
-"""Filters: a Mongo-style JSON object parsed into a small tree.
+r"""Filters: a Mongo-style JSON object parsed into a small tree.
 
 `{"year": {"$gte": 1990}, "genre": "drama"}` means both; `{"$or": [...]}`, `{"$and": [...]}` and `{"$not": {...}}`
 combine. The rules for what is not there: a missing field and an explicit null are the same, both satisfy
 `$is_null: true` and `$eq: null`; `$exists: true` is their opposite; `$ne` and `$nin` hold where the field is missing;
 every other operator does not. On a list an operator holds if it holds for any element (`$ne` and `$nin`: for none
 equal). An empty list is not null.
+
+Operators on strings: `$like` compares the whole with a pattern (`%` any characters, `_` one, a backslash takes the
+next as it is); `$regex` finds a match anywhere, in RE2's syntax (no backreferences, no look-around), in linear time;
+`$match` finds all of some words in any order, `$phrase` in this order, as the text index sees words. On points:
+`$geo_radius` {"lat", "lon", "meters"} and `$geo_box` {"south", "west", "north", "east"} (which crosses the date line
+where west > east), edges included.
+
+A string instead of an object is a filter written like SQL: `engine.fields.parser`.
 """
 
 from __future__ import annotations
@@ -22,14 +30,21 @@ CLAUSES_MAX = 1_000
 VALUES_MAX = 100_000
 SEARCHES_MAX = 1_000  # values of $contains_any and $contains_all in one filter: each is a pass over the column
 TEXT_CHARACTERS_MAX = 65_536
+PATTERN_CHARACTERS_MAX = 1_000  # of $like, $regex, $match and $phrase
+EARTH_METERS = 40_075_017.0  # around the equator
+PATTERNS_MAX = 64  # of those in one filter: each is a slow pass over the column
 
 _ORDER = {"$gt", "$gte", "$lt", "$lte"}
 _ONE_VALUE = {"$eq", "$ne", "$contains"} | _ORDER
 _VALUE_LIST = {"$in", "$nin", "$contains_any", "$contains_all"}
 _SEARCHES = {"$contains_any", "$contains_all"}
 _PREFIX = {"$starts_with", "$ends_with"}
+_TEXT = {"$like", "$regex", "$match", "$phrase"}
 _FLAG = {"$exists", "$is_null"}
-OPERATORS = tuple(sorted(_ONE_VALUE | _VALUE_LIST | _PREFIX | _FLAG))
+_POINT = {"$geo_radius": ("lat", "lon", "meters"), "$geo_box": ("south", "west", "north", "east")}
+_BOUNDS = {"lat": 90.0, "south": 90.0, "north": 90.0, "lon": 180.0, "west": 180.0, "east": 180.0}
+_STRINGS = (FieldType.TEXT, FieldType.KEYWORD, FieldType.JSON)
+OPERATORS = tuple(sorted(_ONE_VALUE | _VALUE_LIST | _PREFIX | _TEXT | _FLAG | _POINT.keys()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +100,16 @@ def parse_filter(data: JSON, schema: Schema | None = None) -> Filter:
     """Read a filter; `{}` holds for every document.
 
     Args:
-        data: the JSON form.
+        data: the JSON form, or a string like SQL.
         schema: where given, operands must be of their field's type, and a strict schema must know every field.
 
     Raises:
-        FilterError: with a JSON Pointer to the fault.
+        FilterError: with a JSON Pointer to the fault; in a string, `details["offset"]` counts its characters.
     """
+    if isinstance(data, str):
+        from engine.fields.parser import parse_string  # sqlglot is loaded where it is used
+
+        return parse_string(data, schema)
     return _Parser(schema).parse(data, "", 0)
 
 
@@ -101,6 +120,7 @@ class _Parser:
         self._schema = schema
         self._clauses = 0
         self._searches = 0
+        self._patterns = 0
 
     def parse(self, data: JSON, pointer: str, depth: int) -> Filter:
         if not isinstance(data, Mapping):
@@ -186,6 +206,13 @@ class _Parser:
                 raise FilterError(f"{op} has too many values: maximum={SEARCHES_MAX} in a filter", pointer=pointer)
             values = tuple(_operand(item, name, op, spec, f"{pointer}/{i}") for i, item in enumerate(value))
             return Comparison(name, op, values)
+        if op in _POINT:
+            return Comparison(name, op, _point(value, name, op, spec, pointer))
+        if op in _TEXT:
+            self._patterns += 1
+            if self._patterns > PATTERNS_MAX:
+                raise FilterError(f"filter has too many patterns: maximum={PATTERNS_MAX}", pointer=pointer)
+            return Comparison(name, op, _pattern(value, name, op, spec, pointer))
         if op in _PREFIX and not isinstance(value, str):
             raise FilterError(f"{op} takes a string: got={type(value).__name__}", pointer=pointer)
         if op in _ORDER and (value is None or isinstance(value, bool)):
@@ -209,6 +236,53 @@ def _operand(value: Any, name: str, op: str, spec: Field | None, pointer: str) -
             expected=spec.type.value,
         )
     return value
+
+
+def _pattern(value: Any, name: str, op: str, spec: Field | None, pointer: str) -> str:
+    """The operand of an operator on strings."""
+    if not isinstance(value, str):
+        raise FilterError(f"{op} takes a string: got={type(value).__name__}", pointer=pointer)
+    if len(value) > PATTERN_CHARACTERS_MAX:
+        message = f"{op} is too long: maximum={PATTERN_CHARACTERS_MAX} got={len(value)} characters"
+        raise FilterError(message, pointer=pointer)
+    _check_text(value, pointer)
+    _check_type(name, op, spec, _STRINGS, pointer)
+    if op == "$regex":
+        from engine.fields.patterns import check_regex  # Arrow is loaded where it is used
+
+        check_regex(value, pointer)
+    return value
+
+
+def _point(value: Any, name: str, op: str, spec: Field | None, pointer: str) -> dict[str, float]:
+    """The operand of an operator on points: its numbers by name, in the order of `_POINT`."""
+    _check_type(name, op, spec, (FieldType.GEO, FieldType.JSON), pointer)
+    keys = _POINT[op]
+    if not isinstance(value, Mapping) or set(value) != set(keys):
+        raise FilterError(f"{op} takes an object of {', '.join(keys)}: got={value!r:.60}", pointer=pointer)
+    numbers: dict[str, float] = {}
+    for key in keys:
+        number = value[key]
+        here = f"{pointer}/{key}"
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise FilterError(f"{key} must be a number: got={number!r:.60}", pointer=here)
+        bound = _BOUNDS.get(key)
+        low, high = (0.0, EARTH_METERS) if bound is None else (-bound, bound)
+        if not low <= number <= high:
+            raise FilterError(f"{key} must be from {low:g} to {high:g}: got={number!r:.60}", pointer=here)
+        numbers[key] = float(number)
+    if op == "$geo_box" and numbers["south"] > numbers["north"]:
+        raise FilterError("south must not be north of north", pointer=f"{pointer}/south")
+    return numbers
+
+
+def _check_type(name: str, op: str, spec: Field | None, types: tuple[FieldType, ...], pointer: str) -> None:
+    if spec is not None and spec.type not in types:
+        raise FilterError(
+            f"field {name!r}: {op} does not apply to its type: expected={types[0]} got={spec.type}",
+            pointer=pointer,
+            expected=types[0].value,
+        )
 
 
 def _check_text(text: str, pointer: str) -> None:

@@ -157,7 +157,7 @@ class Relation:
 
     def to_json(self, name: str, values: Any) -> list[JSON]:
         """Arrow values of column `name` as JSON values."""
-        return [_json(self.types[name], value) for value in values.to_pylist()]
+        return [json_value(self.types[name], value) for value in values.to_pylist()]
 
     def rows(self) -> list[dict[str, JSON]]:
         """All rows, as JSON values by column."""
@@ -297,12 +297,12 @@ def _flat(value: Any) -> list[int]:
     return [item for part in value for item in _flat(part)] if isinstance(value, list) else [value]
 
 
-def _json(field: Field, value: Any) -> JSON:
+def json_value(field: Field, value: Any) -> JSON:
     """An Arrow value as the JSON value that it stands for."""
     if value is None:
         return None
     if isinstance(value, list):
-        return [_json(field, item) for item in value]
+        return [json_value(field, item) for item in value]
     if field.type is FieldType.JSON:
         return msgspec.json.decode(value)
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value

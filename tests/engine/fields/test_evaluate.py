@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import Any
 
@@ -18,6 +19,8 @@ from engine.fields.evaluate import evaluate
 from engine.fields.filter import And, Comparison, Filter, Not, Or, parse_filter
 from engine.inference import parse_datetime
 from engine.schema import Field, FieldType
+from engine.text.analyzer import Analyzer
+from tests.engine.fields.plain import like
 
 FIELDS = {
     "i": Field(FieldType.INTEGER),
@@ -27,18 +30,39 @@ FIELDS = {
     "d": Field(FieldType.DATETIME),
     "g": Field(FieldType.GEO),
     "j": Field(FieldType.JSON),
+    "t": Field(FieldType.TEXT, language="en"),
     "is": Field(FieldType.INTEGER, many=True),
     "ks": Field(FieldType.KEYWORD, many=True),
+    "ts": Field(FieldType.TEXT, many=True),
+    "gs": Field(FieldType.GEO, many=True),
 }
 INTEGERS = st.sampled_from([0, 1, 2, -1, 2**53 + 1, 2**63 - 1, -(2**63)])
 NUMBERS = st.sampled_from([0.0, 0.5, 1.0, 2.0, -1.5, 1e300, 9007199254740992.0])
 WORDS = st.sampled_from(["", "a", "ab", "b", "None", "é😀"])
 DATES = st.sampled_from(["2020-01-01", "2020-01-01T00:00Z", "2021-06-01T12:00+02:00", "1969-12-31"])
-POINTS = st.sampled_from([{"lat": 1.0, "lon": 2.0}, {"lat": -3.5, "lon": 0.0}])
-SCALARS = st.one_of(INTEGERS, NUMBERS, WORDS, st.booleans())
-JSONS = st.one_of(
-    SCALARS, st.lists(SCALARS, max_size=3), st.fixed_dictionaries({}, optional={"p": SCALARS, "q": WORDS})
+POINTS = st.sampled_from([{"lat": 1.0, "lon": 2.0}, {"lat": -3.5, "lon": 0.0}, {"lat": 0.0, "lon": -179.5}])
+PROSE = st.lists(st.sampled_from(["run", "Running", "café", "a", "B.", "東京大学"]), max_size=4).map(" ".join)
+PATTERNS = st.sampled_from(["", "%", "a%", "_", "a_", "%b", r"\%", "é%", "%run%"])
+REGEXES = st.sampled_from(["", "^a", "b$", "[ab]", "(?i)RUN", "^$", "é", "京"])
+QUERIES = st.sampled_from(["", "run", "cafe", "CAFE a", "a b", "大学", "…"])
+CIRCLES = st.fixed_dictionaries(
+    {
+        "lat": st.sampled_from([0.0, 1.0, -3.0]),
+        "lon": st.sampled_from([0.0, 2.0, 180.0]),
+        "meters": st.sampled_from([0.0, 60_000.0, 400_000.0, 1e7]),
+    }
 )
+BOXES = st.fixed_dictionaries(
+    {
+        "south": st.sampled_from([-90.0, 0.0]),
+        "west": st.sampled_from([0.0, 170.0]),
+        "north": st.sampled_from([1.0, 90.0]),
+        "east": st.sampled_from([2.0, -170.0]),
+    }
+)
+SCALARS = st.one_of(INTEGERS, NUMBERS, WORDS, st.booleans())
+OBJECTS = st.fixed_dictionaries({}, optional={"p": SCALARS, "q": WORDS})
+JSONS = st.one_of(SCALARS, PROSE, POINTS, st.lists(SCALARS | PROSE | POINTS, max_size=3), OBJECTS)
 
 
 def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -57,6 +81,9 @@ DOCUMENTS = st.fixed_dictionaries(
         "j": maybe(JSONS),
         "is": maybe(st.lists(maybe(INTEGERS), max_size=3) | INTEGERS),
         "ks": maybe(st.lists(maybe(WORDS), max_size=3)),
+        "t": maybe(PROSE),
+        "ts": maybe(st.lists(maybe(PROSE), max_size=3)),
+        "gs": maybe(st.lists(maybe(POINTS), max_size=2)),
     },
 )
 NAMES = st.sampled_from([*FIELDS, "j.p", "j.q", "unknown"])
@@ -70,14 +97,25 @@ def comparisons(draw: st.DrawFn) -> Filter:
         return Comparison(name, op, draw(st.booleans()))
     if op in ("$in", "$nin", "$contains_any", "$contains_all"):
         return Comparison(name, op, tuple(draw(st.lists(maybe(OPERANDS), max_size=3))))
-    if op in ("$starts_with", "$ends_with"):
-        return Comparison(name, op, draw(WORDS))
+    if op in STRING_OPERANDS:
+        return Comparison(name, op, draw(STRING_OPERANDS[op]))
     if op in ("$gt", "$gte", "$lt", "$lte"):
         return Comparison(name, op, draw(OPERANDS.filter(lambda value: not isinstance(value, bool))))
     return Comparison(name, op, draw(maybe(OPERANDS)))
 
 
 OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$is_null"]
+OPERATORS += ["$like", "$regex", "$match", "$phrase", "$geo_radius", "$geo_box"]
+STRING_OPERANDS: dict[str, st.SearchStrategy[Any]] = {
+    "$starts_with": WORDS,
+    "$ends_with": WORDS,
+    "$like": PATTERNS,
+    "$regex": REGEXES,
+    "$match": QUERIES,
+    "$phrase": QUERIES,
+    "$geo_radius": CIRCLES,
+    "$geo_box": BOXES,
+}
 OPERATORS += ["$contains", "$contains_any", "$contains_all", "$starts_with", "$ends_with"]
 FILTERS = st.recursive(
     comparisons(),
@@ -136,6 +174,10 @@ def compare(value: Any, field: Field, op: str, operand: Any) -> bool:
 
 
 def one(item: Any, field: Field, op: str, operand: Any) -> bool:
+    if op in ("$like", "$regex", "$match", "$phrase"):
+        return isinstance(item, str) and field.type is not FieldType.DATETIME and matches(item, field, op, operand)
+    if op in ("$geo_radius", "$geo_box"):
+        return isinstance(item, dict) and item.keys() == {"lat", "lon"} and lies(item, op, operand)
     if op in ("$starts_with", "$ends_with"):
         if not isinstance(item, str) or field.type is FieldType.DATETIME:
             return False
@@ -164,6 +206,31 @@ def one(item: Any, field: Field, op: str, operand: Any) -> bool:
         )
     except TypeError:
         return False
+
+
+def matches(text: str, field: Field, op: str, operand: str) -> bool:
+    if op == "$like":
+        return like(text, operand)
+    if op == "$regex":
+        return re.search(operand, text) is not None
+    words = [term.term for term in Analyzer(field.language).terms(text)]
+    wanted = [term.term for term in Analyzer(field.language).query_terms(operand)]
+    if op == "$match":
+        return bool(wanted) and set(wanted) <= set(words)
+    return bool(wanted) and any(words[i : i + len(wanted)] == wanted for i in range(len(words)))
+
+
+def lies(point: dict[str, float], op: str, operand: dict[str, float]) -> bool:
+    lat, lon = point["lat"], point["lon"]
+    if op == "$geo_box":
+        west, east = operand["west"], operand["east"]
+        across = west <= lon <= east if west <= east else lon >= west or lon <= east
+        return operand["south"] <= lat <= operand["north"] and across
+    cosine = math.sin(math.radians(lat)) * math.sin(math.radians(operand["lat"])) + math.cos(
+        math.radians(lat)
+    ) * math.cos(math.radians(operand["lat"])) * math.cos(math.radians(lon - operand["lon"]))
+    # Rounding makes the cosine of nothing a little less than one: 20 cm.
+    return 6_371_008.8 * math.acos(max(-1.0, min(1.0, cosine))) <= operand["meters"] + 0.2
 
 
 def run(documents: list[dict[str, Any]], where: Filter, chunks: int = 1) -> list[bool]:

@@ -73,6 +73,20 @@ def test_json_form_reads_back_the_same(data: Any) -> None:
         ({"title": {"$contains": "\ud800"}}, "/title/$contains"),
         ({"title": {"$exists": 1}}, "/title/$exists"),
         ({"place": 5}, "/place"),
+        ({"year": {"$like": "2%"}}, "/year/$like"),
+        ({"title": {"$like": 5}}, "/title/$like"),
+        ({"title": {"$regex": "("}}, "/title/$regex"),
+        ({"title": {"$match": "x" * 1_001}}, "/title/$match"),
+        ({"title": {"$phrase": "\ud800"}}, "/title/$phrase"),
+        ({"when": {"$regex": "2020"}}, "/when/$regex"),
+        ({"title": {"$geo_radius": {"lat": 1, "lon": 1, "meters": 1}}}, "/title/$geo_radius"),
+        ({"place": {"$geo_radius": [1, 2, 3]}}, "/place/$geo_radius"),
+        ({"place": {"$geo_radius": {"lat": 1, "lon": 1}}}, "/place/$geo_radius"),
+        ({"place": {"$geo_radius": {"lat": 91, "lon": 1, "meters": 1}}}, "/place/$geo_radius/lat"),
+        ({"place": {"$geo_radius": {"lat": 1, "lon": True, "meters": 1}}}, "/place/$geo_radius/lon"),
+        ({"place": {"$geo_radius": {"lat": 1, "lon": 1, "meters": math.nan}}}, "/place/$geo_radius/meters"),
+        ({"place": {"$geo_box": {"south": 2, "west": 0, "north": 1, "east": 1}}}, "/place/$geo_box/south"),
+        ({"place": {"$geo_box": {"south": 0, "west": 0, "north": 1, "east": 10**400}}}, "/place/$geo_box/east"),
         ({"vector": 5}, "/vector"),
         ({"unknown": 5}, "/unknown"),
         ({"year.x": 5}, "/year.x"),
@@ -111,6 +125,7 @@ def test_depth_and_size_are_bounded() -> None:
         {"a": {"$in": list(range(100_001))}},
         {"a": {"$contains_any": [str(i) for i in range(1001)]}},
         {"a": {"$contains_any": some}, "b": {"$contains_all": some}},
+        {"$or": [{"a": {"$regex": "x"}}] * 65},
     ]
     for data in illegal:
         with pytest.raises(FilterError, match=r"too (many|deep)"):
@@ -137,3 +152,11 @@ def test_an_operand_of_the_wrong_type_names_its_field() -> None:
     """So that the message alone says what to mend."""
     with pytest.raises(FilterError, match="field 'year': operand has the wrong type: expected=integer got='x'"):
         parse_filter({"year": {"$gte": "x"}}, SCHEMA)
+
+
+def test_points_may_be_asked_for_in_json_too() -> None:
+    """Whole numbers become numbers, so that equal filters are equal."""
+    where = {"extra.where": {"$geo_radius": {"meters": 5, "lon": 2, "lat": 1}}}
+    circle = {"lat": 1.0, "lon": 2.0, "meters": 5.0}
+    assert parse_filter(where, SCHEMA) == Comparison("extra.where", "$geo_radius", circle)
+    assert parse_filter(where).to_json() == {"extra.where": {"$geo_radius": circle}}

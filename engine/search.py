@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.arrays import Mask, Numbers, Ordinals, Rows, Scores, Vectors
+from engine.arrays import Numbers, Ordinals, Rows, Scores, Vectors
 from engine.batch import check_vectors
 from engine.document import Passage
 from engine.errors import InvalidInputError
 from engine.fields.filter import Filter
-from engine.schema import JSON
+from engine.schema import JSON, Metric, VectorField
 from engine.segments.part import VectorPart
-from engine.vector.index import prepare_vectors
+from engine.segments.rows import RowOrigins
+from engine.vector.allowed import Allowed
+from engine.vector.index import SQUARES_MIN, prepare_vectors
+from engine.vector.parameters import SearchParameters
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
@@ -31,8 +36,7 @@ class VectorQuery:
 
     field: str
     k: int
-    ef_search: int
-    exact: bool
+    parameters: SearchParameters
     threads: int
 
 
@@ -60,10 +64,7 @@ class _Candidates:
 
 def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where: Filter | None) -> list[Found]:
     """The `k` best documents of each query, over all parts."""
-    spec = snapshot.schema.vectors[query.field]
-    if queries.ndim != 2 or queries.dtype.kind not in "fiu":
-        raise InvalidInputError(f"vectors must be numbers of shape (n, dim): got={queries.dtype} {queries.shape}")
-    prepared = np.ascontiguousarray(prepare_vectors(check_vectors(queries, spec), spec.metric))
+    prepared = _prepare(queries, snapshot.schema.vectors[query.field])
     candidates: list[_Candidates] = []
     steps: list[JSON] = []
     for i, part in enumerate(snapshot.parts):
@@ -72,8 +73,10 @@ def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where
             continue
         started = time.perf_counter()
         mask = snapshot.allowed(i, where)
-        allowed = None if mask is None else mask[vectors.origins.documents]
-        count = len(vectors.origins) if allowed is None else int(np.count_nonzero(allowed))
+        allowed = None if mask is None else vectors.allowed(mask)
+        count = len(vectors.origins) if allowed is None else allowed.count
+        if allowed is not None and count == len(vectors.origins):
+            allowed = None
         how = "nothing allowed"
         if count:
             scores, rows, how = _search_part(vectors, prepared, query, allowed, count)
@@ -81,11 +84,25 @@ def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where
         elapsed = round(1000 * (time.perf_counter() - started), 3)
         steps.append({"part": i, "rows": len(vectors.origins), "allowed": count, "how": how, "milliseconds": elapsed})
     explain: dict[str, JSON] = {"vector_field": query.field, "k": query.k, "parts": steps}
+    if candidates and all(found.vectors.one_row_a_document for found in candidates):
+        return _join_all(snapshot, candidates, query.k, explain)
     return [_join(snapshot, candidates, q, query.k, explain) for q in range(len(prepared))]
 
 
+def _prepare(queries: Numbers, spec: VectorField) -> Vectors:
+    """(q, dim) float32, checked, and of unit length under cosine."""
+    if queries.ndim != 2 or queries.dtype.kind not in "fiu":
+        raise InvalidInputError(f"vectors must be numbers of shape (n, dim): got={queries.dtype} {queries.shape}")
+    if len(queries) == 1 and queries.dtype == np.float32 and queries.shape[1] == spec.dim:
+        square = float(np.dot(queries[0], queries[0]))  # finite only if all components are
+        if SQUARES_MIN < square < np.inf:
+            length = np.float32(math.sqrt(square)) if spec.metric is Metric.COSINE else np.float32(1)
+            return np.ascontiguousarray(queries / length, dtype=np.float32)
+    return np.ascontiguousarray(prepare_vectors(check_vectors(queries, spec), spec.metric))
+
+
 def _search_part(
-    vectors: VectorPart, queries: Vectors, query: VectorQuery, allowed: Mask | None, count: int
+    vectors: VectorPart, queries: Vectors, query: VectorQuery, allowed: Allowed | None, count: int
 ) -> tuple[Scores, Rows, str]:
     """Rows enough for `k` distinct documents, or all that are allowed."""
     k = min(query.k, count)
@@ -93,9 +110,7 @@ def _search_part(
         k = min(k * PASSAGES_EXPECTED, count)
     threads = query.threads or os.cpu_count() or 1
     while True:
-        scores, rows, how = vectors.search(
-            queries, k, allowed=allowed, ef_search=query.ef_search, exact=query.exact, threads=threads
-        )
+        scores, rows, how = vectors.search(queries, k, allowed=allowed, parameters=query.parameters, threads=threads)
         if k == count or vectors.one_row_a_document or _distinct_least(vectors, rows) >= query.k:
             return scores, rows, how
         k = min(4 * k, count)
@@ -106,10 +121,65 @@ def _distinct_least(vectors: VectorPart, rows: Rows) -> int:
     return min(len(np.unique(vectors.origins.documents[each[each >= 0]])) for each in rows)
 
 
+def _join_all(snapshot: Snapshot, candidates: list[_Candidates], k: int, explain: dict[str, JSON]) -> list[Found]:
+    """All queries at once, where no document has two rows: best first, ties by ordinal."""
+    if (
+        len(candidates) == 1
+        and len(candidates[0].rows) == 1
+        and (alone := _single(snapshot, candidates[0], k, explain))
+    ):
+        return [alone]
+    places = [found.vectors.origins.documents[found.rows] for found in candidates]
+    ordinals = [snapshot.parts[found.part].ordinals[at] for found, at in zip(candidates, places, strict=True)]
+    parts = [_repeated(found.part, found.rows.shape[1]) for found in candidates]
+    if len(candidates) == 1:
+        score, row, place, ordinal, part = candidates[0].scores, candidates[0].rows, places[0], ordinals[0], parts[0]
+        ordered = k >= score.shape[1] and bool((score[:, 1:] < score[:, :-1]).all() and (row[:, -1] >= 0).all())
+    else:
+        score, row = np.hstack([found.scores for found in candidates]), np.hstack([found.rows for found in candidates])
+        place, ordinal, part, ordered = np.hstack(places), np.hstack(ordinals), np.hstack(parts), False
+    if ordered:
+        columns = [(score[q], row[q], part, place[q], ordinal[q]) for q in range(len(score))]
+    else:
+        order = np.lexsort((ordinal, np.where(row >= 0, -score, np.inf)), axis=1)[:, :k]
+        columns = []
+        for q, best in enumerate(order):
+            kept = best if (row[q, best] >= 0).all() else best[row[q, best] >= 0]
+            columns.append((score[q, kept], row[q, kept], part[kept], place[q, kept], ordinal[q, kept]))
+    origins = {found.part: found.vectors.origins for found in candidates}
+    named = any(each.names for each in origins.values())
+    return [
+        Found(ordinal, score, part, place, _passages(origins, part, row) if named else [None] * len(row), explain)
+        for score, row, part, place, ordinal in columns
+    ]
+
+
+def _single(snapshot: Snapshot, found: _Candidates, k: int, explain: dict[str, JSON]) -> Found | None:
+    """The usual case, one query of one part: as `_join_all`, where there are no ties."""
+    row, score, origins = found.rows[0], found.scores[0], found.vectors.origins
+    if row[-1] < 0 or len(row) > k or not (score[1:] < score[:-1]).all():
+        return None
+    place = origins.documents[row]
+    part = _repeated(found.part, len(row))
+    passages: list[Passage | None] = [None] * len(row)
+    if origins.names:
+        passages = _passages({found.part: origins}, part, row)
+    return Found(snapshot.parts[found.part].ordinals[place], score, part, place, passages, explain)
+
+
+@lru_cache(maxsize=256)
+def _repeated(number: int, count: int) -> npt.NDArray[np.int64]:
+    numbers = np.full(count, number)
+    numbers.flags.writeable = False
+    return numbers
+
+
+def _passages(origins: dict[int, RowOrigins], parts: Any, rows: Any) -> list[Passage | None]:
+    return [origins[part].passage(row) for part, row in zip(parts.tolist(), rows.tolist(), strict=True)]
+
+
 def _join(snapshot: Snapshot, candidates: list[_Candidates], q: int, k: int, explain: dict[str, JSON]) -> Found:
     """One query's rows of all parts: best first, ties by ordinal, the best row of each document."""
-    if len(candidates) == 1 and (alone := _single(snapshot, candidates[0], q, explain)) is not None:
-        return alone
     if not candidates:
         nothing: Any = np.empty(0, dtype=np.int64)
         return Found(nothing.astype(np.uint32), nothing.astype(np.float32), nothing, nothing, [], explain)
@@ -126,24 +196,9 @@ def _join(snapshot: Snapshot, candidates: list[_Candidates], q: int, k: int, exp
     score, ordinal, place = np.concatenate(scores), np.concatenate(ordinals), np.concatenate(places)
     row, part = np.concatenate(rows), np.concatenate(parts)
     order = np.lexsort((row, ordinal, -score))
-    if not all(found.vectors.one_row_a_document for found in candidates):
-        _, first = np.unique(ordinal[order], return_index=True)
-        order = order[np.sort(first)]
+    _, first = np.unique(ordinal[order], return_index=True)
+    order = order[np.sort(first)]
     order = order[:k]
     origins = {found.part: found.vectors.origins for found in candidates}
-    passages = [origins[int(p)].passage(int(r)) for p, r in zip(part[order], row[order], strict=True)]
+    passages = _passages(origins, part[order], row[order])
     return Found(ordinal[order], score[order], part[order], place[order], passages, explain)
-
-
-def _single(snapshot: Snapshot, found: _Candidates, q: int, explain: dict[str, JSON]) -> Found | None:
-    """The usual case, a search of one part with a row a document and no ties: nothing to join or to sort."""
-    row, score = found.rows[q], found.scores[q]
-    origins = found.vectors.origins
-    if not found.vectors.one_row_a_document or row[-1] < 0 or not (score[1:] < score[:-1]).all():
-        return None
-    place = origins.documents[row]
-    passages: list[Passage | None] = [None] * len(row)
-    if origins.names:
-        passages = [origins.passage(each) for each in row.tolist()]
-    part = np.full(len(row), found.part)
-    return Found(snapshot.parts[found.part].ordinals[place], score, part, place, passages, explain)

@@ -1,37 +1,71 @@
-"""How to search one index under a filter: the graph, or every allowed row.
+"""How to search one index under a filter: the nearest and then the filter, lists with allowed rows, or all of them.
 
-A graph search under a filter wanders through rows that it may not return: the fewer are allowed, the more it must
-visit, and below a few per cent it misses (60,000 × 784: recall@10 of 0.39 at 1 %). Comparing with every allowed row
-costs the same whatever the filter. So few rows are compared one by one, and a graph search keeps more candidates as
-the filter narrows. Where it still returns fewer rows than there are, the caller asks again exactly.
+Comparing exactly with every allowed row costs the same whatever the filter, and is right. A graph is asked, without
+the filter, for so many rows that enough of them should be allowed; of inverted lists, so many are searched that enough
+allowed rows are looked at. Which is cheapest follows from the exact number of allowed rows, from what a comparison
+costs on this machine (`costs`), and from what the index's own searches were measured to cost (`calibration`).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-EXACT_BYTES_MAX = 10 * 1024 * 1024  # of allowed vectors: 3,000 rows × 784, or 7,000 × 384; about 1 ms
-EXACT_SHARE_MAX = 0.05  # of all rows: below, the graph misses too much
-EF_SEARCH_MAX = 1024
+from engine.vector.calibration import Level
+
+FETCH_MARGIN = 1.5  # more is asked for than should be needed: filters are not spread evenly
+EF_A_FETCH = 1.5  # candidates that a graph keeps for a row asked for: the last ones it returns are the least certain
+
+
+class Way(StrEnum):
+    """How one search is done."""
+
+    EXACT = "exact"
+    NEAREST = "nearest, then the filter"
+    LISTS = "lists under the filter"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What to do, and why."""
+class Costs:
+    """In microseconds of one processor.
 
-    exact: bool
-    ef_search: int
-    reason: str
+    Attributes:
+        comparison: with one row.
+        candidate: of a graph, for each candidate it keeps.
+        all_lists: a search of all lists.
+    """
+
+    comparison: float
+    candidate: float = 0.0
+    all_lists: float = 0.0
+
+    def exact(self, allowed: int) -> float:
+        """Comparing with every allowed row."""
+        return self.comparison * allowed
+
+    def graph(self, ef_search: int) -> float:
+        """Walking a graph."""
+        return self.candidate * ef_search
 
 
-def choose(rows: int, allowed: int, dim: int, ef_search: int) -> Choice:
-    """Choose for an index of `rows` rows of which `allowed` may be returned."""
-    if allowed == rows:
-        return Choice(exact=False, ef_search=ef_search, reason="no filter")
-    if 4 * dim * allowed <= EXACT_BYTES_MAX:
-        return Choice(exact=True, ef_search=ef_search, reason="few rows allowed")
-    share = allowed / rows
-    if share <= EXACT_SHARE_MAX:
-        return Choice(exact=True, ef_search=ef_search, reason="small share allowed")
-    raised = min(EF_SEARCH_MAX, round(ef_search / share))
-    return Choice(exact=False, ef_search=max(ef_search, raised), reason="graph under filter")
+def rows_to_fetch(k: int, share: float) -> int:
+    """How many rows to ask for so that k of them should be allowed."""
+    return math.ceil(FETCH_MARGIN * k / share)
+
+
+def choose_for_graph(k: int, allowed: int, rows: int, ef_search: int, costs: Costs) -> Way:
+    """Whether to walk the graph for rows of which a share is allowed."""
+    needed = max(ef_search, EF_A_FETCH * rows_to_fetch(k, allowed / rows))
+    return Way.NEAREST if costs.graph(int(needed)) < costs.exact(allowed) else Way.EXACT
+
+
+def choose_for_lists(allowed: int, costs: Costs) -> Way:
+    """Whether to look through lists: at worst all of them, which the filter may make necessary."""
+    return Way.LISTS if costs.all_lists < costs.exact(allowed) else Way.EXACT
+
+
+def cost_a_candidate(levels: Sequence[Level]) -> float:
+    """Microseconds for each candidate that a graph keeps."""
+    return max((level.microseconds / level.effort.ef_search for level in levels), default=1.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import lzma
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,26 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import Collection, Database, Metric, Schema, Snapshot, VectorField, VectorRows, parse_filter
+from engine import Collection, Database, IndexKind, Metric, Schema, Snapshot, VectorField, VectorRows, parse_filter
+from tests.recall.data import clustered
+from tests.recall.data import fashion as fashion_array
 
-FASHION = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "fashion-mnist"
 FLOOR = 0.95
 K = 10
 FILTERS = [("ten", 0.1), ("hundred", 0.01), ("thousand", 0.001)]
 
 
-def clustered(rows: int, dim: int, seed: int) -> np.ndarray:
-    """Points around 100 centres, in a space of intrinsic dimension 16."""
-    rng = np.random.default_rng(seed)
-    basis = np.random.default_rng(0).standard_normal((16, dim))
-    centres = np.random.default_rng(1).standard_normal((100, 16)) * 2
-    points = (centres[rng.integers(0, 100, rows)] + rng.standard_normal((rows, 16))) @ basis
-    return np.asarray(points + 0.1 * rng.standard_normal((rows, dim)), dtype=np.float32)
-
-
-def build(path: Path, vectors: np.ndarray, metric: Metric) -> tuple[Database, Collection]:
+def build(path: Path, vectors: np.ndarray, metric: Metric, kind: IndexKind) -> tuple[Database, Collection]:
     database = Database.open(path, seal_rows=1_000_000)
-    collection = database.create_collection("c", Schema(vectors={"v": VectorField(vectors.shape[1], metric)}))
+    spec = VectorField(vectors.shape[1], metric, kind)
+    collection = database.create_collection("c", Schema(vectors={"v": spec}))
     order = np.random.default_rng(2).permutation(len(vectors))
     for begin in range(0, len(vectors), 2000):
         rows = range(begin, min(begin + 2000, len(vectors)))
@@ -41,7 +32,8 @@ def build(path: Path, vectors: np.ndarray, metric: Metric) -> tuple[Database, Co
         collection.add(documents, {"v": VectorRows(vectors[rows.start : rows.stop], np.arange(len(rows)))})
     collection.optimize()
     (segment,) = collection.stats()["segments"]
-    assert segment["vectors"] == {"v": {"kind": "hnsw", "rows": len(vectors)}}
+    expected = "ivf_pq" if kind is IndexKind.AUTO else kind.value
+    assert (segment["vectors"]["v"]["kind"], segment["vectors"]["v"]["rows"]) == (expected, len(vectors))
     return database, collection
 
 
@@ -64,33 +56,31 @@ def how(snapshot: Snapshot, query: np.ndarray, where: Any = None) -> str:
     return str(part["how"])
 
 
-@pytest.fixture(scope="module")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
-    database, collection = build(tmp_path_factory.mktemp("recall") / "db", clustered(20_000, 64, 3), Metric.COSINE)
+@pytest.fixture(scope="module", params=[IndexKind.AUTO, IndexKind.HNSW])
+def synthetic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
+    path = tmp_path_factory.mktemp("recall") / "db"
+    database, collection = build(path, clustered(20_000, 64, 3), Metric.COSINE, request.param)
     with database:
         yield collection.snapshot()
 
 
 @pytest.fixture(scope="module")
 def fashion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
-    if not FASHION.is_dir():
-        pytest.skip("the data beside the repository is not there: shared/data/fashion-mnist")
-    with lzma.open(FASHION / "train.npy.xz") as file:
-        vectors = np.load(io.BytesIO(file.read()))[:20_000].reshape(20_000, -1).astype(np.float32)
-    database, collection = build(tmp_path_factory.mktemp("recall") / "db", vectors, Metric.L2)
+    vectors = fashion_array("train")[:20_000].astype(np.float32)
+    database, collection = build(tmp_path_factory.mktemp("recall") / "db", vectors, Metric.L2, IndexKind.AUTO)
     with database:
         yield collection.snapshot()
 
 
 def fashion_queries(count: int) -> np.ndarray:
-    with lzma.open(FASHION / "test.npy.xz") as file:
-        return np.asarray(np.load(io.BytesIO(file.read()))[:count].reshape(count, -1), dtype=np.float32)
+    return fashion_array("test")[:count].astype(np.float32)
 
 
-def test_the_graph_finds_what_is_near_in_clustered_data(synthetic: Snapshot) -> None:
-    """recall@10 of at least 0.95 with default settings, by the graph."""
+def test_the_index_finds_what_is_near_in_clustered_data(synthetic: Snapshot) -> None:
+    """recall@10 of at least 0.95 with default settings, by the index."""
     queries = clustered(200, 64, 4)
-    assert how(synthetic, queries[0]) == "hnsw, no filter"
+    assert how(synthetic, queries[0]).startswith(("hnsw, ef_search ", "ivf_pq pq4, nprobe "))
+    assert how(synthetic, queries[0]).endswith("no filter")
     assert recall(synthetic, queries) >= FLOOR
 
 
@@ -102,29 +92,29 @@ def test_no_filter_starves_a_result(synthetic: Snapshot, field: str, share: floa
 
 
 @pytest.mark.parametrize("least", [9, 5, 1])
-def test_wide_filters_use_the_graph_and_still_find(synthetic: Snapshot, least: int) -> None:
+def test_wide_filters_use_the_index_and_still_find(synthetic: Snapshot, least: int) -> None:
     """Half and more of all rows."""
     where = {"ten": {"$gte": 10 - least}}
     queries = clustered(100, 64, 6)
     if least == 9:
-        assert how(synthetic, queries[0], where).startswith("hnsw, ")
+        assert how(synthetic, queries[0], where).endswith(("nearest, then the filter", "lists under the filter"))
     assert recall(synthetic, queries, where) >= FLOOR
 
 
-def test_the_graph_finds_what_is_near_in_fashion_mnist(fashion: Snapshot) -> None:
-    """recall@10 of at least 0.95 on 20,000 × 784 under l2, by the graph."""
+def test_the_index_finds_what_is_near_in_fashion_mnist(fashion: Snapshot) -> None:
+    """recall@10 of at least 0.95 on 20,000 × 784 under l2, by the index."""
     queries = fashion_queries(100)
-    assert how(fashion, queries[0]) == "hnsw, no filter"
+    assert how(fashion, queries[0]).startswith("ivf_pq pq4, nprobe ")
     assert recall(fashion, queries) >= FLOOR
 
 
 @pytest.mark.parametrize(("field", "share"), FILTERS)
 def test_no_filter_starves_a_result_in_fashion_mnist(fashion: Snapshot, field: str, share: float) -> None:
-    """10 %, 1 % and 0.1 % at random; and 90 %, where the graph is used under the filter."""
+    """10 %, 1 % and 0.1 % at random; and 90 %, where the lists are searched under the filter."""
     assert fashion.count(parse_filter({field: 3})) == 20_000 * share
     queries = fashion_queries(50)
     assert recall(fashion, queries, {field: 3}) >= FLOOR
     if field == "ten":
         where = {"ten": {"$ne": 3}}
-        assert how(fashion, queries[0], where) == "hnsw, graph under filter"
+        assert how(fashion, queries[0], where).endswith("lists under the filter")
         assert recall(fashion, queries, where) >= FLOOR

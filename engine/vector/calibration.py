@@ -1,0 +1,124 @@
+"""What an index finds and what it costs at several efforts, measured on a sample of its own rows when it is built."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from engine.arrays import Rows, Scores, Vectors
+from engine.vector.index import BuildStoppedError, VectorIndex
+from engine.vector.parameters import Effort
+
+QUERIES = 100
+QUERIES_A_PIECE = 20  # FAISS compares 20 and more by matrix products
+K = 10
+RECALL_DEFAULT = 0.98  # what a search aims at that does not say otherwise
+MARGIN = 0.005  # of a sample of `QUERIES` × `K`
+GAIN_MIN = 0.002  # of one more step of oversampling; with less, the rest is not tried
+RECALL_ENOUGH = 0.998
+
+
+class Level(msgspec.Struct, frozen=True):
+    """One effort: its recall@10, and its cost in microseconds of one processor a query."""
+
+    effort: Effort
+    recall: float
+    microseconds: float
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """The levels that were tried.
+
+    Attributes:
+        levels: in the order of trying.
+        all_lists_microseconds: of a search of all inverted lists; 0 where there are none.
+    """
+
+    levels: tuple[Level, ...] = ()
+    all_lists_microseconds: float = 0.0
+
+    def effort(self, recall: float) -> Effort | None:
+        """The cheapest effort that finds so much, None where none of those tried does."""
+        enough = [level for level in self.levels if level.recall >= min(recall + MARGIN, RECALL_ENOUGH)]
+        return min(enough, key=lambda level: level.microseconds).effort if enough else None
+
+    def best(self) -> Level:
+        """The level that finds most."""
+        return max(self.levels, key=lambda level: (level.recall, -level.microseconds))
+
+
+class Search(Protocol):
+    """A search of (q, dim) queries for k rows at an effort: scores and rows."""
+
+    def __call__(self, queries: Vectors, k: int, effort: Effort) -> tuple[Scores, Rows]:
+        """See above."""
+
+
+def calibrate(
+    index: VectorIndex,
+    search: Search,
+    search_exact: Callable[[Vectors, int], tuple[Scores, Rows]],
+    vectors: Vectors,
+    stop: Callable[[], bool],
+) -> Calibration:
+    """Try the efforts of an index with some of its own rows as queries, each of which may not find itself.
+
+    Raises:
+        BuildStoppedError: `stop` said so.
+    """
+    random = np.random.default_rng(len(vectors))
+    chosen = np.sort(random.choice(len(vectors), min(QUERIES, len(vectors)), replace=False))
+    queries = np.ascontiguousarray(vectors[chosen])
+    k = min(K + 1, len(vectors))
+    truth = _truth(search_exact, queries, k, stop)
+    levels: list[Level] = []
+    for effort in index.efforts():
+        if stop():
+            raise BuildStoppedError
+        if _pointless(effort, levels):
+            continue
+        started = time.thread_time()  # not the clock: others may be using the processors
+        scores, rows = search(queries, k, effort)
+        microseconds = 1e6 * (time.thread_time() - started) / len(queries)
+        levels.append(Level(effort, recall_of(scores, rows, truth), round(microseconds, 1)))
+    return Calibration(tuple(levels))
+
+
+def _truth(
+    search_exact: Callable[[Vectors, int], tuple[Scores, Rows]], queries: Vectors, k: int, stop: Callable[[], bool]
+) -> Scores:
+    """The scores of the nearest k of each query, a few queries at a time: a million rows take a second for all."""
+    found = []
+    for begin in range(0, len(queries), QUERIES_A_PIECE):
+        if stop():
+            raise BuildStoppedError
+        found.append(search_exact(queries[begin : begin + QUERIES_A_PIECE], k)[0])
+    return np.concatenate(found)
+
+
+def recall_of(scores: Scores, rows: Rows, truth: Scores) -> float:
+    """Mean share of the true k - 1 that were found, beside each query itself; rows of equal score count alike."""
+    worst = truth[:, -1:]
+    near = (scores >= worst - 1e-4 * np.abs(worst) - 1e-6) & (rows >= 0)
+    wanted = max(1, truth.shape[1] - 1)
+    found = np.minimum(near.sum(axis=1) - 1, wanted) / wanted
+    return round(float(np.maximum(found, 0).mean()), 4)
+
+
+def _pointless(effort: Effort, levels: list[Level]) -> bool:
+    """Whether what was tried shows that this effort costs more and finds no more."""
+    if not levels:
+        return False
+    done = levels[-1]
+    if done.recall >= RECALL_ENOUGH and effort.nprobe >= done.effort.nprobe:
+        return True
+    same = [level for level in levels if level.effort.nprobe == effort.nprobe]
+    return (
+        len(same) >= 2
+        and effort.oversample > same[-1].effort.oversample
+        and (same[-1].effort.ef_search == effort.ef_search and same[-1].recall - same[-2].recall < GAIN_MIN)
+    )

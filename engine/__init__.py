@@ -9,23 +9,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.archive import ArchiveInfo as ArchiveInfo
+    from engine.archive import ArchiveList as ArchiveList
+    from engine.batch import BATCH_BYTES_MAX as BATCH_BYTES_MAX
+    from engine.batch import BATCH_DOCUMENTS_MAX as BATCH_DOCUMENTS_MAX
     from engine.batch import VectorRows as VectorRows
+    from engine.changes import ChangeRecord as ChangeRecord
+    from engine.changes import Changes as Changes
     from engine.collection import Collection as Collection
-    from engine.collection import WriteResult as WriteResult
+    from engine.commit import Durability as Durability
+    from engine.conditions import Conditions as Conditions
     from engine.database import Database as Database
     from engine.document import Passage as Passage
+    from engine.errors import ArchiveError as ArchiveError
+    from engine.errors import ChangesGoneError as ChangesGoneError
     from engine.errors import CollectionExistsError as CollectionExistsError
     from engine.errors import CollectionNotFoundError as CollectionNotFoundError
+    from engine.errors import ConditionFailedError as ConditionFailedError
     from engine.errors import CorruptionError as CorruptionError
     from engine.errors import DatabaseClosedError as DatabaseClosedError
     from engine.errors import DatabaseLockedError as DatabaseLockedError
     from engine.errors import DimensionMismatchError as DimensionMismatchError
     from engine.errors import DocumentError as DocumentError
+    from engine.errors import DocumentExistsError as DocumentExistsError
+    from engine.errors import DocumentsNotFoundError as DocumentsNotFoundError
     from engine.errors import EngineError as EngineError
     from engine.errors import FilterError as FilterError
     from engine.errors import FormatError as FormatError
+    from engine.errors import IdempotencyConflictError as IdempotencyConflictError
     from engine.errors import InvalidDocumentsError as InvalidDocumentsError
     from engine.errors import InvalidInputError as InvalidInputError
+    from engine.errors import LimitExceededError as LimitExceededError
+    from engine.errors import ReadOnlyError as ReadOnlyError
     from engine.errors import SchemaError as SchemaError
     from engine.errors import StorageError as StorageError
     from engine.errors import StorageFullError as StorageFullError
@@ -39,33 +54,57 @@ if TYPE_CHECKING:
     from engine.fields.relation import Relation as Relation
     from engine.fields.relation import SortKey as SortKey
     from engine.hits import Hits as Hits
+    from engine.idempotency import IdempotencyKey as IdempotencyKey
+    from engine.patching import merge_patch as merge_patch
+    from engine.plan import WriteResult as WriteResult
+    from engine.restoring import read_archive as read_archive
+    from engine.restoring import restore_archive as restore_archive
+    from engine.restoring import verify_archive as verify_archive
     from engine.schema import Embedding as Embedding
     from engine.schema import Field as Field
     from engine.schema import FieldType as FieldType
     from engine.schema import IndexKind as IndexKind
     from engine.schema import Metric as Metric
+    from engine.schema import Quantization as Quantization
     from engine.schema import Schema as Schema
+    from engine.schema import Ttl as Ttl
     from engine.schema import VectorField as VectorField
+    from engine.scrub import CheckReport as CheckReport
+    from engine.scrub import Problem as Problem
     from engine.snapshot import Snapshot as Snapshot
+    from engine.store.options import StoreOptions as StoreOptions
+    from engine.vector.parameters import SearchParameters as SearchParameters
 
 _MODULES = {
-    "batch": ["VectorRows"],
-    "collection": ["Collection", "WriteResult"],
+    "archive": ["ArchiveInfo", "ArchiveList"],
+    "batch": ["BATCH_BYTES_MAX", "BATCH_DOCUMENTS_MAX", "VectorRows"],
+    "changes": ["ChangeRecord", "Changes"],
+    "collection": ["Collection"],
+    "commit": ["Durability"],
+    "conditions": ["Conditions"],
     "database": ["Database"],
     "document": ["Passage"],
     "errors": [
+        "ArchiveError",
+        "ChangesGoneError",
         "CollectionExistsError",
         "CollectionNotFoundError",
+        "ConditionFailedError",
         "CorruptionError",
         "DatabaseClosedError",
         "DatabaseLockedError",
         "DimensionMismatchError",
         "DocumentError",
+        "DocumentExistsError",
+        "DocumentsNotFoundError",
         "EngineError",
         "FilterError",
         "FormatError",
+        "IdempotencyConflictError",
         "InvalidDocumentsError",
         "InvalidInputError",
+        "LimitExceededError",
+        "ReadOnlyError",
         "SchemaError",
         "StorageError",
         "StorageFullError",
@@ -73,8 +112,25 @@ _MODULES = {
     "fields.filter": ["And", "Comparison", "Filter", "Not", "Or", "parse_filter"],
     "fields.relation": ["Aggregate", "Relation", "SortKey"],
     "hits": ["Hits"],
-    "schema": ["Embedding", "Field", "FieldType", "IndexKind", "Metric", "Schema", "VectorField"],
+    "idempotency": ["IdempotencyKey"],
+    "patching": ["merge_patch"],
+    "restoring": ["read_archive", "restore_archive", "verify_archive"],
+    "plan": ["WriteResult"],
+    "schema": [
+        "Embedding",
+        "Field",
+        "FieldType",
+        "IndexKind",
+        "Metric",
+        "Quantization",
+        "Schema",
+        "Ttl",
+        "VectorField",
+    ],
+    "scrub": ["CheckReport", "Problem"],
     "snapshot": ["Snapshot"],
+    "vector.parameters": ["SearchParameters"],
+    "store.options": ["StoreOptions"],
 }
 _EXPORTS = {name: f"engine.{module}" for module, names in _MODULES.items() for name in names}
 __all__ = sorted(_EXPORTS)  # noqa: PLE0605

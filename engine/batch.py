@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,10 +20,14 @@ from engine.document import (
     make_id,
     own_id,
 )
-from engine.errors import DimensionMismatchError, DocumentError, InvalidInputError, SchemaError
+from engine.errors import DimensionMismatchError, DocumentError, InvalidInputError, LimitExceededError, SchemaError
+from engine.expiry import expiry_of
 from engine.inference import all_fit, contradicts, fits, grow_field, infer_field, is_untyped, natural_type
 from engine.schema import DIM_MAX, FIELDS_MAX, ID, JSON, Field, FieldType, Metric, Schema, VectorField, check_field_name
+from engine.store.codec import NEVER
 
+BATCH_DOCUMENTS_MAX = 100_000
+BATCH_BYTES_MAX = 512 * 1024 * 1024  # of documents as they are stored, and as much of vectors
 IMPLIED_VECTOR_FIELD = "vector"  # a key of this name with a list of numbers makes a vector field
 
 
@@ -54,6 +58,7 @@ class Batch:
         bodies: what is stored, as JSON bytes; vectors are taken out of it.
         own_vectors: the vectors that documents carried, by field.
         errors: the documents that cannot be stored; where there are any, the batch must not be.
+        expires: when each expires, in microseconds since 1970; empty where no field of theirs says so.
     """
 
     base: Schema
@@ -63,6 +68,7 @@ class Batch:
     bodies: list[bytes] = field(default_factory=list)
     own_vectors: dict[str, VectorRows] = field(default_factory=dict)
     errors: list[DocumentError] = field(default_factory=list)
+    expires: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -75,7 +81,13 @@ class Batch:
 
 
 def prepare(documents: Sequence[Any], schema: Schema) -> Batch:
-    """Check and encode `documents` against `schema`; faults are collected, one a document."""
+    """Check and encode `documents` against `schema`; faults are collected, one a document.
+
+    Raises:
+        LimitExceededError: there are more than `BATCH_DOCUMENTS_MAX`, or more than `BATCH_BYTES_MAX` of them.
+    """
+    if len(documents) > BATCH_DOCUMENTS_MAX:
+        raise LimitExceededError("batch has too many documents", BATCH_DOCUMENTS_MAX, len(documents), "documents")
     batch = Batch(schema, documents, schema)
     carried: dict[str, list[tuple[int, Vectors]]] = {}
     fields: dict[str, list[tuple[int, JSON]]] = {}
@@ -83,13 +95,32 @@ def prepare(documents: Sequence[Any], schema: Schema) -> Batch:
         fault = _take_document(batch, carried, fields, index, document)
         if fault is not None:
             batch.errors.append(_error(index, document, fault))
+    size = sum(map(len, batch.bodies))
+    if size > BATCH_BYTES_MAX:
+        raise LimitExceededError("batch is too large", BATCH_BYTES_MAX, size, "bytes")
     _grow_schema(batch, fields)
+    if schema.ttl is not None and schema.ttl.field is not None:
+        _take_expiry(batch, schema.ttl.field, fields.get(schema.ttl.field, ()))
     batch.errors.sort(key=lambda error: error.index)
     batch.own_vectors = {
         name: VectorRows(np.stack([vector for _, vector in rows]), np.array([i for i, _ in rows], dtype=np.int64))
         for name, rows in carried.items()
     }
     return batch
+
+
+def _take_expiry(batch: Batch, name: str, entries: Iterable[tuple[int, JSON]]) -> None:
+    """Note when documents expire, and those whose field says so is no moment."""
+    batch.expires = [NEVER] * len(batch)
+    known = {error.index for error in batch.errors}
+    for index, value in entries:
+        expires = expiry_of(value)
+        if expires is not None:
+            batch.expires[index] = expires
+        elif index not in known:
+            message = f"field {name!r} says when the document expires and must be a datetime: got={value!r:.60}"
+            fault = Fault(f"/{_escape(name)}", "type_mismatch", message, FieldType.DATETIME.value)
+            _refuse(batch, [(index, value)], fault)
 
 
 def _take_document(
@@ -184,8 +215,12 @@ def check_rows(batch: Batch, given: Mapping[str, VectorRows]) -> tuple[dict[str,
 
     Raises:
         InvalidInputError: they do not fit their field or their documents.
+        LimitExceededError: there are more than `BATCH_BYTES_MAX` of them.
     """
     schema, merged = batch.schema, dict(batch.own_vectors)
+    size = sum(4 * np.size(rows.vectors) for rows in (*merged.values(), *given.values()))
+    if size > BATCH_BYTES_MAX:
+        raise LimitExceededError("vectors of the batch are too large", BATCH_BYTES_MAX, size, "bytes")
     for name, rows in given.items():
         array = np.asarray(rows.vectors)
         if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:

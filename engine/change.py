@@ -23,6 +23,7 @@ class Change(msgspec.Struct, frozen=True):
         deleted: ordinals that ceased to be, as a serialised roaring bitmap.
         rows: vector field → (first row, number of rows) written.
         schema: the schema from here on, where this write made it grow.
+        gone: ids of the documents that it deleted.
     """
 
     sequence: int
@@ -32,6 +33,7 @@ class Change(msgspec.Struct, frozen=True):
     deleted: bytes
     rows: dict[str, tuple[int, int]]
     schema: dict[str, JSON] | None = None
+    gone: list[str] = []
 
     def deleted_ordinals(self) -> BitMap:
         """`deleted` as a bitmap."""

@@ -2,106 +2,122 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
-from engine.change import decode_change
+from engine import failpoints, forking
+from engine.archive import ArchiveInfo, write_archive
+from engine.changes import LOG_KEEP_CHANGES, Changes, Followed, read_changes
 from engine.collection import Collection
-from engine.commit import CommitQueue
+from engine.commit import SYNC_INTERVAL_SECONDS, CommitQueue
 from engine.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
     CorruptionError,
     DatabaseClosedError,
     EngineError,
-    FormatError,
     SchemaError,
 )
-from engine.highwater import HighWater
-from engine.lock import LOCK_FILE, DirectoryLock
+from engine.layout import INDEXES, STORE
+from engine.lock import DirectoryLock
 from engine.maintenance import Maintenance
-from engine.meta import Counters, decode_meta, encode_meta
+from engine.memory import MEMORY_BYTES_DEFAULT, MaskCache
+from engine.meta import encode_meta
+from engine.opening import SEAL_ROWS, OpenOptions, check_format, naming, prepare
+from engine.reclaim import Progress, Reclaim, disk_bytes
+from engine.recovery import recover, remove_strays
+from engine.restoring import stage, write_journal
 from engine.schema import Schema
-from engine.segments.state import CollectionState, maintain
+from engine.scrub import CheckReport, Scrub
+from engine.segments.state import CollectionState, merge_due, seal_due
 from engine.snapshot import Snapshot
 from engine.store import keys
-from engine.store.checks import check_log, read_number
-from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store
+from engine.store.checks import read_number
+from engine.store.options import StoreOptions
+from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store, translate
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-FORMAT_FILE = "lumaai.json"
-FORMAT_DRAFT = FORMAT_FILE + ".new"
-STORE = "store"
 MARK_SECONDS = 1.0
-SEAL_ROWS = 4096  # an exact scan of so many rows × 784 costs about 0.65 ms
+RECLAIM_SECONDS = 1.0
+TIDY_SECONDS = 1.0  # how long what has expired may wait, hidden, to be deleted
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 class Database:
     """Open a database directory with `Database.open`. Safe for many threads; one owner a directory.
 
-    `_lock` guards the table of collections.
+    `_lock` guards the table of collections; `_exclusive` lets one archive, check or restore run at a time,
+    `_truncating` one truncation of the log.
     """
 
-    def __init__(self, path: Path, lock: DirectoryLock, seal_rows: int) -> None:
+    _collection_type: type[Collection] = Collection
+
+    def __init__(self, path: Path, lock: DirectoryLock, options: OpenOptions) -> None:
         self.path = path
         self._directory_lock = lock
-        self._seal_rows = seal_rows
+        self._options = options
         self._lock = threading.Lock()
+        self._exclusive = threading.Lock()
+        self._truncating = threading.Lock()
         self._closed = False
-        self._high_water = HighWater(path)
-        self._store = self._open_store()
-        self._collections: dict[str, Collection] = {}
+        self._masks = MaskCache(options.masks_bytes)
+        self._high_water = prepare(path)
+        self._store = Store(path / STORE, options=options.store)
         try:
             self._log_floor = read_number(self._store, keys.LOG_FLOOR)
             self._next_collection = read_number(self._store, keys.NEXT_COLLECTION, 1)  # as far as it is durable
-            self._commits = CommitQueue(read_number(self._store, keys.SEQUENCE), self._store.sync)
-            self._recover()
+            self._commits = CommitQueue(
+                read_number(self._store, keys.SEQUENCE),
+                self._store.sync,
+                interval_seconds=options.sync_interval_seconds,
+                on_synced=self._advance,
+            )
+            recovered = recover(self._store, self._make)
+            self._collections, self._damaged = recovered.collections, recovered.damaged
+            remove_strays(path / INDEXES, recovered.numbers)
+            if self._commits.published:
+                self._high_water.warn_of_missing()
             self._mark(strict=True)
         except BaseException:
             self._store.close()
+            self._high_water.close()
             raise
-        self._maintenance = Maintenance(self._maintain)
+        self._reclaim = Reclaim(
+            self._store, lambda: list(self._collections.values()), lambda all_: self._truncate_log(everything=all_)
+        )
+        self._maintenance = Maintenance(self._seal)
+        self._merging = Maintenance(self._merge)
+        self._reclaiming = Maintenance(self._reclaim.maintain, RECLAIM_SECONDS)
         self._marking = Maintenance(self._mark, MARK_SECONDS)
+        self._tidying = Maintenance(self._tidy, TIDY_SECONDS)
+        forking.watch(self)
 
-    def _open_store(self) -> Store:
-        """Open the store, but first look at it: RocksDB would tidy away what a damaged manifest no longer names."""
-        path = self.path / STORE
-        marked = self._high_water.mark is not None
-        if not (path / "CURRENT").exists() and (marked or any(path.glob("*.sst"))):
-            raise CorruptionError(f"file is missing: path={path / 'CURRENT'}")
-        if marked:
-            self._check(Store(path, read_only=True))
-        return Store(path)
-
-    def _check(self, store: Store) -> None:
-        try:
-            sequence, following = read_number(store, keys.SEQUENCE), read_number(store, keys.NEXT_COLLECTION, 1)
-            self._high_water.check(sequence, following, store.tables(), store.path)
-            check_log(store)
-        finally:
-            store.close()
-
-    @classmethod
-    def open(cls, path: str | Path, *, seal_rows: int = SEAL_ROWS) -> Self:
+    @staticmethod
+    def open(
+        path: str | Path,
+        *,
+        read_only: bool = False,
+        seal_rows: int = SEAL_ROWS,
+        memory_bytes_max: int = MEMORY_BYTES_DEFAULT,
+        sync_interval_seconds: float = SYNC_INTERVAL_SECONDS,
+        options: StoreOptions | None = None,
+    ) -> Database:
         """Open the database at `path`, or make one where there is nothing.
 
         Args:
             path: a directory.
+            read_only: look at it beside its owner, if it has one, and change no file; see `engine.beside.Beside`.
             seal_rows: vectors that the head of a collection holds before it becomes a segment.
+            memory_bytes_max: of what is kept only to be quick: blocks of the store, masks of filters.
+            sync_interval_seconds: at most so long a write of `Durability.INTERVAL` waits for its sync.
+            options: of the store; its `cache_bytes` come from `memory_bytes_max`.
 
         Raises:
             DatabaseLockedError: somebody else has it open.
@@ -110,20 +126,15 @@ class Database:
             OSError: no permission, or `path` is a file.
         """
         directory = Path(path).expanduser().resolve()
+        chosen = OpenOptions(seal_rows, memory_bytes_max, sync_interval_seconds, options or StoreOptions())
+        if read_only:
+            from engine.beside import Beside
+
+            with naming(directory):
+                return Beside(directory, chosen)
         directory.mkdir(parents=True, exist_ok=True)
-        _check_format(directory)
-        lock = DirectoryLock(directory)
-        try:
-            _mark_format(directory)
-            return cls(directory, lock, seal_rows)
-        except CorruptionError as error:
-            lock.release()
-            if str(directory) in str(error):
-                raise
-            raise CorruptionError(f"{error}: path={directory / STORE}") from error
-        except BaseException:
-            lock.release()
-            raise
+        check_format(directory)
+        return _own(directory, DirectoryLock(directory), chosen)
 
     @property
     def sequence(self) -> int:
@@ -143,7 +154,7 @@ class Database:
             raise SchemaError(f"collection name must be {rule}: got={name!r:.140}", pointer="/name")
         with self._lock:
             self._check_open()
-            if name in self._collections:
+            if name in self._collections or name in self._damaged:
                 raise CollectionExistsError(name)
             number = read_number(self._store, keys.NEXT_COLLECTION, 1)
             batch = self._store.batch()
@@ -162,17 +173,21 @@ class Database:
 
         Raises:
             CollectionNotFoundError: there is none.
+            CorruptionError: it could not be opened; the others serve.
         """
         self._check_open()
         found = self._collections.get(name)
+        if found is None and name in self._damaged:
+            _, error = self._damaged[name]
+            raise CorruptionError(f"collection is damaged: {name!r}: {error}") from error
         if found is None:
             raise CollectionNotFoundError(name)
         return found
 
     def collections(self) -> list[str]:
-        """Names of all collections, sorted."""
+        """Names of all collections, sorted; also of those that `collection` says are damaged."""
         self._check_open()
-        return sorted(self._collections)
+        return sorted([*self._collections, *self._damaged])
 
     def drop_collection(self, name: str) -> None:
         """Delete a collection with all that is in it.
@@ -181,14 +196,85 @@ class Database:
             CollectionNotFoundError: there is none of that name.
         """
         with self._lock:
-            collection = self.collection(name)
+            self._check_open()
+            collection = self._damaged[name][0] if name in self._damaged else self.collection(name)
             number = read_number(self._store, keys.NEXT_COLLECTION, 1)
             collection.drop(lambda: self._delete(collection, number + 1))
-            del self._collections[name]
+            self._collections.pop(name, None)
+            self._damaged.pop(name, None)
             self._store.sync()  # if this fails, the files stay for the next opening to tidy
             self._next_collection = number + 1
+            documents = collection.state.stored()
             collection.state.destroy()
         self._mark()
+        self._reclaim.dropped(collection.number, documents)
+
+    def compact(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Give back the disk that deleted documents take; see `Reclaim.compact`."""
+        self._check_open()
+        return self._reclaim.compact(progress)
+
+    def purge(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Remove deleted documents from every file; see `Reclaim.purge`."""
+        self._check_open()
+        return self._reclaim.purge(progress)
+
+    def archive(self, target: str | Path, *, progress: Progress | None = None) -> ArchiveInfo:
+        """Write a consistent copy of all that is acknowledged, while reads and writes go on; see `engine.archive`.
+
+        Args:
+            target: a directory to make, or a tar where the name ends with ".tar".
+            progress: told of the bytes read.
+
+        Raises:
+            ArchiveError: `target` exists, or cannot.
+            StorageError: the disk refuses it; nothing is left of it.
+        """
+        self._check_open()
+        place = Path(target).expanduser().resolve()
+        with self._exclusive:
+            return write_archive(self.path, self._store, self._commits.hold, place, progress)
+
+    def restore(self, source: str | Path, *, progress: Progress | None = None) -> Database:
+        """Give up what the database holds for what an archive holds.
+
+        The archive is copied and verified while reads and writes go on. What is written after that, and before the
+        database closes, is given up too.
+
+        Returns:
+            The database, opened anew; this one is closed.
+
+        Raises:
+            ArchiveError: the archive cannot be used; the database goes on.
+            StorageError: the disk refuses it. Before it is closed, it goes on; after it, opening it finishes.
+        """
+        self._check_open()
+        with self._exclusive:
+            stage(Path(source), self.path, progress)
+            try:
+                write_journal(self.path)
+            except OSError as error:
+                raise translate(error, self.path) from error
+            if not self._begin_closing():
+                raise DatabaseClosedError(f"database is closed: {self.path}; opening it finishes the restore")
+        try:
+            self._shut()
+        except (EngineError, OSError) as error:  # of what is given up
+            log.warning("restore.close_failed", extra={"reason": str(error)})
+        return _own(self.path, self._directory_lock, self._options)
+
+    def check(self, *, repair: bool = True, progress: Progress | None = None) -> CheckReport:
+        """Read every file, compare every index with the store, and build again what is damaged; see `engine.scrub`."""
+        self._check_open()
+        with self._exclusive:
+            run = Scrub(self.path, self._store, self._high_water, self._commits, repair=repair, progress=progress)
+            run.directory()
+            run.store()
+            for collection in list(self._collections.values()):
+                run.collection(collection)
+            for collection, error in list(self._damaged.values()):
+                run.unreadable(collection.name, collection.number, str(error))
+            return run.report
 
     def _delete(self, collection: Collection, following: int) -> None:
         batch = self._store.batch()
@@ -196,8 +282,10 @@ class Database:
         batch.delete(SYSTEM, keys.meta_key(collection.name))
         batch.delete(SYSTEM, keys.state_key(collection.number))
         batch.delete(SYSTEM, keys.manifest_key(collection.number))
+        batch.delete_range(SYSTEM, *keys.idempotency_range(collection.number))
         for family in (DOCUMENTS, IDS, VECTORS):
             batch.delete_range(family, *keys.collection_range(collection.number))
+        failpoints.hit("drop.before_batch")
         batch.flush()
 
     def snapshot(self, names: Sequence[str] | None = None) -> Mapping[str, Snapshot]:
@@ -219,35 +307,80 @@ class Database:
                         raise CollectionNotFoundError(collection.name) from None
         return dict(sorted(snapshots.items())) if names is None else snapshots
 
+    def changes(self, after: int = 0, *, collection: str | None = None, limit: int = 1000) -> Changes:
+        """What was written and deleted after a sequence, all of it durable, in the order of the log.
+
+        Args:
+            after: sequence of the last change that is known already; 0 for none.
+            collection: only of this one. What was done to collections that have been dropped is left out.
+            limit: records at most, 1 to 10,000; fewer where they are large. Go on from `next`.
+
+        Raises:
+            ChangesGoneError: the log no longer holds all changes after `after`, or never came to it.
+            CollectionNotFoundError: there is none of that name.
+            InvalidInputError: `after` or `limit` is out of range.
+        """
+        self._check_open()
+        self._commits.settle()
+        named = list(self._collections.values()) if collection is None else [self.collection(collection)]
+        followed = {each.number: Followed(each.name, each.now) for each in named}
+        return read_changes(self._store, followed, after, self._commits.synced, limit=limit)
+
+    def refresh(self) -> int:
+        """Show what has been written since, where the database was opened to be read only; the sequence shown.
+
+        A writer always shows everything.
+        """
+        self._check_open()
+        return self.sequence
+
     def stats(self) -> dict[str, Any]:
         """Figures of the whole directory."""
         self._check_open()
-        size = sum(_file_bytes(Path(root, name)) for root, _, names in os.walk(self.path) for name in names)
         return {
             "path": str(self.path),
             "sequence": self.sequence,
             "collections": len(self._collections),
-            "disk_bytes": size,
-            "block_cache_bytes": self._store.cache_bytes(),
+            "disk_bytes": disk_bytes(self.path),
+            "memory": self._memory(),
         }
+
+    def _memory(self) -> dict[str, int]:
+        """Bytes by what takes them; those that end in `_max` are limits."""
+        each = [collection.state.memory() for collection in list(self._collections.values())]
+        taken = {name: sum(figures[name] for figures in each) for name in ("segments_bytes", "heads_bytes")}
+        masks = {"masks_bytes": self._masks.bytes, "masks_bytes_max": self._masks.bytes_max}
+        return {**self._store.memory(), **masks, **taken}
 
     def close(self) -> None:
         """Finish what is being written and close; a second time does nothing."""
+        with ExitStack() as always:
+            if self._begin_closing():
+                always.callback(self._directory_lock.release)
+                self._shut()
+
+    def _begin_closing(self) -> bool:
+        """Turn later calls away; whether this one is the first to close."""
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+            first, self._closed = not self._closed, True
+        return first
+
+    def _shut(self) -> None:
+        """Finish what is being written and close all but the directory's lock."""
+        forking.unwatch(self)
         with ExitStack() as always:  # in the opposite order, each whatever became of those before
-            always.callback(self._directory_lock.release)
+            always.callback(self._high_water.close)
             always.callback(self._close_store)
             always.callback(self._mark)
+            always.callback(self._reclaiming.join)
+            always.callback(self._store.cancel_compactions)
             always.callback(self._commits.close)
-            always.callback(self._marking.join)
-            always.callback(self._maintenance.join)
+            for background in (self._marking, self._maintenance, self._merging, self._tidying):
+                always.callback(background.join)
             for collection in self._collections.values():
                 always.callback(collection.close)
-            self._maintenance.stop()
-            self._marking.stop()
+            for background in (self._marking, self._maintenance, self._merging, self._reclaiming, self._tidying):
+                background.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -258,47 +391,31 @@ class Database:
         self.close()
 
     def _make(self, name: str, number: int, schema: Schema) -> Collection:
-        directory = self.path / "indexes" / f"{number:08d}"
-        state = CollectionState(name, number, schema, self._store, directory, self._seal_rows)
-        return Collection(name, number, schema, self._store, self._commits, state)
+        directory = self.path / INDEXES / f"{number:08d}"
+        state = CollectionState(name, number, schema, self._store, directory, self._options.seal_rows, self._masks)
+        return self._collection_type(name, number, schema, self._store, self._commits, state)
 
-    def _recover(self) -> None:
-        """Open every collection, drop what was never committed, and apply the log behind the segments again."""
-        check_log(self._store)
-        prefix = keys.COLLECTION_PREFIX
-        numbers: dict[int, Collection] = {}
-        for key, value in list(self._store.items(SYSTEM, prefix, prefix + b"\xff")):
-            number, schema = decode_meta(value)
-            collection = self._make(key[len(prefix) :].decode(), number, schema)
-            state = self._store.get(SYSTEM, keys.state_key(number))
-            collection.open(msgspec.json.decode(state, type=Counters) if state else Counters())
-            self._collections[collection.name] = numbers[number] = collection
-        first = min((collection.state.covered for collection in numbers.values()), default=0) + 1
-        replayed = 0
-        for _, value in self._store.items(LOG, keys.log_key(first), keys.log_key(2**64 - 1)):
-            change = decode_change(value)
-            owner = numbers.get(change.collection)
-            if owner is not None and change.sequence > owner.state.covered:
-                owner.replay(change)
-                replayed += 1
-        self._remove_strays({f"{number:08d}" for number in numbers})
-        if replayed:
-            log.info("log.replayed", extra={"changes": replayed})
-
-    def _remove_strays(self, known: set[str]) -> None:
-        """Directories of collections that were being dropped when the process ended."""
-        indexes = self.path / "indexes"
-        for path in indexes.iterdir() if indexes.is_dir() else ():
-            if path.name not in known:
-                shutil.rmtree(path, ignore_errors=True)
-
-    def _maintain(self) -> bool:
+    def _seal(self) -> bool:
         worked = False
         for collection in list(self._collections.values()):
-            worked = maintain(collection.state, lambda: self.sequence) or worked
+            worked = seal_due(collection.state, lambda: self.sequence) or worked
         if worked:
             self._truncate_log()
             self._mark()
+        return worked
+
+    def _tidy(self) -> bool:
+        """Delete what has expired; whether there may be more."""
+        worked = False
+        for collection in list(self._collections.values()):
+            with suppress(CollectionNotFoundError, DatabaseClosedError):  # dropped meanwhile
+                worked = collection.tidy() or worked
+        return worked
+
+    def _merge(self) -> bool:
+        worked = False
+        for collection in list(self._collections.values()):
+            worked = merge_due(collection.state) or worked
         return worked
 
     def _close_store(self) -> None:
@@ -308,7 +425,7 @@ class Database:
             closed = Store(self._store.path, read_only=True)
             tables = closed.tables()
             closed.close()
-            self._high_water.record(self._commits.published, self._next_collection, tables)
+            self._high_water.record(self._commits.synced, self._next_collection, tables)
         except (EngineError, OSError) as error:
             log.warning("highwater.failed", extra={"reason": str(error)})
 
@@ -319,63 +436,60 @@ class Database:
             False: for `Maintenance`, there is no more to do.
         """
         try:
-            self._high_water.record(self._commits.published, self._next_collection)
+            self._high_water.record(self._commits.synced, self._next_collection)
         except OSError as error:
             if strict:
                 raise
             log.warning("highwater.failed", extra={"reason": str(error)})
         return False
 
-    def _truncate_log(self) -> None:
-        """Drop the changes that every collection has in its segments; in one batch with saying so."""
-        with self._commits.hold():
-            states = [collection.state for collection in list(self._collections.values())]
-            floor = min((state.covered for state in states if state.pending), default=self._commits.published)
-        if floor > self._log_floor:
-            batch = self._store.batch()
-            batch.delete_range(LOG, keys.log_key(0), keys.log_key(floor + 1))
-            batch.put(SYSTEM, keys.LOG_FLOOR, b"%d" % floor)
-            batch.flush()
-            self._log_floor = floor
+    def _advance(self, sequence: int) -> None:
+        """Note at once what is durable; a disk that refuses it costs the check, not the write."""
+        try:
+            self._high_water.advance(sequence)
+        except OSError as error:
+            log.warning("highwater.failed", extra={"reason": str(error)})
+
+    def forked(self) -> None:
+        """In a forked child: refuse all use. The parent goes on with what it has open; see `engine.forking`."""
+        self._closed = True
+        self._lock = threading.Lock()
+        reason = "database was opened by the process that forked this one, which must open its own"
+        self._store.abandon(f"{reason}: path={self.path}")
+        for collection in self._collections.values():
+            collection.forked()
+
+    def _truncate_log(self, *, everything: bool = False) -> None:
+        """Drop the changes that every collection has in its segments, but for the last ones, unless `everything`.
+
+        That is done in one batch with saying so.
+        """
+        with self._truncating:  # else a lower floor could be recorded after a higher one
+            with self._commits.hold():
+                if self._damaged:
+                    return  # what they have not covered is theirs
+                states = [collection.state for collection in list(self._collections.values())]
+                floor = min((state.covered for state in states if state.pending), default=self._commits.published)
+                if not everything:
+                    floor = min(floor, self._commits.published - LOG_KEEP_CHANGES)
+            if floor > self._log_floor:
+                batch = self._store.batch()
+                batch.delete_range(LOG, keys.log_key(0), keys.log_key(floor + 1))
+                batch.put(SYSTEM, keys.LOG_FLOOR, b"%d" % floor)
+                batch.flush()
+                self._log_floor = floor
 
     def _check_open(self) -> None:
         if self._closed:
+            self._store.check_not_abandoned()
             raise DatabaseClosedError(f"database is closed: {self.path}")
 
 
-def _file_bytes(path: Path) -> int:
-    """Size of a file; 0 for one that has just been removed."""
+def _own(directory: Path, lock: DirectoryLock, options: OpenOptions) -> Database:
+    """Open a directory that `lock` makes ours; it is released if that fails."""
     try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _check_format(directory: Path) -> None:
-    """Refuse what this version cannot open; writes nothing."""
-    names = {entry.name for entry in directory.iterdir()}
-    if FORMAT_FILE not in names:
-        if STORE in names:
-            raise FormatError(f"file that marks a database is missing: path={directory / FORMAT_FILE}")
-        if names - {LOCK_FILE, FORMAT_DRAFT}:
-            raise FormatError(f"directory holds other files and is no LumaDB database: path={directory}")
-        return
-    marker = directory / FORMAT_FILE
-    try:
-        found = json.loads(marker.read_text())["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"file is damaged: path={marker}") from error
-    if found != FORMAT:
-        raise FormatError(f"database has format {found}, this version reads {FORMAT}: path={marker}")
-
-
-def _mark_format(directory: Path) -> None:
-    """Make a new directory ours, at one stroke: another process may be looking."""
-    marker = directory / FORMAT_FILE
-    if not marker.exists():
-        draft = directory / FORMAT_DRAFT
-        with draft.open("w") as file:
-            json.dump({"format": FORMAT}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(marker)
+        with naming(directory):
+            return Database(directory, lock, options)
+    except BaseException:
+        lock.release()
+        raise

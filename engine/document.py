@@ -34,6 +34,21 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as it is in the store.
+
+    Attributes:
+        ordinal: of this version.
+        version: sequence of the write that made it.
+        body: JSON.
+    """
+
+    ordinal: int
+    version: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with a value: where (JSON Pointer within the document), and what."""
 
@@ -116,8 +131,11 @@ def _object_fault(value: dict[Any, Any], pointer: str, depth: int) -> Fault | No
             return Fault(pointer, "key_invalid", f"keys must be strings: got={got}", "string", got)
         if not key.isascii() and (fault := _string_fault(key, pointer)):
             return fault
-        if item is None or type(item) is bool or (type(item) is str and item.isascii()):
-            continue  # what most values are, without a call
+        kind = type(item)  # what most values are goes without a call
+        if (kind is str and item.isascii()) or item is None or kind is bool:
+            continue
+        if (kind is int and -INTEGER_BOUND < item < INTEGER_BOUND) or (kind is float and math.isfinite(item)):
+            continue
         token = key.replace("~", "~0").replace("/", "~1")
         if fault := find_fault(item, f"{pointer}/{token}", depth + 1):
             return fault

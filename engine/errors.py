@@ -5,7 +5,15 @@ EngineError
 │   ├── SchemaError              change the schema, or the data that contradicts it
 │   ├── FilterError              change the filter at `.pointer`
 │   ├── DimensionMismatchError   send a vector of `.expected` numbers
+│   ├── LimitExceededError       send less: at most `.limit`
+│   ├── IdempotencyConflictError take another key, or send the same request again
+│   ├── ArchiveError             take another archive, or another target
 │   └── InvalidDocumentsError    mend the documents that `.errors` lists
+│       ├── DocumentExistsError      `add` what is to be replaced
+│       ├── DocumentsNotFoundError   `add` what is to be there
+│       └── ConditionFailedError     read the documents again, and decide anew
+├── ChangesGoneError             start over from `.oldest`, with all documents
+├── ReadOnlyError                open the database as its one writer
 ├── CollectionNotFoundError      create it, or correct the name
 ├── CollectionExistsError        use it, or choose another name
 ├── DatabaseLockedError          stop the owner, or connect to it
@@ -108,6 +116,73 @@ class InvalidDocumentsError(InvalidInputError):
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         super().__init__(f"document {first.index}: {first.message}{more}", pointer=first.pointer)
         self.errors = errors
+
+
+class DocumentExistsError(InvalidDocumentsError):
+    """Documents to insert are there already; nothing was written."""
+
+    code = "document_exists"
+
+
+class DocumentsNotFoundError(InvalidDocumentsError):
+    """Documents to patch are not there; nothing was written."""
+
+    code = "document_not_found"
+
+
+class ConditionFailedError(InvalidDocumentsError):
+    """Documents are not as the write demanded; nothing was written."""
+
+    code = "precondition_failed"
+
+
+class LimitExceededError(InvalidInputError):
+    """A request is larger than the published limit.
+
+    Attributes:
+        limit: what is allowed.
+        got: what was sent.
+    """
+
+    code = "batch_too_large"
+
+    def __init__(self, what: str, limit: int, got: int, unit: str) -> None:
+        super().__init__(f"{what}: maximum={limit} got={got} {unit}", limit=limit, got=got, unit=unit)
+        self.limit = limit
+        self.got = got
+
+
+class IdempotencyConflictError(InvalidInputError):
+    """An idempotency key was used before, for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class ArchiveError(InvalidInputError):
+    """An archive is damaged, foreign or unsafe, or its target is taken; nothing was changed."""
+
+    code = "archive_invalid"
+
+
+class ChangesGoneError(EngineError):
+    """The log no longer holds the changes asked for.
+
+    Attributes:
+        oldest: the smallest sequence after which the log still holds every change.
+    """
+
+    code = "changes_gone"
+
+    def __init__(self, after: int, oldest: int, latest: int) -> None:
+        facts = f"after={after} oldest={oldest} latest={latest}"
+        super().__init__(f"changes are not in the log: {facts}", after=after, oldest=oldest, latest=latest)
+        self.oldest = oldest
+
+
+class ReadOnlyError(EngineError):
+    """The database is open for reading only."""
+
+    code = "read_only"
 
 
 class CollectionNotFoundError(EngineError):

@@ -35,6 +35,7 @@ class Hits:
     passages: list[Passage | None]
     ids_of: Callable[[Any, Any], list[str]] = field(repr=False)
     bodies_of: Callable[[Ordinals], list[bytes]] = field(repr=False)
+    values_of: Callable[[str, Any, Any], list[JSON]] = field(repr=False)
     explain: dict[str, JSON] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -44,6 +45,14 @@ class Hits:
     def ids(self) -> list[str]:
         """The documents' ids."""
         return self.ids_of(self.parts, self.places)
+
+    def values(self, name: str) -> list[JSON]:
+        """One field of each document, as JSON values; None where it has none. Cheaper than whole documents.
+
+        Raises:
+            InvalidInputError: there is no such field.
+        """
+        return self.values_of(name, self.parts, self.places)
 
     def documents_raw(self) -> list[bytes]:
         """The documents as the JSON bytes that are stored."""

@@ -10,13 +10,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from engine import forking
 from engine.errors import DatabaseLockedError
-
-LOCK_FILE = "lumaai.lock"
+from engine.layout import LOCK_FILE
 
 
 class DirectoryLock:
-    """Held from construction until `release`.
+    """Held from construction until `release`. Forked children do not hold it: it is free when the owner dies.
 
     Raises:
         DatabaseLockedError: naming the owner's pid and host.
@@ -35,9 +35,15 @@ class DirectoryLock:
         self._file.truncate(0)
         json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
         self._file.flush()
+        forking.watch(self)
 
     def release(self) -> None:
         """Let the next owner in. The file stays: removing it would race with whoever opens it."""
+        forking.unwatch(self)
+        self._file.close()
+
+    def forked(self) -> None:
+        """In a child: let go of the descriptor, which shares the parent's lock and would outlive the parent."""
         self._file.close()
 
 

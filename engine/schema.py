@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.errors import SchemaError
+from engine.text.languages import LANGUAGES
 
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
@@ -15,6 +16,7 @@ ID = "id"
 DIM_MAX = 65_536
 FIELDS_MAX = 1_000
 FIELD_NAME_BYTES_MAX = 256
+TTL_SECONDS_MAX = 10_000_000_000  # about 317 years
 
 
 class FieldType(StrEnum):
@@ -39,11 +41,34 @@ class Metric(StrEnum):
 
 
 class IndexKind(StrEnum):
-    """How the sealed vectors of a field are indexed; `auto` decides by the number of rows."""
+    """How the sealed vectors of a field are indexed; `auto` decides a segment at a time, and says why."""
 
     AUTO = "auto"
     FLAT = "flat"
     HNSW = "hnsw"
+    IVF_FLAT = "ivf_flat"
+    IVF_PQ = "ivf_pq"
+
+
+class Quantization(StrEnum):
+    """In how many bits an index keeps a component; `auto` is pq4 for ivf_pq, and none else."""
+
+    AUTO = "auto"
+    NONE = "none"
+    FP16 = "fp16"
+    SQ8 = "sq8"
+    PQ4 = "pq4"
+    RABITQ = "rabitq"
+
+
+_UNQUANTIZED = (Quantization.AUTO, Quantization.NONE, Quantization.FP16, Quantization.SQ8)
+QUANTIZATIONS: Mapping[IndexKind, tuple[Quantization, ...]] = {
+    IndexKind.AUTO: tuple(Quantization),
+    IndexKind.FLAT: _UNQUANTIZED,
+    IndexKind.HNSW: _UNQUANTIZED,
+    IndexKind.IVF_FLAT: _UNQUANTIZED,
+    IndexKind.IVF_PQ: (Quantization.AUTO, Quantization.PQ4, Quantization.RABITQ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +79,13 @@ class Field:
         type: what its values are.
         many: values are lists of that type (a bare value counts as a list of one).
         declared: given by the user; a declared type never widens.
+        language: of the text, for stems (`engine.text.languages`); None stems nothing.
     """
 
     type: FieldType
     many: bool = False
     declared: bool = False
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +95,8 @@ class VectorField:
     Attributes:
         dim: number of components.
         metric: cosine (default), dot or l2.
-        index: auto, flat or hnsw.
+        index: auto, flat, hnsw, ivf_flat or ivf_pq.
+        quantization: auto, none, fp16, sq8, pq4 or rabitq, as far as the index has it (`QUANTIZATIONS`).
         m: HNSW, edges per node and layer; 2 to 256.
         ef_construction: HNSW, candidates while building; 4 to 4,096.
     """
@@ -78,6 +106,13 @@ class VectorField:
     index: IndexKind = IndexKind.AUTO
     m: int = 16
     ef_construction: int = 100
+    quantization: Quantization = Quantization.AUTO
+
+    def __post_init__(self) -> None:
+        known = QUANTIZATIONS[self.index]
+        if self.quantization not in known:
+            message = f"index {self.index} takes quantization {', '.join(known)}: got={self.quantization}"
+            raise SchemaError(message, pointer="/quantization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +131,29 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
+class Ttl:
+    """When documents expire: by a field of theirs, or some time after they were last written. Exactly one is set.
+
+    Attributes:
+        field: holds the moment (ISO 8601); a document without it never expires.
+        seconds: after the last write, which renews it.
+    """
+
+    field: str | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.field is None) == (self.seconds is None):
+            raise SchemaError("ttl takes a field or seconds: got both or neither", pointer="/ttl")
+        if self.field is not None:
+            check_field_name(self.field, "/ttl/field")
+        numbers = isinstance(self.seconds, int | float) and not isinstance(self.seconds, bool)
+        if self.seconds is not None and not (numbers and 0 < self.seconds <= TTL_SECONDS_MAX):
+            message = f"ttl seconds must be above 0 and at most {TTL_SECONDS_MAX}: got={self.seconds!r:.40}"
+            raise SchemaError(message, pointer="/ttl/seconds")
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """The fields of a collection. Immutable: growing gives a new one."""
 
@@ -103,6 +161,7 @@ class Schema:
     vectors: Mapping[str, VectorField] = field(default_factory=dict)
     embed: Mapping[str, Embedding] = field(default_factory=dict)
     strict: bool = False
+    ttl: Ttl | None = None
 
     def with_fields(self, fields: Mapping[str, Field]) -> Schema:
         """This schema with `fields` added or changed."""
@@ -120,7 +179,7 @@ class Schema:
             SchemaError: naming the place by JSON Pointer.
         """
         body = _mapping(data, "")
-        _known_keys(body, {"fields", "embed", "strict"}, "")
+        _known_keys(body, {"fields", "embed", "strict", "ttl"}, "")
         fields: dict[str, Field] = {}
         vectors: dict[str, VectorField] = {}
         declared = _mapping(body.get("fields") or {}, "/fields")
@@ -144,12 +203,15 @@ class Schema:
         strict = body.get("strict", False)
         if not isinstance(strict, bool):
             raise SchemaError(f"strict must be true or false: got={strict!r:.40}", pointer="/strict")
-        return cls(fields, vectors, embed, strict)
+        ttl = None if body.get("ttl") is None else _ttl(body["ttl"], fields, vectors)
+        return cls(fields, vectors, embed, strict, ttl)
 
     def to_json(self) -> dict[str, JSON]:
         """The inverse of `from_json`, every default spelled out."""
         fields: dict[str, JSON] = {
-            name: {"type": f.type.value, "many": f.many, "declared": f.declared} for name, f in self.fields.items()
+            name: {"type": f.type.value, "many": f.many, "declared": f.declared}
+            | ({} if f.language is None else {"language": f.language})
+            for name, f in self.fields.items()
         }
         for name, v in self.vectors.items():
             fields[name] = {
@@ -157,6 +219,7 @@ class Schema:
                 "dim": v.dim,
                 "metric": v.metric.value,
                 "index": v.index.value,
+                "quantization": v.quantization.value,
                 "m": v.m,
                 "ef_construction": v.ef_construction,
             }
@@ -168,7 +231,10 @@ class Schema:
             }
             for name, e in self.embed.items()
         }
-        return {"fields": fields, "embed": embed, "strict": self.strict}
+        body: dict[str, JSON] = {"fields": fields, "embed": embed, "strict": self.strict}
+        if self.ttl is not None:
+            body["ttl"] = {"field": self.ttl.field} if self.ttl.field is not None else {"seconds": self.ttl.seconds}
+        return body
 
 
 def check_field_name(name: JSON, pointer: str) -> None:
@@ -190,24 +256,36 @@ def check_field_name(name: JSON, pointer: str) -> None:
 
 
 def _field(spec: dict[str, JSON], pointer: str) -> Field:
-    _known_keys(spec, {"type", "many", "declared"}, pointer)
+    _known_keys(spec, {"type", "many", "declared", "language"}, pointer)
     kind = spec.get("type")
     try:
         type_ = FieldType(str(kind))
     except ValueError as error:
         known = ", ".join([*FieldType, "vector"])
         raise SchemaError(f"unknown field type: expected one of {known}; got={kind!r:.40}", pointer=pointer) from error
-    return Field(type_, _flag(spec, "many", False, pointer), _flag(spec, "declared", True, pointer))
+    language = spec.get("language")
+    if language is not None:
+        if type_ is not FieldType.TEXT:
+            raise SchemaError(f"only text has a language: got={type_}", pointer=f"{pointer}/language")
+        language = _choice(spec, "language", "", sorted(LANGUAGES), pointer)
+    return Field(type_, _flag(spec, "many", False, pointer), _flag(spec, "declared", True, pointer), language)
 
 
 def _vector_field(spec: dict[str, JSON], pointer: str) -> VectorField:
-    _known_keys(spec, {"type", "dim", "metric", "index", "m", "ef_construction"}, pointer)
+    _known_keys(spec, {"type", "dim", "metric", "index", "quantization", "m", "ef_construction"}, pointer)
     if "dim" not in spec:
         raise SchemaError("a vector field needs its dim", pointer=pointer)
+    index = IndexKind(_choice(spec, "index", IndexKind.AUTO, list(IndexKind), pointer))
+    quantization = _choice(spec, "quantization", Quantization.AUTO, list(Quantization), pointer)
+    if quantization not in QUANTIZATIONS[index]:
+        known = ", ".join(QUANTIZATIONS[index])
+        message = f"index {index} takes quantization {known}: got={quantization}"
+        raise SchemaError(message, pointer=f"{pointer}/quantization")
     return VectorField(
         dim=_integer(spec, "dim", 1, 1, DIM_MAX, pointer),
         metric=Metric(_choice(spec, "metric", Metric.COSINE, list(Metric), pointer)),
-        index=IndexKind(_choice(spec, "index", IndexKind.AUTO, list(IndexKind), pointer)),
+        index=index,
+        quantization=Quantization(quantization),
         m=_integer(spec, "m", 16, 2, 256, pointer),
         ef_construction=_integer(spec, "ef_construction", 100, 4, 4096, pointer),
     )
@@ -226,6 +304,18 @@ def _embedding(given: JSON, pointer: str) -> Embedding:
         raise SchemaError("model must be a name", pointer=f"{pointer}/model")
     identity = _mapping(spec.get("identity") or {}, f"{pointer}/identity")
     return Embedding(None if source is None else tuple(source), model, identity)
+
+
+def _ttl(given: JSON, fields: dict[str, Field], vectors: Mapping[str, VectorField]) -> Ttl:
+    """The rule of expiry; the field that it names becomes one of `fields`."""
+    spec = _mapping(given, "/ttl")
+    _known_keys(spec, {"field", "seconds"}, "/ttl")
+    ttl = Ttl(spec.get("field"), spec.get("seconds"))
+    if ttl.field is not None:
+        known = fields.setdefault(ttl.field, Field(FieldType.DATETIME, declared=True))
+        if known.type is not FieldType.DATETIME or known.many or ttl.field in vectors:
+            raise SchemaError(f"ttl field must be a datetime: {ttl.field!r}", pointer="/ttl/field")
+    return ttl
 
 
 def _mapping(value: JSON, pointer: str) -> dict[str, JSON]:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyroaring import BitMap
 
-from engine.arrays import Mask, Numbers, Ordinals, Vectors
+from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
 from engine.document import decode, is_unicode
 from engine.errors import InvalidInputError
 from engine.fields.columns import ID_FIELD, path_column
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
-from engine.fields.relation import ORIGIN, Relation, relation_types
+from engine.fields.relation import ORIGIN, Relation, json_value, relation_types
 from engine.hits import Hits
+from engine.memory import MaskCache
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.search import VectorQuery, search_parts
-from engine.segments.part import Part
-from engine.vector.index import EF_SEARCH_DEFAULT
+from engine.segments.part import Part, live_mask
+from engine.vector.parameters import DEFAULT, SearchParameters
 
-_MASKS_MAX = 32
+if TYPE_CHECKING:
+    from engine.recall import RecallReport
+
+_LIVING_MAX = 16  # masks of filters without what is deleted, a snapshot
+_PLAIN = (FieldType.INTEGER, FieldType.NUMBER, FieldType.BOOLEAN)  # the same in Arrow and in JSON
 
 
 class Reader(Protocol):
@@ -44,6 +49,12 @@ class Reader(Protocol):
         """Vectors by row as they were given."""
 
 
+class Pin:
+    """Lives as long as a snapshot, or one made from it, is referred to."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Snapshot:
     """Immutable; safe for many threads; may be kept as long as wanted.
 
@@ -54,19 +65,43 @@ class Snapshot:
         parts: segments and the head's view, in order of ordinals.
         deleted: ordinals in `parts` that are no more. Not written to by anyone.
         reader: the store.
+        masks: of filters, shared with other snapshots.
+
+    Attributes:
+        hidden: those of `deleted` that the store still knows: they have expired, and wait to be deleted.
+        pin: tells whether somebody still reads this.
+        shown: for `engine.expiry`: this without what has expired (None: nothing has), and until when that is so.
     """
 
     def __init__(
-        self, name: str, sequence: int, schema: Schema, parts: tuple[Part, ...], deleted: BitMap, reader: Reader
+        self,
+        name: str,
+        sequence: int,
+        schema: Schema,
+        parts: tuple[Part, ...],
+        deleted: BitMap,
+        reader: Reader,
+        masks: MaskCache | None = None,
     ) -> None:
         self.name = name
         self.sequence = sequence
         self.schema = schema
         self.parts = parts
         self.deleted = deleted
+        self.hidden = BitMap()
+        self.pin = Pin()
+        self.shown: tuple[Snapshot | None, int] | None = None
         self._reader = reader
         self._live: list[Mask | str | None] = ["unknown"] * len(parts)
-        self._masks: dict[tuple[str, int], Mask] = {}
+        self._living: dict[tuple[str, int], Mask] = {}
+        self._masks = MaskCache() if masks is None else masks
+
+    def without(self, hidden: BitMap) -> Snapshot:
+        """This snapshot, but some of its documents are no more."""
+        deleted = self.deleted | hidden
+        rest = Snapshot(self.name, self.sequence, self.schema, self.parts, deleted, self._reader, self._masks)
+        rest.hidden, rest.pin = hidden, self.pin
+        return rest
 
     def count(self, where: Filter | None = None) -> int:
         """How many documents satisfy `where`."""
@@ -122,18 +157,42 @@ class Snapshot:
                         document[name] = rows[0] if len(rows) == 1 else rows
         return documents
 
+    def versions(self, ids: Sequence[str]) -> list[int | None]:
+        """Versions of documents by id: the sequence of the write that stored each; None where there is none.
+
+        Where a document has been written since, what it had in this snapshot is not known any more. What is returned
+        then lies between the two, so that a write on condition of it fails, as it must.
+        """
+        ordinals = self._resolve(ids)
+        latest = self._reader.lookup([id_ for id_, ordinal in zip(ids, ordinals, strict=True) if ordinal is not None])
+        current = iter(latest)
+        versions: list[int | None] = []
+        for ordinal in ordinals:
+            hit = next(current) if ordinal is not None else None
+            known = hit is not None and hit[0] == ordinal
+            versions.append(None if ordinal is None else hit[1] if hit is not None and known else self.sequence)
+        return versions
+
     def vectors_of(self, id_: str, name: str) -> Vectors:
         """The vectors of a document as they were given, (rows, dim); (0, dim) where it has none or is not there."""
-        ordinal = self._resolve([id_])[0]
-        empty: Vectors = np.empty((0, self.schema.vectors[name].dim), dtype=np.float32)
-        if ordinal is None:
-            return empty
-        parts, places = self._locate(np.array([ordinal], dtype=np.uint32))
-        found = self.parts[int(parts[0])].vector_part(name)
-        if found is None:
-            return empty
-        begin, end = np.searchsorted(found.origins.documents, [places[0], places[0] + 1])
-        return self._reader.vectors(self.schema, name, found.origins.numbers[begin:end])
+        ordinals = [ordinal for ordinal in self._resolve([id_]) if ordinal is not None]
+        rows, _ = self.rows_of(np.array(ordinals, dtype=np.uint32), name)
+        return self._reader.vectors(self.schema, name, rows)
+
+    def rows_of(self, ordinals: Ordinals, name: str) -> tuple[Any, Rows]:
+        """The rows that documents of this snapshot have in a vector field.
+
+        Returns:
+            Numbers of the rows in the store, (n,), and for each the place of its document in `ordinals`, ascending.
+        """
+        numbers, owners = [np.empty(0, dtype=np.uint32)], [np.empty(0, dtype=np.int64)]
+        for owner, (part, place) in enumerate(zip(*self._locate(ordinals), strict=True)):
+            found = self.parts[int(part)].vector_part(name)
+            if found is not None:
+                begin, end = np.searchsorted(found.origins.documents, [place, place + 1])
+                numbers.append(found.origins.numbers[begin:end])
+                owners.append(np.full(end - begin, owner, dtype=np.int64))
+        return np.concatenate(numbers), np.concatenate(owners)
 
     def search(
         self,
@@ -144,10 +203,12 @@ class Snapshot:
         where: Filter | None = None,
         ef_search: int | None = None,
         exact: bool = False,
+        parameters: SearchParameters | None = None,
     ) -> Hits:
         """The documents nearest to one vector, (dim,); see `search_batch`."""
         queries = np.asarray(query)[np.newaxis]
-        query_of = VectorQuery(self._vector_field(vector_field), k, ef_search or EF_SEARCH_DEFAULT, exact, threads=1)
+        effort = _parameters(parameters, ef_search, exact)
+        query_of = VectorQuery(self._vector_field(vector_field), k, effort, threads=1)
         return self._search(queries, query_of, where)[0]
 
     def search_batch(
@@ -159,6 +220,7 @@ class Snapshot:
         where: Filter | None = None,
         ef_search: int | None = None,
         exact: bool = False,
+        parameters: SearchParameters | None = None,
     ) -> list[Hits]:
         """The documents nearest to each of several vectors, each by its best passage.
 
@@ -167,15 +229,25 @@ class Snapshot:
             k: documents a query, at most; fewer only where fewer satisfy `where`.
             vector_field: which; may be left out where there is one.
             where: a filter.
-            ef_search: HNSW, candidates kept while searching (64 by default).
-            exact: compare with every vector.
+            ef_search: see `SearchParameters`; for when nothing else is said.
+            exact: likewise.
+            parameters: how hard to search; in place of `ef_search` and `exact`.
 
         Raises:
             DimensionMismatchError: the vectors have another size than the field.
             InvalidInputError: not finite, zero under cosine, or no such field.
         """
-        query_of = VectorQuery(self._vector_field(vector_field), k, ef_search or EF_SEARCH_DEFAULT, exact, threads=0)
+        effort = _parameters(parameters, ef_search, exact)
+        query_of = VectorQuery(self._vector_field(vector_field), k, effort, threads=0)
         return self._search(np.asarray(queries), query_of, where)
+
+    def recall(
+        self, queries: int = 100, k: int = 10, *, vector_field: str | None = None, where: Filter | None = None
+    ) -> RecallReport:
+        """What searches of a vector field find, and how long they take, by parameter; see `measure_recall`."""
+        from engine.recall import measure_recall
+
+        return measure_recall(self, self._vector_field(vector_field), queries, k, where)
 
     def relation(self, fields: Sequence[str] | None = None, where: Filter | None = None) -> Relation:
         """The documents that satisfy `where` as rows, with the id and `fields` (all if None).
@@ -226,26 +298,32 @@ class Snapshot:
         live = self._live_mask(i)
         if where is None:
             return live
-        key = (repr(where), i)  # not the filter itself: 1 == True == 1.0
-        mask = self._masks.get(key)
+        part, condition = self.parts[i], repr(where)  # not the filter itself: 1 == True == 1.0
+        mask = self._masks.get(part, condition, self.schema)
         if mask is None:
-            part = self.parts[i]
             mask = evaluate(where, partial(self._column, part), len(part.ordinals))
-            if live is not None:
-                mask &= live
-            if len(self._masks) >= _MASKS_MAX:
-                self._masks.clear()
-            self._masks[key] = mask
-        return mask
+            self._masks.put(part, condition, self.schema, mask)
+        if live is None:
+            return mask
+        both = self._living.get((condition, i))
+        if both is None:
+            both = mask & live
+            if len(self._living) >= _LIVING_MAX:
+                self._living.clear()
+            self._living[condition, i] = both
+        return both
 
     def _search(self, queries: Numbers, query: VectorQuery, where: Filter | None) -> list[Hits]:
         if query.k < 1:
             raise InvalidInputError(f"k must be at least 1: got={query.k}")
         found = search_parts(self, queries, query, where)
         return [
-            Hits(f.ordinals, f.scores, f.parts, f.places, f.passages, self._ids_at, self._reader.bodies, f.explain)
+            Hits(
+                f.ordinals, f.scores, f.parts, f.places, f.passages,
+                self._ids_at, self._reader.bodies, self._values_at, f.explain,
+            )
             for f in found
-        ]
+        ]  # fmt: skip
 
     def _vector_field(self, name: str | None) -> str:
         names = list(self.schema.vectors)
@@ -273,13 +351,7 @@ class Snapshot:
     def _live_mask(self, i: int) -> Mask | None:
         known = self._live[i]
         if isinstance(known, str):
-            ordinals = self.parts[i].ordinals
-            known = None
-            if len(ordinals) and self.deleted.range_cardinality(int(ordinals[0]), int(ordinals[-1]) + 1):
-                first, last = int(ordinals[0]), int(ordinals[-1])
-                dead = np.array(self.deleted & BitMap(range(first, last + 1)), dtype=np.uint32)
-                known = ~np.isin(ordinals, dead, assume_unique=True)
-            self._live[i] = known
+            known = self._live[i] = live_mask(self.parts[i].ordinals, self.deleted)
         return known
 
     def _resolve(self, ids: Sequence[str]) -> list[int | None]:
@@ -289,11 +361,13 @@ class Snapshot:
         """
         latest = self._reader.lookup(ids)
         known = {id_: hit[0] for id_, hit in zip(ids, latest, strict=True) if hit and hit[1] <= self.sequence}
+        if self.hidden:
+            known = {id_: ordinal for id_, ordinal in known.items() if ordinal not in self.hidden}
         if self._reader.written > self.sequence:  # asked after the lookup: what that missed was written before
-            known.update(self._find([id_ for id_ in ids if id_ not in known]))
+            known.update(self.find([id_ for id_ in ids if id_ not in known]))
         return [known.get(id_) for id_ in ids]
 
-    def _find(self, ids: Sequence[str]) -> dict[str, int]:
+    def find(self, ids: Sequence[str]) -> dict[str, int]:
         """Ordinals of those of `ids` that live in this snapshot, by its own columns."""
         wanted = pa.array([id_ for id_ in set(ids) if is_unicode(id_)], type=pa.large_string())
         found: dict[str, int] = {}
@@ -329,6 +403,21 @@ class Snapshot:
             ids[chosen] = self.parts[i].ids(places[chosen])
         return list(ids)
 
+    def _values_at(self, name: str, parts: Any, places: Any) -> list[JSON]:
+        field = relation_types(self.schema.fields, [name])[name]
+        if len(parts) and (parts[0] == parts).all():
+            numbers = self.parts[int(parts[0])].numbers(name, field)
+            if numbers is not None:
+                return [*numbers[places].tolist()]
+        values = np.empty(len(parts), dtype=object)
+        for i in {*parts.tolist()}:
+            chosen = np.flatnonzero(parts == i)
+            column = self.parts[i].column(name, field)
+            whole = column.chunk(0) if column.num_chunks == 1 else column
+            found = whole.take(pa.array(places[chosen])).to_pylist()
+            values[chosen] = found if field.type in _PLAIN else [json_value(field, value) for value in found]
+        return [*values.tolist()]
+
     def _table(self, i: int, types: dict[str, Field], places: Any | None) -> Any:
         part = self.parts[i]
         columns = {name: part.column(name, field) for name, field in types.items()}
@@ -341,3 +430,11 @@ class Snapshot:
 
         columns = {name: null_column(field, 0) for name, field in types.items()}
         return pa.table({**columns, ORIGIN: pa.array([], type=pa.uint32())})
+
+
+def _parameters(given: SearchParameters | None, ef_search: int | None, exact: bool) -> SearchParameters:  # noqa: FBT001
+    if given is not None:
+        if ef_search is not None or exact:
+            raise InvalidInputError("ef_search and exact belong into parameters, when those are given")
+        return given
+    return SearchParameters(ef_search=ef_search, exact=exact) if ef_search is not None or exact else DEFAULT

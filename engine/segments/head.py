@@ -15,10 +15,14 @@ import pyarrow as pa
 
 from engine.arrays import GrowingArray, Mask, Ordinals, Rows, Scores, Vectors
 from engine.document import Passage, decode
+from engine.expiry import Expiries, Microseconds
 from engine.fields.columns import ID_FIELD, arrow_type, build_column
 from engine.schema import ID, Field, VectorField
 from engine.segments.rows import RowOrigins
+from engine.store.codec import NEVER
+from engine.vector.allowed import Allowed
 from engine.vector.index import prepare_vectors, search_exact
+from engine.vector.parameters import SearchParameters
 
 _CHUNKS_MAX = 32
 
@@ -89,21 +93,24 @@ class HeadVectorView:
         self.one_row_a_document = bool((np.diff(origins.documents) > 0).all())
         self._metric = spec.metric
 
+    def allowed(self, mask: Mask) -> Allowed:
+        """See `VectorPart.allowed`."""
+        return Allowed(mask[self.origins.documents])
+
     def search(
         self,
         queries: Vectors,
         k: int,
         *,
-        allowed: Mask | None,
-        ef_search: int,  # noqa: ARG002  (there is no graph)
-        exact: bool,  # noqa: ARG002  (it always is)
+        allowed: Allowed | None,
+        parameters: SearchParameters,  # noqa: ARG002  (it is always exact)
         threads: int,
     ) -> tuple[Scores, Rows, str]:
         """See `VectorPart.search`."""
         rows: Rows | None = None
         vectors = self.vectors
         if allowed is not None:
-            rows = np.flatnonzero(allowed)
+            rows = allowed.rows
             vectors = vectors[rows]
         found = min(k, len(vectors))
         scores, places = search_exact(queries, vectors, found, self._metric, threads=threads)
@@ -122,6 +129,7 @@ class Head:
         self.bodies: list[bytes] = []
         self.vectors: dict[str, HeadVectors] = {}
         self._ordinals = GrowingArray(np.uint32)
+        self._expires: GrowingArray | None = None
         self._columns: dict[tuple[str, Field], list[Any]] = {}
         self._columns_lock = threading.Lock()
         self.bytes = 0
@@ -133,11 +141,24 @@ class Head:
         """Rows of all vector fields."""
         return sum(len(vectors.numbers) for vectors in self.vectors.values())
 
-    def append(self, first_ordinal: int, bodies: Sequence[bytes]) -> None:
-        """Add documents under consecutive ordinals."""
+    def memory_bytes(self) -> int:
+        """Bytes of documents and vectors."""
+        return self.bytes + sum(vectors.vectors.view(len(vectors.numbers)).nbytes for vectors in self.vectors.values())
+
+    def append(self, first_ordinal: int, bodies: Sequence[bytes], expires: Microseconds | None = None) -> None:
+        """Add documents under consecutive ordinals; `expires`: (n,), None where none does."""
+        self._append_expires(len(bodies), expires)
         self.bodies.extend(bodies)
         self.bytes += sum(map(len, bodies))
         self._ordinals.extend(np.arange(first_ordinal, first_ordinal + len(bodies), dtype=np.uint32))
+
+    def _append_expires(self, count: int, expires: Microseconds | None) -> None:
+        if expires is None and self._expires is None:
+            return
+        if self._expires is None:
+            self._expires = GrowingArray(np.int64)
+            self._expires.extend(np.full(len(self), NEVER, dtype=np.int64))
+        self._expires.extend(np.full(count, NEVER, dtype=np.int64) if expires is None else expires)
 
     def append_vectors(self, name: str, spec: VectorField) -> HeadVectors:
         """The growing rows of a vector field."""
@@ -153,7 +174,9 @@ class Head:
             return self
         rest = Head()
         if size < len(self):
-            rest.append(int(self._ordinals.view(size + 1)[size]), self.bodies[size:])
+            expiring = self.expires(len(self))
+            expires = None if expiring is None else expiring[size:]
+            rest.append(int(self._ordinals.view(size + 1)[size]), self.bodies[size:], expires)
             for name, vectors in self.vectors.items():
                 vectors.copy_after(size, rest.vectors, name)
         return rest
@@ -161,6 +184,10 @@ class Head:
     def ordinals(self, size: int) -> Ordinals:
         """The first `size` ordinals."""
         return self._ordinals.view(size)
+
+    def expires(self, size: int) -> Microseconds | None:
+        """When the first `size` documents expire; None where none of the head does."""
+        return None if self._expires is None else self._expires.view(size)
 
     def column(self, name: str, field: Field, size: int) -> Any:
         """The first `size` values of a field, built as far as anyone has asked, in chunks."""
@@ -184,10 +211,16 @@ class HeadView:
         self._size = size
         self._vectors = vectors
         self.ordinals = head.ordinals(size)
+        expires = head.expires(size)
+        self.expiries = None if expires is None else Expiries(self.ordinals, expires)
 
     def column(self, name: str, field: Field) -> Any:
         """See `Part.column`."""
         return self._head.column(name, ID_FIELD if name == ID else field, self._size)
+
+    def numbers(self, name: str, field: Field) -> None:  # noqa: ARG002  (it is still growing)
+        """See `Part.numbers`."""
+        return
 
     def ids(self, places: Any) -> list[str]:
         """See `Part.ids`."""
@@ -197,3 +230,7 @@ class HeadView:
     def vector_part(self, name: str) -> HeadVectorView | None:
         """See `Part.vector_part`."""
         return self._vectors.get(name)
+
+    def vector_parts(self) -> dict[str, HeadVectorView]:
+        """The rows of every vector field."""
+        return self._vectors

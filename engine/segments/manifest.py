@@ -9,6 +9,8 @@ from __future__ import annotations
 import msgspec
 from pyroaring import BitMap
 
+NOTHING = BitMap().serialize()
+
 
 class SegmentEntry(msgspec.Struct, frozen=True):
     """One segment.
@@ -34,15 +36,23 @@ class Manifest(msgspec.Struct, frozen=True):
         next_segment: number of the next segment.
         segments: in order of their first ordinal.
         deleted: ordinals in segments that had ceased to be at `sequence`, as a serialised roaring bitmap.
+        garbage: ordinals that were dropped from the segments but may still be in the store, likewise.
+        garbage_rows: vector field → rows of which the same holds.
+        collected: documents deleted from the store since its files were last compacted.
+        tracked: whether `garbage` names all there is; not so in manifests of format 1, which did not keep it.
     """
 
     sequence: int
     next_segment: int
     segments: list[SegmentEntry]
     deleted: bytes
+    garbage: bytes = NOTHING
+    garbage_rows: dict[str, bytes] = {}
+    collected: int = 0
+    tracked: bool = False
 
 
-EMPTY = Manifest(sequence=0, next_segment=1, segments=[], deleted=BitMap().serialize())
+EMPTY = Manifest(sequence=0, next_segment=1, segments=[], deleted=NOTHING, tracked=True)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Manifest)
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+from pyroaring import BitMap
+
 from engine.arrays import Mask, Ordinals, Rows, Scores, Vectors
+from engine.expiry import Expiries
 from engine.schema import Field
 from engine.segments.rows import RowOrigins
+from engine.vector.allowed import Allowed
+from engine.vector.parameters import SearchParameters
 
 
 class VectorPart(Protocol):
@@ -24,10 +30,21 @@ class VectorPart(Protocol):
     def one_row_a_document(self) -> bool:
         """Whether no document has two rows."""
 
+    def allowed(self, mask: Mask) -> Allowed:
+        """The rows of the documents that `mask` (n,) marks. Do not write to it any more."""
+
     def search(
-        self, queries: Vectors, k: int, *, allowed: Mask | None, ef_search: int, exact: bool, threads: int
+        self, queries: Vectors, k: int, *, allowed: Allowed | None, parameters: SearchParameters, threads: int
     ) -> tuple[Scores, Rows, str]:
-        """Scores (q, k) and rows (q, k), best first, -1 where there are no more; and how it was done."""
+        """Scores (q, k) and rows (q, k), best first, -1 where there are no more; and how it was done.
+
+        Args:
+            queries: (q, dim) float32, prepared.
+            k: rows; at most as many as are allowed.
+            allowed: which rows may be returned; None for all.
+            parameters: how hard to search.
+            threads: processors to use.
+        """
 
 
 class Part(Protocol):
@@ -37,11 +54,30 @@ class Part(Protocol):
     def ordinals(self) -> Ordinals:
         """(n,) ascending."""
 
+    @property
+    def expiries(self) -> Expiries | None:
+        """When the documents expire; None where none does."""
+
     def column(self, name: str, field: Field) -> Any:
         """The Arrow column of a field (or of the id), n values, of the type that `field` says."""
+
+    def numbers(self, name: str, field: Field) -> Any | None:
+        """The column of a field of integers or numbers as an array, (n,), where no document lacks it; None else."""
 
     def ids(self, places: Any) -> list[str]:
         """Ids of the documents at some places."""
 
     def vector_part(self, name: str) -> VectorPart | None:
         """The rows of a vector field; None where no document of the part has one."""
+
+
+def live_mask(ordinals: Ordinals, deleted: BitMap) -> Mask | None:
+    """Which of a part's documents are not deleted; None for all."""
+    if not len(ordinals):
+        return None
+    first, end = int(ordinals[0]), int(ordinals[-1]) + 1
+    if not deleted.range_cardinality(first, end):
+        return None
+    dead = np.array(deleted & BitMap(range(first, end)), dtype=np.uint32)
+    mask: Mask = ~np.isin(ordinals, dead, assume_unique=True)
+    return None if mask.all() else mask

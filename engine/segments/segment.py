@@ -24,18 +24,18 @@ import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
 
-from engine.arrays import Mask, Ordinals, Rows, Scores, Vectors
+from engine.arrays import Ordinals, Rows, Vectors
 from engine.errors import EngineError
+from engine.expiry import Expiries, Microseconds
 from engine.fields.columns import arrow_type, build_column, null_column
-from engine.schema import ID, JSON, Field, Schema, VectorField
+from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.segments.manifest import SegmentEntry
 from engine.segments.rows import RowOrigins
-from engine.vector.choice import choose
-from engine.vector.index import VectorIndex, search_exact
+from engine.segments.vectors import SegmentVectors, load_vectors, write_table, write_vectors
 
 ORDINAL_COLUMN = "_engine_ordinal"
+EXPIRES_COLUMN = "_engine_expires"  # only where a document of the segment expires
 COLUMNS_FILE = "columns.arrow"
-GATHER_ROWS_MAX = 1024  # so few allowed rows are copied together rather than looked up in a bitmap of all
 CHECKED_BYTES_MAX = 64 * 1024 * 1024  # read through when a segment is opened: at most about 50 ms a file
 DocumentsOf = Callable[[Ordinals], list[dict[str, JSON]]]
 
@@ -52,30 +52,42 @@ class SegmentData:
         ordinals: (n,) ascending.
         columns: Arrow table of n rows: the id and the fields.
         vectors: vector field → prepared vectors (rows, dim) and their origins.
+        expires: when each document expires; None where none does.
     """
 
     ordinals: Ordinals
     columns: Any
     vectors: Mapping[str, tuple[Vectors, RowOrigins]]
+    expires: Microseconds | None = None
 
 
 def write_segment(
-    directory: Path, number: int, data: SegmentData, schema: Schema, threads: int, stop: Callable[[], bool]
+    directory: Path,
+    number: int,
+    data: SegmentData,
+    schema: Schema,
+    threads: int,
+    stop: Callable[[], bool],
+    like: Mapping[str, SegmentVectors] | None = None,
 ) -> SegmentEntry:
     """Build the indexes of `data` and write all files, durably.
+
+    `like` are the vectors of an older segment, whose centroids may serve again.
 
     Raises:
         BuildStoppedError: `stop` said so; what was written is a stray for the next opening.
     """
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    ordinals = pa.array(data.ordinals, type=pa.uint32())
-    _write_table(directory / COLUMNS_FILE, data.columns.append_column(ORDINAL_COLUMN, ordinals))
+    columns = data.columns.append_column(ORDINAL_COLUMN, pa.array(data.ordinals, type=pa.uint32()))
+    if data.expires is not None:
+        columns = columns.append_column(EXPIRES_COLUMN, pa.array(data.expires, type=pa.int64()))
+    write_table(directory / COLUMNS_FILE, columns)
     for name, (vectors, origins) in data.vectors.items():
         place = list(schema.vectors).index(name)
-        index = VectorIndex.build(vectors, schema.vectors[name], threads or os.cpu_count() or 1, stop)
-        index.save(directory / f"vector-{place}.faiss")
-        _write_table(directory / f"vector-{place}.arrow", _origins_table(origins))
+        processors = threads or os.cpu_count() or 1
+        model = None if like is None else like.get(name)
+        write_vectors(directory, place, vectors, origins, schema.vectors[name], processors, stop, model)
     files = {path.name: _seal_file(path) for path in sorted(directory.iterdir())}
     _sync_directory(directory)
     _sync_directory(directory.parent)
@@ -93,18 +105,25 @@ class Segment:
         self._documents_of = documents_of
         self._lock = threading.Lock()
         self._rebuilt: dict[tuple[str, Field], Any] = {}
+        self._numbers: dict[tuple[str, Field], Any] = {}
         try:
             for name, (size, checksum) in entry.files.items():
                 _check_file(directory / name, size, checksum)
             self._table = pa.ipc.open_file(pa.memory_map(str(directory / COLUMNS_FILE))).read_all()
             self.ordinals: Ordinals = self._table[ORDINAL_COLUMN].combine_chunks().to_numpy()
             self._ids = _string_bytes(self._table[ID])
+            self.expiries = self._read_expiries()
             self._vectors = {
-                name: _load_vectors(directory, list(schema.vectors).index(name), schema.vectors[name])
+                name: load_vectors(directory, list(schema.vectors).index(name), schema.vectors[name])
                 for name in entry.rows
             }
         except (OSError, RuntimeError, LookupError, TypeError, ValueError, MemoryError, pa.ArrowException) as error:
             raise SegmentDamagedError(f"segment cannot be read: path={directory} reason={error}") from error
+
+    def _read_expiries(self) -> Expiries | None:
+        if EXPIRES_COLUMN not in self._table.column_names:
+            return None
+        return Expiries(self.ordinals, self._table[EXPIRES_COLUMN].combine_chunks().to_numpy())
 
     def column(self, name: str, field: Field) -> Any:
         """See `Part.column`. A field that was sealed under another type is read again from the documents."""
@@ -115,6 +134,15 @@ class Segment:
         column = self._table[name]
         return column if column.type == arrow_type(field) else self._rebuild(name, field)
 
+    def numbers(self, name: str, field: Field) -> Any | None:
+        """See `Part.numbers`. Arrow's kernels cost ten times as much for a few rows."""
+        key = name, field
+        if key not in self._numbers:
+            column = self.column(name, field) if field.type in (FieldType.INTEGER, FieldType.NUMBER) else None
+            plain = column is not None and not field.many and not column.null_count
+            self._numbers[key] = column.combine_chunks().to_numpy() if column is not None and plain else None
+        return self._numbers[key]
+
     def ids(self, places: Any) -> list[str]:
         """See `Part.ids`. Straight from the mapped bytes: Arrow's kernels cost ten times as much for a few rows."""
         begins, data = self._ids
@@ -124,6 +152,16 @@ class Segment:
     def vector_part(self, name: str) -> SegmentVectors | None:
         """See `Part.vector_part`."""
         return self._vectors.get(name)
+
+    def check_files(self) -> None:
+        """Read all files, however large, and compare them with what was written.
+
+        Raises:
+            SegmentDamagedError: one is another.
+            OSError: one is not there.
+        """
+        for name, (size, checksum) in self.entry.files.items():
+            _check_file(self.directory / name, size, checksum, bytes_max=size)
 
     def files_bytes(self) -> int:
         """Bytes on disk."""
@@ -145,42 +183,6 @@ class Segment:
             return self._rebuilt[name, field]
 
 
-class SegmentVectors:
-    """The rows of one vector field of a segment."""
-
-    def __init__(self, index: VectorIndex, origins: RowOrigins, spec: VectorField) -> None:
-        self.index = index
-        self.origins = origins
-        self.one_row_a_document = bool((np.diff(origins.documents) > 0).all())
-        self._spec = spec
-
-    @property
-    def vectors(self) -> Vectors:
-        """See `VectorPart.vectors`."""
-        return self.index.vectors
-
-    def search(
-        self, queries: Vectors, k: int, *, allowed: Mask | None, ef_search: int, exact: bool, threads: int
-    ) -> tuple[Scores, Rows, str]:
-        """See `VectorPart.search`."""
-        total = len(self.index)
-        count = total if allowed is None else int(np.count_nonzero(allowed))
-        choice = choose(total, count, self._spec.dim, ef_search)
-        exact = exact or choice.exact
-        k = min(k, count)
-        how = f"{self.index.kind}, {'exact' if exact else choice.reason}"
-        if exact and allowed is not None and count <= GATHER_ROWS_MAX:
-            rows = np.flatnonzero(allowed)
-            scores, places = search_exact(queries, self.vectors[rows], k, self._spec.metric, threads=threads)
-            return scores, rows[places], how
-        options: dict[str, Any] = {"allowed": allowed, "threads": threads}
-        scores, rows = self.index.search(queries, k, ef_search=choice.ef_search, exact=exact, **options)
-        if not exact and (rows < 0).any():  # the graph did not reach all that it should have
-            how += ", then exact"
-            scores, rows = self.index.search(queries, k, ef_search=ef_search, exact=True, **options)
-        return scores, rows, how
-
-
 def _string_bytes(column: Any) -> tuple[Rows, memoryview]:
     """Offsets (n + 1,) and bytes of a column of large strings without nulls."""
     array = column.combine_chunks()
@@ -193,28 +195,6 @@ def _string_bytes(column: Any) -> tuple[Rows, memoryview]:
     return begins, memoryview(data or b"")
 
 
-def _load_vectors(directory: Path, place: int, spec: VectorField) -> SegmentVectors:
-    index = VectorIndex.load(directory / f"vector-{place}.faiss", spec)
-    table = pa.ipc.open_file(pa.memory_map(str(directory / f"vector-{place}.arrow"))).read_all()
-    names = tuple(table.schema.metadata[b"names"].decode().split("\x00")) if table.schema.metadata[b"names"] else ()
-    columns = {name: table[name].combine_chunks().to_numpy() for name in table.column_names}
-    origins = RowOrigins(names=names, **columns)
-    if len(origins) != len(index):
-        message = f"segment has unequal rows: path={directory} index={len(index)} origins={len(origins)}"
-        raise SegmentDamagedError(message)
-    return SegmentVectors(index, origins, spec)
-
-
-def _origins_table(origins: RowOrigins) -> Any:
-    columns = {name: getattr(origins, name) for name in ("numbers", "documents", "starts", "ends", "fields")}
-    return pa.table(columns).replace_schema_metadata({"names": "\x00".join(origins.names)})
-
-
-def _write_table(path: Path, table: Any) -> None:
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-
-
 def _seal_file(path: Path) -> tuple[int, int]:
     """Make a file durable; its size and CRC-32."""
     with path.open("rb") as file:
@@ -223,12 +203,12 @@ def _seal_file(path: Path) -> tuple[int, int]:
         return file.tell(), checksum
 
 
-def _check_file(path: Path, size: int, checksum: int) -> None:
+def _check_file(path: Path, size: int, checksum: int, bytes_max: int = CHECKED_BYTES_MAX) -> None:
     """Compare a file with what was written; the largest ones by size alone, so that opening stays quick."""
     found = path.stat().st_size
     if found != size:
         raise SegmentDamagedError(f"segment file has another size: path={path} expected={size} got={found}")
-    if size <= CHECKED_BYTES_MAX:
+    if size <= bytes_max:
         with path.open("rb") as file:
             if _checksum(file) != checksum:
                 raise SegmentDamagedError(f"segment file has another checksum: path={path}")

@@ -13,6 +13,8 @@ from pyroaring import BitMap
 from engine.arrays import Mask, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
 from engine.errors import CollectionNotFoundError, CorruptionError, InvalidInputError
+from engine.expiry import Microseconds
+from engine.expiry import joined as join_expiries
 from engine.fields.columns import ID_FIELD, build_columns
 from engine.schema import ID, Schema
 from engine.segments.head import HeadVectors
@@ -31,12 +33,13 @@ def from_parts(parts: Sequence[Part], live: Sequence[Mask | None], schema: Schem
         live: for each part, which of its documents live; None for all.
         schema: what columns and vectors to keep.
     """
-    tables, ordinals = [], []
+    tables, ordinals, places = [], [], []
     vectors: dict[str, list[tuple[Vectors, RowOrigins]]] = {}
     base = 0
     for part, mask in zip(parts, live, strict=True):
         kept = np.arange(len(part.ordinals)) if mask is None else np.flatnonzero(mask)
         ordinals.append(part.ordinals[kept])
+        places.append(kept)
         fields = {ID: ID_FIELD, **schema.fields}
         table = pa.table({name: part.column(name, field) for name, field in fields.items()})
         tables.append(table if mask is None else table.take(pa.array(kept)))
@@ -49,7 +52,7 @@ def from_parts(parts: Sequence[Part], live: Sequence[Mask | None], schema: Schem
         name: (np.concatenate([v for v, _ in pieces]), RowOrigins.concatenate([o for _, o in pieces]))
         for name, pieces in vectors.items()
     }
-    return SegmentData(np.concatenate(ordinals), pa.concat_tables(tables), joined)
+    return SegmentData(np.concatenate(ordinals), pa.concat_tables(tables), joined, join_expiries(parts, places))
 
 
 def _take_vectors(part: Part, name: str, kept: Any, base: int) -> tuple[Vectors, RowOrigins] | None:
@@ -68,7 +71,7 @@ def _take_vectors(part: Part, name: str, kept: Any, base: int) -> tuple[Vectors,
 def from_store(store: Store, collection: int, schema: Schema, ordinals: BitMap, rows: dict[str, BitMap]) -> SegmentData:
     """Documents and vectors of a lost segment, read back from the store."""
     wanted = np.array(ordinals, dtype=np.uint32)
-    bodies = read_bodies(store, collection, wanted)
+    bodies, expires = read_documents(store, collection, wanted)
     columns = pa.table(build_columns(schema, [decode(body) for body in bodies]))
     vectors = {}
     for name, numbers in rows.items():
@@ -77,7 +80,7 @@ def from_store(store: Store, collection: int, schema: Schema, ordinals: BitMap, 
         growing.append(np.array(numbers, dtype=np.uint32), given, np.searchsorted(wanted, owners), passages)
         view = growing.view()
         vectors[name] = (view.vectors, view.origins)
-    return SegmentData(wanted, columns, vectors)
+    return SegmentData(wanted, columns, vectors, expires)
 
 
 def read_bodies(store: Store, collection: int, ordinals: Any) -> list[bytes]:
@@ -86,10 +89,24 @@ def read_bodies(store: Store, collection: int, ordinals: Any) -> list[bytes]:
     Raises:
         CorruptionError: one is not there.
     """
+    wanted = np.asarray(ordinals, dtype=np.int64).tolist()  # of scalars as of arrays
+    return codec.decode_documents(store.get_many(DOCUMENTS, keys.document_keys(collection, wanted)), wanted)
+
+
+def read_documents(store: Store, collection: int, ordinals: Any) -> tuple[list[bytes], Microseconds | None]:
+    """The JSON of documents by ordinal, and when each expires; None where none does.
+
+    Raises:
+        CorruptionError: one is not there.
+    """
+    values = _read_values(store, collection, ordinals)
+    expires = np.array([codec.decode_expiry(value) for value in values], dtype=np.int64)
+    return [codec.decode_document(value) for value in values], expires if (expires != codec.NEVER).any() else None
+
+
+def _read_values(store: Store, collection: int, ordinals: Any) -> list[bytes]:
     values = store.get_many(DOCUMENTS, [keys.document_key(collection, int(ordinal)) for ordinal in ordinals])
-    return [
-        codec.decode_document(codec.present(value, "document", n)) for value, n in zip(values, ordinals, strict=True)
-    ]
+    return [codec.present(value, "document", n) for value, n in zip(values, ordinals, strict=True)]
 
 
 def read_vectors(
@@ -137,16 +154,16 @@ class StoreReader:
         Raises:
             InvalidInputError: an id is no string.
         """
-        if not all(isinstance(id_, str) for id_ in ids):
+        if set(map(type, ids)) - {str} and not all(isinstance(id_, str) for id_ in ids):
             raise InvalidInputError("ids must be strings")
         try:
-            values = self._store.get_many(IDS, [keys.id_key(self._number, id_) for id_ in ids])
+            values = self._store.get_many(IDS, keys.id_keys(self._number, ids))
         except UnicodeEncodeError:
             known = iter(self._store.get_many(IDS, [keys.id_key(self._number, id_) for id_ in ids if is_unicode(id_)]))
             values = [next(known) if is_unicode(id_) else None for id_ in ids]
         if self.dropped:  # asked after reading: then nothing found means nothing
             raise CollectionNotFoundError(self._name)
-        return [None if value is None else codec.decode_id(value) for value in values]
+        return codec.decode_ids(values)
 
     def vectors(self, schema: Schema, name: str, rows: Any) -> Vectors:
         """See `Reader.vectors`."""

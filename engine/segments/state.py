@@ -1,19 +1,20 @@
 """The derived state of one collection: segments, head, what is deleted; how changes enter it, and how it is tidied.
 
 `apply` is the only way in, for a write just committed as for one replayed from the log. `seal` turns the head into a
-segment, `merge` joins small segments; both build files aside and then swap them in.
+segment, `merge` joins small segments; both build files aside and then swap them in. What they leave out is garbage: the
+manifest names it from the same batch on, and `collect` deletes it from the store once no snapshot shows it any more.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
-import math
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +22,30 @@ import msgspec
 import numpy as np
 from pyroaring import BitMap
 
+from engine import failpoints
+from engine.arrays import Mask
 from engine.change import Change
 from engine.document import decode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError
+from engine.memory import MaskCache
+from engine.meta import Counters
 from engine.schema import Schema
-from engine.segments.head import Head
+from engine.segments.garbage import Garbage, delete_garbage
+from engine.segments.head import Head, HeadView
 from engine.segments.manifest import EMPTY, Manifest, SegmentEntry, decode_manifest, encode_manifest
-from engine.segments.part import Part
-from engine.segments.segment import Segment, SegmentDamagedError, SegmentData, write_segment
+from engine.segments.part import Part, live_mask
+from engine.segments.pins import Pins
+from engine.segments.segment import Segment, SegmentDamagedError, write_segment
 from engine.segments.sources import StoreReader, from_parts, from_store
+from engine.segments.tiers import DEAD_SHARE_MAX, choose_run
 from engine.snapshot import Snapshot
 from engine.store import keys
 from engine.store.rocks import SYSTEM, Store
 from engine.vector.index import BuildStoppedError
 
 if TYPE_CHECKING:
-    from engine.collection import AppliedRows
+    from engine.expiry import Microseconds
+    from engine.plan import AppliedRows
 
 log = logging.getLogger(__name__)
 
@@ -45,49 +54,86 @@ SEAL_DOCUMENTS = 16_384
 IDLE_SECONDS = 1.0
 IDLE_DOCUMENTS = 256  # a smaller head costs neither searches nor reopening anything worth a file
 LAG_CHANGES = 10_000  # a head that holds back this much of the log is sealed however small
-MERGE_FAN = 8  # segments of like size that are joined; amortised cost n log n
+COMPACT_DOCUMENTS_MIN = 4096  # so many deleted are worth compacting the store's files,
+COMPACT_SHARE = 0.1  # and so many for each that lives
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What a seal covers: the log up to `sequence`, what had ceased to be by then, and the head's first `size`."""
+
+    sequence: int
+    deleted: BitMap
+    size: int
 
 
 class CollectionState:
     """What snapshots are made of.
 
-    `_lock` guards the published state and is held for moments only; `_maintenance` lets one seal or merge run at a
-    time, and is taken before `_lock`.
+    `_lock` guards the published state and is held for moments only. One seal runs at a time under `_sealing`, one merge
+    or collection of garbage under `_merging`: a seal waits for no merge. Their results enter one by one under
+    `_swapping`, which is held while a manifest is written. They are taken in this order: sealing or merging, swapping,
+    lock.
     """
 
-    def __init__(self, name: str, number: int, schema: Schema, store: Store, directory: Path, seal_rows: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        schema: Schema,
+        store: Store,
+        directory: Path,
+        seal_rows: int,
+        masks: MaskCache | None = None,
+    ) -> None:
         self._name = name
         self._number = number
         self._store = store
         self.reader = StoreReader(store, number, name)
         self._directory = directory
         self._seal_rows = seal_rows
+        self._masks = MaskCache() if masks is None else masks
         self._schema = schema
         self._lock = threading.Lock()
-        self._maintenance = threading.Lock()
+        self._sealing = threading.Lock()
+        self._merging = threading.Lock()
+        self._swapping = threading.Lock()
         self._stopping = threading.Event()
+        self._dropping = False
+        self._pins = Pins()
+        self._dropped: list[tuple[int, Garbage]] = []
         self._head = Head()
         self._segments: tuple[Segment, ...] = ()
         self._deleted = BitMap()
         self._manifest = EMPTY
+        self._next_segment = 1
         self._changed_at = time.monotonic()
         self._last_change = 0
         self.builds = 0
+        self.rebuilds_in: Path | None = None  # in a reader: where it may, since it changes no file of the database
         self.snapshot = self._make_snapshot(0)
 
     def open(self, schema: Schema) -> None:
-        """Load what the manifest names; a damaged segment is built again from the store."""
+        """Load what the manifest names; a damaged segment is built again from the store.
+
+        Raises:
+            SegmentDamagedError: in a reader, unless its `rebuilds_in` says where.
+        """
         value = self._store.get(SYSTEM, keys.manifest_key(self._number))
         self._manifest = decode_manifest(value) if value else EMPTY
         self._schema = schema
-        self._remove_strays()
+        self._next_segment = self._manifest.next_segment
+        if not self._store.read_only:
+            self._remove_strays()
         self._segments = tuple(self._load(entry) for entry in self._manifest.segments)
-        if self.builds:  # the files of what was built again are others than the manifest names
+        if self.builds and not self._store.read_only:  # the manifest names other files than were built again
             entries = [segment.entry for segment in self._segments]
             self._manifest = msgspec.structs.replace(self._manifest, segments=entries)
             self._record(self._manifest)
         self._deleted = BitMap.deserialize(self._manifest.deleted)
         self._last_change = self._manifest.sequence
+        garbage = Garbage.of(self._manifest)
+        self._dropped = [(0, garbage)] if garbage else []  # no snapshot of before is left
         self.snapshot = self._make_snapshot(self._manifest.sequence)
 
     @property
@@ -100,11 +146,18 @@ class CollectionState:
         """Whether there are changes beyond `covered`."""
         return self._last_change > self._manifest.sequence
 
-    def apply(self, change: Change, schema: Schema, bodies: Sequence[bytes], rows: Mapping[str, AppliedRows]) -> None:
-        """Take a durable change in and publish the snapshot that shows it."""
+    def apply(
+        self,
+        change: Change,
+        schema: Schema,
+        bodies: Sequence[bytes],
+        rows: Mapping[str, AppliedRows],
+        expires: Microseconds | None = None,
+    ) -> None:
+        """Take a committed change in and publish the snapshot that shows it."""
         with self._lock:
             base = len(self._head)
-            self._head.append(change.first_ordinal, bodies)
+            self._head.append(change.first_ordinal, bodies, expires)
             for name, each in rows.items():
                 growing = self._head.append_vectors(name, schema.vectors[name])
                 first, count = change.rows[name]
@@ -128,30 +181,41 @@ class CollectionState:
 
     def seal(self, threads: int = 1) -> bool:
         """Turn the head, as it is now, into a segment; whether there was anything to do."""
-        with self._maintenance:
+        with self._sealing:
             with self._lock:
-                view, snapshot, last_change = self._head.view(), self.snapshot, self._last_change
+                view, schema, last_change = self._head.view(), self._schema, self._last_change
+                sealed = _Sealed(last_change, self._deleted, len(view.ordinals))
             if self._stopping.is_set() or last_change <= self._manifest.sequence:
                 return False
             started = time.perf_counter()
-            segments = list(self._segments)
-            if len(view.ordinals):
-                live = snapshot.allowed(len(snapshot.parts) - 1, None)
-                data = from_parts([view], [live], snapshot.schema)
-                if len(data.ordinals):
-                    segments.append(self._build(data, snapshot.schema, threads))
-            self._swap(tuple(segments), last_change, snapshot.deleted, sealed=len(view.ordinals))
+            failpoints.hit("seal.before_build")
+            built = self._build([view], [live_mask(view.ordinals, sealed.deleted)], schema, threads)
+            failpoints.hit("seal.before_swap")
+            kept = Garbage.all_of(*(segment.entry for segment in built))
+            self._swap((), built, _everything(view) - kept, sealed)
+            failpoints.hit("seal.after_swap")
             seconds = round(time.perf_counter() - started, 3)
             log.info("segment.sealed", extra={"rows": len(view.ordinals), "seconds": seconds})
             return True
 
-    def merge(self) -> bool:
-        """Join the newest segments if there are enough of like size; whether it did."""
-        with self._maintenance:
-            run = merge_run([max(1, len(segment.ordinals)) for segment in self._segments])
-            if not run or self._stopping.is_set():
+    def merge(self, dead_share: float = DEAD_SHARE_MAX) -> bool:
+        """Join the newest segments if there are enough of like size, or write those again of which much is dead.
+
+        Args:
+            dead_share: of a segment's documents, that is much.
+
+        Returns:
+            Whether it did: then there may be more to do.
+        """
+        with self._merging:
+            with self._lock:
+                segments, deleted = self._segments, self._deleted
+            dead = [segment.bitmap.intersection_cardinality(deleted) for segment in segments]
+            live = [len(segment.ordinals) - gone for segment, gone in zip(segments, dead, strict=True)]
+            run = choose_run(live, dead, dead_share)
+            if run is None or self._stopping.is_set():
                 return False
-            self._merge(run, threads=1)
+            self._merge(segments[run], threads=1)
             return True
 
     def optimize(self) -> None:
@@ -163,17 +227,127 @@ class CollectionState:
         """
         try:
             self.seal(threads=0)
-            with self._maintenance:
+            with self._merging:
                 if not self._stopping.is_set():
-                    dirty = any(self.snapshot.allowed(i, None) is not None for i in range(len(self._segments)))
-                    if len(self._segments) > 1 or (self._segments and dirty):
-                        self._merge(len(self._segments), threads=0)
+                    with self._lock:
+                        segments, deleted = self._segments, self._deleted
+                    dirty = any(segment.bitmap.intersect(deleted) for segment in segments)
+                    if len(segments) > 1 or dirty:
+                        self._merge(segments, threads=0)
                     return
         except BuildStoppedError:
             log.info("optimize.stopped", extra={"collection": self._name})
-        if self.reader.dropped:
+        if self._dropping:
             raise CollectionNotFoundError(self._name)
         raise DatabaseClosedError(f"collection is closed: {self._name!r}")
+
+    def collect(self) -> int:
+        """Delete from the store what was dropped and no living snapshot shows; how many documents and rows.
+
+        Raises:
+            StorageError: it is tried again the next time.
+        """
+        with self._merging:
+            with self._lock:
+                oldest, schema = self._pins.oldest(), self._schema
+                ready = [each for each in self._dropped if each[0] < oldest]
+            if not ready or self._stopping.is_set():
+                return 0
+            garbage = reduce(Garbage.__or__, (each for _, each in ready))
+            failpoints.hit("collect.before_delete")
+            delete_garbage(self._store, self._number, schema, garbage, lambda: failpoints.hit("collect.after_piece"))
+            failpoints.hit("collect.before_record")
+            with self._swapping:
+                manifest = _with_garbage(self._manifest, Garbage.of(self._manifest) - garbage)
+                manifest = msgspec.structs.replace(manifest, collected=manifest.collected + len(garbage))
+                self._record(manifest, sync=False)  # lost, it is only done again
+                with self._lock:
+                    self._manifest = manifest
+                    self._dropped = self._dropped[len(ready) :]
+            log.info("garbage.collected", extra={"collection": self._name, "count": len(garbage)})
+            return len(garbage)
+
+    def track_garbage(self, counters: Counters) -> None:
+        """Find the garbage that a manifest of format 1 does not name: what is in no segment and not in the head.
+
+        The caller holds off writers, and all that is written is published.
+        """
+        with self._swapping, self._lock:
+            if self._manifest.tracked:
+                return
+            used = _everything(self._head.view())
+            used = used | Garbage.all_of(*(segment.entry for segment in self._segments))
+            rows = {name: BitMap(range(count)) for name, count in counters.next_rows.items()}
+            garbage = Garbage(BitMap(range(counters.next_ordinal)), rows) - used
+            manifest = _with_garbage(self._manifest, garbage)
+            self._manifest = msgspec.structs.replace(manifest, tracked=True)
+            self._record(self._manifest)
+            self._dropped.append((self._pins.latest, garbage))
+
+    def remove_strays(self) -> None:
+        """Remove files that no manifest names: left where recording a manifest failed."""
+        with self._sealing, self._merging:
+            self._remove_strays()
+
+    def garbage(self) -> int:
+        """Documents and rows that wait to be deleted from the store."""
+        return sum(len(each) for _, each in self._dropped)
+
+    def pinned_by(self) -> int:
+        """How many snapshots keep garbage from being deleted."""
+        with self._lock:
+            return self._pins.alive(max((number for number, _ in self._dropped), default=0))
+
+    def wants_compaction(self) -> bool:
+        """Whether so much was deleted from the store that its files should be compacted."""
+        return self._manifest.collected >= max(COMPACT_DOCUMENTS_MIN, COMPACT_SHARE * self.stored())
+
+    def compacted(self) -> None:
+        """Take note that the store's files were."""
+        with self._merging, self._swapping:
+            if self._manifest.collected and not self._stopping.is_set():
+                manifest = msgspec.structs.replace(self._manifest, collected=0)
+                self._record(manifest, sync=False)
+                self._manifest = manifest
+
+    def stored(self) -> int:
+        """Documents that segments and head hold, dead ones included."""
+        with self._lock:
+            return sum(len(segment.ordinals) for segment in self._segments) + len(self._head)
+
+    def memory(self) -> dict[str, int]:
+        """Bytes that the indexes of segments and the head take."""
+        with self._lock:
+            segments, head = self._segments, self._head
+        indexes = sum(part.index.memory_bytes() for s in segments for part in s.vector_parts().values())
+        return {"segments_bytes": indexes, "heads_bytes": head.memory_bytes()}
+
+    def segments(self) -> tuple[Segment, ...]:
+        """Those there are now."""
+        with self._lock:
+            return self._segments
+
+    def rebuild(self, segment: Segment) -> None:
+        """Build a segment again from the store, and let its files go; nothing to do if it was merged meanwhile.
+
+        Raises:
+            CorruptionError: the store has not all of it.
+        """
+        with self._merging:
+            with self._lock:
+                if segment not in self._segments or self._stopping.is_set():
+                    return
+                schema, number = self._schema, self._next_segment
+                self._next_segment += 1
+                self.builds += 1
+            directory = self._segment_directory(number)
+            entry = segment.entry
+            rows = {name: BitMap.deserialize(numbers) for name, numbers in entry.rows.items()}
+            data = from_store(self._store, self._number, schema, BitMap.deserialize(entry.ordinals), rows)
+            built = write_segment(directory, number, data, schema, 0, self._stopping.is_set)
+            failpoints.hit("merge.before_rebuilt_swap")
+            self._swap([segment], [Segment(directory, built, schema, self._documents_of)], Garbage(), None)
+            segment.remove()
 
     def stats(self) -> dict[str, Any]:
         """Figures of segments and head."""
@@ -183,10 +357,7 @@ class CollectionState:
             {
                 "documents": len(segment.ordinals),
                 "bytes": segment.files_bytes(),
-                "vectors": {
-                    name: {"kind": part.index.kind.value, "rows": len(part.index)}
-                    for name, part in segment.vector_parts().items()
-                },
+                "vectors": {name: part.index.stats() for name, part in segment.vector_parts().items()},
             }
             for segment in segments
         ]
@@ -207,81 +378,128 @@ class CollectionState:
     def close(self) -> None:
         """Stop what runs, and wait until it has stopped."""
         self._stopping.set()
-        with self._maintenance:
+        with self._sealing, self._merging:
             pass
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Stop what runs for as long as this lasts; for good, unless it fails."""
+        """Stop what runs for as long as this lasts, because it is being dropped; for good, unless it fails."""
+        self._dropping = True  # before what runs is stopped: it says why it did
         self._stopping.set()
-        with self._maintenance:
+        with self._sealing, self._merging:
             try:
                 yield
             except BaseException:
                 self._stopping.clear()
+                self._dropping = False
                 raise
 
     def destroy(self) -> None:
-        """Remove all files; after `close`. Snapshots keep what they have mapped."""
+        """Let all memory and files go; after `stopped`. Snapshots keep what they have mapped."""
+        with self._lock:
+            self._segments, self._head, self._deleted = (), Head(), BitMap()
+            self._dropped = []
+            self.snapshot = self._make_snapshot(self.snapshot.sequence)
+        self._masks.forget_dead()
+        failpoints.hit("drop.before_files")
         shutil.rmtree(self._directory, ignore_errors=True)
+        failpoints.hit("drop.after_files")
 
-    def _merge(self, count: int, threads: int) -> None:
+    def _merge(self, chosen: Sequence[Segment], threads: int) -> None:
         started = time.perf_counter()
-        snapshot, segments = self.snapshot, self._segments
-        chosen, rest = segments[-count:], segments[:-count]
-        first = len(rest)
-        live = [snapshot.allowed(first + i, None) for i in range(count)]
-        data = from_parts(chosen, live, snapshot.schema)
-        merged = (self._build(data, snapshot.schema, threads),) if len(data.ordinals) else ()
-        self._swap((*rest, *merged), self._manifest.sequence, BitMap.deserialize(self._manifest.deleted), sealed=0)
+        with self._lock:
+            schema, deleted = self._schema, self._deleted
+        failpoints.hit("merge.before_build")
+        merged = self._build(chosen, [live_mask(segment.ordinals, deleted) for segment in chosen], schema, threads)
+        failpoints.hit("merge.before_swap")
+        before = Garbage.all_of(*(segment.entry for segment in chosen))
+        self._swap(chosen, merged, before - Garbage.all_of(*(segment.entry for segment in merged)), None)
+        failpoints.hit("merge.after_swap")
         for segment in chosen:
             segment.remove()
+        failpoints.hit("merge.after_remove")
+        rows = sum(len(segment.ordinals) for segment in merged)
         seconds = round(time.perf_counter() - started, 3)
-        log.info("segments.merged", extra={"segments": count, "rows": len(data.ordinals), "seconds": seconds})
+        log.info("segments.merged", extra={"segments": len(chosen), "rows": rows, "seconds": seconds})
 
-    def _build(self, data: SegmentData, schema: Schema, threads: int) -> Segment:
-        number = self._manifest.next_segment
-        self.builds += 1
-        directory = self._segment_directory(number)
-        entry = write_segment(directory, number, data, schema, threads, self._stopping.is_set)
-        return Segment(directory, entry, schema, self._documents_of)
-
-    def _swap(self, segments: tuple[Segment, ...], covered: int, deleted: BitMap, *, sealed: int) -> None:
-        """Publish `segments`, without the first `sealed` documents of the head, and record the manifest."""
-        ordinals = BitMap.union(*[segment.bitmap for segment in segments]) if segments else BitMap()
-        number = max([self._manifest.next_segment, *(segment.entry.number + 1 for segment in segments)])
-        entries = [segment.entry for segment in segments]
-        manifest = Manifest(covered, number, entries, (deleted & ordinals).serialize())
-        self._record(manifest)
+    def _build(
+        self, parts: Sequence[Part], live: Sequence[Mask | None], schema: Schema, threads: int
+    ) -> tuple[Segment, ...]:
+        """A segment of the live documents; none where there are none."""
+        if not any(len(part.ordinals) if mask is None else mask.any() for part, mask in zip(parts, live, strict=True)):
+            return ()
+        data = from_parts(parts, live, schema)
         with self._lock:
-            self._manifest = manifest
-            self._segments = segments
-            self._head = self._head.without_first(sealed)
-            self._deleted = self._deleted & (ordinals | BitMap(self._head.view().ordinals))
-            self.snapshot = self._make_snapshot(self.snapshot.sequence)
+            number = self._next_segment
+            self._next_segment += 1
+            self.builds += 1
+        directory = self._segment_directory(number)
+        older = self._segments[-1].vector_parts() if self._segments and len(parts) == 1 else None  # a merge learns anew
+        try:
+            entry = write_segment(directory, number, data, schema, threads, self._stopping.is_set, older)
+            return (Segment(directory, entry, schema, self._documents_of),)
+        except BaseException:  # it was stopped, or the disk is full: then what was written is in the way
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
 
-    def _record(self, manifest: Manifest) -> None:
+    def _swap(
+        self, replaced: Sequence[Segment], built: Sequence[Segment], dropped: Garbage, sealed: _Sealed | None
+    ) -> None:
+        """Record the manifest with `built` in place of `replaced` (at the end where there are none), and publish."""
+        with self._swapping:
+            now, segments = self._manifest, list(self._segments)
+            place = segments.index(replaced[0]) if replaced else len(segments)
+            segments[place : place + len(replaced)] = built
+            ordinals = BitMap.union(*[segment.bitmap for segment in segments]) if segments else BitMap()
+            covered = sealed.sequence if sealed else now.sequence
+            deleted = (sealed.deleted if sealed else BitMap.deserialize(now.deleted)) & ordinals
+            entries = [segment.entry for segment in segments]
+            manifest = msgspec.structs.replace(
+                _with_garbage(now, Garbage.of(now) | dropped),
+                sequence=covered,
+                next_segment=self._next_segment,
+                segments=entries,
+                deleted=deleted.serialize(),
+            )
+            self._record(manifest)
+            with self._lock:
+                if dropped:
+                    self._dropped.append((self._pins.latest, dropped))
+                self._manifest = manifest
+                self._segments = tuple(segments)
+                self._head = self._head.without_first(sealed.size if sealed else 0)
+                self._deleted = self._deleted & (ordinals | BitMap(self._head.view().ordinals))
+                self.snapshot = self._make_snapshot(self.snapshot.sequence)
+        self._masks.forget_dead()
+
+    def _record(self, manifest: Manifest, *, sync: bool = True) -> None:
         batch = self._store.batch()
         batch.put(SYSTEM, keys.manifest_key(self._number), encode_manifest(manifest))
         batch.flush()
-        self._store.sync()
+        if sync:
+            self._store.sync()
 
     def _make_snapshot(self, sequence: int) -> Snapshot:
         parts: tuple[Part, ...] = self._segments
         if len(self._head):
             parts = (*parts, self._head.view())
-        return Snapshot(self._name, sequence, self._schema, parts, self._deleted, self.reader)
+        snapshot = Snapshot(self._name, sequence, self._schema, parts, self._deleted, self.reader, self._masks)
+        self._pins.add(snapshot)
+        return snapshot
 
     def _load(self, entry: SegmentEntry) -> Segment:
         directory = self._segment_directory(entry.number)
         try:
             return Segment(directory, entry, self._schema, self._documents_of)
         except SegmentDamagedError as error:
+            if self._store.read_only and self.rebuilds_in is None:
+                raise
             log.warning("segment.damaged", extra={"collection": self._name, "reason": str(error)})
         rows = {name: BitMap.deserialize(numbers) for name, numbers in entry.rows.items()}
         ordinals = BitMap.deserialize(entry.ordinals)
         data = from_store(self._store, self._number, self._schema, ordinals, rows)
         self.builds += 1
+        directory = directory if self.rebuilds_in is None else self.rebuilds_in / directory.name
         rebuilt = write_segment(directory, entry.number, data, self._schema, 0, self._stopping.is_set)
         return Segment(directory, rebuilt, self._schema, self._documents_of)
 
@@ -300,25 +518,33 @@ class CollectionState:
                     shutil.rmtree(path, ignore_errors=True)
 
 
-def merge_run(sizes: Sequence[int]) -> int:
-    """How many of the last segments to join: `MERGE_FAN` of one size class, and the smaller ones among them.
-
-    The class of a size is its logarithm to the base `MERGE_FAN`. Smaller segments do not count: one large segment
-    and a few small ones behind it would else be joined again and again. So a document is rewritten at most about once
-    a class on its way up.
-    """
-    classes = [int(math.log(size, MERGE_FAN) + 1e-9) for size in sizes]
-    for limit in sorted(set(classes)):
-        run = list(itertools.takewhile(lambda each: each <= limit, reversed(classes)))  # noqa: B023  (used at once)
-        if run.count(limit) >= MERGE_FAN:
-            return len(run)
-    return 0
+def seal_due(state: CollectionState, sequence: Callable[[], int]) -> bool:
+    """Seal if it is time; whether it was. `sequence` is the database's."""
+    return state.wants_seal(sequence()) and seal_now(state)
 
 
-def maintain(state: CollectionState, sequence: Callable[[], int]) -> bool:
-    """One round of upkeep; whether anything was done."""
+def seal_now(state: CollectionState) -> bool:
+    """Seal; whether there was anything to do, and the collection was not closed meanwhile."""
     try:
-        sealed = state.seal() if state.wants_seal(sequence()) else False
-        return state.merge() or sealed
+        return state.seal()
     except BuildStoppedError:
         return False
+
+
+def merge_due(state: CollectionState, dead_share: float = DEAD_SHARE_MAX) -> bool:
+    """Merge what should be; whether there was anything, and the collection was not closed meanwhile."""
+    try:
+        return state.merge(dead_share)
+    except BuildStoppedError:
+        return False
+
+
+def _everything(view: HeadView) -> Garbage:
+    """All documents and rows of a head."""
+    rows = {name: BitMap(part.origins.numbers) for name, part in view.vector_parts().items()}
+    return Garbage(BitMap(view.ordinals), rows)
+
+
+def _with_garbage(manifest: Manifest, garbage: Garbage) -> Manifest:
+    ordinals, rows = garbage.ordinals.serialize(), garbage.serialize_rows()
+    return msgspec.structs.replace(manifest, garbage=ordinals, garbage_rows=rows)

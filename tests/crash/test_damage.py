@@ -168,9 +168,9 @@ def test_the_log_is_whole_from_where_it_was_truncated(tmp_path: Path) -> None:
         a.optimize()  # covers 1
         b.add([{"id": "1"}])
         b.optimize()  # covers 2
-        database._truncate_log()
+        database._truncate_log(everything=True)
         a.add([{"id": "2"}])  # a is pending again, and its seal older than the floor
-        database._truncate_log()
+        database._truncate_log(everything=True)
         assert database._store.get(SYSTEM, keys.LOG_FLOOR) == b"2"
     for _ in range(2):
         with Database.open(path, seal_rows=1_000_000) as database:

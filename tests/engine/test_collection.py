@@ -191,7 +191,7 @@ def test_a_filter_deletes_only_what_it_matches_when_it_runs(database: Database, 
     results: list[WriteResult] = []
     with database._commits.hold():  # as if a sync took long
         adding = in_thread(lambda: collection.add([{"id": "x", "n": 2}]), results)
-        wait_until(lambda: collection._counters.next_ordinal == 2)
+        wait_until(lambda: collection._writer.counters.next_ordinal == 2)
         deleting = in_thread(lambda: collection.delete(where=parse_filter({"n": 1})), results)
         deleting.join(0.2)
     adding.join()
@@ -206,7 +206,7 @@ def test_nothing_is_called_stored_before_it_is_durable(database: Database, colle
     collection.add([{"id": "old"}])
     with database._commits.hold():
         threads = [in_thread(lambda: collection.add([{"id": "x"}]), results)]
-        wait_until(lambda: collection._counters.next_ordinal == 2)
+        wait_until(lambda: collection._writer.counters.next_ordinal == 2)
         threads.append(in_thread(lambda: collection.add([{"id": "x"}]), results))
         threads[-1].join(0.2)
         assert results == []

@@ -200,7 +200,14 @@ def test_a_newer_format_and_a_foreign_directory_are_refused_untouched(tmp_path: 
     assert [entry.name for entry in foreign.iterdir()] == ["thesis.txt"]
     newer = tmp_path / "newer"
     newer.mkdir()
-    for text, message in (('{"format": 2}', "format 2, this version reads 1"), ("{", "damaged"), ("[]", "damaged")):
+    for text, message in (
+        ('{"format": 3, "needs": "0.9.0"}', "format 3, which needs LumaDB AI 0.9.0 or later; .* up to format 2"),
+        ('{"format": 9}', "needs a version that reads format 9"),
+        ('{"format": "2"}', "damaged"),
+        ('{"format": true}', "damaged"),
+        ("{", "damaged"),
+        ("[]", "damaged"),
+    ):
         (newer / "lumaai.json").write_text(text)
         with pytest.raises(FormatError, match=message):
             Database.open(newer)
@@ -284,14 +291,14 @@ def test_the_log_keeps_what_any_collection_still_needs(path: Path) -> None:
         fill(b, 0, 10)
         fill(a, 0, 300)
         a.optimize()
-        database._truncate_log()
+        database._truncate_log(everything=True)
         assert [int.from_bytes(key, "big") for key, _ in database._store.items(LOG, b"", b"\xff" * 9)] == [1, 2]
         fill(b, 10, 10)
         b.optimize()
-        database._truncate_log()
+        database._truncate_log(everything=True)
         assert list(database._store.items(LOG, b"", b"\xff" * 9)) == []
         fill(a, 300, 5)
-        database._truncate_log()
+        database._truncate_log(everything=True)
     with Database.open(path, seal_rows=1_000_000) as database:
         check(database.collection("a"), range(305))
         check(database.collection("b"), range(20))

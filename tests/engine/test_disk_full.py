@@ -112,6 +112,82 @@ os._exit(0)
 """
 
 
+ARCHIVE = """
+import json, os, resource, sys
+import engine
+from pathlib import Path
+path = Path(sys.argv[1])
+database = engine.Database.open(path, seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+for i in range(8):
+    collection.add([{"id": f"{i}-{j}", "t": os.urandom(10_000).hex(), "vector": [1.0, i, j]} for j in range(10)])
+collection.state.seal()
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, most))
+kinds = []
+for use in (
+    lambda: database.archive(path.parent / "copy.tar"),
+    lambda: collection.add([{"id": "big", "t": os.urandom(400_000).hex()}]),
+    lambda: database.archive(path.parent / "copy.tar"),
+):
+    try:
+        use()
+        kinds.append(None)
+    except engine.EngineError as error:
+        kinds.append(type(error).__name__)
+count = collection.snapshot().count()
+left = sorted(entry.name for entry in path.parent.iterdir())
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+collection.add([{"id": "freed"}])
+info = database.archive(path.parent / "copy.tar")
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, most))
+try:
+    engine.restore_archive(path.parent / "copy.tar", path.parent / "restored")
+except engine.EngineError as error:
+    kinds.append(type(error).__name__)
+left_again = sorted(entry.name for entry in path.parent.iterdir())
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+engine.restore_archive(path.parent / "copy.tar", path.parent / "restored")
+database.close()
+with engine.Database.open(path.parent / "restored") as restored:
+    again = restored.collection("c").snapshot().count()
+answer = {"kinds": kinds, "count": count, "left": left, "left_again": left_again, "again": again}
+print(json.dumps(answer), flush=True)
+os._exit(0)
+"""
+
+SEAL = """
+import json, os, resource, sys
+import engine
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+vectors = [[float((i * 7 + i * j * j) % 1009) - 500 for j in range(200)] for i in range(400)]
+for i in range(4):
+    part = range(i * 100, i * 100 + 100)
+    collection.add([{"id": str(j), "vector": vectors[j]} for j in part])
+    if i < 3:
+        collection.state.seal()
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, most))
+kinds = []
+for work in (collection.state.seal, collection.optimize):
+    try:
+        work()
+        kinds.append(None)
+    except (engine.EngineError, OSError, RuntimeError) as error:
+        kinds.append(type(error).__name__)
+snapshot = collection.snapshot()
+found = [snapshot.count(), snapshot.search(vectors[399], 1, exact=True).ids, snapshot.get(["0"])]
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+collection.optimize()
+snapshot = collection.snapshot()
+found += [snapshot.count(), len(collection.stats()["segments"]), database.check().problems]
+database.close()
+print(json.dumps({"kinds": kinds, "found": found}), flush=True)
+os._exit(0)
+"""
+
+
 def run_child(code: str, path: Path) -> dict[str, Any]:
     child = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False, timeout=60)
     assert child.returncode == 0, child.stderr.decode()
@@ -154,3 +230,22 @@ def test_a_sync_that_fails_acknowledges_nobody(path: Path) -> None:
     assert answer["count"] == 1
     with Database.open(path) as database:
         assert database.collection("c").snapshot().get(["before"]) == [{"id": "before"}]
+
+
+def test_a_full_disk_while_sealing_and_merging_leaves_the_head_and_the_segments(path: Path) -> None:
+    """Both fail, searches and reads go on over what was there, and with room both are done."""
+    answer = run_child(SEAL, path)
+    assert all(answer["kinds"])
+    count, nearest, first, count_again, segments, problems = answer["found"]
+    assert (count, nearest, first) == (400, ["399"], [{"id": "0"}])
+    assert (count_again, segments, problems) == (400, 1, [])
+
+
+def test_a_full_disk_while_archiving_and_restoring_leaves_nothing_behind(path: Path) -> None:
+    """Reads go on, no draft stays, and with room the same calls succeed."""
+    answer = run_child(ARCHIVE, path)
+    assert answer["kinds"] == ["StorageFullError"] * 4
+    assert answer["count"] == 80
+    assert answer["left"] == ["db"]
+    assert answer["left_again"] == ["copy.tar", "db"]
+    assert answer["again"] == 81

@@ -7,6 +7,7 @@ import numpy as np
 from engine.document import Passage
 from engine.schema import Field, FieldType, Metric, VectorField
 from engine.segments.head import Head
+from engine.vector.parameters import DEFAULT
 
 NUMBER = Field(FieldType.INTEGER)
 SPEC = VectorField(2, Metric.L2)
@@ -78,7 +79,7 @@ def test_views_search_exactly_and_under_a_mask() -> None:
     assert part is not None
     allowed = np.array([True, False, False, True, True])
     scores, rows, how = part.search(
-        np.array([[2.9, 0]], np.float32), 2, allowed=allowed, ef_search=1, exact=False, threads=1
+        np.array([[2.9, 0]], np.float32), 2, allowed=part.allowed(allowed), parameters=DEFAULT, threads=1
     )
     assert rows.tolist() == [[3, 4]]
     np.testing.assert_allclose(scores, [[-0.1, -1.1]], atol=1e-5)

@@ -15,6 +15,7 @@ from engine.segments.head import Head
 from engine.segments.segment import Segment, SegmentDamagedError, write_segment
 from engine.segments.sources import from_parts
 from engine.vector.index import BuildStoppedError
+from engine.vector.parameters import SearchParameters
 
 SCHEMA = Schema({"n": Field(FieldType.INTEGER)}, {"w": VectorField(3), "v": VectorField(2, Metric.L2)})
 
@@ -70,7 +71,8 @@ def test_searches_gather_few_rows_and_check_many(tmp_path: Path) -> None:
     query = np.array([[1000.2, 0]], np.float32)
     for modulus in (2, 100):
         allowed = np.arange(3000) % modulus == 0
-        _, rows, _ = part.search(query, 2, allowed=allowed, ef_search=64, exact=True, threads=1)
+        exact = SearchParameters(exact=True)
+        _, rows, _ = part.search(query, 2, allowed=part.allowed(allowed), parameters=exact, threads=1)
         expected = sorted(np.flatnonzero(allowed), key=lambda row: abs(row + 5 - 1000.2))[:2]
         assert rows[0].tolist() == expected
 
@@ -82,7 +84,8 @@ def test_removed_files_stay_readable_while_mapped(tmp_path: Path) -> None:
     assert not (tmp_path / "1").exists()
     part = segment.vector_part("v")
     assert part is not None
-    _, rows, _ = part.search(np.array([[9.1, 0]], np.float32), 1, allowed=None, ef_search=64, exact=False, threads=1)
+    query = np.array([[9.1, 0]], np.float32)
+    _, rows, _ = part.search(query, 1, allowed=None, parameters=SearchParameters(), threads=1)
     assert rows.tolist() == [[4]]
     assert segment.column("n", SCHEMA.fields["n"]).to_pylist() == list(range(5, 55))
 

@@ -1,51 +1,21 @@
-"""engine.segments.state: when to seal, what to merge."""
+"""engine.segments.state: sealing, merging, collecting."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine import Database, Schema, VectorRows
-from engine.segments.state import merge_run
-
-
-@pytest.mark.parametrize(
-    ("sizes", "run"),
-    [
-        ([], 0),
-        ([4096] * 7, 0),
-        ([4096] * 8, 8),
-        ([32_768] + [4096] * 8, 8),
-        ([32_768] * 8, 8),
-        ([300_000, 4096, 4096, 10], 0),
-        ([32_768] * 7 + [4096] * 8, 8),
-        ([32_768] + [4096] * 7, 0),
-        ([4096, 1] * 8, 16),
-        ([1] * 20, 20),
-    ],
-)
-def test_runs_of_like_size_are_joined(sizes: list[int], run: int) -> None:
-    """At least eight of the class of the last, or smaller; a large one before them is left alone."""
-    assert merge_run(sizes) == run
-
-
-def test_documents_are_rewritten_seldom() -> None:
-    """1,000 equal segments are merged so that each document is written at most once a class of size."""
-    sizes: list[int] = []
-    written = 0
-    for _ in range(1000):
-        sizes.append(4096)
-        while run := merge_run(sizes):
-            merged = sum(sizes[-run:])
-            sizes[-run:] = [merged]
-            written += merged
-    assert written <= 4096 * 1000 * 4  # log8(1000) is 3.3
-    assert len(sizes) <= 28
+from engine import Collection, Database, Schema, VectorRows, failpoints
+from engine.store import keys
+from engine.store.rocks import DOCUMENTS
 
 
 def test_sealing_and_merging_go_on_in_the_background(tmp_path: Path) -> None:
@@ -111,6 +81,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 assert collection.state.seal()
 assert collection.snapshot().search(vectors[5], 1).ids == ["5"]
 assert collection.stats()["head_rows"] == 0
+print(len(list((database.path / "indexes" / "00000001").iterdir())))
 database.close()
 """
 
@@ -121,7 +92,154 @@ def test_a_full_disk_while_sealing_is_tried_again(tmp_path: Path) -> None:
         [sys.executable, "-c", FULL, str(tmp_path / "db")], capture_output=True, check=False, timeout=60
     )
     assert child.returncode == 0, child.stderr.decode()
-    assert child.stdout.split() == [b"refused", b"refused"]
+    assert child.stdout.split() == [b"refused", b"refused", b"1"]
     with Database.open(tmp_path / "db") as database:
         assert database.collection("c").state.builds == 0
         assert database.collection("c").snapshot().count() == 1000
+
+
+def documents(begin: int, count: int) -> list[dict[str, object]]:
+    return [{"id": str(i), "n": i} for i in range(begin, begin + count)]
+
+
+def sealed_segments(collection: Collection, count: int, each: int = 20) -> None:
+    for i in range(count):
+        collection.add(documents(i * each, each))
+        collection.state.seal()
+
+
+def test_a_seal_does_not_wait_for_a_merge(path: Path) -> None:
+    """While a merge takes its time, the head is sealed, once and again; then both results are there, in order."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", Schema())
+        sealed_segments(collection, 3)
+        collection.delete(ids=["0", "25"])
+        failpoints.arm("merge.before_swap:sleep(1500)")
+        merging = threading.Thread(target=collection.optimize)
+        merging.start()
+        try:
+            while not failpoints.hits().get("merge.before_swap"):
+                time.sleep(0.005)
+            for begin in (60, 80):
+                collection.add(documents(begin, 20))
+                started = time.monotonic()
+                assert collection.state.seal()
+                assert time.monotonic() - started < 1
+            collection.delete(ids=["1", "61"])
+            assert merging.is_alive()
+        finally:
+            merging.join()
+            failpoints.arm("")
+        expected = sorted({str(i) for i in range(100)} - {"0", "25", "1", "61"}, key=int)
+        snapshot = collection.snapshot()
+        assert [len(part.ordinals) for part in snapshot.parts] == [58, 20, 20]
+        assert snapshot.ids(snapshot.ordinals()) == expected
+    with Database.open(path) as database:
+        snapshot = database.collection("c").snapshot()
+        assert database.collection("c").state.builds == 0
+        assert snapshot.ids(snapshot.ordinals()) == expected
+        assert [each["n"] for each in snapshot.get(expected) if each] == [int(id_) for id_ in expected]
+
+
+def test_seals_and_merges_at_once_lose_nothing(path: Path) -> None:
+    """Many small seals beside merges beside deletions, and collecting: every document that lives, once."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", Schema())
+        stop = threading.Event()
+        errors: list[BaseException] = []
+
+        def repeat(work: Callable[[], object]) -> None:
+            try:
+                while not stop.is_set():
+                    work()
+            except BaseException as error:  # noqa: BLE001  (raised by the test)
+                errors.append(error)
+
+        state = collection.state
+        upkeep = (state.seal, lambda: state.merge(dead_share=0.1), state.collect)
+        threads = [threading.Thread(target=repeat, args=(work,)) for work in upkeep]
+        for thread in threads:
+            thread.start()
+        alive: set[str] = set()
+        for i in range(60):
+            collection.add(documents(i * 10, 10))
+            gone = [str(j) for j in range(i * 10 - 20, i * 10 - 13)]
+            collection.delete(ids=gone)
+            alive = alive - set(gone) | {str(j) for j in range(i * 10, i * 10 + 10)}
+            snapshot = collection.snapshot()
+            assert set(snapshot.ids(snapshot.ordinals())) == alive
+            assert len(snapshot.documents(snapshot.ordinals())) == len(alive)
+            del snapshot
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+    with Database.open(path) as database:
+        snapshot = database.collection("c").snapshot()
+        assert set(snapshot.ids(snapshot.ordinals())) == alive
+        assert all(snapshot.get(sorted(alive)))
+
+
+CRASH = """
+import sys
+import engine
+from engine import failpoints
+database = engine.Database.open(sys.argv[1], seal_rows=1_000_000)
+collection = database.create_collection("c", engine.Schema())
+for i in range(3):
+    collection.add([{"id": str(j), "n": j} for j in range(i * 20, i * 20 + 20)])
+    if i < 2:
+        collection.state.seal()
+collection.delete(ids=["0", "21", "42"])
+failpoints.arm(sys.argv[2] + ":kill")
+collection.optimize()
+collection.state.collect()
+"""
+POINTS = [
+    "seal.before_build",
+    "seal.before_swap",
+    "seal.after_swap",
+    "merge.before_build",
+    "merge.before_swap",
+    "merge.after_swap",
+    "merge.after_remove",
+    "collect.before_delete",
+    "collect.after_piece",
+    "collect.before_record",
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_any_step_nothing_is_lost(path: Path, point: str) -> None:
+    """The documents are those that were acknowledged; the next opening goes on from there, and leaves no stray file."""
+    child = subprocess.run([sys.executable, "-c", CRASH, str(path), point], check=False, timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.collection("c")
+        expected = [str(i) for i in range(60) if i not in (0, 21, 42)]
+        snapshot = collection.snapshot()
+        assert snapshot.ids(snapshot.ordinals()) == expected
+        assert collection.state.builds == 0
+        del snapshot
+        collection.optimize()
+        collection.state.collect()
+        begin, end = keys.collection_range(1)
+        assert sum(1 for _ in database._store.items(DOCUMENTS, begin, end)) == 57
+        assert len(list((path / "indexes" / "00000001").iterdir())) == 1
+        assert all(collection.snapshot().get(expected))
+
+
+def test_a_dead_segment_goes_by_itself(path: Path) -> None:
+    """All of its documents replaced: its files, and what the store has of it, are gone without anybody asking."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", Schema())
+        sealed_segments(collection, 2)
+        collection.add([{"id": str(i), "n": -1 - i} for i in range(20)])
+        collection.state.seal()
+        deadline = time.monotonic() + 10
+        begin, end = keys.collection_range(1)
+        while sum(1 for _ in database._store.items(DOCUMENTS, begin, end)) > 40 or len(collection.state._segments) > 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert collection.snapshot().count() == 40
+        assert collection.state.builds == 3

@@ -20,14 +20,21 @@ def test_a_vector_is_read_back(passage: Passage | None) -> None:
 
 
 def test_ids_and_documents_are_read_back() -> None:
-    """Ordinal and version; the JSON behind a format byte."""
+    """Ordinal and version; the JSON behind a format byte, and behind when it expires."""
     assert codec.decode_id(codec.encode_id(2**32 - 1, 2**63)) == (2**32 - 1, 2**63)
-    assert codec.decode_document(codec.encode_document(b"{}")) == b"{}"
+    assert codec.encode_document(b"{}") == b"\x01{}"
+    for expires in (codec.NEVER, 0, -1, 1_700_000_000_123_456):
+        value = codec.encode_document(b"{}", expires)
+        assert (codec.decode_document(value), codec.decode_expiry(value)) == (b"{}", expires)
 
 
 def test_damage_is_named() -> None:
     """An unknown format, a vector cut short, and a lost value are corruption."""
     with pytest.raises(CorruptionError, match="unknown format"):
+        codec.decode_document(b"\x03{}")
+    with pytest.raises(CorruptionError, match="unknown format"):
+        codec.decode_expiry(b"")
+    with pytest.raises(CorruptionError, match="cut short: expected at least 9 got=3"):
         codec.decode_document(b"\x02{}")
     with pytest.raises(CorruptionError, match="cut short: expected=25 got=5"):
         codec.decode_vector(b"12345", 3)

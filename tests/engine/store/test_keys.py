@@ -27,6 +27,14 @@ def test_a_range_holds_its_collection_only() -> None:
             assert (begin <= key < end) is inside
 
 
+def test_a_range_holds_its_idempotency_keys_only() -> None:
+    """Also where the number of one collection begins with that of another."""
+    begin, end = keys.idempotency_range(1)
+    for number, inside in ((0, False), (1, True), (10, False), (11, False), (2, False)):
+        for key in ("0", "/", "é" * 255):
+            assert (begin <= keys.idempotency_key(number, key) < end) is inside
+
+
 def test_numbers_are_read_back() -> None:
     """From keys of documents, vectors and the log."""
     assert keys.document_ordinal(keys.document_key(3, 77)) == 77

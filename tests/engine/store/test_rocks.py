@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from engine.errors import CorruptionError, DatabaseClosedError, StorageError, StorageFullError
+from engine.store.options import StoreOptions
 from engine.store.rocks import DOCUMENTS, IDS, PIECE_BYTES, Store, translate
 
 
@@ -145,29 +148,93 @@ def test_a_store_opened_to_look_at_is_not_changed(tmp_path: Path) -> None:
     assert files() == before
 
 
-def test_closing_alone_waits_for_those_inside(tmp_path: Path) -> None:
-    """`alone` begins when the reader inside has left, and lets the next one in only when it ends."""
+def test_compacting_takes_what_is_deleted_out_of_the_files(tmp_path: Path) -> None:
+    """Of one range or of all; what lives stays."""
+    store = Store(tmp_path / "s", options=StoreOptions(compression=False))
+    for key in (b"a", b"m", b"z"):
+        put(store, key, b"TEXT-" + key)
+    store.flush()
+
+    def held(text: bytes) -> bool:
+        return any(text in file.read_bytes() for file in (tmp_path / "s").iterdir())
+
+    batch = store.batch()
+    batch.delete(DOCUMENTS, b"a")
+    batch.delete_range(DOCUMENTS, b"m", b"n")
+    batch.flush()
+    store.flush()
+    assert held(b"TEXT-a")
+    store.compact(DOCUMENTS, b"a", b"n")
+    assert not held(b"TEXT-a")
+    assert not held(b"TEXT-m")
+    assert store.get(DOCUMENTS, b"z") == b"TEXT-z"
+    store.compact(DOCUMENTS, rewrite=True)
+    assert store.get_many(DOCUMENTS, [b"a", b"m", b"z"]) == [None, None, b"TEXT-z"]
+    store.close()
+
+
+def test_a_manifest_holds_no_key_of_dropped_tables(tmp_path: Path) -> None:
+    """After one more edit: it is begun anew each time."""
     store = Store(tmp_path / "s")
-    order: list[str] = []
-    entered, leave = threading.Event(), threading.Event()
+    put(store, b"SECRET-KEY", b"x")
+    store.flush()
+    assert any(b"SECRET-KEY" in file.read_bytes() for file in (tmp_path / "s").glob("MANIFEST-*"))
+    batch = store.batch()
+    batch.delete(DOCUMENTS, b"SECRET-KEY")
+    batch.put(DOCUMENTS, b"other", b"x")
+    batch.flush()
+    store.flush()
+    store.compact(DOCUMENTS)
+    put(store, b"other", b"y")
+    store.flush()
+    assert [file.name for file in (tmp_path / "s").iterdir() if b"SECRET-KEY" in file.read_bytes()] == []
+    store.close()
 
-    def inside() -> None:
-        with store._gate:
-            entered.set()
-            leave.wait(5)
-            order.append("reader left")
 
-    def alone() -> None:
-        with store._gate.alone():
-            order.append("alone")
+def test_closing_ends_a_compaction(tmp_path: Path) -> None:
+    """Cancelled, it raises that the database is closing; nothing is lost."""
+    store = Store(tmp_path / "s")
+    for i in range(60):
+        batch = store.batch()
+        for j in range(400):
+            batch.put(DOCUMENTS, b"%03d-%03d" % (j, i), os.urandom(2000))
+        batch.flush()
+        if i % 20 == 19:
+            store.flush()
+    store.sync()
+    outcome: list[BaseException] = []
 
-    threads = [threading.Thread(target=inside), threading.Thread(target=alone)]
-    threads[0].start()
-    assert entered.wait(5)
-    threads[1].start()
-    leave.set()
-    for thread in threads:
-        thread.join()
-    assert order == ["reader left", "alone"]
-    assert store.get(DOCUMENTS, b"a") is None
+    def compact() -> None:
+        try:
+            store.compact(DOCUMENTS, rewrite=True)
+        except BaseException as error:  # noqa: BLE001  (looked at below)
+            outcome.append(error)
+
+    thread = threading.Thread(target=compact)
+    thread.start()
+    while not store._compacting:
+        time.sleep(0.001)
+    store.cancel_compactions()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert [type(error) for error in outcome] in ([DatabaseClosedError], [])
+    store.close()
+    store = Store(tmp_path / "s")
+    assert sum(1 for _ in store.items(DOCUMENTS, b"", b"~")) == 24_000
+    store.close()
+
+
+def test_memory_is_accounted_for(tmp_path: Path) -> None:
+    """Memtables hold what was written, until it is flushed; reading fills the cache, within its limit."""
+    store = Store(tmp_path / "s", options=StoreOptions(cache_bytes=1_000_000))
+    for i in range(500):
+        put(store, b"%03d" % i, os.urandom(4000))
+    before = store.memory()
+    assert before["memtables_bytes"] >= 2_000_000
+    store.flush()
+    assert store.memory()["memtables_bytes"] < 200_000
+    for i in range(0, 500, 10):
+        store.get_many(DOCUMENTS, [b"%03d" % j for j in range(i, i + 10)])
+    assert 300_000 < store.memory()["block_cache_bytes"] <= 1_200_000
+    assert store.memory()["block_cache_bytes_max"] == 1_000_000
     store.close()

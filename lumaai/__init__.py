@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lumaai.client import Client, RemoteCollection
+    from lumaai.client import Client
     from lumaai.collection import Collection
     from lumaai.database import Database
     from lumaai.errors import (
+        ChangesGoneError,
         ConflictError,
         ConnectionFailedError,
         CorruptionError,
@@ -34,15 +35,21 @@ if TYPE_CHECKING:
         NotFoundError,
         NotSupportedError,
         OverloadedError,
+        PreconditionFailedError,
+        ReadOnlyError,
         StorageFullError,
         TooLargeError,
         UnauthorizedError,
     )
     from lumaai.ingestion import IngestSummary, ingest
+    from lumaai.remote_collection import RemoteCollection
+    from lumaai.reports import Change, Changes, CheckProblem, CheckReport, SnapshotInfo
     from lumaai.results import (
         BatchHits,
         CollectionInfo,
         DeleteResult,
+        DocumentResult,
+        Fetched,
         Hit,
         Hits,
         PassageHit,
@@ -54,6 +61,11 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "BatchHits": "lumaai.results",
+    "Change": "lumaai.reports",
+    "Changes": "lumaai.reports",
+    "ChangesGoneError": "lumaai.errors",
+    "CheckProblem": "lumaai.reports",
+    "CheckReport": "lumaai.reports",
     "Client": "lumaai.client",
     "Collection": "lumaai.collection",
     "CollectionInfo": "lumaai.results",
@@ -64,7 +76,9 @@ _EXPORTS = {
     "DatabaseClosedError": "lumaai.errors",
     "DatabaseLockedError": "lumaai.errors",
     "DeleteResult": "lumaai.results",
+    "DocumentResult": "lumaai.results",
     "ErrorDetail": "lumaai.errors",
+    "Fetched": "lumaai.results",
     "ForbiddenError": "lumaai.errors",
     "GoneError": "lumaai.errors",
     "Hit": "lumaai.results",
@@ -79,8 +93,11 @@ _EXPORTS = {
     "NotSupportedError": "lumaai.errors",
     "OverloadedError": "lumaai.errors",
     "PassageHit": "lumaai.results",
-    "RemoteCollection": "lumaai.client",
+    "PreconditionFailedError": "lumaai.errors",
+    "ReadOnlyError": "lumaai.errors",
+    "RemoteCollection": "lumaai.remote_collection",
     "ScrollPage": "lumaai.results",
+    "SnapshotInfo": "lumaai.reports",
     "StorageFullError": "lumaai.errors",
     "TooLargeError": "lumaai.errors",
     "UnauthorizedError": "lumaai.errors",
@@ -90,6 +107,11 @@ _EXPORTS = {
 
 __all__ = [
     "BatchHits",
+    "Change",
+    "Changes",
+    "ChangesGoneError",
+    "CheckProblem",
+    "CheckReport",
     "Client",
     "Collection",
     "CollectionInfo",
@@ -100,7 +122,9 @@ __all__ = [
     "DatabaseClosedError",
     "DatabaseLockedError",
     "DeleteResult",
+    "DocumentResult",
     "ErrorDetail",
+    "Fetched",
     "ForbiddenError",
     "GoneError",
     "Hit",
@@ -115,8 +139,11 @@ __all__ = [
     "NotSupportedError",
     "OverloadedError",
     "PassageHit",
+    "PreconditionFailedError",
+    "ReadOnlyError",
     "RemoteCollection",
     "ScrollPage",
+    "SnapshotInfo",
     "StorageFullError",
     "TooLargeError",
     "UnauthorizedError",
@@ -124,6 +151,7 @@ __all__ = [
     "__version__",
     "connect",
     "ingest",
+    "restore",
 ]
 
 
@@ -133,6 +161,7 @@ def connect(
     api_key: str | None = None,
     timeout_seconds: float = 60.0,
     progress: Callable[[str, float], None] | None = None,
+    read_only: bool = False,
 ) -> Database | Client:
     """Open a database directory in this process, or a client of the service at an address.
 
@@ -144,15 +173,21 @@ def connect(
         api_key: the service's key. Only for an address.
         timeout_seconds: how long the client waits for one request. Only for an address.
         progress: called with a stage and a fraction 0..1 while a model is made ready. Only for a directory.
+        read_only: look at a directory that another process may be writing to, as of now and of each `refresh`.
 
     Raises:
         DatabaseLockedError: another process has the directory open.
         ConnectionFailedError: raised by the client's first request when nothing answers.
-        InvalidRequestError: a key was given for a directory, or the directory cannot be used.
+        InvalidRequestError: a key was given for a directory, `read_only` for an address, or the directory cannot be
+            used.
     """
     if isinstance(target, str) and target.lower().startswith(("http://", "https://")):
         from lumaai.client import Client
 
+        if read_only:
+            from lumaai.errors import InvalidRequestError
+
+            raise InvalidRequestError("read_only belongs to a directory: what a service allows is its own affair")
         return Client(target, api_key=api_key, timeout_seconds=timeout_seconds)
     if api_key is not None:
         from lumaai.errors import InvalidRequestError
@@ -160,7 +195,32 @@ def connect(
         raise InvalidRequestError("api_key belongs to an http address: a directory has no key")
     from lumaai.database import Database, configured_llm
 
-    return Database(target, llm=configured_llm, progress=progress)
+    return Database(target, llm=configured_llm, progress=progress, read_only=read_only)
+
+
+def restore(
+    source: str | Path,
+    target: str | Path,
+    *,
+    replace: bool = False,
+    progress: Callable[[str, float], None] | None = None,
+) -> SnapshotInfo:
+    """Make the database in a directory what a snapshot holds; it must not be open anywhere.
+
+    Args:
+        source: a snapshot, as a directory or a tar.
+        target: a directory, made if it is missing.
+        replace: give up the database that is there. It stays as it is until the snapshot has been found whole.
+        progress: called with a stage and a fraction 0..1.
+
+    Raises:
+        InvalidRequestError: the snapshot is damaged or none, or the target is taken (code "archive_invalid"); nothing
+            was changed.
+        DatabaseLockedError: somebody has the target open.
+    """
+    from lumaai.upkeep import restore_directory
+
+    return restore_directory(source, target, replace=replace, progress=progress)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import unquote_to_bytes
 
@@ -21,7 +21,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import lumaai
 from lumaai.auth import Gatekeeper
 from lumaai.database import Database
-from lumaai.errors import InternalError, InvalidRequestError, LumaError, OverloadedError, TooLargeError, translate
+from lumaai.errors import (
+    DatabaseClosedError,
+    InternalError,
+    InvalidRequestError,
+    LumaError,
+    OverloadedError,
+    TooLargeError,
+)
 from lumaai.routes import all_operations
 from lumaai.routes.body import header
 from lumaai.routes.openapi import openapi_document
@@ -29,6 +36,7 @@ from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_rou
 from lumaai.routes.service import Service
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
+from lumaai.translation import translate
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
 PROBLEM = "application/problem+json"
@@ -36,6 +44,8 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in lo
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 # Decided before routing, and so on the whole path: a document's id may end like another route.
 _UPLOAD = re.compile(r"/v1/collections/[^/]+/documents:bulk")
+# Work on all files, and downloads of it: these take as long as they take, in lanes of their own.
+_PATIENT = re.compile(r"/v1/(snapshots(/.*)?|check|compact|purge|collections/[^/]+/optimize)")
 _DOCUMENTS = re.compile(r"/v1/collections/[^/]+/documents(/.+)?", re.DOTALL)
 
 
@@ -74,15 +84,18 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
     document = openapi_document(operations, settings, version=lumaai.__version__)
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _routing_error)
-    app.add_middleware(Edge, settings=settings, telemetry=watched)
+    app.add_middleware(Edge, settings=settings, telemetry=watched, is_closed=lambda: database.is_closed)
     return app
 
 
 class Edge:
     """What surrounds every request: id, admission, limits on size and time, problems, metrics and the log line."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, telemetry: Telemetry) -> None:
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, telemetry: Telemetry, is_closed: Callable[[], bool]
+    ) -> None:
         self._app = app
+        self._is_closed = is_closed
         self._settings = settings
         self._telemetry = telemetry
         self._gatekeeper = Gatekeeper(settings)
@@ -115,8 +128,8 @@ class Edge:
         self._gatekeeper.admit(scope["path"], scope["headers"])
         _check_path(scope)
         exchange.check_declared_length(header(scope, b"content-length"))
-        if is_upload:
-            # An upload may take as long as it moves: its reader bounds each wait instead.
+        if is_upload or _PATIENT.fullmatch(scope["path"]):
+            # An upload or a download may take as long as it moves: what reads or sends it bounds each wait instead.
             await self._app(scope, exchange.receive, exchange.send)
             return
         seconds = self._settings.request_seconds_max
@@ -130,12 +143,19 @@ class Edge:
 
     async def _answer(self, exchange: _Exchange, error: Exception) -> None:
         """Tell the error to the caller as problem details, if no answer has begun."""
-        luma_error = translate(error) or _as_luma_error(error)
+        luma_error = self._while_restoring(translate(error) or _as_luma_error(error))
         if luma_error.status >= 500 and isinstance(luma_error, InternalError):
             self._telemetry.failed(exchange.record, error)
         exchange.record.code = luma_error.code
         if not exchange.record.status:
             await problem_response(luma_error, exchange.record.id)(_NO_SCOPE, exchange.receive, exchange.send)
+
+    def _while_restoring(self, error: LumaError) -> LumaError:
+        """The error; if the database was closed under the request by a restore, that it is to be sent again."""
+        if isinstance(error, DatabaseClosedError) and not self._is_closed():
+            message = "the database is being replaced by a snapshot: nothing was done"
+            return OverloadedError(message, code="restoring", retry_after=1.0)
+        return error
 
     def _body_bytes_max(self, scope: Scope, *, is_upload: bool) -> int:
         if is_upload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,12 +11,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import engine
-from lumaai.batch import batch_of, vector_array
-from lumaai.embedding import EmbedBounds, Embedders, embed_query
-from lumaai.errors import InvalidRequestError, NotFoundError, translated
+from lumaai.batch import vector_array
+from lumaai.documents import Removal, WritableCollection, Write
+from lumaai.embedding import UNBOUNDED, EmbedBounds, embed_query
+from lumaai.errors import InvalidRequestError, NotFoundError
+from lumaai.opened import Opened
 from lumaai.pages import bounded, up_to
-from lumaai.results import BatchHits, CollectionInfo, DeleteResult, Document, Hits, PassageHit, ScrollPage, WriteResult
-from lumaai.scroll import Cursors, Pin
+from lumaai.results import (
+    BatchHits,
+    CollectionInfo,
+    DeleteResult,
+    Document,
+    Fetched,
+    Hits,
+    PassageHit,
+    ScrollPage,
+    WriteResult,
+)
+from lumaai.scroll import Pin
 from lumaai.search import (
     ROWS_MAX,
     RawHits,
@@ -29,7 +41,9 @@ from lumaai.search import (
     vector_field_of,
     whole_number,
 )
-from lumaai.write import write
+from lumaai.translation import translated
+from lumaai.write import conditions_of, key_of
+from lumaai.write import write as write_batch
 
 if TYPE_CHECKING:
     from lumaai.embedding import Vector
@@ -42,24 +56,32 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Collection:
+class Collection(WritableCollection):
     """Documents under one name, with their vectors. Made by `Database`; safe for many threads.
 
-    Every read sees one state of the collection; what a write has returned from is seen by the next read.
+    Every read sees one state of the collection; what a write has returned from is seen by the next read. After the
+    database was restored it is the collection of that name in what was restored.
     """
 
-    def __init__(self, native: engine.Collection, embedders: Embedders, cursors: Cursors) -> None:
-        self._native = native
-        self._embedders = embedders
-        self._cursors = cursors
+    def __init__(self, native: engine.Collection, opened: Opened) -> None:
+        self._found = native
+        self._opened = opened
+        self._generation = opened.generation
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r})"
 
     @property
+    def _native(self) -> engine.Collection:
+        if self._generation != self._opened.generation:
+            generation, self._found = self._opened.generation, self._opened.native.collection(self.name)
+            self._generation = generation
+        return self._found
+
+    @property
     def name(self) -> str:
         """The name it was created with."""
-        return self._native.name
+        return self._found.name
 
     @translated
     def info(self) -> CollectionInfo:
@@ -67,34 +89,37 @@ class Collection:
         snapshot = self._native.snapshot()
         return CollectionInfo(self.name, snapshot.count(), snapshot.sequence, snapshot.schema.to_json())
 
-    @translated
-    def add(
-        self,
-        documents: Iterable[Mapping[str, Any]] | None = None,
-        *,
-        ids: Iterable[str] | None = None,
-        vectors: ArrayLike | Mapping[str, ArrayLike] | None = None,
-        fields: Mapping[str, Iterable[Any]] | None = None,
-        atomic: bool = True,
-    ) -> WriteResult:
-        """Add documents, or replace those that have their ids; embeds what has changed.
+    def _write(self, write: Write) -> WriteResult:
+        return self.write_bounded(write, UNBOUNDED)
 
-        Args:
-            documents: dicts, or a pyarrow.Table. A document may carry its vector under the vector field's name.
-                Without an `id` it gets one. Of several with one id the last counts.
-            ids: instead of documents, a column of ids,
-            vectors: (n, dim) numbers, or such an array for each of several vector fields,
-            fields: and columns of values by field name.
-            atomic: all or nothing. Otherwise documents that are refused are left out and listed in the
-                result's `errors`.
+    @translated
+    def write_bounded(self, write: Write, bounds: EmbedBounds) -> WriteResult:
+        """As `add`, `insert` and `patch`, within bounds on what is embedded: the way of the HTTP service.
 
         Raises:
-            InvalidRequestError: the batch is empty, or (atomic) holds documents that are refused; its `errors`
-                name each.
-            ModelMismatchError: the collection was embedded with another model than is installed.
+            TooLargeError: there is more text to embed than the bounds allow.
+            OverloadedError: it was stopped; nothing was written.
         """
-        batch = batch_of(documents, ids=ids, vectors=vectors, fields=fields)
-        return write(self._native, batch, self._embedders, atomic=atomic)
+        return write_batch(
+            self._native, write, self._opened.embedders, durability=self._opened.durability, bounds=bounds
+        )
+
+    @translated
+    def _remove(self, removal: Removal) -> DeleteResult:
+        native, options = self._native, removal.options
+        content = {"ids": removal.ids, "filter": removal.filter}
+        key = None if removal.dry_run else key_of("delete", content, {}, options)
+        done = None if key is None else native.replayed(key)
+        if done is None:
+            done = native.delete(
+                ids=removal.ids,
+                where=None if removal.filter is None else engine.parse_filter(removal.filter, native.schema),
+                dry_run=removal.dry_run,
+                conditions=conditions_of(options, native.schema),
+                durability=engine.Durability(options.durability or self._opened.durability),
+                key=key,
+            )
+        return DeleteResult(done.sequence, done.deleted, str(done.durability), done.replayed)
 
     @property
     def embeds(self) -> bool:
@@ -112,6 +137,29 @@ class Collection:
         return self._native.snapshot().get(check_strings("ids", ids), vectors=vectors)
 
     @translated
+    def fetch(self, ids: Sequence[str], *, vectors: bool = False) -> Fetched:
+        """Documents by id with the versions they have: what `if_version` takes to write only if nobody else has.
+
+        Args:
+            ids: in any order; the answer has the same.
+            vectors: with each document's vectors.
+        """
+        snapshot, names = self._native.snapshot(), check_strings("ids", ids)
+        return Fetched(snapshot.get(names, vectors=vectors), snapshot.versions(names))
+
+    @translated
+    def fetch_raw(
+        self, ids: Sequence[str], *, vectors: bool = False, bytes_max: int | None = None
+    ) -> tuple[list[bytes | None], list[int | None]]:
+        """As `fetch`: documents as JSON bytes, and their versions.
+
+        Raises:
+            TooLargeError: the documents are more than `bytes_max` together.
+        """
+        snapshot, names = self._native.snapshot(), check_strings("ids", ids)
+        return _documents_raw(snapshot, names, vectors=vectors, bytes_max=bytes_max), snapshot.versions(names)
+
+    @translated
     def get_raw(self, ids: Sequence[str], *, vectors: bool = False, bytes_max: int | None = None) -> list[bytes | None]:
         """Documents by id as JSON bytes, None where there is none.
 
@@ -124,42 +172,13 @@ class Collection:
             TooLargeError: they are more.
         """
         snapshot, names = self._native.snapshot(), check_strings("ids", ids)
-
-        def read(some: Sequence[str]) -> list[bytes | None]:
-            if not vectors:
-                return snapshot.get_raw(some)
-            found = snapshot.get(some, vectors=True)
-            return [None if document is None else _encode(document) for document in found]
-
-        return bounded(names, read, bytes_max)
+        return _documents_raw(snapshot, names, vectors=vectors, bytes_max=bytes_max)
 
     @translated
     def count(self, filter: Filter | None = None) -> int:  # noqa: A002 - the API's word
         """How many documents there are, or match a filter."""
         snapshot = self._native.snapshot()
         return snapshot.count(_where(filter, snapshot))
-
-    @translated
-    def delete(
-        self,
-        *,
-        ids: Sequence[str] | None = None,
-        filter: Filter | None = None,  # noqa: A002
-        dry_run: bool = False,
-    ) -> DeleteResult:
-        """Delete documents by id, or all that match a filter.
-
-        Args:
-            ids: ids that are not there are passed over.
-            filter: `{}` matches every document.
-            dry_run: only count what would be deleted.
-        """
-        if (ids is None) == (filter is None):
-            raise InvalidRequestError("give either ids or filter")
-        names = None if ids is None else check_strings("ids", ids)
-        where = _where(filter, self._native.snapshot())
-        result = self._native.delete(ids=names, where=where, dry_run=dry_run)
-        return DeleteResult(result.sequence, result.deleted)
 
     def search(
         self,
@@ -319,7 +338,7 @@ class Collection:
             snapshot = self._native.snapshot()
             pin = Pin(self.name, filter, snapshot, snapshot.ordinals(_where(filter, snapshot)))
         else:
-            pin, position, cursor_at = self._cursors.resume(cursor)
+            pin, position, cursor_at = self._opened.cursors.resume(cursor)
             if pin.collection != self.name or filter not in (None, pin.filter):
                 raise InvalidRequestError("cursor is of another collection or filter", code="cursor_invalid")
         end = position + limit
@@ -327,7 +346,7 @@ class Collection:
         end = position + (len(documents) or limit)
         if end >= len(pin.ordinals):
             return documents, None
-        return documents, self._cursors.start(pin, end) if cursor is None else cursor_at(end)
+        return documents, self._opened.cursors.start(pin, end) if cursor is None else cursor_at(end)
 
     @translated
     def optimize(self, *, wait: bool = True) -> None:
@@ -342,24 +361,26 @@ class Collection:
     def _query_vector(self, query: str | None, vector: ArrayLike | None, name: str) -> Vector:
         if vector is not None:
             return vector_array(vector, dimensions=1)
-        embedder = self._embedders.of(self._native.schema.embed[name], self.name)
+        embedder = self._opened.embedders.of(self._native.schema.embed[name], self.name)
         return embed_query(embedder, query)
-
-
-@translated
-def add_bounded(collection: Collection, documents: list[Document], bounds: EmbedBounds, *, atomic: bool) -> WriteResult:
-    """As `Collection.add`, within bounds on what is embedded: the way of the HTTP service.
-
-    Raises:
-        TooLargeError: there is more text to embed than the bounds allow.
-        OverloadedError: it was stopped; nothing was written.
-    """
-    native, embedders = collection._native, collection._embedders  # noqa: SLF001 - of this module
-    return write(native, batch_of(documents), embedders, atomic=atomic, bounds=bounds)
 
 
 def _where(filter: Filter | None, snapshot: engine.Snapshot) -> engine.Filter | None:  # noqa: A002
     return None if filter is None else engine.parse_filter(filter, snapshot.schema)
+
+
+def _documents_raw(
+    snapshot: engine.Snapshot, ids: Sequence[str], *, vectors: bool, bytes_max: int | None
+) -> list[bytes | None]:
+    """Documents by id as JSON bytes, None where there is none, `bytes_max` at most."""
+
+    def read(some: Sequence[str]) -> list[bytes | None]:
+        if not vectors:
+            return snapshot.get_raw(some)
+        found = snapshot.get(some, vectors=True)
+        return [None if document is None else _encode(document) for document in found]
+
+    return bounded(ids, read, bytes_max)
 
 
 def _vector_of_document(snapshot: engine.Snapshot, id_: object, name: str) -> Vector:

@@ -14,9 +14,13 @@ import models
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedding import Embedders, LoadEmbedder, identity_of
-from lumaai.errors import InvalidRequestError, NotSupportedError, translate, translated
-from lumaai.scroll import Cursors
+from lumaai.errors import InvalidRequestError, NotSupportedError
+from lumaai.opened import Opened
+from lumaai.options import check_durability
 from lumaai.search import check_strings
+from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
+from lumaai.translation import translate, translated
+from lumaai.upkeep import Upkeep, open_engine
 
 if TYPE_CHECKING:
     from promptql import Answer
@@ -26,8 +30,8 @@ _log = logging.getLogger("lumaai")
 LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 
 
-class Database:
-    """Collections of documents in one directory. Safe for many threads; one process at a time.
+class Database(Upkeep):
+    """Collections of documents in one directory. Safe for many threads; one process writes at a time.
 
     Close it, or use it in a `with` block. Models are loaded when they are first needed.
 
@@ -39,6 +43,13 @@ class Database:
         cache_directory: where models are kept; by default `lumaai` in the user's cache directory.
         threads: of a model; by default it chooses.
         progress: called with a stage and a fraction 0..1 while a model is made ready.
+        read_only: look at a directory that another process may be writing to. Shows what was written when it was
+            opened, or at the last `refresh`.
+        durability: of writes that ask for none: "sync", "interval" or "none".
+        sync_interval_seconds: how long at most a write of durability "interval" may wait for the disk.
+        memory_bytes_max: of all caches together; by default the engine's own choice.
+        snapshots_directory: where snapshots are kept; by default "snapshots" in `path`. On another file system files
+            are copied rather than linked.
 
     Raises:
         DatabaseLockedError: another process has it open; the message names it.
@@ -57,17 +68,27 @@ class Database:
         cache_directory: str | Path | None = None,
         threads: int | None = None,
         progress: Callable[[str, float], None] | None = None,
+        read_only: bool = False,
+        durability: str = "sync",
+        sync_interval_seconds: float | None = None,
+        memory_bytes_max: int | None = None,
+        snapshots_directory: str | Path | None = None,
     ) -> None:
         place = _directory(path)
         directory = Path(cache_directory) if cache_directory is not None else default_cache_directory()
         self._default_model = default_model or models.DEFAULT_MODEL
-        self._embedders = Embedders(
+        embedders = Embedders(
             load_embedder
             or functools.partial(models.load_embedder, cache_directory=directory, threads=threads, progress=progress)
         )
         self._llm = llm
-        self._cursors = Cursors()
-        self._native = _opened(place)
+        chosen = {"sync_interval_seconds": sync_interval_seconds, "memory_bytes_max": memory_bytes_max}
+        options: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+        check_durability(durability)
+        native = open_engine(place, lambda: engine.Database.open(place, read_only=read_only, **options))
+        self._opened = Opened(native, embedders, durability)
+        kept = native.path / SNAPSHOTS if snapshots_directory is None else _directory(snapshots_directory)
+        self._snapshots = SnapshotDirectory(kept)
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -91,12 +112,19 @@ class Database:
         """Number of the last write."""
         return self._native.sequence
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._opened.is_closed
+
+    @property
+    def _native(self) -> engine.Database:
+        return self._opened.native
+
     @translated
     def close(self) -> None:
         """Close the directory for others to open. Doing it twice does no harm."""
-        self._cursors.clear()
-        self._embedders.close()
-        self._native.close()
+        self._opened.close()
 
     @translated
     def create_collection(
@@ -106,6 +134,7 @@ class Database:
         *,
         embed: Mapping[str, Any] | None = None,
         strict: bool = False,
+        ttl: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
     ) -> Collection:
         """Make a collection.
@@ -118,6 +147,8 @@ class Database:
                 "all-MiniLM-L6-v2"}}`. None embeds all text into "vector" with the default model, unless `fields`
                 declares vector fields, which are then the caller's to fill; `{}` embeds nothing.
             strict: refuse documents with fields that are not declared.
+            ttl: when documents expire: `{"field": "expires_at"}` (at the time in that field) or `{"seconds": 3600}`
+                (so long after they were last written).
             exist_ok: answer the collection that there is, if it was declared the same.
 
         Raises:
@@ -130,14 +161,14 @@ class Database:
         if name in self._native.collections():
             if not exist_ok:
                 raise engine.CollectionExistsError(name)
-            return self._same(name, fields, embed, strict=strict)
-        schema = self._schema(fields, embed, strict=strict)
+            return self._same(name, fields, embed, strict=strict, ttl=ttl)
+        schema = self._schema(fields, embed, strict=strict, ttl=ttl)
         try:
             return self._wrapped(self._native.create_collection(name, schema))
         except engine.CollectionExistsError:
             if not exist_ok:
                 raise
-        return self._same(name, fields, embed, strict=strict)
+        return self._same(name, fields, embed, strict=strict, ttl=ttl)
 
     @translated
     def collection(self, name: str) -> Collection:
@@ -161,7 +192,7 @@ class Database:
             NotFoundError: there is none.
         """
         self._native.drop_collection(name)
-        self._cursors.forget(name)
+        self._opened.cursors.forget(name)
 
     @translated
     def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
@@ -199,15 +230,21 @@ class Database:
         return self._native.stats()
 
     def _wrapped(self, native: engine.Collection) -> Collection:
-        return Collection(native, self._embedders, self._cursors)
+        return Collection(native, self._opened)
 
     def _same(
-        self, name: str, fields: Mapping[str, Any] | None, embed: Mapping[str, Any] | None, *, strict: bool
+        self,
+        name: str,
+        fields: Mapping[str, Any] | None,
+        embed: Mapping[str, Any] | None,
+        *,
+        strict: bool,
+        ttl: Mapping[str, Any] | None,
     ) -> Collection:
         """The existing collection, if that is how it was declared."""
         collection = self._native.collection(name)
         stored = {embedding.model: embedding.identity for embedding in collection.schema.embed.values()}
-        check_same(name, collection.schema, self._schema(fields, embed, strict=strict, known=stored))
+        check_same(name, collection.schema, self._schema(fields, embed, strict=strict, ttl=ttl, known=stored))
         return self._wrapped(collection)
 
     def _schema(
@@ -216,15 +253,18 @@ class Database:
         embed: Mapping[str, Any] | None,
         *,
         strict: bool,
+        ttl: Mapping[str, Any] | None,
         known: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> engine.Schema:
         """The schema that is declared; `known` spares loading a model only to compare."""
 
         def identity(model: str) -> Mapping[str, Any]:
             stored = (known or {}).get(model)
-            return stored if stored is not None else identity_of(self._embedders.get(model))
+            return stored if stored is not None else identity_of(self._opened.embedders.get(model))
 
-        return declared_schema(fields, embed, strict=strict, default_model=self._default_model, identity_of=identity)
+        return declared_schema(
+            fields, embed, strict=strict, ttl=ttl, default_model=self._default_model, identity_of=identity
+        )
 
     def _embedder_of(self, name: str) -> models.Embedder:
         """The model that a question's searches in a collection are embedded with."""
@@ -233,7 +273,7 @@ class Database:
             raise InvalidRequestError(
                 f"collection {name!r} embeds no text: it cannot be searched by meaning", code="not_embedded"
             )
-        return self._embedders.of(next(iter(embed.values())), name)
+        return self._opened.embedders.of(next(iter(embed.values())), name)
 
     def _language_model(self, planner: str) -> models.LLM | None:
         """The model that plans; None where rules are asked for, or will do because it cannot be had."""
@@ -273,12 +313,3 @@ def _directory(path: object) -> Path:
     if not isinstance(name, str) or "\0" in name:
         raise InvalidRequestError(f"path cannot be a directory: {name!r:.100}", code="directory_unusable")
     return Path(name)
-
-
-def _opened(path: Path) -> engine.Database:
-    try:
-        return engine.Database.open(path)
-    except OSError as error:
-        raise InvalidRequestError(
-            f"cannot open a database in {path}: {error.strerror or error}", code="directory_unusable"
-        ) from error

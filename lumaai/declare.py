@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine import Embedding, Schema
+from engine import Embedding, Schema, Ttl
 from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, ModelMismatchError
 
 # Where text is embedded into when nothing else is said.
@@ -19,6 +19,7 @@ def declared_schema(
     embed: Mapping[str, Any] | None,
     *,
     strict: bool,
+    ttl: Mapping[str, Any] | None = None,
     default_model: str,
     identity_of: IdentityOf,
 ) -> Schema:
@@ -44,7 +45,7 @@ def declared_schema(
         _check_identity(name, model, spec.get("identity"), identity)
         embeddings[name] = {**spec, "model": model, "identity": dict(identity)}
         specs[name] = _sized(name, specs.get(name, {"type": "vector"}), model, identity)
-    return Schema.from_json({"fields": specs, "embed": embeddings, "strict": strict})
+    return Schema.from_json({"fields": specs, "embed": embeddings, "strict": strict, "ttl": ttl})
 
 
 def check_same(name: str, existing: Schema, requested: Schema) -> None:
@@ -55,6 +56,7 @@ def check_same(name: str, existing: Schema, requested: Schema) -> None:
     Raises:
         ConflictError: naming the first difference.
     """
+    _refuse_difference(name, "ttl", {"ttl": existing.ttl}, {"ttl": requested.ttl})
     old = {key: field.type for key, field in existing.fields.items() if field.declared}
     new = {key: field.type for key, field in requested.fields.items()}
     _refuse_difference(name, "fields", old, new)
@@ -128,4 +130,6 @@ def _refuse_difference(name: str, part: str, old: Mapping[str, Any], new: Mappin
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Ttl):
+        return f"field {value.field}" if value.field is not None else f"{value.seconds} seconds"
     return "none" if value is None else str(value)

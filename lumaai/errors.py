@@ -6,9 +6,12 @@
     │   └── NotSupportedError        422  this version does not do that
     ├── UnauthorizedError            401
     ├── ForbiddenError               403
+    ├── ReadOnlyError                403  the directory was opened for reading only
     ├── NotFoundError                404
     ├── ConflictError                409
     ├── GoneError                    410  the cursor has expired
+    │   └── ChangesGoneError         410  the log no longer holds the changes asked for
+    ├── PreconditionFailedError      412  a condition of the write does not hold
     ├── TooLargeError                413
     ├── OverloadedError              429 or 503, retryable
     ├── ModelUnavailableError        503  an embedder or LLM is missing or does not answer
@@ -19,19 +22,15 @@
     ├── CorruptionError              500  the files on disk are damaged or of another format
     └── InternalError                500
 
-`translate` turns the errors of `engine`, `models` and `promptql` into these, by one table. `to_problem`
-writes an error as RFC 9457 problem details, and `from_problem` reads it back as the same class.
+`lumaai.translation` turns the errors of `engine`, `models` and `promptql` into these. `to_problem` writes an error as
+RFC 9457 problem details, and `from_problem` reads it back as the same class.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, ParamSpec, TypeVar
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from typing import Any, ClassVar
 
 _TYPE_PREFIX = "urn:lumaai:error:"
 
@@ -171,6 +170,14 @@ class ForbiddenError(LumaError):
     title = "Forbidden"
 
 
+class ReadOnlyError(LumaError):
+    """The directory was opened for reading only."""
+
+    default_status = 403
+    default_code = "read_only"
+    title = "Read only"
+
+
 class NotFoundError(LumaError):
     """There is no such collection, document or route."""
 
@@ -193,6 +200,21 @@ class GoneError(LumaError):
     default_status = 410
     default_code = "cursor_expired"
     title = "Cursor expired"
+
+
+class ChangesGoneError(GoneError):
+    """The log no longer holds the changes asked for: read the collections anew, then follow from their sequence."""
+
+    default_code = "changes_gone"
+    title = "Changes gone"
+
+
+class PreconditionFailedError(LumaError):
+    """A condition of the write does not hold; `errors` names the documents. Nothing was written."""
+
+    default_status = 412
+    default_code = "precondition_failed"
+    title = "Precondition failed"
 
 
 class TooLargeError(LumaError):
@@ -264,83 +286,6 @@ class InternalError(LumaError):
     """A mistake of ours; the service's log has the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Translation:
-    """What a foreign error becomes, what its pointers are relative to, and where it is without a pointer."""
-
-    to: type[LumaError]
-    prefix: str = ""
-    place: str = ""
-
-
-# Foreign classes by name, so that the light parts of lumaai need not import the packages they come from. The
-# first class of the error's MRO that is in the table decides.
-TRANSLATIONS: Mapping[str, _Translation] = {
-    "engine.SchemaError": _Translation(InvalidRequestError),
-    "engine.FilterError": _Translation(InvalidRequestError, "/filter"),
-    "engine.DimensionMismatchError": _Translation(InvalidRequestError, place="/vector"),
-    "engine.InvalidDocumentsError": _Translation(InvalidRequestError, "/documents"),
-    "engine.InvalidInputError": _Translation(InvalidRequestError),
-    "engine.CollectionNotFoundError": _Translation(NotFoundError),
-    "engine.CollectionExistsError": _Translation(ConflictError),
-    "engine.DatabaseLockedError": _Translation(DatabaseLockedError),
-    "engine.DatabaseClosedError": _Translation(DatabaseClosedError),
-    "engine.StorageFullError": _Translation(StorageFullError),
-    "engine.CorruptionError": _Translation(CorruptionError),
-    "engine.FormatError": _Translation(CorruptionError),
-    "engine.EngineError": _Translation(InternalError),
-    "models.InvalidTextError": _Translation(InvalidRequestError),
-    "models.QueueFullError": _Translation(OverloadedError),
-    "models.ModelError": _Translation(ModelUnavailableError),
-    "promptql.QuestionError": _Translation(InvalidRequestError, "/question"),
-    "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
-    "promptql.PlannerUnavailableError": _Translation(InvalidRequestError, "/planner"),
-    "promptql.LimitExceededError": _Translation(InvalidRequestError, "/question"),
-    "promptql.PromptQLError": _Translation(InternalError),
-}
-
-
-def translate(error: BaseException) -> LumaError | None:
-    """The LumaError that an engine, models or promptql error stands for; None for most other exceptions.
-
-    Raise it with `raise … from error`.
-    """
-    if isinstance(error, LumaError):
-        return error
-    if isinstance(error, ValueError) and "integer string conversion" in str(error):
-        # Python refuses to write such a number, also into the message of what refuses it.
-        return InvalidRequestError("integer is too long: more than 4,300 digits", code="integer_too_long")
-    for cls in type(error).__mro__:
-        translation = TRANSLATIONS.get(f"{cls.__module__.partition('.')[0]}.{cls.__name__}")
-        if translation is not None:
-            code = getattr(error, "code", None)
-            return translation.to(
-                str(error),
-                code=code,
-                errors=_details(error, translation),
-                retryable=getattr(error, "retryable", None),
-            )
-    return None
-
-
-def translated(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function raise LumaErrors where it would raise those of engine, models or promptql."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except LumaError:
-            raise
-        except Exception as error:
-            luma_error = translate(error)
-            if luma_error is None:
-                raise
-            raise luma_error from error
-
-    return call
-
-
 def from_problem(problem: Mapping[str, JSONValue], *, status: int | None = None) -> LumaError:
     """The error that a service's problem details stand for.
 
@@ -370,24 +315,6 @@ def _family(status: int) -> type[LumaError]:
     return InvalidRequestError if 400 <= status < 500 else InternalError
 
 
-def _details(error: BaseException, translation: _Translation) -> list[ErrorDetail]:
-    """The foreign error's own list of faults, or its single pointer or expected and got, as details."""
-    items = getattr(error, "errors", None)
-    if isinstance(items, tuple | list):
-        return [_document_detail(item, translation.prefix) for item in items]
-    pointer = getattr(error, "pointer", None)
-    place = translation.place or translation.prefix if pointer is None else f"{translation.prefix}{pointer}"
-    if pointer is None and not place:
-        return []
-    expected, got = getattr(error, "expected", None), getattr(error, "got", None)
-    return [ErrorDetail(place, str(getattr(error, "code", "invalid")), str(error), expected, got)]
-
-
-def _document_detail(item: Any, prefix: str) -> ErrorDetail:
-    """Of an engine.DocumentError, which is not imported here."""
-    return ErrorDetail(f"{prefix}{item.pointer}", item.code, item.message, item.expected, item.got, item.index, item.id)
-
-
 def _classes(cls: type[LumaError] = LumaError) -> list[type[LumaError]]:
     return [cls, *(below for child in cls.__subclasses__() for below in _classes(child))]
 
@@ -400,6 +327,7 @@ _BY_STATUS: dict[int, type[LumaError]] = {
     404: NotFoundError,
     409: ConflictError,
     410: GoneError,
+    412: PreconditionFailedError,
     413: TooLargeError,
     422: InvalidRequestError,
     429: OverloadedError,

@@ -64,7 +64,7 @@ def pieces_of(document: Mapping[str, Any], fields: Sequence[str], embedder: Embe
     Returns:
         No piece where the document has no text in these fields.
     """
-    texts = [(name, text) for name in fields if (text := _text_of(document.get(name)))]
+    texts = texts_of(document, fields)
     if not texts:
         return []
     window = embedder.max_tokens - SPECIAL_TOKENS
@@ -76,6 +76,11 @@ def pieces_of(document: Mapping[str, Any], fields: Sequence[str], embedder: Embe
         _Source(name, text, embedder.token_offsets(text), isinstance(document[name], str)) for name, text in texts
     ]
     return _split(sources, window)
+
+
+def texts_of(document: Mapping[str, Any], fields: Sequence[str]) -> list[tuple[str, str]]:
+    """The text of each field that has any: documents of which this is equal have equal passages."""
+    return [(name, text) for name in fields if (text := _text_of(document.get(name)))]
 
 
 def text_characters(document: Mapping[str, Any], fields: Sequence[str]) -> int:

@@ -57,6 +57,40 @@ class DocumentProgress:
             self._console.print(f"{self._title}: {fraction:.0%}, {facts}")
 
 
+class StageProgress:
+    """Shows how far work in several stages is: a bar in a terminal, a line now and then elsewhere. Tell it with `at`.
+
+    Args:
+        console: where it is shown.
+        title: what is being done, such as "checking".
+        is_measured: whether `at` will be called before the end; else the bar only shows that work goes on.
+    """
+
+    def __init__(self, console: Console, title: str, *, is_measured: bool = True) -> None:
+        self._console, self._title = console, title
+        self._bar = _bar(console) if console.is_terminal else None
+        self._task = self._bar.add_task(title, total=1.0 if is_measured else None, facts="") if self._bar else None
+        self._said = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        self._said = time.perf_counter()
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def at(self, stage: str, fraction: float) -> None:
+        """The work is at this stage, of which so much (0..1) is done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=1.0, completed=fraction, facts=stage)
+        elif time.perf_counter() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = time.perf_counter()
+            self._console.print(f"{self._title}: {stage} {fraction:.0%}")
+
+
 def _bar(console: Console) -> Progress:
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -185,13 +185,43 @@ class BatchHits:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What a write did. On return it is on disk (`durability` "sync") and found by the next search.
+class DocumentResult:
+    """What became of one document of a batch.
 
     Attributes:
+        id: of the document; None where it has no usable one.
+        status: "added", "replaced", "skipped" (it was stored already, or was superseded within the batch) or "error".
+        error: why it was refused.
+    """
+
+    id: str | None
+    status: str
+    error: ErrorDetail | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result in the shape of the HTTP API."""
+        data = {"id": self.id, "status": self.status}
+        return data if self.error is None else {**data, "error": self.error.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DocumentResult:
+        """Read the HTTP API's shape."""
+        error = data.get("error")
+        return cls(data["id"], str(data["status"]), None if error is None else ErrorDetail.from_json(error))
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What a write did. On return it is found by the next search, and as durable as `durability` says.
+
+    Attributes:
+        sequence: of the change; the versions of the documents written.
+        durability: "sync": on disk, fsynced; "interval": synced within the interval; "none": with the next sync.
         skipped: documents that were stored already, byte for byte.
         errors: documents that were refused, with `index` in the batch (only with `atomic=False`).
         ids: ids of the documents written or skipped, in the order given.
+        results: what became of each document, in the order given (only with `atomic=False`).
+        replayed: the write was done before, under the same idempotency key; this is what it answered.
     """
 
     sequence: int
@@ -201,10 +231,12 @@ class WriteResult:
     skipped: int
     errors: tuple[ErrorDetail, ...] = ()
     ids: tuple[str, ...] = field(default=(), repr=False)
+    results: tuple[DocumentResult, ...] = field(default=(), repr=False)
+    replayed: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The answer in the shape of the HTTP API."""
-        return {
+        """The answer in the shape of the HTTP API, where a header says whether it is a replay."""
+        data = {
             "sequence": self.sequence,
             "durability": self.durability,
             "added": self.added,
@@ -213,9 +245,10 @@ class WriteResult:
             "errors": [error.to_json() for error in self.errors],
             "ids": list(self.ids),
         }
+        return {**data, "results": [item.to_json() for item in self.results]} if self.results else data
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> WriteResult:
+    def from_json(cls, data: Mapping[str, Any], *, replayed: bool = False) -> WriteResult:
         """Read the HTTP API's shape."""
         return cls(
             int(data["sequence"]),
@@ -225,24 +258,53 @@ class WriteResult:
             int(data["skipped"]),
             tuple(ErrorDetail.from_json(item) for item in data.get("errors", ())),
             tuple(data.get("ids", ())),
+            tuple(DocumentResult.from_json(item) for item in data.get("results", ())),
+            replayed,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteResult:
-    """How many documents a delete removed, or would remove (`dry_run`)."""
+    """How many documents a delete removed, or would remove (`dry_run`).
+
+    Attributes:
+        durability: how far the deletion is on disk; see `WriteResult`.
+        replayed: the deletion was done before, under the same idempotency key; this is what it answered.
+    """
 
     sequence: int
     deleted: int
+    durability: str = "sync"
+    replayed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API, where a header says whether it is a replay."""
+        return {"sequence": self.sequence, "deleted": self.deleted, "durability": self.durability}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, replayed: bool = False) -> DeleteResult:
+        """Read the HTTP API's shape."""
+        return cls(int(data["sequence"]), int(data["deleted"]), str(data["durability"]), replayed)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Documents with the versions that they were read at, None where there is none.
+
+    A version is what `if_version` takes: a write with it is refused if the document has changed since.
+    """
+
+    documents: list[Document | None]
+    versions: list[int | None]
 
     def to_json(self) -> dict[str, Any]:
         """The answer in the shape of the HTTP API."""
-        return {"sequence": self.sequence, "deleted": self.deleted}
+        return {"documents": self.documents, "versions": self.versions}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DeleteResult:
+    def from_json(cls, data: Mapping[str, Any]) -> Fetched:
         """Read the HTTP API's shape."""
-        return cls(int(data["sequence"]), int(data["deleted"]))
+        return cls(list(data["documents"]), list(data["versions"]))
 
 
 @dataclass(frozen=True, slots=True)

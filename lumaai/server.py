@@ -46,6 +46,9 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     insecure: bool | None = None,
+    durability: str | None = None,
+    memory_bytes_max: int | None = None,
+    snapshots_directory: Path | None = None,
 ) -> None:
     """Serve a database over HTTP until SIGINT or SIGTERM; then answer what is under way and close the database.
 
@@ -55,11 +58,17 @@ def serve(
         host: address to listen on.
         port: 0 takes a free one, which is printed.
         insecure: listen on other addresses than loopback without a key.
+        durability: of writes that ask for none.
+        memory_bytes_max: of all caches together.
+        snapshots_directory: where snapshots are kept.
 
     Raises:
         SystemExit: 2 if what is asked for is refused or malformed, 1 if it cannot be done; one line on stderr says why.
     """
-    given = {"directory": directory, "host": host, "port": port, "insecure": insecure}
+    given = {
+        "directory": directory, "host": host, "port": port, "insecure": insecure, "durability": durability,
+        "memory_bytes_max": memory_bytes_max, "snapshots_directory": snapshots_directory,
+    }  # fmt: skip
     chosen = _settings(settings, {key: value for key, value in given.items() if value is not None})
     if not (chosen.is_loopback or chosen.api_key is not None or chosen.insecure):
         _leave(
@@ -112,6 +121,10 @@ def _opened(settings: Settings) -> Iterator[Database]:
             default_model=settings.model,
             llm=lambda: settings.llm,  # made when the first question is asked
             threads=settings.threads,
+            durability=settings.durability,
+            sync_interval_seconds=settings.sync_interval_seconds,
+            memory_bytes_max=settings.memory_bytes_max,
+            snapshots_directory=settings.snapshots_directory,
         )
     except LumaError as error:
         _leave(FAILED, f"cannot open {settings.directory}: {error}")

@@ -6,7 +6,7 @@ import functools
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -64,6 +64,16 @@ class Settings(BaseSettings):
     embed_queue_max: int = Field(default=64, ge=0)
     ask_threads: int = Field(default=2, ge=1, le=64)
     ask_queue_max: int = Field(default=16, ge=0)
+    maintenance_queue_max: int = Field(default=4, ge=0, description="Work on all files that waits for its turn.")
+
+    durability: Literal["sync", "interval", "none"] = Field(
+        default="sync", description="Of writes that ask for none; sync: answered when on disk."
+    )
+    sync_interval_seconds: float = Field(default=0.05, gt=0, le=60, description="Of durability interval.")
+    memory_bytes_max: int | None = Field(
+        default=None, ge=MEBIBYTE, description="Of all caches together; null: the engine's own choice."
+    )
+    snapshots_directory: Path | None = Field(default=None, description="null: snapshots in the database's directory.")
 
     model: str = Field(default=DEFAULT_MODEL, description="Embedder of collections that name none.")
     threads: int | None = Field(default=None, ge=1, description="Threads of the embedder; null: it chooses.")

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import math
 import random
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from lumaai.errors import ConnectionFailedError, InternalError, InvalidRequestError, LumaError, from_problem
+from lumaai.errors import (
+    ConnectionFailedError,
+    InternalError,
+    InvalidRequestError,
+    LumaError,
+    NotFoundError,
+    from_problem,
+)
 
 JSONValue = Any  # what `json.loads` gives
 
@@ -21,13 +32,28 @@ RETRY_AFTER_SECONDS_MAX = 10.0  # a service that asks for more is not waited for
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS_MAX = 32
 JSON_HEADERS = {"content-type": "application/json"}
+IDEMPOTENCY_KEY = "idempotency-key"
+IDEMPOTENCY_REPLAYED = "idempotency-replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The answer to a write.
+
+    Attributes:
+        replayed: the service had done it before, under the same key.
+    """
+
+    body: JSONValue
+    replayed: bool
 
 
 class Transport:
     """Sends requests to one service. May be used from many threads: httpx's pool guards itself.
 
     What the service refuses early (429, 503 with `retryable`) is sent again, because nothing was done; what broke on
-    the way is sent again only where repeating does no harm (`safe`) or where no connection was made at all.
+    the way is sent again only where repeating does no harm (`safe`) or where no connection was made at all. Writes are
+    made harmless to repeat by an idempotency key, which stays the same from attempt to attempt.
 
     Args:
         url: the service's address, such as `http://127.0.0.1:8000`.
@@ -88,6 +114,19 @@ class Transport:
         """The JSON answer to POST; `safe` where the same request twice does no more than once."""
         return _decoded(self.send("POST", path, body=body, parameters=parameters, safe=safe))
 
+    def write(self, path: str, body: Mapping[str, JSONValue], *, key: str | None, safe: bool = True) -> Written:
+        """The answer to a POST that writes.
+
+        Args:
+            path: of the operation.
+            body: of the request.
+            key: the idempotency key.
+            safe: sent again where the connection breaks: it has a key, or does no more when it comes twice.
+        """
+        headers = {} if key is None else {IDEMPOTENCY_KEY: key}
+        response = self.send("POST", path, body=body, headers=headers, safe=safe)
+        return Written(_decoded(response), IDEMPOTENCY_REPLAYED in response.headers)
+
     def send(
         self,
         method: str,
@@ -95,9 +134,20 @@ class Transport:
         *,
         body: Mapping[str, JSONValue] | None = None,
         parameters: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
         safe: bool = True,
+        patient: bool = False,
     ) -> httpx.Response:
         """A response of success, after as many attempts as it takes and is allowed.
+
+        Args:
+            method: of HTTP.
+            path: of the operation.
+            body: sent as JSON.
+            parameters: of the query string.
+            headers: beside those that every request has.
+            safe: the same request twice does no more than once.
+            patient: the answer may take as long as it takes, such as after work on all files.
 
         Raises:
             LumaError: the service refused; of the class that the embedded database raises.
@@ -105,8 +155,10 @@ class Transport:
             InvalidRequestError: `body` cannot be written as JSON.
         """
         content = None if body is None else encode(body)
+        given = {**(JSON_HEADERS if content is not None else {}), **(headers or {})}
+        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS) if patient else httpx.USE_CLIENT_DEFAULT
         request = self._http.build_request(
-            method, path, params=parameters, content=content, headers=JSON_HEADERS if content is not None else None
+            method, path, params=parameters, content=content, headers=given, timeout=timeout
         )
         for attempt in range(ATTEMPTS):
             error = self._refusal(request, safe=safe)
@@ -118,6 +170,23 @@ class Transport:
             time.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    @contextmanager
+    def pieces(self, path: str) -> Iterator[Iterator[bytes]]:
+        """The answer to GET in pieces, as they arrive.
+
+        Raises:
+            LumaError: the service refused.
+            ConnectionFailedError: nothing answers there, or the connection broke.
+        """
+        try:
+            with self._http.stream("GET", path) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _problem(response)
+                yield response.iter_bytes()
+        except httpx.TransportError as error:
+            raise _connection_failure(self.url, error, repeatable=True) from error
+
     def _refusal(self, request: httpx.Request, *, safe: bool) -> httpx.Response | LumaError:
         """One attempt: its response, or the error it stands for."""
         try:
@@ -128,6 +197,29 @@ class Transport:
             failure.__cause__ = error
             return failure
         return response if response.is_success else _problem(response)
+
+
+def new_key() -> str:
+    """A fresh idempotency key."""
+    return secrets.token_hex(16)
+
+
+def collection_path(name: str) -> str:
+    """The path of a collection.
+
+    Raises:
+        NotFoundError: no path leads to a collection of such a name.
+    """
+    if not name or "/" in name:  # no path leads to such a collection, because none can be made
+        raise NotFoundError(f"collection does not exist: {name!r}", code="collection_not_found")
+    quoted = quote(name, safe="")
+    # Dots alone would be steps in the path.
+    return f"/v1/collections/{quoted if quoted.strip('.') else quoted.replace('.', '%2E')}"
+
+
+def given_keys(body: Mapping[str, JSONValue]) -> dict[str, JSONValue]:
+    """The keys that say something: None is what the service assumes anyway."""
+    return {key: value for key, value in body.items() if value is not None}
 
 
 def encode(body: Mapping[str, JSONValue]) -> bytes:

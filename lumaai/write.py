@@ -1,147 +1,199 @@
-"""Adding a batch: what is refused, what is unchanged, what has to be embedded, and the engine's one write."""
+"""Writing a batch: a replay, what is refused, what has to be embedded, and the engine's one write."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 
 import engine
 from lumaai.batch import Batch
-from lumaai.embedding import UNBOUNDED, EmbedBounds, Embedders, embed_documents
-from lumaai.errors import ErrorDetail, InvalidRequestError, translate
-from lumaai.results import WriteResult
+from lumaai.documents import Write
+from lumaai.embedding import UNBOUNDED, EmbedBounds, Embedders
+from lumaai.errors import ErrorDetail, InvalidRequestError, OverloadedError
+from lumaai.options import WriteOptions, fingerprint
+from lumaai.preparing import Ready, ready_to_add, ready_to_patch
+from lumaai.results import DocumentResult, WriteResult
 from lumaai.search import vector_field_of
-from models import Embedder
+from lumaai.translation import translate
 
 # Leaving documents out changes what the rest implies about fields, so that others may be refused in turn. Beyond
 # so many rounds the batch contradicts itself and is refused as a whole.
 ROUNDS_MAX = 8
+# How often a write is made ready again because others have changed its documents meanwhile.
+CONFLICTS_MAX = 8
 # The engine makes a field of this name for the first vectors of a collection that declares none.
 IMPLIED_FIELD = "vector"
 
 
 def write(
     collection: engine.Collection,
-    batch: Batch,
+    request: Write,
     embedders: Embedders,
     *,
-    atomic: bool,
+    durability: str,
     bounds: EmbedBounds = UNBOUNDED,
 ) -> WriteResult:
-    """Add a batch to a collection, its text embedded.
+    """Write a batch to a collection, its text embedded; a replay costs no embedding.
+
+    Args:
+        collection: to write to.
+        request: the documents, and how to write them.
+        embedders: the models.
+        durability: where the request asks for none.
+        bounds: how far embedding may go.
 
     Raises:
         TooLargeError: there is more text to embed than `bounds` allows.
         InvalidDocumentsError: documents are refused (atomic).
         ModelMismatchError: the collection was embedded with another model.
+        OverloadedError: others change the same documents all the time; nothing was written.
     """
-    kept = list(range(len(batch.documents)))
-    refused: list[ErrorDetail] = []
-    for remaining in reversed(range(ROUNDS_MAX)):
-        try:
-            return _with_errors(_write(collection, _part(batch, kept), embedders, bounds), refused)
-        except engine.InvalidDocumentsError as error:
-            if atomic or not remaining:
-                raise
-            faults = _at_places(error, kept)
-            refused += faults
-            bad = {fault.index for fault in faults}
-            kept = [index for index in kept if index not in bad]
-        if not kept:
-            break
-    return _with_errors(_nothing_written(collection), refused)
+    key = key_of(request.mode, request.batch.documents, request.batch.vectors, request.options)
+    if key is not None:
+        done = collection.replayed(key)
+        if done is not None:
+            return _answer(done, request, _read_context(done.context))
+    conditions = conditions_of(request.options, collection.schema)
+    return _Writing(collection, request, embedders, conditions, durability, bounds, key).run()
 
 
-def _write(collection: engine.Collection, batch: Batch, embedders: Embedders, bounds: EmbedBounds) -> WriteResult:
-    given = _named(collection.schema, batch)
-    wanted = {name: spec for name, spec in collection.schema.embed.items() if name not in given}
-    if not wanted:
-        return _result(collection.add(batch.documents, _rows(given)))
-    prepared = collection.prepare(batch.documents)
-    if prepared.errors:
-        raise engine.InvalidDocumentsError(tuple(prepared.errors))
-    # What is stored already is left out of the write, not only of embedding: were it in, and changed by another
-    # writer meanwhile, it would come to be stored without vectors.
-    latest = _latest(batch.documents)
-    unchanged = collection.unchanged(prepared)
-    new = [index for index in latest if not unchanged[index]]
-    rest = _Rest(len(batch.documents) - len(latest), len(latest) - len(new))
-    if not new:
-        return rest.added_to(_nothing_written(collection), batch.documents, new)
-    part = _part(Batch(batch.documents, given), new)
-    rows = _rows(part.vectors)
-    for name, spec in wanted.items():
-        embedder = embedders.of(spec, collection.name)
-        fields = spec.fields if spec.fields is not None else collection.text_fields(part.documents)
-        rows[name] = _vectors_of(part.documents, name, fields, embedder, bounds)
-    documents = [_without(document, wanted) for document in part.documents]
-    return rest.added_to(_result(collection.add(documents, rows)), batch.documents, new)
+def key_of(
+    route: str, content: object, vectors: Mapping[str, object], options: WriteOptions
+) -> engine.IdempotencyKey | None:
+    """The key of a request, with what tells it from others; None where it has none."""
+    if options.idempotency_key is None:
+        return None
+    body = {"content": content, "vectors": dict(vectors), "options": options.to_body()}
+    return engine.IdempotencyKey(options.idempotency_key, fingerprint(route, body))
 
 
-def _vectors_of(
-    documents: Sequence[Mapping[str, Any]],
-    name: str,
-    fields: Sequence[str],
-    embedder: Embedder,
-    bounds: EmbedBounds,
-) -> engine.VectorRows:
-    """The vectors of a batch: those that documents carry under the field's name, and of the others' text."""
-    carried = [index for index, document in enumerate(documents) if document.get(name) is not None]
-    silent = [index for index, document in enumerate(documents) if document.get(name) is None]
-    made = embed_documents(documents, silent, fields, embedder, bounds)
-    if not carried:
-        return made
-    own = np.asarray([documents[index][name] for index in carried], dtype=np.float32)
-    owners = np.concatenate([made.documents, np.asarray(carried, dtype=np.int64)])
-    passages = [*(made.passages or ()), *([None] * len(carried))]
-    order = np.argsort(owners, kind="stable")
-    return engine.VectorRows(
-        np.concatenate([made.vectors, own])[order], owners[order], [passages[place] for place in order]
+def conditions_of(options: WriteOptions, schema: engine.Schema) -> engine.Conditions | None:
+    """The engine's form of what must hold.
+
+    Raises:
+        InvalidRequestError: `if_matches` is no filter of these fields.
+    """
+    if not options.has_conditions:
+        return None
+    try:
+        where = None if options.if_matches is None else engine.parse_filter(options.if_matches, schema)
+    except engine.FilterError as error:
+        detail = ErrorDetail(f"/if_matches{error.pointer or ''}", error.code, str(error))
+        raise InvalidRequestError(str(error), code=error.code, errors=[detail]) from error
+    return engine.Conditions(options.if_version, options.if_absent, where)
+
+
+@dataclass(slots=True)
+class _Writing:
+    """One batch on its way into a collection."""
+
+    collection: engine.Collection
+    request: Write
+    embedders: Embedders
+    conditions: engine.Conditions | None
+    durability: str
+    bounds: EmbedBounds
+    key: engine.IdempotencyKey | None
+
+    def run(self) -> WriteResult:
+        """Write it; not atomic, without the documents that are refused."""
+        kept = list(range(len(self.request.batch.documents)))
+        refused: dict[int, ErrorDetail] = {}
+        for remaining in reversed(range(ROUNDS_MAX)):
+            try:
+                done = self._attempts(_part(self.request.batch, kept), self._conditions_on(refused), refused)
+                return _answer(done, self.request, _read_context(done.context) if done.replayed else refused)
+            except engine.InvalidDocumentsError as error:
+                outside = any(fault.index < 0 for fault in error.errors)
+                if self.request.options.atomic or outside or not remaining:
+                    raise
+                refused |= _at_places(error, kept)
+                kept = [index for index in kept if index not in refused]
+            if not kept:
+                break
+        nothing = self._nothing(refused)
+        return _answer(nothing, self.request, _read_context(nothing.context) if nothing.replayed else refused)
+
+    def _nothing(self, refused: Mapping[int, ErrorDetail]) -> engine.WriteResult:
+        """The result where every document was refused; a replay must say so as well."""
+        if self.key is None:
+            return engine.WriteResult(self.collection.snapshot().sequence, self._durability)
+        return self.collection.remember(replace(self.key, context=_context(refused)), durability=self._durability)
+
+    @property
+    def _durability(self) -> engine.Durability:
+        return engine.Durability(self.request.options.durability or self.durability)
+
+    def _conditions_on(self, refused: Mapping[int, ErrorDetail]) -> engine.Conditions | None:
+        """The conditions without those of documents that are left out."""
+        if self.conditions is None or not refused or not self.conditions.if_version:
+            return self.conditions
+        gone = {detail.id for detail in refused.values()}
+        versions = {id_: version for id_, version in self.conditions.if_version.items() if id_ not in gone}
+        return replace(self.conditions, if_version=versions)
+
+    def _attempts(
+        self, batch: Batch, conditions: engine.Conditions | None, refused: Mapping[int, ErrorDetail]
+    ) -> engine.WriteResult:
+        """Make the batch ready and write it; again, where what it was made ready for has changed meanwhile."""
+        for remaining in reversed(range(CONFLICTS_MAX)):
+            ready = self._ready(batch, may_assume=remaining > 0)
+            try:
+                return self._commit(ready, conditions, refused)
+            except engine.ConditionFailedError as error:
+                theirs = (conditions.if_version if conditions else None) or {}
+                if not {fault.id for fault in error.errors} & (ready.versions.keys() - theirs.keys()):
+                    raise
+        raise OverloadedError("others are changing these documents: nothing was written", code="write_conflict")
+
+    def _ready(self, batch: Batch, *, may_assume: bool) -> Ready:
+        schema = self.collection.schema
+        given = _named(schema, batch)
+        embedded = {name: spec for name, spec in schema.embed.items() if name not in given}
+        if not embedded or not batch.documents:
+            return Ready(batch.documents, _rows(given))
+        if self.request.mode == "patch":
+            return ready_to_patch(self.collection, batch.documents, self.embedders, self.bounds)
+        unchanged_may_stay = may_assume and not given
+        ready = ready_to_add(
+            self.collection, batch.documents, embedded, self.embedders, self.bounds,
+            insert=self.request.mode == "insert", may_assume=unchanged_may_stay,
+        )  # fmt: skip
+        return replace(ready, vectors={**_rows(given), **ready.vectors})
+
+    def _commit(
+        self, ready: Ready, conditions: engine.Conditions | None, refused: Mapping[int, ErrorDetail]
+    ) -> engine.WriteResult:
+        if ready.is_stored and conditions is None and self.key is None:
+            return _skipped(ready, self.collection.snapshot().sequence, self._durability)
+        key = None if self.key is None else replace(self.key, context=_context(refused))
+        if ready.versions:
+            # What was read to make the batch ready must still be so, or there would be text without its vectors.
+            given = conditions or engine.Conditions()
+            conditions = replace(given, if_version={**ready.versions, **(given.if_version or {})})
+        if self.request.mode == "patch":
+            return self.collection.patch(
+                ready.documents, ready.vectors, conditions=conditions, durability=self._durability, key=key
+            )
+        return self.collection.add(
+            ready.documents, ready.vectors, insert=self.request.mode == "insert",
+            conditions=conditions, durability=self._durability, key=key,
+        )  # fmt: skip
+
+
+def _skipped(ready: Ready, sequence: int, durability: engine.Durability) -> engine.WriteResult:
+    """The engine's result of documents that are all stored already."""
+    ids = ready.documents.ids
+    last = {id_: index for index, id_ in enumerate(ids)}
+    statuses = tuple("skipped" if last[id_] == index else "replaced" for index, id_ in enumerate(ids))
+    skipped, replaced = statuses.count("skipped"), statuses.count("replaced")
+    return engine.WriteResult(
+        sequence, durability, skipped=skipped, replaced=replaced, ids=tuple(ids), statuses=statuses
     )
-
-
-def _without(document: Mapping[str, Any], names: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document without the vectors that now go beside it."""
-    if names.keys().isdisjoint(document):
-        return document
-    return {key: value for key, value in document.items() if key not in names}
-
-
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """The documents of a batch that are not written.
-
-    Attributes:
-        superseded: those behind which another with the same id comes; they count as replaced.
-        unchanged: those that are stored as they are.
-    """
-
-    superseded: int
-    unchanged: int
-
-    def added_to(
-        self, result: WriteResult, documents: Sequence[Mapping[str, Any]], written: Sequence[int]
-    ) -> WriteResult:
-        """The result of writing some of the documents, as one of all."""
-        # Those without an id are all written, and the result has the ids that were made for them.
-        ids = [document.get("id") or "" for document in documents]
-        for index, id_ in zip(written, result.ids, strict=True):
-            ids[index] = id_
-        return replace(
-            result,
-            replaced=result.replaced + self.superseded,
-            skipped=result.skipped + self.unchanged,
-            ids=tuple(ids),
-        )
-
-
-def _latest(documents: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Positions of the documents that count: of equal ids the last."""
-    last = {document["id"]: index for index, document in enumerate(documents) if document.get("id") is not None}
-    return [index for index, document in enumerate(documents) if last.get(document.get("id"), index) == index]
 
 
 def _named(schema: engine.Schema, batch: Batch) -> dict[str, np.ndarray[Any, Any]]:
@@ -168,28 +220,42 @@ def _part(batch: Batch, kept: Sequence[int]) -> Batch:
     return Batch([batch.documents[index] for index in kept], vectors)
 
 
-def _result(result: engine.WriteResult) -> WriteResult:
+def _answer(done: engine.WriteResult, request: Write, refused: Mapping[int, ErrorDetail]) -> WriteResult:
+    """The engine's result of the documents that were not refused, as one of all."""
+    written = zip(done.ids, done.statuses, strict=True)
+    results: tuple[DocumentResult, ...] = ()
+    if not request.options.atomic:
+        results = tuple(
+            DocumentResult(refused[index].id, "error", refused[index])
+            if index in refused
+            else DocumentResult(*next(written))
+            for index in range(len(request.batch.documents))
+        )
+    errors = tuple(refused[index] for index in sorted(refused))
     return WriteResult(
-        result.sequence, result.durability, result.added, result.replaced, result.skipped, (), tuple(result.ids)
-    )
+        done.sequence, str(done.durability), done.added, done.replaced, done.skipped, errors, tuple(done.ids),
+        results, done.replayed,
+    )  # fmt: skip
 
 
-def _nothing_written(collection: engine.Collection) -> WriteResult:
-    return WriteResult(collection.snapshot().sequence, "sync", 0, 0, 0)
+def _context(refused: Mapping[int, ErrorDetail]) -> bytes:
+    """What a replay's answer needs beside the engine's result: the documents that were refused."""
+    return msgspec.json.encode([detail.to_json() for detail in refused.values()]) if refused else b""
 
 
-def _with_errors(result: WriteResult, errors: Sequence[ErrorDetail]) -> WriteResult:
-    return replace(result, errors=tuple(sorted(errors, key=lambda error: error.index or 0)))
+def _read_context(context: bytes) -> dict[int, ErrorDetail]:
+    items = msgspec.json.decode(context) if context else []
+    return {cast("int", item["index"]): ErrorDetail.from_json(item) for item in items}
 
 
-def _at_places(error: engine.InvalidDocumentsError, kept: Sequence[int]) -> list[ErrorDetail]:
-    """The faults with the positions that the documents have in the whole batch."""
+def _at_places(error: engine.InvalidDocumentsError, kept: Sequence[int]) -> dict[int, ErrorDetail]:
+    """The faults by the positions that their documents have in the whole batch."""
     translation = translate(error)
     assert translation is not None
-    moved = []
+    moved = {}
     for detail in translation.errors:
         assert detail.index is not None
         index = kept[detail.index]
         tail = detail.pointer.removeprefix(f"/documents/{detail.index}")
-        moved.append(replace(detail, index=index, pointer=f"/documents/{index}{tail}"))
+        moved[index] = replace(detail, index=index, pointer=f"/documents/{index}{tail}")
     return moved

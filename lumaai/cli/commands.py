@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,9 @@ import typer
 from typer.core import TyperGroup
 
 from lumaai.cli import output
+from lumaai.cli.options import JsonOption, YesOption, confirm, examples
 from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file, service_address
+from lumaai.cli.upkeep import snapshot, upkeep
 from lumaai.errors import LumaError, UnauthorizedError
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
@@ -26,12 +28,8 @@ Try:
   lumaai search films robots --filter '{"year": {"$gte": 1990}}'
   lumaai ask "How many films are there per genre?"
   lumaai serve                                  the same over HTTP; add --url to the commands above
+  lumaai snapshot create                        keep it all as it is now; lumaai restore goes back
 """
-
-
-def _examples(*lines: str) -> str:
-    """An epilog whose lines are kept as they are (what the leading backspace is for)."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 class Commands(TyperGroup):
@@ -74,7 +72,6 @@ Collection = Annotated[str, typer.Argument(metavar="COLLECTION", help="Name of t
 FilterOption = Annotated[
     str | None, typer.Option("--filter", metavar="JSON", help='Conditions, e.g. \'{"year": {"$gte": 1990}}\'.')
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 
 
 def _complain(message: str) -> None:
@@ -112,7 +109,7 @@ def options(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "lumaai add films films.jsonl more.csv",
         "lumaai add notes *.md --db ./notes-data",
         "lumaai add films films.jsonl --embed title,plot",
@@ -160,7 +157,7 @@ def _embedded_fields(embed: str | None, *, no_embed: bool) -> list[str] | None:
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         'lumaai search films "a space opera"',
         'lumaai search films robots -n 3 --filter \'{"year": {"$gte": 1990}, "genre": "drama"}\'',
         "lumaai search films robots --json | jq -r '.hits[].id'",
@@ -178,7 +175,7 @@ def search(
 ) -> None:
     """Find the documents nearest in meaning to some words."""
     conditions = _parsed(filter_text)
-    with opened(directory, url) as database:
+    with opened(directory, url, reading=True) as database:
         hits = database[collection].search(query, limit=limit, filter=conditions)
     if as_json:
         output.print_json(hits.to_json())
@@ -188,7 +185,7 @@ def search(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         'lumaai ask "How many films are there per genre?"',
         'lumaai ask "Which film is about a robot uprising?" -c films --json',
     )
@@ -206,7 +203,7 @@ def ask(
 ) -> None:
     """Answer a question, with its steps and the documents it rests on."""
     names = [name for group in collections or [] for name in group.split(",") if name] or None
-    with opened(directory, url) as database:
+    with opened(directory, url, reading=True) as database:
         answer = database.ask(question, collections=names, planner=planner)
     if as_json:
         output.print_json(answer.to_json())
@@ -217,7 +214,7 @@ def ask(
 @app.command("collections")
 def list_collections(*, as_json: JsonOption = False, directory: DirectoryOption = None, url: UrlOption = None) -> None:
     """List the collections."""
-    with opened(directory, url) as database:
+    with opened(directory, url, reading=True) as database:
         infos = [database[name].info() for name in database.collections()]
     if as_json:
         output.print_json([info.to_json() for info in infos])
@@ -236,7 +233,7 @@ def get(
     url: UrlOption = None,
 ) -> None:
     """Print documents by id, as JSON."""
-    with opened(directory, url) as database:
+    with opened(directory, url, reading=True) as database:
         documents = database[collection].get(ids)
     missing = [identity for identity, document in zip(ids, documents, strict=True) if document is None]
     for document in documents:
@@ -258,12 +255,12 @@ def count(
 ) -> None:
     """Print how many documents there are, or match a filter."""
     conditions = _parsed(filter_text)
-    with opened(directory, url) as database:
+    with opened(directory, url, reading=True) as database:
         typer.echo(database[collection].count(conditions))
 
 
 @app.command(
-    epilog=_examples("lumaai delete films 12 15", 'lumaai delete films --filter \'{"year": {"$lt": 1930}}\' --dry-run')
+    epilog=examples("lumaai delete films 12 15", 'lumaai delete films --filter \'{"year": {"$lt": 1930}}\' --dry-run')
 )
 def delete(
     collection: Collection,
@@ -288,7 +285,7 @@ def delete(
 def drop(
     collection: Collection,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: YesOption = False,
     directory: DirectoryOption = None,
     url: UrlOption = None,
 ) -> None:
@@ -296,22 +293,9 @@ def drop(
     with opened(directory, url) as database:
         documents = database[collection].count()
         if not yes:
-            _confirm(f"Remove {collection} with {output.plural(documents, 'document')}?")
+            confirm(f"Remove {collection} with {output.plural(documents, 'document')}?")
         database.drop(collection)
     typer.echo(f"removed {collection} ({output.plural(documents, 'document')})")
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody can be asked here: confirm with --yes")
-    typer.confirm(question, abort=True)
-
-
-@app.command()
-def stats(collection: Collection, *, directory: DirectoryOption = None, url: UrlOption = None) -> None:
-    """Print a collection's sizes, as JSON."""
-    with opened(directory, url) as database:
-        output.print_json(database[collection].stats())
 
 
 @app.command()
@@ -323,7 +307,11 @@ def optimize(collection: Collection, *, directory: DirectoryOption = None, url: 
     typer.echo(f"optimized {collection} ({output.plural(documents, 'document')})")
 
 
-@app.command(epilog=_examples("lumaai serve --data ./films-data", "LUMAAI_API_KEY=… lumaai serve --host 0.0.0.0"))
+app.add_typer(upkeep)
+app.add_typer(snapshot, name="snapshot")
+
+
+@app.command(epilog=examples("lumaai serve --data ./films-data", "LUMAAI_API_KEY=… lumaai serve --host 0.0.0.0"))
 def serve(
     *,
     host: Annotated[
@@ -338,16 +326,39 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow an address that others reach without an API key.")
     ] = False,
+    durability: Annotated[
+        str | None,
+        typer.Option(metavar="sync|interval|none", help="Of writes that ask for none. [default: sync]"),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of all caches together, e.g. 512MB. [$LUMAAI_MEMORY_BYTES_MAX]")
+    ] = None,
+    snapshots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where snapshots are kept. [default: DIR/snapshots]")
+    ] = None,
 ) -> None:
     """Serve a database over HTTP until Ctrl-C.
 
-    An API key is taken from $LUMAAI_API_KEY; without one, only this machine can connect.
+    An API key is taken from $LUMAAI_API_KEY; without one, only this machine can connect. With durability sync a write
+    is answered when it is on disk, with interval within $LUMAAI_SYNC_INTERVAL_SECONDS (0.05) of that.
     """
     from lumaai.server import serve as run
 
     directory = data or data_directory()
     refuse_file(directory)
-    run(directory=directory, host=host, port=port, insecure=insecure or None)
+    run(
+        directory=directory, host=host, port=port, insecure=insecure or None, durability=durability,
+        memory_bytes_max=None if memory is None else _bytes(memory), snapshots_directory=snapshots,
+    )  # fmt: skip
+
+
+def _bytes(size: str) -> int:
+    """Bytes of a size such as 512MB, 2 GiB or 100000."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?", size.strip(), re.IGNORECASE)
+    if found is None:
+        raise typer.BadParameter(f"not a size, such as 512MB or 2GiB: {size!r}", param_hint="--memory")
+    power = " KMGT".index(found[2].upper() or " ")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 @app.command()

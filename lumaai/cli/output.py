@@ -111,6 +111,31 @@ def print_table(rows: Iterable[Sequence[str]]) -> None:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def figure_rows(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Name and value of each figure, those within others by their path; bytes as sizes."""
+    rows: list[tuple[str, str]] = []
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            rows += figure_rows(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            rows += figure_rows({str(place): item for place, item in enumerate(value)}, f"{prefix}{name}.")
+        else:
+            is_size = isinstance(value, int) and "bytes" in name
+            shown = size(value) if is_size else f"{value:,}" if isinstance(value, int | float) else str(value)
+            rows.append((f"{prefix}{name}", shown))
+    return rows
+
+
+def size(count: int) -> str:
+    """Bytes in the largest unit that leaves a number above one: "1.5 MB" of 1,000,000 bytes each."""
+    value, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{count:,} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
 def plural(count: int, noun: str) -> str:
     """The count with its noun: "1 document", "2 documents"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lumaai.errors import InvalidRequestError, NotFoundError
+from lumaai.errors import DatabaseLockedError, InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from lumaai import Client, Database
@@ -25,13 +25,14 @@ UrlOption = Annotated[
 ]
 
 
-def opened(directory: Path | None, url: str | None, *, make: bool = False) -> Database | Client:
+def opened(directory: Path | None, url: str | None, *, make: bool = False, reading: bool = False) -> Database | Client:
     """The database meant by `--db`, else `--url`, else $LUMAAI_URL, else $LUMAAI_DATA, else ./data.
 
     Args:
         directory: `--db`.
         url: `--url`.
         make: whether a directory that is missing is made; commands that only read do not leave empty databases.
+        reading: nothing will be written, so that a directory which another process has open will do as well.
 
     Raises:
         typer.BadParameter: both `--db` and `--url` were given.
@@ -51,8 +52,18 @@ def opened(directory: Path | None, url: str | None, *, make: bool = False) -> Da
     refuse_file(place)
     if not make and not place.is_dir():
         raise NotFoundError(f"there is no database at {place}; `lumaai add` makes one", code="database_not_found")
-    model = os.environ.get("LUMAAI_MODEL") or None
-    return lumaai.Database(place, default_model=model, llm=_language_model, progress=_say_model_progress)
+    options: dict[str, Any] = {
+        "default_model": os.environ.get("LUMAAI_MODEL") or None,
+        "llm": _language_model,
+        "progress": _say_model_progress,
+        "snapshots_directory": os.environ.get("LUMAAI_SNAPSHOTS_DIRECTORY") or None,
+    }
+    try:
+        return lumaai.Database(place, **options)
+    except DatabaseLockedError:
+        if not reading:
+            raise
+        return lumaai.Database(place, **options, read_only=True)
 
 
 def service_address(directory: Path | None, url: str | None) -> str | None:

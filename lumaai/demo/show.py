@@ -19,11 +19,12 @@ from typing import Any
 from rich.console import Console
 
 from lumaai.cli import output
-from lumaai.client import Client, RemoteCollection
+from lumaai.client import Client
 from lumaai.demo import corpus
 from lumaai.demo.service import running_service
 from lumaai.errors import LumaError
 from lumaai.progress import DocumentProgress
+from lumaai.remote_collection import RemoteCollection
 from promptql import Answer
 
 COLLECTION = "python"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lumaai.routes import ask, bulk, collections, documents, health, search
+from lumaai.routes import ask, bulk, changes, collections, documents, health, maintenance, search, snapshots
 from lumaai.routes.operation import Operation
 
 __all__ = ["all_operations"]
@@ -16,5 +16,8 @@ def all_operations() -> tuple[Operation, ...]:
         *documents.OPERATIONS,
         *ask.OPERATIONS,
         *collections.OPERATIONS,
+        *changes.OPERATIONS,
+        *snapshots.OPERATIONS,
+        *maintenance.OPERATIONS,
         *health.OPERATIONS,
     )

@@ -15,9 +15,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lumaai import wire
-from lumaai.collection import Collection, add_bounded
+from lumaai.batch import Batch
+from lumaai.collection import Collection
+from lumaai.documents import Write
 from lumaai.embedding import EmbedBounds
-from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError
+from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError, TooLargeError
+from lumaai.options import WriteOptions
 from lumaai.results import WriteResult
 from lumaai.routes.body import parse_json, require_media_type
 from lumaai.routes.operation import NDJSON, Call, Operation
@@ -162,17 +165,21 @@ class Upload:
         return await lane.run_when_free(work, batch.documents, timeout_seconds=seconds)
 
     def _add(self, documents: list[dict[str, Any]]) -> WriteResult:
-        return add_bounded(self._collection, documents, self._bounds, atomic=False)
+        return self._add_bounded(documents, atomic=False)
+
+    def _add_bounded(self, documents: list[dict[str, Any]], *, atomic: bool) -> WriteResult:
+        write = Write("add", Batch(documents), WriteOptions(atomic))
+        return self._collection.write_bounded(write, self._bounds)
 
     def _add_strictly(self, documents: list[dict[str, Any]]) -> WriteResult:
         """Write what stands before the first document that is refused, and report that one."""
         try:
-            return add_bounded(self._collection, documents, self._bounds, atomic=True)
-        except InvalidRequestError as error:
+            return self._add_bounded(documents, atomic=True)
+        except (InvalidRequestError, TooLargeError) as error:
             indexes = [detail.index for detail in error.errors if detail.index is not None]
             if not indexes:
                 raise
-            return add_bounded(self._collection, documents[: min(indexes) + 1], self._bounds, atomic=False)
+            return self._add_bounded(documents[: min(indexes) + 1], atomic=False)
 
     def _summary(self) -> Line:
         self._call.count_rows(self._totals["added"] + self._totals["replaced"])

@@ -31,7 +31,7 @@ def _created(service: Service, name: str, given: dict[str, Any]) -> tuple[Collec
     for field, spec in (given.get("embed") or {}).items():
         _check_model(field, spec.get("model"), service.settings.model)
     create = service.database.create_collection
-    options = {"embed": given.get("embed"), "strict": given.get("strict", False)}
+    options = {"embed": given.get("embed"), "strict": given.get("strict", False), "ttl": given.get("ttl")}
     try:
         try:
             return create(name, given.get("fields"), **options).info(), True
@@ -90,7 +90,7 @@ async def optimize_collection(call: Call) -> Response:
     """Seal and merge."""
     wait = (await call.body(wire.OptimizeCollection)).wait
     name, database = call.path("c"), call.service.database
-    await call.service.writes.run(lambda: database.collection(name).optimize(wait=wait))
+    await call.service.maintenance.run(lambda: database.collection(name).optimize(wait=wait))
     return Response(status_code=204)
 
 

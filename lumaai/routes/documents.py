@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.batch import Batch
 from lumaai.collection import Collection
-from lumaai.errors import ErrorDetail, InvalidRequestError, NotFoundError, NotSupportedError, TooLargeError
+from lumaai.documents import Write
+from lumaai.errors import (
+    ErrorDetail,
+    InvalidRequestError,
+    LumaError,
+    NotFoundError,
+    NotSupportedError,
+    TooLargeError,
+)
+from lumaai.options import WriteOptions
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
 DOCUMENT = f"{PATH}/documents/{{id}}"
 
 
-async def add_documents(call: Call) -> Response:
-    """Add or replace a batch."""
-    query = call.query(wire.AddQuery)
-    if query.mode != "add":
-        raise NotSupportedError(f"this version only knows mode=add: got={query.mode}")
-    documents = (await call.body(wire.AddDocuments)).documents
-    _check_batch(call, len(documents), "documents")
+async def write_documents(call: Call) -> Response:
+    """Add, insert or patch a batch: all or nothing, unless `atomic` is false.
+
+    The same request with the same Idempotency-Key is done once and answered the same for 24 hours.
+    """
+    call.query(wire.NoQuery)
+    body = await call.body(wire.WriteDocuments)
+    _check_batch(call, len(body.documents), "documents")
+    _check_batch(call, len(body.if_version or ()), "versions")
+    options = WriteOptions(
+        body.atomic, body.if_version, body.if_absent, body.if_matches, body.durability, call.idempotency_key()
+    )
+    options.check()
     collection = call.service.database.collection(call.path("c"))
-    result = await call.service.add(collection, documents, atomic=query.atomic)
+    result = await call.service.write(collection, Write(body.mode, Batch(body.documents), options))
     call.count_rows(result.added + result.replaced)
-    return json_response(msgspec.json.encode(result.to_json()))
+    return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed)
 
 
 async def fetch_documents(call: Call) -> Response:
@@ -42,21 +59,34 @@ async def fetch_documents(call: Call) -> Response:
 
 
 def _fetched(collection: Collection, body: wire.FetchDocuments, bytes_max: int) -> tuple[bytes, int]:
-    stored = collection.get_raw(body.ids, vectors=body.vectors, bytes_max=bytes_max)
+    stored, versions = collection.fetch_raw(body.ids, vectors=body.vectors, bytes_max=bytes_max)
     documents = [None if raw is None else msgspec.Raw(raw) for raw in stored]
     found = sum(document is not None for document in documents)
-    return msgspec.json.encode({"documents": documents}), found
+    content: dict[str, Any] = {"documents": documents}
+    return msgspec.json.encode({**content, "versions": versions} if body.versions else content), found
 
 
 async def delete_documents(call: Call) -> Response:
-    """Delete the documents that are named, or that a filter matches."""
+    """Delete the documents that are named, or that a filter matches.
+
+    The same request with the same Idempotency-Key is done once and answered the same for 24 hours.
+    """
     body = await call.body(wire.DeleteDocuments)
     _check_batch(call, len(body.ids), "ids")
-    chosen: dict[str, Any] = {"ids": body.ids} if body.ids else {"filter": body.filter}
-    collection = call.service.database.collection(call.path("c"))
-    result = await call.service.writes.run(lambda: collection.delete(**chosen, dry_run=body.dry_run))
+    _check_batch(call, len(body.if_version or ()), "versions")
+    chosen = {name: getattr(body, name) for name in ("ids", "filter") if name in body.model_fields_set}
+    conditions: dict[str, Any] = {
+        "if_version": body.if_version,
+        "if_matches": body.if_matches,
+        "durability": body.durability,
+    }
+    delete = functools.partial(
+        call.service.database.collection(call.path("c")).delete,
+        **chosen, **conditions, dry_run=body.dry_run, idempotency_key=call.idempotency_key(),
+    )  # fmt: skip
+    result = await call.service.writes.run(delete)
     call.count_rows(result.deleted)
-    return json_response(msgspec.json.encode(result.to_json()))
+    return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed)
 
 
 async def count_documents(call: Call) -> Response:
@@ -111,8 +141,8 @@ async def put_document(call: Call) -> Response:
         raise InvalidRequestError(message, code="id_mismatch", errors=[ErrorDetail("/id", "id_mismatch", message)])
     collection = call.service.database.collection(call.path("c"))
     try:
-        result = await call.service.add(collection, [document])
-    except InvalidRequestError as error:
+        result = await call.service.write(collection, Write("add", Batch([document]), WriteOptions()))
+    except (InvalidRequestError, TooLargeError) as error:
         raise _without_batch(error) from error
     call.count_rows(1)
     return json_response(msgspec.json.encode(result.to_json()), 201 if result.added else 200)
@@ -139,7 +169,7 @@ def _not_found(document_id: str) -> NotFoundError:
     return NotFoundError(f"document does not exist: {document_id!r:.100}", code="document_not_found")
 
 
-def _without_batch(error: InvalidRequestError) -> InvalidRequestError:
+def _without_batch(error: LumaError) -> LumaError:
     """The same error with pointers into the one document, not into a batch of it."""
     details = [
         ErrorDetail(d.pointer.removeprefix("/documents/0"), d.code, d.message, d.expected, d.got, id=d.id)
@@ -150,16 +180,17 @@ def _without_batch(error: InvalidRequestError) -> InvalidRequestError:
 
 OPERATIONS = (
     Operation(
-        id="add_documents",
+        id="write_documents",
         method="POST",
         path=f"{PATH}/documents",
-        handler=add_documents,
-        summary="Add or replace a batch of documents",
+        handler=write_documents,
+        summary="Add, insert or patch a batch of documents",
         tag="documents",
         answers={200: wire.WriteResponse},
-        body=wire.AddDocuments,
-        query=wire.AddQuery,
-        errors=(404, 507),
+        body=wire.WriteDocuments,
+        query=wire.NoQuery,
+        errors=(404, 409, 412, 507),
+        takes_key=True,
     ),
     Operation(
         id="fetch_documents",
@@ -181,7 +212,8 @@ OPERATIONS = (
         tag="documents",
         answers={200: wire.DeleteResponse},
         body=wire.DeleteDocuments,
-        errors=(404, 507),
+        errors=(404, 412, 507),
+        takes_key=True,
     ),
     Operation(
         id="count_documents",

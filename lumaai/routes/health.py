@@ -7,10 +7,11 @@ from starlette.responses import Response
 
 import lumaai
 from lumaai import wire
-from lumaai.errors import LumaError, translate
+from lumaai.errors import LumaError
 from lumaai.routes.operation import Call, Operation, json_response
 from lumaai.routes.service import Service
 from lumaai.telemetry import METRICS_CONTENT_TYPE
+from lumaai.translation import translate
 
 TEXT = "text/plain"
 

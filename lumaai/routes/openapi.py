@@ -28,6 +28,7 @@ TAGS = {
     "documents": "Put documents in, take them out.",
     "questions": "Ask in natural language.",
     "collections": "What documents are kept in.",
+    "maintenance": "Snapshots, checks, and giving disk back. These take as long as they take.",
     "operations": "How the service is.",
 }
 
@@ -37,16 +38,35 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     },
+    "name": {
+        "description": "Name of the snapshot.",
+        "schema": {"type": "string", "pattern": wire.SNAPSHOT_PATTERN},
+    },
+}
+
+KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes repeating harmless: the same request with the same key is done once, and answered the same.",
+    "schema": {"type": "string", "pattern": wire.IDEMPOTENCY_KEY_PATTERN},
+}
+REPLAYED = {
+    "Idempotency-Replayed": {
+        "description": "The request was done before, under the same Idempotency-Key; this is what it answered.",
+        "schema": {"const": "true"},
+    }
 }
 
 ERRORS: dict[int, str] = {
     400: "The body is not JSON, or the path is not UTF-8.",
     401: "No API key, or a wrong one.",
     403: "Not from this machine, and no API key is set.",
-    404: "There is no such collection or document.",
+    404: "There is no such collection, document or snapshot.",
     408: "The body did not arrive in time.",
-    409: "It exists already, with another schema.",
-    410: "The cursor has expired.",
+    409: "What is there already is in the way.",
+    410: "The cursor has expired, or the changes are no longer kept.",
+    412: "A condition of the request does not hold: `errors` names the documents.",
     413: "Larger than a limit that the message names.",
     415: "The body is of another type.",
     422: "Understood, and cannot be done as asked: the message and `errors` say why.",
@@ -102,6 +122,8 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas) -> d
         "responses": dict(_responses(operation, settings, schemas)),
     }
     parameters = [*_path_parameters(operation), *_query_parameters(operation)]
+    if operation.takes_key:
+        parameters.append(KEY_PARAMETER)
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
@@ -123,7 +145,7 @@ def _path_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
 def _query_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
     if operation.query is None:
         return
-    for name, schema in operation.query.model_json_schema()["properties"].items():
+    for name, schema in operation.query.model_json_schema().get("properties", {}).items():
         text = schema.pop("description", "")
         yield {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
@@ -131,7 +153,8 @@ def _query_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
 def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> Iterator[tuple[str, dict[str, Any]]]:
     header = {"X-Request-Id": {"description": "Id of the request.", "schema": {"type": "string"}}}
     for status, answer in operation.answers.items():
-        response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": header}
+        headers = {**header, **REPLAYED} if operation.takes_key else header
+        response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if isinstance(answer, type):
             response["content"] = {operation.answer_media_type: {"schema": schemas.of(answer)}}
         elif answer is not None:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from lumaai.errors import LumaError, NotFoundError
+from lumaai.errors import InvalidRequestError, LumaError, NotFoundError
 from lumaai.routes.body import read_body, validated_query
 from lumaai.routes.service import Service
 
@@ -58,6 +58,17 @@ class Call:
         """The query string as `model`."""
         return validated_query(self.request.scope, model)
 
+    def idempotency_key(self) -> str | None:
+        """The Idempotency-Key header, where there is one; what it must be is checked where it is used.
+
+        Raises:
+            InvalidRequestError: it is given twice.
+        """
+        given = [value for name, value in self.request.scope["headers"] if name == b"idempotency-key"]
+        if len(given) > 1:
+            raise InvalidRequestError("Idempotency-Key is given twice", code="idempotency_key_invalid")
+        return given[0].decode("latin-1") if given else None
+
     def count_rows(self, rows: int) -> None:
         """Say in the log and the metrics how many documents went in or out."""
         self.request.scope["lumaai.rows"] = rows
@@ -74,6 +85,7 @@ class Operation:
         query: model of the query string.
         answers: for each status of success the model of its JSON body (None: no body) or a media type.
         errors: statuses of the problems it may answer beside those that any operation may.
+        takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
     """
 
     id: str
@@ -88,6 +100,7 @@ class Operation:
     query: type[BaseModel] | None = None
     answer_media_type: str = JSON
     errors: Sequence[int] = field(default=())
+    takes_key: bool = False
 
 
 class Resource:
@@ -129,6 +142,7 @@ def no_such_route(path: str) -> NotFoundError:
     return NotFoundError(f"there is nothing at this path: {path:.200}", code="route_not_found")
 
 
-def json_response(content: bytes, status: int = 200) -> Response:
-    """A JSON answer whose bytes are made already."""
-    return Response(content, status_code=status, media_type=JSON)
+def json_response(content: bytes, status: int = 200, *, replayed: bool = False) -> Response:
+    """A JSON answer whose bytes are made already; a replay says so in a header."""
+    headers = {"Idempotency-Replayed": "true"} if replayed else None
+    return Response(content, status_code=status, media_type=JSON, headers=headers)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from lumaai.collection import Collection, add_bounded
+from lumaai.collection import Collection
 from lumaai.database import Database
+from lumaai.documents import Write
 from lumaai.embedding import EmbedBounds
 from lumaai.limits import Lane
 from lumaai.results import WriteResult
@@ -23,13 +23,20 @@ R = TypeVar("R")
 # Large bodies that are read at once, and that wait for it.
 BODY_THREADS = 2
 BODY_QUEUE_MAX = 64
+# Pieces of snapshots that are read at once, and that wait for it: one for each download.
+DOWNLOAD_THREADS = 2
+DOWNLOAD_QUEUE_MAX = 14
 # How long the end of the service waits for work whose requests are gone.
 CLOSE_SECONDS_MAX = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of a running service. Reads share the lane of searches: they take as long, or less."""
+    """The parts of a running service. Reads share the lane of searches: they take as long, or less.
+
+    Work on all files (snapshots, checks, compaction) has a lane of one thread, and giving out snapshots another: they
+    take minutes, and never a thread that a search or a write waits for.
+    """
 
     database: Database
     settings: Settings
@@ -39,6 +46,8 @@ class Service:
     embeds: Lane
     asks: Lane
     bodies: Lane
+    maintenance: Lane
+    downloads: Lane
 
     @classmethod
     def of(cls, database: Database, settings: Settings, telemetry: Telemetry) -> Service:
@@ -53,15 +62,18 @@ class Service:
             embeds=Lane("embed", threads=settings.embed_threads, queue_max=settings.embed_queue_max),
             asks=Lane("ask", threads=settings.ask_threads, queue_max=settings.ask_queue_max),
             bodies=Lane("body", threads=BODY_THREADS, queue_max=BODY_QUEUE_MAX),
+            maintenance=Lane("maintenance", threads=1, queue_max=settings.maintenance_queue_max),
+            downloads=Lane("download", threads=DOWNLOAD_THREADS, queue_max=DOWNLOAD_QUEUE_MAX),
         )
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All lanes."""
-        return (self.searches, self.writes, self.embeds, self.asks, self.bodies)
+        serving = (self.searches, self.writes, self.embeds, self.asks, self.bodies)
+        return (*serving, self.maintenance, self.downloads)
 
-    async def add(self, collection: Collection, documents: list[dict[str, Any]], *, atomic: bool = True) -> WriteResult:
-        """Add documents, in the lane of those that embed where the collection does.
+    async def write(self, collection: Collection, write: Write) -> WriteResult:
+        """Write documents, in the lane of those that embed where the collection does.
 
         A request that ran out of time stops its embedding.
 
@@ -70,11 +82,10 @@ class Service:
         """
         bounds = EmbedBounds(self.settings.embed_characters_max, threading.Event())
         lane = self.lane_of(collection)
-        work = functools.partial(add_bounded, collection, documents, bounds, atomic=atomic)
-        return await self.stoppable(lane.run(work), bounds)
+        return await self.stoppable(lane.run(collection.write_bounded, write, bounds), bounds)
 
     def lane_of(self, collection: Collection) -> Lane:
-        """The lane that documents are added in."""
+        """The lane that documents are written in."""
         return self.embeds if collection.embeds else self.writes
 
     @staticmethod
@@ -91,6 +102,8 @@ class Service:
         for lane in self.lanes:
             yield ("lumaai_lane_work", "Work running or waiting.", {"lane": lane.name}, lane.taken)
             yield ("lumaai_lane_capacity", "Work that is taken at most.", {"lane": lane.name}, lane.capacity)
+        for name, figure in self.database.stats()["memory"].items():
+            yield ("lumaai_memory_bytes", "Memory by what takes it; _max: a limit.", {"kind": name}, figure)
         for name in self.database.collections():
             info = self.database.collection(name).info()
             yield ("lumaai_documents", "Documents in a collection.", {"collection": name}, info.documents)

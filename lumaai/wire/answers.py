@@ -77,8 +77,16 @@ class StoredObject(BaseModel):
     id: str
 
 
+class DocumentResult(Wire):
+    """What became of one document of a batch."""
+
+    id: str | None
+    status: Literal["added", "replaced", "skipped", "error"]
+    error: ErrorItem | None = None
+
+
 class WriteResponse(Wire):
-    """What became of a batch; on return it is on disk and found by the next search."""
+    """What became of a batch; the next search finds it, and it is as durable as `durability` says."""
 
     sequence: int
     durability: str
@@ -87,6 +95,9 @@ class WriteResponse(Wire):
     skipped: int = Field(description="Identical documents, left as they were.")
     ids: list[str]
     errors: list[ErrorItem]
+    results: list[DocumentResult] | None = Field(
+        default=None, description="What became of each document, in order; only with `atomic` false."
+    )
 
 
 class DeleteResponse(Wire):
@@ -94,12 +105,14 @@ class DeleteResponse(Wire):
 
     sequence: int
     deleted: int
+    durability: str
 
 
 class DocumentList(Wire):
     """Documents in the order of the ids asked for; null where there is none."""
 
     documents: list[StoredDocument | None]
+    versions: list[int | None] | None = Field(default=None, description="Theirs, where they were asked for.")
 
 
 class CountResponse(Wire):
@@ -218,3 +231,64 @@ class Limits(Wire):
     embed_queue_max: int
     ask_threads: int
     ask_queue_max: int
+    maintenance_queue_max: int
+
+
+class Change(Wire):
+    """One write."""
+
+    sequence: int
+    collection: str
+    documents: list[StoredDocument] = Field(description="Without those that a later change has in a newer version.")
+    deleted: list[str]
+
+
+class Changes(Wire):
+    """Writes in their order."""
+
+    changes: list[Change]
+    next: int = Field(description="The `from` to go on with.")
+
+
+class SnapshotInfo(Wire):
+    """A snapshot of the whole database."""
+
+    name: str
+    sequence: int = Field(description="Of the last write in it.")
+    bytes: int
+    files: int
+
+
+class SnapshotList(Wire):
+    """All snapshots, by name."""
+
+    snapshots: list[SnapshotInfo]
+
+
+class CheckProblem(Wire):
+    """Something that is wrong in the files."""
+
+    file: str
+    collection: str | None
+    what: str
+    repaired: bool
+    ids: list[str] = Field(description="Of documents that were acknowledged and cannot be read.")
+
+
+class CheckReport(Wire):
+    """What reading everything has shown."""
+
+    files: int
+    documents: int
+    rows: int
+    problems: list[CheckProblem]
+
+
+class Reclaimed(BaseModel):
+    """What was given back: bytes on disk before and after, and more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    disk_bytes_before: int
+    disk_bytes_after: int
+    seconds: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, RootModel, WithJsonSchema, model_validator
@@ -12,6 +13,9 @@ from lumaai.wire.base import Wire
 from lumaai.wire.vectors import BASE64_FLOATS
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}$"
+# Not what ends like a file or like a snapshot in the making or on its way out.
+SNAPSHOT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}$"
+IDEMPOTENCY_KEY_PATTERN = r"^[!-~]{1,255}$"
 QUESTION_CHARACTERS_MAX = 2_000
 
 QUERY_CHARACTERS_MAX = 20_000
@@ -91,7 +95,10 @@ class VectorFieldSpec(Wire):
     type: Literal["vector"]
     dim: Integer | None = Field(default=None, ge=1, le=65_536, description="May be left out where a model decides.")
     metric: Literal["cosine", "dot", "l2"] = "cosine"
-    index: Literal["auto", "flat", "hnsw"] = "auto"
+    index: Literal["auto", "flat", "hnsw", "ivf_flat", "ivf_pq"] = "auto"
+    quantization: Literal["auto", "none", "fp16", "sq8", "pq4", "rabitq"] = Field(
+        default="auto", description="How exactly an index keeps vectors, as far as it knows several ways."
+    )
     m: Integer = Field(default=16, ge=2, le=256, description="Neighbours of a row in the HNSW graph.")
     ef_construction: Integer = Field(default=100, ge=4, le=4_096)
 
@@ -122,18 +129,83 @@ def _few_fields(value: Any) -> Any:
 FewFields = BeforeValidator(_few_fields)
 
 
+class TtlSpec(Wire):
+    """When documents expire: at the time that a field of theirs says, or so long after they were last written."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["field"]}, {"required": ["seconds"]}]})
+
+    field: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="A datetime field; documents without it never expire."
+    )
+    seconds: Annotated[float, Field(gt=0, le=10_000_000_000)] | None = Field(
+        default=None, description="Writing a document again renews it."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        _exactly_one(self, ("field", "seconds"))
+        return self
+
+
 class CreateCollection(Wire):
     """`{}` infers the fields and embeds text with the default model; `"embed": {}` embeds nothing."""
 
     fields: Annotated[dict[FieldName, FieldSpec | ScalarType], FewFields] | None = None
     embed: Annotated[dict[FieldName, EmbedSpec], FewFields] | None = None
     strict: bool = Field(default=False, description="Refuse documents with fields that are not declared.")
+    ttl: TtlSpec | None = Field(default=None, description="When documents expire; null: never.")
 
 
-class AddDocuments(Wire):
-    """A batch of documents to add or replace."""
+def _versions(value: Any) -> Any:
+    """Versions by id, or the first that is none: each of a million would be a complaint of its own."""
+    if isinstance(value, dict):
+        for id_, version in value.items():
+            if type(version) is float and version.is_integer():
+                version = int(version)  # noqa: PLW2901 - in JSON they are one number
+            if type(version) is not int or not 0 <= version < VERSION_BOUND:
+                raise PydanticCustomError(
+                    "version_invalid", "a version is a whole number from 0: got {got} for {id}",
+                    {"got": repr(version)[:40], "id": repr(id_)[:80]},
+                )  # fmt: skip
+        return {id_: int(version) for id_, version in value.items()}
+    return value
+
+
+VERSION_BOUND = 2**63
+Versions = Annotated[
+    dict[str, Any],
+    BeforeValidator(_versions),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "integer", "minimum": 0, "exclusiveMaximum": VERSION_BOUND},
+            "description": "By id, the version that a document must have now; 0: there must be none.",
+        }
+    ),
+]
+Durability = Annotated[
+    Literal["sync", "interval", "none"],
+    Field(description="sync: answer when it is on disk. interval, none: before that; null: the service's default."),
+]
+
+
+class WriteConditions(Wire):
+    """What a write rests on, and how durable it must be when it is answered."""
+
+    if_version: Versions | None = None
+    if_matches: Filter | None = Field(default=None, description="The stored documents must match this filter.")
+    durability: Durability | None = None
+
+
+class WriteDocuments(WriteConditions):
+    """A batch of documents; in mode `patch` each is a JSON Merge Patch (RFC 7396) with the id of its document."""
 
     documents: Annotated[list[Document], Field(fail_fast=True)] = Field(min_length=1)
+    mode: Literal["add", "insert", "patch"] = Field(
+        default="add", description="add: or replace; insert: none may be there; patch: change what is there."
+    )
+    atomic: bool = Field(default=True, description="false: write the good ones and say what became of each.")
+    if_absent: bool = Field(default=False, description="None of the documents may be there.")
 
 
 class PutDocument(RootModel[dict[str, Any]]):
@@ -145,14 +217,15 @@ class FetchDocuments(Wire):
 
     ids: Strings = Field(min_length=1)
     vectors: bool = Field(default=False, description="Give the stored vectors too.")
+    versions: bool = Field(default=False, description="Give the documents' versions too, for `if_version`.")
 
 
-class DeleteDocuments(Wire):
+class DeleteDocuments(WriteConditions):
     """Documents to delete: named, or all that a filter matches."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["ids"]}, {"required": ["filter"]}]})
 
-    ids: Strings = Field(default=[], min_length=1)
+    ids: Strings = Field(default=[])
     filter: Filter = Field(default={})
     dry_run: bool = Field(default=False, description="Count what would be deleted and delete nothing.")
 
@@ -259,6 +332,10 @@ def _exactly_one(body: Wire, keys: tuple[str, ...]) -> None:
         )
 
 
+class NoQuery(Wire):
+    """Nothing is said in the query string: what stands there is a mistake."""
+
+
 class CollectionsQuery(Wire):
     """Where a list of collections goes on."""
 
@@ -273,14 +350,55 @@ def _flag(value: Any) -> Any:
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
-class AddQuery(Wire):
-    """How a batch is written."""
-
-    mode: Annotated[Literal["add", "insert", "patch"], not_built({"type": "string", "const": "add"})] = "add"
-    atomic: Flag = Field(default=True, description="false: write the good documents and list the bad ones.")
-
-
 class BulkQuery(Wire):
     """How an upload is written."""
 
     strict: Flag = Field(default=False, description="Stop at the first bad line.")
+
+
+def _number(value: Any) -> Any:
+    """A whole number of the query string; what is none is left to be refused."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        return int(value)
+    return value
+
+
+class ChangesQuery(Wire):
+    """Where the changes go on."""
+
+    model_config = ConfigDict(populate_by_name=False)
+
+    from_: Annotated[int, BeforeValidator(_number)] = Field(
+        default=0, ge=0, lt=VERSION_BOUND, alias="from", description="`next` of the answer before; 0 for all."
+    )
+    limit: Annotated[int, BeforeValidator(_number)] = Field(
+        default=1_000, ge=1, le=10_000, description="Changes at most; one may hold many documents."
+    )
+
+
+class DatabaseChangesQuery(ChangesQuery):
+    """Where the changes of the database go on."""
+
+    collection: str = Field(default="", description="Only the changes of this collection.")
+
+
+class CreateSnapshot(Wire):
+    """A snapshot to make."""
+
+    name: Annotated[str, Field(pattern=SNAPSHOT_PATTERN)] | None = Field(
+        default=None, description="Made from the time if not given."
+    )
+
+
+class RestoreSnapshot(Wire):
+    """Nothing more is to be said."""
+
+
+class CheckDatabase(Wire):
+    """How to check."""
+
+    repair: bool = Field(default=True, description="Make anew what is derived from the store and damaged.")
+
+
+class ReclaimDisk(Wire):
+    """Nothing more is to be said."""

@@ -7,18 +7,19 @@ import inspect
 import pytest
 
 from lumaai import Client, Collection, Database, RemoteCollection
-from tests.congruence.agreement import differences, plain
-from tests.congruence.scenarios import SCENARIOS, Scenario
+from tests.congruence.agreement import differences, plain, ranked
+from tests.congruence.material import Scenario
+from tests.congruence.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_embedded_and_remote_agree(scenario: Scenario, embedded: Database, remote: Client) -> None:
     """Ids, documents, counts, passages, answers and errors are equal, scores to six decimals."""
-    assert differences(plain(scenario(embedded)), plain(scenario(remote))) == []
+    assert differences(ranked(plain(scenario(embedded))), ranked(plain(scenario(remote)))) == []
 
 
 # How the service itself reads: bytes that go into its answers undecoded.
-OF_THE_SERVICE = frozenset({"get_raw", "search_raw", "scroll_raw"})
+OF_THE_SERVICE = frozenset({"get_raw", "fetch_raw", "search_raw", "scroll_raw", "write_bounded", "snapshot_tar"})
 
 
 def public_methods(cls: type) -> dict[str, inspect.Signature]:
@@ -43,5 +44,11 @@ def test_a_difference_is_seen() -> None:
     left = plain({"ids": ["a"], "score": 0.5, "milliseconds": 3.0})
     assert differences(left, plain({"ids": ["a"], "score": 0.5000005, "milliseconds": 9.0})) == []
     assert differences(left, plain({"ids": ["a"], "score": 0.51})) == ["/score: 0.5 and 0.51"]
+    done, nothing = {"sequence": 7, "added": 1}, {"sequence": 7, "added": 0}
+    assert ranked([done, {"sequence": 9, "versions": [7, None]}]) == ranked(
+        [{**done, "sequence": 2}, {"sequence": 3, "versions": [2, None]}]
+    )
+    assert ranked([done, {"sequence": 9}]) != ranked([{**done, "sequence": 9}, {"sequence": 7}])
+    assert ranked([nothing]) == [{"added": 0}]
     assert differences({"n": 1}, {"n": 1.0}) == ["/n: 1 and 1.0"]
     assert differences({"n": [1]}, {"n": [1, 2], "m": 1}) == [": keys ['n'] and ['m', 'n']", "/n: 1 and 2 items"]

@@ -254,35 +254,71 @@ def test_a_read_that_broke_is_repeated(films: lumaai.RemoteCollection, service: 
     assert films.count() == 7
 
 
-def test_a_write_that_broke_is_not_repeated(films: lumaai.RemoteCollection, service: ScriptedService) -> None:
-    """Nobody knows whether documents without ids went in: adding them again would double them."""
-    service.says(HANG_UP)
-    with pytest.raises(ConnectionFailedError) as caught:
-        films.add([{"title": "no id"}])
-    assert not caught.value.retryable
-    assert len(service.received) == 1
+WRITTEN = b'{"sequence": 2, "durability": "sync", "added": 1, "replaced": 0, "skipped": 0}'
+DELETED = b'{"sequence": 3, "durability": "sync", "deleted": 1}'
 
 
-def test_what_would_answer_otherwise_the_second_time_is_sent_once(
-    client: Client, films: lumaai.RemoteCollection, service: ScriptedService
+@pytest.mark.parametrize(
+    ("call", "reply"),
+    [
+        (lambda films: films.add([{"title": "no id"}]), WRITTEN),
+        (lambda films: films.insert([{"id": "1", "title": "an id"}]), WRITTEN),
+        (lambda films: films.patch([{"id": "1", "title": "an id"}]), WRITTEN),
+        (lambda films: films.add([{"id": "1"}], if_version={"1": 4}), WRITTEN),
+    ],
+)
+def test_a_write_that_broke_is_repeated_under_its_key(
+    films: lumaai.RemoteCollection, service: ScriptedService, call: Callable[[Any], Any], reply: bytes
 ) -> None:
-    """Making, dropping and deleting: after a lost answer, a second one would mislead."""
+    """Nobody knows whether it was done; under the same idempotency key the service does it once. No replay is told."""
+    replayed = (200, {**ok(reply)[1], "idempotency-replayed": "true"}, reply)
+    service.says(HANG_UP, replayed)
+    assert not call(films).replayed
+    first, second = (received.headers["idempotency-key"] for received in service.received)
+    assert first == second
+
+
+def test_each_write_has_a_key_of_its_own(films: lumaai.RemoteCollection, service: ScriptedService) -> None:
+    """Two equal writes are two; a key of the caller's goes as it is, and its replay is told."""
+    service.says(ok(WRITTEN), ok(WRITTEN), (200, {**ok(WRITTEN)[1], "idempotency-replayed": "true"}, WRITTEN))
+    films.add([{"title": "no id"}])
+    films.add([{"title": "no id"}])
+    assert films.add([{"title": "no id"}], idempotency_key="mine").replayed
+    keys = [received.headers["idempotency-key"] for received in service.received]
+    assert len(set(keys)) == 3
+    assert keys[2] == "mine"
+
+
+def test_what_would_answer_otherwise_the_second_time_is_sent_once(client: Client, service: ScriptedService) -> None:
+    """Making, dropping and deleting without a key: after a lost answer, a second one would mislead."""
+    films = lumaai.RemoteCollection(client._transport, "films")
     calls: list[Callable[[], object]] = [
+        lambda: films.delete(ids=["1"]),
         lambda: client.create_collection("films"),
         lambda: client.drop("films"),
-        lambda: films.delete(ids=["1"]),
+        lambda: client.create_snapshot("before"),
+        lambda: client.restore_snapshot("before"),
+        lambda: client.delete_snapshot("before"),
     ]
     for call in calls:
         service.says(HANG_UP)
         with pytest.raises(ConnectionFailedError):
             call()
-    assert len(service.received) == 3
+    assert len(service.received) == 6
+
+
+def test_a_deletion_with_a_key_is_repeated(films: lumaai.RemoteCollection, service: ScriptedService) -> None:
+    """The service does it once, and answers the second time what it would have answered the first."""
+    service.says(HANG_UP, ok(DELETED))
+    assert films.delete(ids=["1"], idempotency_key="mine").deleted == 1
+    assert [received.headers["idempotency-key"] for received in service.received] == ["mine", "mine"]
 
 
 def test_a_write_with_ids_is_repeated(films: lumaai.RemoteCollection, service: ScriptedService) -> None:
-    """Adding the same document under the same id twice does what once does."""
+    """Adding the same document under the same id twice does what once does: it needs no key."""
     service.says(HANG_UP, ok(b'{"sequence": 2, "durability": "sync", "added": 0, "replaced": 0, "skipped": 1}'))
     assert films.add([{"id": "1", "title": "an id"}]).skipped == 1
+    assert all("idempotency-key" not in received.headers for received in service.received)
 
 
 def test_nothing_listening_is_named() -> None:

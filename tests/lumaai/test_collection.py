@@ -12,10 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lumaai.collection import Collection, add_bounded
+from lumaai.batch import Batch
+from lumaai.collection import Collection
 from lumaai.database import Database
+from lumaai.documents import Write
 from lumaai.embedding import SLICE_TEXTS, EmbedBounds
 from lumaai.errors import InvalidRequestError, OverloadedError
+from lumaai.options import WriteOptions
 from models.embedder import Vectors
 from tests.lumaai.films import FILMS, CountingEmbedder, open_database, passage_of
 
@@ -266,6 +269,6 @@ def test_embedding_that_nobody_waits_for_stops(tmp_path: Path) -> None:
         before = len(embedder.texts)
         documents = [{"text": f"note {number}"} for number in range(2 * SLICE_TEXTS)]
         with pytest.raises(OverloadedError, match="nothing was written"):
-            add_bounded(notes, documents, bounds, atomic=True)
+            notes.write_bounded(Write("add", Batch(documents), WriteOptions()), bounds)
         assert len(embedder.texts) - before == SLICE_TEXTS
         assert notes.count() == 0

@@ -12,7 +12,6 @@ import pytest
 import engine
 from lumaai import errors
 from lumaai.errors import (
-    TRANSLATIONS,
     ConflictError,
     ErrorDetail,
     GoneError,
@@ -23,9 +22,8 @@ from lumaai.errors import (
     NotFoundError,
     OverloadedError,
     from_problem,
-    translate,
-    translated,
 )
+from lumaai.translation import TRANSLATIONS, translate, translated
 
 
 def all_classes(cls: type[LumaError] = LumaError) -> list[type[LumaError]]:

@@ -26,20 +26,29 @@ WITH_MEANING = (
     "search",
     "search_batch",
     "bulk_documents",
-    "add_documents",
+    "write_documents",
     "put_document",
     "delete_documents",
     "count_documents",
     "scroll_documents",
     "create_collection",
     "ask",  # planner "llm" where none is configured
+    "create_snapshot",  # a name that ends like a file or like a snapshot in the making, and so for those below
+    "restore_snapshot",
+    "download_snapshot",
+    "delete_snapshot",
 )
-# 413: a number that is an integer and beyond a limit of this service's settings.
-ACCEPTED = ["2xx", "404", "409", "413"]
+# 410: changes from a sequence that is not there yet. 412: conditions. 413: a number that is an integer and beyond a
+# limit of this service's settings.
+ACCEPTED = ["2xx", "404", "409", "410", "412", "413"]
 
 CONFIG = {
     "generation": {"max-examples": 30, "deterministic": True, "database": "none"},
-    "checks": {"positive_data_acceptance": {"expected-statuses": ACCEPTED}},
+    "checks": {
+        "positive_data_acceptance": {"expected-statuses": ACCEPTED},
+        # Schemathesis' own, and 413: an id that is too long is refused by its limit.
+        "negative_data_rejection": {"expected-statuses": ["400", "403", "404", "405", "409", "413", "415", "422"]},
+    },
     # Most requests go to a collection that is there; the operations on collections choose their own names.
     "parameters": {"c": "films"},
     "operations": [

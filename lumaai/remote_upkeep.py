@@ -1,0 +1,83 @@
+"""What is done to a database as a whole, behind an address: the methods of `Upkeep`, over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lumaai.reports import CHANGES_LIMIT, Changes, CheckReport, Progress, SnapshotInfo, check_changes, check_flag
+from lumaai.snapshots import check_snapshot_name, write_file
+from lumaai.transport import Transport, collection_path, given_keys
+
+SNAPSHOTS_PATH = "/v1/snapshots"
+
+
+class RemoteUpkeep:
+    """The part of a `Client` that looks after the service's database. `progress` is told when all is done."""
+
+    _transport: Transport
+
+    def changes(self, after: int = 0, *, collection: str | None = None, limit: int = CHANGES_LIMIT) -> Changes:
+        """The writes after a sequence, in their order; see `Database.changes`."""
+        check_changes(after, limit)
+        path = "/v1/changes" if collection is None else f"{collection_path(collection)}/changes"
+        return Changes.from_json(self._transport.get(path, **{"from": after, "limit": limit}))
+
+    def refresh(self) -> int:
+        """The sequence of the last write; a service always shows everything."""
+        return int(self._transport.get("/v1/stats")["sequence"])
+
+    def create_snapshot(self, name: str | None = None, *, progress: Progress | None = None) -> SnapshotInfo:
+        """Keep the whole database as it is now; see `Database.create_snapshot`."""
+        body = given_keys({"name": None if name is None else check_snapshot_name(name)})
+        return SnapshotInfo.from_json(self._long(SNAPSHOTS_PATH, body, "archive", progress, safe=False))
+
+    def snapshots(self) -> list[SnapshotInfo]:
+        """All snapshots, by name."""
+        return [SnapshotInfo.from_json(item) for item in self._transport.get(SNAPSHOTS_PATH)["snapshots"]]
+
+    def export_snapshot(self, name: str, target: str | Path) -> Path:
+        """Write a snapshot into one tar file here; see `Database.export_snapshot`."""
+        path = Path(target).expanduser()
+        with self._transport.pieces(_snapshot_path(name)) as pieces:
+            write_file(pieces, path)
+        return path
+
+    def restore_snapshot(self, name: str, *, progress: Progress | None = None) -> SnapshotInfo:
+        """Go back to a snapshot; see `Database.restore_snapshot`."""
+        return SnapshotInfo.from_json(
+            self._long(f"{_snapshot_path(name)}:restore", {}, "restore", progress, safe=False)
+        )
+
+    def delete_snapshot(self, name: str) -> None:
+        """Delete a snapshot; see `Database.delete_snapshot`."""
+        self._transport.send("DELETE", _snapshot_path(name), safe=False, patient=True)
+
+    def check(self, *, repair: bool = True, progress: Progress | None = None) -> CheckReport:
+        """Read everything and compare it; see `Database.check`."""
+        body = {"repair": check_flag("repair", repair)}
+        return CheckReport.from_json(self._long("/v1/check", body, "check", progress))
+
+    def compact(self, *, progress: Progress | None = None) -> dict[str, Any]:
+        """Give disk back; see `Database.compact`."""
+        figures: dict[str, Any] = self._long("/v1/compact", {}, "compact", progress)
+        return figures
+
+    def purge(self, *, progress: Progress | None = None) -> dict[str, Any]:
+        """Leave nothing of what was deleted in any file; see `Database.purge`."""
+        figures: dict[str, Any] = self._long("/v1/purge", {}, "purge", progress)
+        return figures
+
+    def _long(
+        self, path: str, body: dict[str, Any], stage: str, progress: Progress | None, *, safe: bool = True
+    ) -> Any:
+        """The answer to a POST that may take as long as it takes."""
+        answer = self._transport.send("POST", path, body=body, safe=safe, patient=True).json()
+        if progress is not None:
+            progress(stage, 1.0)
+        return answer
+
+
+def _snapshot_path(name: str) -> str:
+    return f"{SNAPSHOTS_PATH}/{quote(check_snapshot_name(name), safe='')}"

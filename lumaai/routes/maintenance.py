@@ -1,0 +1,67 @@
+"""Work on all files: checking them, and giving disk back. In a lane of its own, without a limit of time."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from lumaai import wire
+from lumaai.routes.operation import Call, Operation, json_response
+
+
+async def check(call: Call) -> Response:
+    """Read everything and compare it with its checksums and with the store; repair what is derived from it."""
+    repair = (await call.body(wire.CheckDatabase)).repair
+    report = await call.service.maintenance.run(lambda: call.service.database.check(repair=repair))
+    return json_response(msgspec.json.encode(report.to_json()))
+
+
+async def compact(call: Call) -> Response:
+    """Give disk back that deleted and replaced documents take; reads and writes go on."""
+    await call.body(wire.ReclaimDisk)
+    figures = await call.service.maintenance.run(call.service.database.compact)
+    return json_response(msgspec.json.encode(figures))
+
+
+async def purge(call: Call) -> Response:
+    """Leave nothing in any file of what was deleted; scrolls under way end, snapshots are not touched."""
+    await call.body(wire.ReclaimDisk)
+    figures = await call.service.maintenance.run(call.service.database.purge)
+    return json_response(msgspec.json.encode(figures))
+
+
+OPERATIONS = (
+    Operation(
+        id="check",
+        method="POST",
+        path="/v1/check",
+        handler=check,
+        summary="Check all files, and repair what can be",
+        tag="maintenance",
+        answers={200: wire.CheckReport},
+        body=wire.CheckDatabase,
+        errors=(507,),
+    ),
+    Operation(
+        id="compact",
+        method="POST",
+        path="/v1/compact",
+        handler=compact,
+        summary="Give disk back",
+        tag="maintenance",
+        answers={200: wire.Reclaimed},
+        body=wire.ReclaimDisk,
+        errors=(507,),
+    ),
+    Operation(
+        id="purge",
+        method="POST",
+        path="/v1/purge",
+        handler=purge,
+        summary="Leave nothing of what was deleted in any file",
+        tag="maintenance",
+        answers={200: wire.Reclaimed},
+        body=wire.ReclaimDisk,
+        errors=(409, 507),
+    ),
+)

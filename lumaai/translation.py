@@ -1,0 +1,140 @@
+"""From the errors of `engine`, `models` and `promptql` to those of `lumaai`, by one table."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from lumaai.errors import (
+    ChangesGoneError,
+    ConflictError,
+    CorruptionError,
+    DatabaseClosedError,
+    DatabaseLockedError,
+    ErrorDetail,
+    InternalError,
+    InvalidRequestError,
+    LumaError,
+    ModelUnavailableError,
+    NotFoundError,
+    OverloadedError,
+    PreconditionFailedError,
+    ReadOnlyError,
+    StorageFullError,
+    TooLargeError,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Faults of a document that are limits on size: a batch with no others is too large rather than wrong.
+LIMIT_CODES = frozenset({"id_too_long", "document_too_large", "batch_too_large"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Translation:
+    """What a foreign error becomes, what its pointers are relative to, and where it is without a pointer."""
+
+    to: type[LumaError]
+    prefix: str = ""
+    place: str = ""
+
+
+# Foreign classes by name, so that the light parts of lumaai need not import the packages they come from. The
+# first class of the error's MRO that is in the table decides.
+TRANSLATIONS: Mapping[str, _Translation] = {
+    "engine.SchemaError": _Translation(InvalidRequestError),
+    "engine.FilterError": _Translation(InvalidRequestError, "/filter"),
+    "engine.DimensionMismatchError": _Translation(InvalidRequestError, place="/vector"),
+    "engine.InvalidDocumentsError": _Translation(InvalidRequestError, "/documents"),
+    "engine.DocumentExistsError": _Translation(ConflictError, "/documents"),
+    "engine.ConditionFailedError": _Translation(PreconditionFailedError, "/documents"),
+    "engine.DocumentsNotFoundError": _Translation(NotFoundError, "/documents"),
+    "engine.LimitExceededError": _Translation(TooLargeError, "/documents"),
+    "engine.IdempotencyConflictError": _Translation(InvalidRequestError),
+    "engine.ArchiveError": _Translation(InvalidRequestError),
+    "engine.InvalidInputError": _Translation(InvalidRequestError),
+    "engine.ChangesGoneError": _Translation(ChangesGoneError, place="/from"),
+    "engine.ReadOnlyError": _Translation(ReadOnlyError),
+    "engine.CollectionNotFoundError": _Translation(NotFoundError),
+    "engine.CollectionExistsError": _Translation(ConflictError),
+    "engine.DatabaseLockedError": _Translation(DatabaseLockedError),
+    "engine.DatabaseClosedError": _Translation(DatabaseClosedError),
+    "engine.StorageFullError": _Translation(StorageFullError),
+    "engine.CorruptionError": _Translation(CorruptionError),
+    "engine.FormatError": _Translation(CorruptionError),
+    "engine.EngineError": _Translation(InternalError),
+    "models.InvalidTextError": _Translation(InvalidRequestError),
+    "models.QueueFullError": _Translation(OverloadedError),
+    "models.ModelError": _Translation(ModelUnavailableError),
+    "promptql.QuestionError": _Translation(InvalidRequestError, "/question"),
+    "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
+    "promptql.PlannerUnavailableError": _Translation(InvalidRequestError, "/planner"),
+    "promptql.LimitExceededError": _Translation(InvalidRequestError, "/question"),
+    "promptql.PromptQLError": _Translation(InternalError),
+}
+
+
+def translate(error: BaseException) -> LumaError | None:
+    """The LumaError that an engine, models or promptql error stands for; None for most other exceptions.
+
+    Raise it with `raise … from error`.
+    """
+    if isinstance(error, LumaError):
+        return error
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        # Python refuses to write such a number, also into the message of what refuses it.
+        return InvalidRequestError("integer is too long: more than 4,300 digits", code="integer_too_long")
+    for cls in type(error).__mro__:
+        translation = TRANSLATIONS.get(f"{cls.__module__.partition('.')[0]}.{cls.__name__}")
+        if translation is not None:
+            details = _details(error, translation)
+            if details and {detail.code for detail in details} <= LIMIT_CODES:
+                return TooLargeError(str(error), code=details[0].code, errors=details)
+            return translation.to(
+                str(error),
+                code=getattr(error, "code", None),
+                errors=details,
+                retryable=getattr(error, "retryable", None),
+            )
+    return None
+
+
+def translated(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function raise LumaErrors where it would raise those of engine, models or promptql."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except LumaError:
+            raise
+        except Exception as error:
+            luma_error = translate(error)
+            if luma_error is None:
+                raise
+            raise luma_error from error
+
+    return call
+
+
+def _details(error: BaseException, translation: _Translation) -> list[ErrorDetail]:
+    """The foreign error's own list of faults, or its single pointer or expected and got, as details."""
+    items = getattr(error, "errors", None)
+    if isinstance(items, tuple | list):
+        return [_document_detail(item, translation.prefix) for item in items]
+    pointer = getattr(error, "pointer", None)
+    place = translation.place or translation.prefix if pointer is None else f"{translation.prefix}{pointer}"
+    if pointer is None and not place:
+        return []
+    expected, got = getattr(error, "expected", getattr(error, "oldest", None)), getattr(error, "got", None)
+    return [ErrorDetail(place, str(getattr(error, "code", "invalid")), str(error), expected, got)]
+
+
+def _document_detail(item: Any, prefix: str) -> ErrorDetail:
+    """Of an engine.DocumentError, which is not imported here; a negative index means none of the batch's documents."""
+    if item.index < 0:
+        return ErrorDetail(item.pointer, item.code, item.message, item.expected, item.got, id=item.id)
+    return ErrorDetail(f"{prefix}{item.pointer}", item.code, item.message, item.expected, item.got, item.index, item.id)

@@ -1,0 +1,206 @@
+"""What is done to a database directory as a whole: changes, snapshots, checks, and giving disk and memory back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import engine
+from lumaai.errors import ConflictError, InvalidRequestError
+from lumaai.opened import Opened
+from lumaai.reports import (
+    CHANGES_LIMIT,
+    Change,
+    Changes,
+    CheckProblem,
+    CheckReport,
+    Progress,
+    SnapshotInfo,
+    check_changes,
+    check_flag,
+)
+from lumaai.snapshots import SnapshotDirectory, TarOfSnapshot, new_snapshot_name, write_file
+from lumaai.translation import translated
+
+T = TypeVar("T")
+
+
+class Upkeep:
+    """The part of a `Database` that looks after its directory."""
+
+    _opened: Opened
+    _snapshots: SnapshotDirectory
+
+    @translated
+    def changes(self, after: int = 0, *, collection: str | None = None, limit: int = CHANGES_LIMIT) -> Changes:
+        """The writes after a sequence, in their order; call again with `next` to follow.
+
+        A document that was written several times comes with the last of its changes. The log goes back at least
+        10,000 writes.
+
+        Args:
+            after: 0 for all, or `next` of the call before.
+            collection: only its changes.
+            limit: changes at most, up to 10,000; fewer where their documents are large.
+
+        Raises:
+            ChangesGoneError: the log no longer holds them; `errors[0].expected` is from where on it does.
+            NotFoundError: there is no such collection.
+        """
+        rows = check_changes(after, limit)
+        found = self._opened.native.changes(after, collection=collection, limit=rows)
+        return Changes(tuple(map(_change, found.changes)), found.next)
+
+    @translated
+    def refresh(self) -> int:
+        """Show what has been written since, where the directory was opened with `read_only`; the sequence shown.
+
+        A writer always shows everything.
+        """
+        sequence = self._opened.native.refresh()
+        self._opened.renew()
+        return sequence
+
+    @translated
+    def create_snapshot(self, name: str | None = None, *, progress: Progress | None = None) -> SnapshotInfo:
+        """Keep the whole database as it is now. Quick, and small at first: files are linked, not copied.
+
+        Args:
+            name: letters, digits, `_`, `.` and `-`; made from the time if not given.
+            progress: called with a stage and a fraction 0..1.
+
+        Raises:
+            ConflictError: there is a snapshot of that name.
+            StorageFullError: there is no room for it; nothing is left behind.
+        """
+        wanted = new_snapshot_name() if name is None else name
+        self._opened.native.archive(self._snapshots.place_for(wanted), progress=_told(progress))
+        return self._snapshots.info(wanted)
+
+    @translated
+    def snapshots(self) -> list[SnapshotInfo]:
+        """All snapshots, by name."""
+        return self._snapshots.infos()
+
+    @translated
+    def export_snapshot(self, name: str, target: str | Path) -> Path:
+        """Write a snapshot into one tar file, to be kept elsewhere; `lumaai restore` takes it.
+
+        Raises:
+            NotFoundError: there is no such snapshot.
+            ConflictError: the target is there already.
+        """
+        path = Path(target).expanduser()
+        write_file(self._snapshots.tar(name).pieces(), path)
+        return path
+
+    @translated
+    def snapshot_tar(self, name: str) -> TarOfSnapshot:
+        """A snapshot as a tar that is made while it is read: the way of the HTTP service.
+
+        Raises:
+            NotFoundError: there is no such snapshot.
+        """
+        return self._snapshots.tar(name)
+
+    @translated
+    def restore_snapshot(self, name: str, *, progress: Progress | None = None) -> SnapshotInfo:
+        """Go back to a snapshot: everything written since is gone, and scrolls under way end.
+
+        The snapshot is checked as a whole first; until then, and where it is damaged, the database goes on as it is.
+
+        Raises:
+            NotFoundError: there is no such snapshot.
+            InvalidRequestError: it is damaged (code "archive_invalid").
+        """
+        source, info = self._snapshots.existing(name), self._snapshots.info(name)
+        self._opened.replace(lambda native: native.restore(source, progress=_told(progress)))
+        return info
+
+    @translated
+    def delete_snapshot(self, name: str) -> None:
+        """Delete a snapshot; what it shares with the database or other snapshots stays.
+
+        Raises:
+            NotFoundError: there is no such snapshot.
+        """
+        self._snapshots.delete(name)
+
+    @translated
+    def check(self, *, repair: bool = True, progress: Progress | None = None) -> CheckReport:
+        """Read everything and compare it with its checksums and with the store.
+
+        Args:
+            repair: make again, from the store, what is derived from it and is damaged.
+            progress: called with a stage and a fraction 0..1.
+        """
+        report = self._opened.native.check(repair=check_flag("repair", repair), progress=_told(progress))
+        problems = tuple(
+            CheckProblem(found.file, found.collection, found.what, found.repaired, tuple(found.ids))
+            for found in report.problems
+        )
+        return CheckReport(report.files, report.documents, report.rows, problems)
+
+    @translated
+    def compact(self, *, progress: Progress | None = None) -> dict[str, Any]:
+        """Give disk back that deleted and replaced documents take. Reads and writes go on meanwhile.
+
+        Returns:
+            What it did, such as the bytes before and after.
+        """
+        return self._opened.native.compact(progress=_told(progress))
+
+    @translated
+    def purge(self, *, progress: Progress | None = None) -> dict[str, Any]:
+        """As `compact`, and leave nothing of what was deleted in any file. Scrolls under way end.
+
+        Snapshots are not touched: delete those that hold what must go.
+
+        Returns:
+            What it did, such as the bytes before and after.
+
+        Raises:
+            ConflictError: for a minute somebody has gone on reading what is to vanish (code "documents_in_use").
+        """
+        self._opened.cursors.clear()  # they would go on reading what is to vanish
+        try:
+            return self._opened.native.purge(progress=_told(progress))
+        except engine.EngineError as error:
+            if type(error) is not engine.EngineError:
+                raise
+            raise ConflictError(str(error), code="documents_in_use") from error
+
+
+@translated
+def restore_directory(
+    source: str | Path, target: str | Path, *, replace: bool = False, progress: Progress | None = None
+) -> SnapshotInfo:
+    """See `lumaai.restore`."""
+    found = engine.restore_archive(Path(source), Path(target), replace=replace, progress=_told(progress))
+    return SnapshotInfo(found.name, found.sequence, found.bytes, found.files)
+
+
+def open_engine(path: Path, open_it: Callable[[], T]) -> T:
+    """What `open_it` gives; a directory that the system refuses is an error of the request.
+
+    Raises:
+        InvalidRequestError: it cannot be made or used.
+    """
+    try:
+        return open_it()
+    except OSError as error:
+        raise InvalidRequestError(
+            f"cannot open a database in {path}: {error.strerror or error}", code="directory_unusable"
+        ) from error
+
+
+def _told(progress: Progress | None) -> Callable[[str, int, int], None] | None:
+    """The engine's form of a progress callback: steps done and in all become a fraction."""
+    if progress is None:
+        return None
+    return lambda stage, done, total: progress(stage, min(1.0, done / max(1, total)))
+
+
+def _change(record: engine.ChangeRecord) -> Change:
+    return Change(record.sequence, record.collection, list(record.documents), list(record.deleted))

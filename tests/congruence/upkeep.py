@@ -1,0 +1,136 @@
+"""Scripts about the whole database: changes, snapshots, checks, giving disk back."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import lumaai
+from tests.congruence.agreement import outcome
+from tests.congruence.material import FILMS, AnyDatabase, Scenario, films, refused
+
+
+def following_changes(database: AnyDatabase) -> Any:
+    collection = films(database)
+    other = database.create_collection("other", embed={})
+    other.add([{"id": "o"}])
+    collection.delete(ids=["2"])
+    collection.patch([{"id": "1", "year": 1928}])
+    everything = database.changes()
+    assert [change.sequence for change in everything] == [1, 2, 3, 4]
+    assert [change.deleted for change in everything] == [[], [], ["2"], []]
+    assert [document["id"] for document in everything[0].documents] == ["3", "4", "5"]
+    first = database.changes(limit=2)
+    assert (len(first), first.next) == (2, 2)
+    return [
+        everything,
+        first,
+        database.changes(first.next),
+        database.changes(4),
+        database.changes(collection="other"),
+        database.refresh(),
+        outcome(lambda: database.changes(99)),
+        outcome(lambda: database.changes(-1)),
+        outcome(lambda: database.changes(limit=0)),
+        outcome(lambda: database.changes(limit=10_001)),
+        outcome(lambda: database.changes("1")),  # type: ignore[arg-type]
+        outcome(lambda: database.changes(collection="none")),
+    ]
+
+
+def going_back_to_snapshots(database: AnyDatabase) -> Any:
+    collection = films(database)
+    made = [database.create_snapshot("one")]
+    collection.add([{"id": "6", "title": "later"}])
+    made.append(database.create_snapshot("two"))
+    collection.delete(filter={})
+    cursor = films_cursor(database)
+    results: list[Any] = [
+        made,
+        database.snapshots(),
+        outcome(lambda: database.create_snapshot("one")),
+        outcome(lambda: database.create_snapshot("../one")),
+        outcome(lambda: database.create_snapshot("")),
+        outcome(lambda: database.create_snapshot("a.tar")),
+        outcome(lambda: database.create_snapshot(5)),  # type: ignore[arg-type]
+        outcome(lambda: database.restore_snapshot("none")),
+        outcome(lambda: database.restore_snapshot("a/b")),
+        outcome(lambda: database.delete_snapshot("none")),
+    ]
+    assert all(map(refused, results[2:]))
+    results.append(database.restore_snapshot("two"))
+    assert collection.count() == 6
+    results.append(outcome(lambda: database["cursors"].scroll(cursor=cursor)))
+    assert refused(results[-1])
+    results.append(database.restore_snapshot("one"))
+    assert collection.get(["1", "6"]) == [FILMS[0], None]
+    results += [collection.search("a distant planet"), collection.add([{"id": "7", "title": "after"}])]
+    database.delete_snapshot("two")
+    return results, [info.name for info in database.snapshots()], database.changes(1), collection.count()
+
+
+def films_cursor(database: AnyDatabase) -> str:
+    """A scroll under way, in a collection of its own."""
+    collection = database.create_collection("cursors", embed={})
+    collection.add([{"id": "a"}, {"id": "b"}])
+    cursor = collection.scroll(limit=1).next_cursor
+    assert cursor is not None
+    return cursor
+
+
+def exporting_a_snapshot(database: AnyDatabase) -> Any:
+    films(database)
+    database.create_snapshot("one")
+    with tempfile.TemporaryDirectory() as name:
+        target = database.export_snapshot("one", Path(name) / "one.tar")
+        with tarfile.open(target) as tar:
+            members = tar.getnames()
+        assert members[0] == "archive.json"
+        info = lumaai.restore(target, Path(name) / "restored")
+        results = [
+            outcome(lambda: database.export_snapshot("one", target)),
+            outcome(lambda: database.export_snapshot("none", Path(name) / "none.tar")),
+            outcome(lambda: database.export_snapshot("one", Path(name) / "no" / "one.tar")),
+            outcome(lambda: database.export_snapshot("../one", Path(name) / "x.tar")),
+        ]
+        with lumaai.Database(Path(name) / "restored", default_model="hashing") as restored:
+            found = restored["films"].get(["1"])
+        left = sorted(path.name for path in Path(name).iterdir())
+    assert all(map(refused, results))
+    assert found == [FILMS[0]]
+    return results, info, left
+
+
+def looking_after_the_files(database: AnyDatabase) -> Any:
+    collection = films(database)
+    told: list[float] = []
+    collection.delete(ids=["1", "2"])
+    checked = database.check(progress=lambda _, fraction: told.append(fraction))
+    assert checked.is_sound
+    assert checked.documents == 3
+    compacted = database.compact(progress=lambda _, fraction: told.append(fraction))
+    purged = database.purge(progress=lambda _, fraction: told.append(fraction))
+    assert told
+    assert purged["disk_bytes_after"] > 0
+    return [
+        checked.documents,
+        checked.rows,
+        checked.problems,
+        database.check(repair=False).problems,
+        outcome(lambda: database.check(repair="yes")),  # type: ignore[arg-type]
+        sorted(compacted),
+        sorted(purged),
+        sorted(database.stats()["memory"]),
+        outcome(lambda: database.changes(0)),
+        collection.search("a distant planet"),
+    ]
+
+
+UPKEEP: list[Scenario] = [
+    following_changes,
+    going_back_to_snapshots,
+    exporting_a_snapshot,
+    looking_after_the_files,
+]

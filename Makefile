@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow check fix bench clean
+.PHONY: help demo serve test slow soak check fix bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -24,7 +24,10 @@ test: $(VENV)/.dev  ## Run the tests (TESTS=path for some of them)
 
 slow: $(VENV)/.dev $(VENV)-torch/.torch  ## Run the tests that take minutes: quality, parity with sentence-transformers
 	@$(BIN)/python -m pytest -q -m slow
-	@$(VENV)-torch/bin/python -m pytest -q -m slow tests/models/embedders/test_parity.py
+	@$(VENV)-torch/bin/python -m pytest -q -m slow tests/models/embedders/test_parity.py tests/models/embedders/test_parity_families.py
+
+soak: $(VENV)/.dev  ## Run the store's long tests: 200,000 operations, 200 kills, an hour of load (ARGS="--minutes 5")
+	@$(BIN)/python -m tests.model.soak $(ARGS)
 
 check: $(VENV)/.dev  ## Lint, formatting, types
 	@$(BIN)/ruff check .

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingestion, quality, service, vectors
+from benchmarks import embedding, ingestion, isolation, quality, service, store, vectors
 from benchmarks.report import Report, machine
 
 SECTIONS: dict[str, Callable[[Report], None]] = {
     "vectors": vectors.run,
+    "growth": vectors.run_growth,
     "service": service.run,
+    "isolation": isolation.run,
+    "store": store.run,
+    "embedding": embedding.run,
     "ingestion": ingestion.run,
     "quality": quality.run,
 }

@@ -280,4 +280,6 @@ class _Ticker:
     def _run(self) -> None:
         while self._wanted.wait() and not self._stopped.wait(self._seconds):
             self._wanted.clear()
+            if self._stopped.is_set():  # its `_wanted` may be what was just cleared
+                return
             self._tick()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from engine import failpoints
-from engine.commit import CommitQueue, Durability
+from engine.commit import CommitQueue, Durability, _Ticker
 from engine.errors import DatabaseClosedError, StorageError
 
 
@@ -339,3 +339,25 @@ def test_followers_outlive_an_interrupted_leader() -> None:
     assert time.perf_counter() - started < 0.5
     assert len(interrupted) == 1
     assert queue.published == 5
+
+
+def test_the_ticker_ends_however_close_a_tick_is() -> None:
+    """A stop that comes between the pause before a tick and the tick itself is not lost."""
+    ticker = _Ticker(lambda: None, 0.0)
+    stopping = threading.Thread(target=ticker.stop, daemon=True)
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            found = super().wait(timeout)
+            if not found:
+                stopping.start()
+                while not self.is_set():
+                    time.sleep(0.001)
+                time.sleep(0.05)  # `stop` has come to wait for the thread
+            return found
+
+    ticker._stopped = Stopped()
+    ticker.start()
+    time.sleep(0.1)
+    stopping.join(5)
+    assert not stopping.is_alive()

@@ -9,17 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.archive import ArchiveInfo as ArchiveInfo
-    from engine.archive import ArchiveList as ArchiveList
-    from engine.batch import BATCH_BYTES_MAX as BATCH_BYTES_MAX
-    from engine.batch import BATCH_DOCUMENTS_MAX as BATCH_DOCUMENTS_MAX
-    from engine.batch import VectorRows as VectorRows
-    from engine.changes import ChangeRecord as ChangeRecord
-    from engine.changes import Changes as Changes
     from engine.collection import Collection as Collection
-    from engine.commit import Durability as Durability
-    from engine.conditions import Conditions as Conditions
     from engine.database import Database as Database
+    from engine.directory.archive import ArchiveInfo as ArchiveInfo
+    from engine.directory.archive import ArchiveList as ArchiveList
+    from engine.directory.restoring import read_archive as read_archive
+    from engine.directory.restoring import restore_archive as restore_archive
+    from engine.directory.restoring import verify_archive as verify_archive
+    from engine.directory.scrub import CheckReport as CheckReport
+    from engine.directory.scrub import Problem as Problem
     from engine.document import Passage as Passage
     from engine.errors import ArchiveError as ArchiveError
     from engine.errors import ChangesGoneError as ChangesGoneError
@@ -54,12 +52,6 @@ if TYPE_CHECKING:
     from engine.fields.relation import Relation as Relation
     from engine.fields.relation import SortKey as SortKey
     from engine.hits import Hits as Hits
-    from engine.idempotency import IdempotencyKey as IdempotencyKey
-    from engine.patching import merge_patch as merge_patch
-    from engine.plan import WriteResult as WriteResult
-    from engine.restoring import read_archive as read_archive
-    from engine.restoring import restore_archive as restore_archive
-    from engine.restoring import verify_archive as verify_archive
     from engine.schema import Embedding as Embedding
     from engine.schema import Field as Field
     from engine.schema import FieldType as FieldType
@@ -69,19 +61,27 @@ if TYPE_CHECKING:
     from engine.schema import Schema as Schema
     from engine.schema import Ttl as Ttl
     from engine.schema import VectorField as VectorField
-    from engine.scrub import CheckReport as CheckReport
-    from engine.scrub import Problem as Problem
     from engine.snapshot import Snapshot as Snapshot
     from engine.store.options import StoreOptions as StoreOptions
     from engine.vector.parameters import SearchParameters as SearchParameters
+    from engine.writes.batch import BATCH_BYTES_MAX as BATCH_BYTES_MAX
+    from engine.writes.batch import BATCH_DOCUMENTS_MAX as BATCH_DOCUMENTS_MAX
+    from engine.writes.batch import VectorRows as VectorRows
+    from engine.writes.changes import ChangeRecord as ChangeRecord
+    from engine.writes.changes import Changes as Changes
+    from engine.writes.commit import Durability as Durability
+    from engine.writes.conditions import Conditions as Conditions
+    from engine.writes.idempotency import IdempotencyKey as IdempotencyKey
+    from engine.writes.patching import merge_patch as merge_patch
+    from engine.writes.plan import WriteResult as WriteResult
 
 _MODULES = {
-    "archive": ["ArchiveInfo", "ArchiveList"],
-    "batch": ["BATCH_BYTES_MAX", "BATCH_DOCUMENTS_MAX", "VectorRows"],
-    "changes": ["ChangeRecord", "Changes"],
+    "directory.archive": ["ArchiveInfo", "ArchiveList"],
+    "writes.batch": ["BATCH_BYTES_MAX", "BATCH_DOCUMENTS_MAX", "VectorRows"],
+    "writes.changes": ["ChangeRecord", "Changes"],
     "collection": ["Collection"],
-    "commit": ["Durability"],
-    "conditions": ["Conditions"],
+    "writes.commit": ["Durability"],
+    "writes.conditions": ["Conditions"],
     "database": ["Database"],
     "document": ["Passage"],
     "errors": [
@@ -112,10 +112,10 @@ _MODULES = {
     "fields.filter": ["And", "Comparison", "Filter", "Not", "Or", "parse_filter"],
     "fields.relation": ["Aggregate", "Relation", "SortKey"],
     "hits": ["Hits"],
-    "idempotency": ["IdempotencyKey"],
-    "patching": ["merge_patch"],
-    "restoring": ["read_archive", "restore_archive", "verify_archive"],
-    "plan": ["WriteResult"],
+    "writes.idempotency": ["IdempotencyKey"],
+    "writes.patching": ["merge_patch"],
+    "directory.restoring": ["read_archive", "restore_archive", "verify_archive"],
+    "writes.plan": ["WriteResult"],
     "schema": [
         "Embedding",
         "Field",
@@ -127,7 +127,7 @@ _MODULES = {
         "Ttl",
         "VectorField",
     ],
-    "scrub": ["CheckReport", "Problem"],
+    "directory.scrub": ["CheckReport", "Problem"],
     "snapshot": ["Snapshot"],
     "vector.parameters": ["SearchParameters"],
     "store.options": ["StoreOptions"],

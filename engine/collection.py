@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 
 from engine.arrays import Mask
-from engine.batch import Batch, VectorRows, check_rows, prepare
-from engine.change import Change
-from engine.commit import CommitQueue, Durability
-from engine.conditions import Conditions
 from engine.errors import (
     CollectionNotFoundError,
     DatabaseClosedError,
@@ -23,18 +19,22 @@ from engine.errors import (
     InvalidDocumentsError,
     InvalidInputError,
 )
-from engine.expiry import show
 from engine.fields.filter import Filter
-from engine.idempotency import IdempotencyKey
 from engine.meta import Counters
-from engine.patching import apply_patches, check_patches
-from engine.plan import Plan, WriteResult
 from engine.schema import FieldType, Schema
 from engine.segments.garbage import delete_orphans
 from engine.segments.state import CollectionState
 from engine.snapshot import Snapshot
 from engine.store.rocks import Store
-from engine.writing import Writer, replay
+from engine.writes.batch import Batch, VectorRows, check_rows, prepare
+from engine.writes.change import Change
+from engine.writes.commit import CommitQueue, Durability
+from engine.writes.conditions import Conditions
+from engine.writes.expiry import show
+from engine.writes.idempotency import IdempotencyKey
+from engine.writes.patching import apply_patches, check_patches
+from engine.writes.plan import Plan, WriteResult
+from engine.writes.writing import Writer, replay
 
 log = logging.getLogger(__name__)
 

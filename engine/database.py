@@ -11,11 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from engine import failpoints, forking
-from engine.archive import ArchiveInfo, write_archive
-from engine.changes import LOG_KEEP_CHANGES, Changes, Followed, read_changes
+from engine import failpoints
 from engine.collection import Collection
-from engine.commit import SYNC_INTERVAL_SECONDS, CommitQueue
+from engine.directory import forking
+from engine.directory.archive import ArchiveInfo, write_archive
+from engine.directory.layout import INDEXES, STORE
+from engine.directory.lock import DirectoryLock
+from engine.directory.opening import SEAL_ROWS, OpenOptions, check_format, naming, prepare
+from engine.directory.recovery import recover, remove_strays
+from engine.directory.restoring import stage, write_journal
+from engine.directory.scrub import CheckReport, Scrub
 from engine.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
@@ -24,23 +29,19 @@ from engine.errors import (
     EngineError,
     SchemaError,
 )
-from engine.layout import INDEXES, STORE
-from engine.lock import DirectoryLock
 from engine.maintenance import Maintenance
 from engine.memory import MEMORY_BYTES_DEFAULT, MaskCache
 from engine.meta import encode_meta
-from engine.opening import SEAL_ROWS, OpenOptions, check_format, naming, prepare
 from engine.reclaim import Progress, Reclaim, disk_bytes
-from engine.recovery import recover, remove_strays
-from engine.restoring import stage, write_journal
 from engine.schema import Schema
-from engine.scrub import CheckReport, Scrub
 from engine.segments.state import CollectionState, merge_due, seal_due
 from engine.snapshot import Snapshot
 from engine.store import keys
 from engine.store.checks import read_number
 from engine.store.options import StoreOptions
 from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store, translate
+from engine.writes.changes import LOG_KEEP_CHANGES, Changes, Followed, read_changes
+from engine.writes.commit import SYNC_INTERVAL_SECONDS, CommitQueue
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Database:
 
         Args:
             path: a directory.
-            read_only: look at it beside its owner, if it has one, and change no file; see `engine.beside.Beside`.
+            read_only: look at it beside its owner, if it has one, and change no file; see `directory.secondary`.
             seal_rows: vectors that the head of a collection holds before it becomes a segment.
             memory_bytes_max: of what is kept only to be quick: blocks of the store, masks of filters.
             sync_interval_seconds: at most so long a write of `Durability.INTERVAL` waits for its sync.
@@ -128,10 +129,10 @@ class Database:
         directory = Path(path).expanduser().resolve()
         chosen = OpenOptions(seal_rows, memory_bytes_max, sync_interval_seconds, options or StoreOptions())
         if read_only:
-            from engine.beside import Beside
+            from engine.directory.secondary import SecondaryDatabase
 
             with naming(directory):
-                return Beside(directory, chosen)
+                return SecondaryDatabase(directory, chosen)
         directory.mkdir(parents=True, exist_ok=True)
         check_format(directory)
         return _own(directory, DirectoryLock(directory), chosen)
@@ -220,7 +221,7 @@ class Database:
         return self._reclaim.purge(progress)
 
     def archive(self, target: str | Path, *, progress: Progress | None = None) -> ArchiveInfo:
-        """Write a consistent copy of all that is acknowledged, while reads and writes go on; see `engine.archive`.
+        """Write a consistent copy of all that is acknowledged, while reads and writes go on; see `directory.archive`.
 
         Args:
             target: a directory to make, or a tar where the name ends with ".tar".
@@ -264,7 +265,7 @@ class Database:
         return _own(self.path, self._directory_lock, self._options)
 
     def check(self, *, repair: bool = True, progress: Progress | None = None) -> CheckReport:
-        """Read every file, compare every index with the store, and build again what is damaged; see `engine.scrub`."""
+        """Read every file, compare every index with the store, and rebuild what is damaged; see `directory.scrub`."""
         self._check_open()
         with self._exclusive:
             run = Scrub(self.path, self._store, self._high_water, self._commits, repair=repair, progress=progress)
@@ -451,7 +452,7 @@ class Database:
             log.warning("highwater.failed", extra={"reason": str(error)})
 
     def forked(self) -> None:
-        """In a forked child: refuse all use. The parent goes on with what it has open; see `engine.forking`."""
+        """In a forked child: refuse all use. The parent goes on with what it has open; see `directory.forking`."""
         self._closed = True
         self._lock = threading.Lock()
         reason = "database was opened by the process that forked this one, which must open its own"

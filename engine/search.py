@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.arrays import Numbers, Ordinals, Rows, Scores, Vectors
-from engine.batch import check_vectors
 from engine.document import Passage
 from engine.errors import InvalidInputError
 from engine.fields.filter import Filter
@@ -23,6 +22,7 @@ from engine.segments.rows import RowOrigins
 from engine.vector.allowed import Allowed
 from engine.vector.index import SQUARES_MIN, prepare_vectors
 from engine.vector.parameters import SearchParameters
+from engine.writes.batch import check_vectors
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot

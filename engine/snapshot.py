@@ -70,7 +70,7 @@ class Snapshot:
     Attributes:
         hidden: those of `deleted` that the store still knows: they have expired, and wait to be deleted.
         pin: tells whether somebody still reads this.
-        shown: for `engine.expiry`: this without what has expired (None: nothing has), and until when that is so.
+        shown: for `engine.writes.expiry`: this without what has expired (None: nothing has), and until when that is so.
     """
 
     def __init__(

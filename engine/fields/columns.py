@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from engine.inference import infer_field, parse_datetime
 from engine.schema import ID, JSON, Field, FieldType, Schema
+from engine.writes.inference import infer_field, parse_datetime
 
 _TYPES: dict[FieldType, Any] = {
     FieldType.TEXT: pa.large_string(),

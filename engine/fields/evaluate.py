@@ -16,8 +16,8 @@ from engine.arrays import Mask
 from engine.fields.filter import And, Comparison, Filter, Not, Or, in_integer_range
 from engine.fields.geo import match_point, match_points
 from engine.fields.patterns import match_strings
-from engine.inference import parse_datetime
 from engine.schema import JSON, Field, FieldType
+from engine.writes.inference import parse_datetime
 
 ColumnOf = Callable[[str], tuple[Field, Any] | None]
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from engine.errors import FilterError
-from engine.inference import INTEGER_MAX, INTEGER_MIN, fits, parse_datetime
 from engine.schema import ID, JSON, Field, FieldType, Schema
+from engine.writes.inference import INTEGER_MAX, INTEGER_MIN, fits, parse_datetime
 
 DEPTH_MAX = 32
 CLAUSES_MAX = 1_000

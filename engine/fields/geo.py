@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from engine.arrays import Mask
-from engine.inference import is_point
+from engine.writes.inference import is_point
 
 EARTH_RADIUS_METERS = 6_371_008.8  # mean radius, IUGG
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from engine.arrays import GrowingArray, Mask, Ordinals, Rows, Scores, Vectors
 from engine.document import Passage, decode
-from engine.expiry import Expiries, Microseconds
 from engine.fields.columns import ID_FIELD, arrow_type, build_column
 from engine.schema import ID, Field, VectorField
 from engine.segments.rows import RowOrigins
@@ -23,6 +22,7 @@ from engine.store.codec import NEVER
 from engine.vector.allowed import Allowed
 from engine.vector.index import prepare_vectors, search_exact
 from engine.vector.parameters import SearchParameters
+from engine.writes.expiry import Expiries, Microseconds
 
 _CHUNKS_MAX = 32
 

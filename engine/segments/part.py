@@ -8,11 +8,11 @@ import numpy as np
 from pyroaring import BitMap
 
 from engine.arrays import Mask, Ordinals, Rows, Scores, Vectors
-from engine.expiry import Expiries
 from engine.schema import Field
 from engine.segments.rows import RowOrigins
 from engine.vector.allowed import Allowed
 from engine.vector.parameters import SearchParameters
+from engine.writes.expiry import Expiries
 
 
 class VectorPart(Protocol):

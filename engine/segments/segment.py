@@ -26,12 +26,12 @@ from pyroaring import BitMap
 
 from engine.arrays import Ordinals, Rows, Vectors
 from engine.errors import EngineError
-from engine.expiry import Expiries, Microseconds
 from engine.fields.columns import arrow_type, build_column, null_column
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.segments.manifest import SegmentEntry
 from engine.segments.rows import RowOrigins
 from engine.segments.vectors import SegmentVectors, load_vectors, write_table, write_vectors
+from engine.writes.expiry import Expiries, Microseconds
 
 ORDINAL_COLUMN = "_engine_ordinal"
 EXPIRES_COLUMN = "_engine_expires"  # only where a document of the segment expires

@@ -13,8 +13,6 @@ from pyroaring import BitMap
 from engine.arrays import Mask, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
 from engine.errors import CollectionNotFoundError, CorruptionError, InvalidInputError
-from engine.expiry import Microseconds
-from engine.expiry import joined as join_expiries
 from engine.fields.columns import ID_FIELD, build_columns
 from engine.schema import ID, Schema
 from engine.segments.head import HeadVectors
@@ -23,6 +21,8 @@ from engine.segments.rows import RowOrigins
 from engine.segments.segment import SegmentData
 from engine.store import codec, keys
 from engine.store.rocks import DOCUMENTS, IDS, VECTORS, Store
+from engine.writes.expiry import Microseconds
+from engine.writes.expiry import joined as join_expiries
 
 
 def from_parts(parts: Sequence[Part], live: Sequence[Mask | None], schema: Schema) -> SegmentData:

@@ -24,7 +24,6 @@ from pyroaring import BitMap
 
 from engine import failpoints
 from engine.arrays import Mask
-from engine.change import Change
 from engine.document import decode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError
 from engine.memory import MaskCache
@@ -42,10 +41,11 @@ from engine.snapshot import Snapshot
 from engine.store import keys
 from engine.store.rocks import SYSTEM, Store
 from engine.vector.index import BuildStoppedError
+from engine.writes.change import Change
 
 if TYPE_CHECKING:
-    from engine.expiry import Microseconds
-    from engine.plan import AppliedRows
+    from engine.writes.expiry import Microseconds
+    from engine.writes.plan import AppliedRows
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 Facts of rocksdict 0.3.29 that shape the callers: `write` holds the GIL for its whole length, `flush_wal(True)` and
 multi-gets release it. So batches are written unsynced in pieces of bounded size, and made durable by one
-`sync()` outside the GIL (see `engine.commit`).
+`sync()` outside the GIL (see `engine.writes.commit`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import CorruptionError, Database, FormatError, Schema
-from engine.highwater import HighWater
+from engine.directory.highwater import HighWater
 from engine.store import keys
 from engine.store.rocks import LOG, SYSTEM, Store
 

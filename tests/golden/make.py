@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import Database, Durability, IdempotencyKey, Schema
-from engine.migration import FORMAT
+from engine.directory.migration import FORMAT
 from tests.golden.build_format_1 import expected, fill
 
 HERE = Path(__file__).parent

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from engine import Database, FormatError, IdempotencyKey, Schema, Snapshot
-from engine.layout import FORMAT_FILE
-from engine.migration import FORMAT
+from engine.directory.layout import FORMAT_FILE
+from engine.directory.migration import FORMAT
 
 HERE = Path(__file__).parent
 ARCHIVES = sorted(path.name for path in HERE.glob("format-*.tar.gz"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from engine import expiry
+from engine.writes import expiry
 
 BEGIN = 1_800_000_000_000_000  # µs since 1970, in January 2027
 

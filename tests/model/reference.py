@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from engine import Schema, parse_filter
-from engine.inference import parse_datetime
+from engine.writes.inference import parse_datetime
 from tests.engine.fields.test_evaluate import FIELDS, holds
 
 Operation: TypeAlias = dict[str, Any]

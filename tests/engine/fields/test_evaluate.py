@@ -17,9 +17,9 @@ from engine.errors import FilterError
 from engine.fields.columns import build_column, path_column
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import And, Comparison, Filter, Not, Or, parse_filter
-from engine.inference import parse_datetime
 from engine.schema import Field, FieldType
 from engine.text.analyzer import Analyzer
+from engine.writes.inference import parse_datetime
 from tests.engine.fields.plain import like
 
 FIELDS = {

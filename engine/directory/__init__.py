@@ -1,0 +1,1 @@
+"""The directory of a database: its format and lock, opening and recovery, archives, restoring, checking."""

@@ -1,0 +1,30 @@
+"""Names in a database's directory.
+
+| name                 | holds                                                                              |
+|----------------------|------------------------------------------------------------------------------------|
+| `lumaai.json`        | the format (`engine.directory.migration`)                                                    |
+| `lumaai.lock`        | the owner (`engine.directory.lock`)                                                          |
+| `store/`             | RocksDB (`engine.store`)                                                           |
+| `indexes/C/S/`       | files of segment S of collection C (`engine.segments.segment`)                     |
+| `highwater.json`     | how far the database had come (`engine.directory.highwater`), and                            |
+| `highwater.counter`  | the same, exact                                                                    |
+| `restoring/`         | a restore: `new/` to come in, `old/` put aside (`engine.directory.restoring`)                |
+| `restore.json`       | that a restore is to be finished, whatever happens                                 |
+| `archiving/`         | an archive in the making (`engine.directory.archive`)                                        |
+
+`archive.json` is not among them: it marks a directory as an archive.
+"""
+
+FORMAT_FILE = "lumaai.json"
+FORMAT_DRAFT = FORMAT_FILE + ".new"
+LOCK_FILE = "lumaai.lock"
+STORE = "store"
+INDEXES = "indexes"
+MARK_FILE = "highwater.json"
+COUNTER_FILE = "highwater.counter"
+RESTORING = "restoring"
+RESTORE_JOURNAL = "restore.json"
+ARCHIVING = "archiving"
+ARCHIVE_FILE = "archive.json"
+
+DATA = (FORMAT_FILE, STORE, INDEXES, MARK_FILE, COUNTER_FILE)  # what a restore replaces

@@ -1,0 +1,55 @@
+"""One owner a directory: a file locked by the kernel, which says who holds it and is free at once if the owner dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from engine.directory import forking
+from engine.directory.layout import LOCK_FILE
+from engine.errors import DatabaseLockedError
+
+
+class DirectoryLock:
+    """Held from construction until `release`. Forked children do not hold it: it is free when the owner dies.
+
+    Raises:
+        DatabaseLockedError: naming the owner's pid and host.
+        OSError: the directory cannot be written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = (directory / LOCK_FILE).open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.seek(0)
+            owner = _parse_owner(self._file.read())
+            self._file.close()
+            raise DatabaseLockedError(str(directory), owner.get("pid"), owner.get("host")) from error
+        self._file.truncate(0)
+        json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
+        self._file.flush()
+        forking.watch(self)
+
+    def release(self) -> None:
+        """Let the next owner in. The file stays: removing it would race with whoever opens it."""
+        forking.unwatch(self)
+        self._file.close()
+
+    def forked(self) -> None:
+        """In a child: let go of the descriptor, which shares the parent's lock and would outlive the parent."""
+        self._file.close()
+
+
+def _parse_owner(text: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError):
+        owner = json.loads(text)
+        if isinstance(owner, dict):
+            return owner
+    return {}

@@ -26,6 +26,7 @@ from engine import (
     failpoints,
     parse_filter,
 )
+from engine.writes import batch
 
 WRITE_POINTS = ["write.before_pieces", "write.after_pieces", "commit.before_batch"]
 

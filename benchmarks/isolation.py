@@ -33,6 +33,7 @@ ROUNDS, REQUESTS = 7, 400
 BATCH = 100
 SETTLE_SECONDS = 0.3
 SMALL_P99_MAX, READS_MAX = 2.0, 3.0
+RATES = {"write": 5.0, "search": 50.0}  # requests/s of a busy collection that leaves a processor to the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,13 @@ def run(report: Report) -> None:
         with served(folder) as (port, _):
             small = Requests(port, [f"small{i}" for i in range(SMALL)])
             large = Requests(port, ["large"])
-            with load(port, "write", "search") as process:
+            with load(port, "write", "search", paced=True) as process:
                 _report(report, f"search in {SMALL} small collections, a large one busy", compare(small, process), 1)
+            with load(port, "write", "search") as process:
+                found = compare(small, process)
+                ratios = f"{found.ratios[0]:.1f} × and {found.ratios[1]:.1f} × idle"
+                what = "the same, all processors saturated (p50, p99)"
+                report.add(what, f"{found.busy[0]:.2f} ms, {found.busy[1]:.2f} ms", ratios)
             with load(port, "write") as process:
                 _report(report, "search in the large collection while it is written to", compare(large, process), 0)
 
@@ -122,9 +128,15 @@ def fill(folder: str, large_rows: int = LARGE_ROWS, small: int = SMALL) -> None:
 
 
 @contextmanager
-def load(port: int, *kinds: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that keeps the large collection busy: one client a kind, each with one request under way."""
-    command = [sys.executable, "-m", "benchmarks.isolation", str(port), *kinds]
+def load(port: int, *kinds: str, paced: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """A process that keeps the large collection busy: one client a kind, each with one request under way.
+
+    Args:
+        port: of the service.
+        kinds: "write" (batches of `BATCH`), "search".
+        paced: at `RATES`; else as fast as answers come, which saturates two processors.
+    """
+    command = [sys.executable, "-m", "benchmarks.isolation", str(port), "paced" if paced else "saturating", *kinds]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "busy\n"
@@ -135,7 +147,7 @@ def load(port: int, *kinds: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def make_busy(port: int, kinds: list[str]) -> None:
+def make_busy(port: int, kinds: list[str], *, paced: bool) -> None:
     """Write to or search the large collection until killed."""
     paths = {"write": "/v1/collections/large/documents", "search": "/v1/collections/large/search"}
 
@@ -144,7 +156,10 @@ def make_busy(port: int, kinds: list[str]) -> None:
         random = np.random.default_rng(0)
         bodies = [_write(random) if kind == "write" else _search(random) for _ in range(50)]
         for i in range(10**9):
+            started = time.perf_counter()
             request(connection, paths[kind], bodies[i % len(bodies)])
+            if paced:
+                time.sleep(max(0.0, 1 / RATES[kind] - (time.perf_counter() - started)))
 
     threads = [threading.Thread(target=repeat, args=(kind,)) for kind in kinds]
     for thread in threads:
@@ -164,4 +179,4 @@ def _search(random: np.random.Generator) -> str:
 
 
 if __name__ == "__main__":
-    make_busy(int(sys.argv[1]), sys.argv[2:])
+    make_busy(int(sys.argv[1]), sys.argv[3:], paced=sys.argv[2] == "paced")

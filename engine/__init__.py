@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from engine.database import Database as Database
     from engine.directory.archive import ArchiveInfo as ArchiveInfo
     from engine.directory.archive import ArchiveList as ArchiveList
-    from engine.directory.restoring import read_archive as read_archive
+    from engine.directory.reading import read_archive as read_archive
+    from engine.directory.reading import verify_archive as verify_archive
     from engine.directory.restoring import restore_archive as restore_archive
-    from engine.directory.restoring import verify_archive as verify_archive
     from engine.directory.scrub import CheckReport as CheckReport
     from engine.directory.scrub import Problem as Problem
     from engine.document import Passage as Passage
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from engine.errors import CorruptionError as CorruptionError
     from engine.errors import DatabaseClosedError as DatabaseClosedError
     from engine.errors import DatabaseLockedError as DatabaseLockedError
+    from engine.errors import DatabaseNotFoundError as DatabaseNotFoundError
     from engine.errors import DimensionMismatchError as DimensionMismatchError
     from engine.errors import DocumentError as DocumentError
     from engine.errors import DocumentExistsError as DocumentExistsError
     from engine.errors import DocumentsNotFoundError as DocumentsNotFoundError
     from engine.errors import EngineError as EngineError
     from engine.errors import FilterError as FilterError
+    from engine.errors import ForeignDirectoryError as ForeignDirectoryError
     from engine.errors import FormatError as FormatError
     from engine.errors import IdempotencyConflictError as IdempotencyConflictError
     from engine.errors import InvalidDocumentsError as InvalidDocumentsError
@@ -99,6 +101,8 @@ _MODULES = {
         "DocumentsNotFoundError",
         "EngineError",
         "FilterError",
+        "DatabaseNotFoundError",
+        "ForeignDirectoryError",
         "FormatError",
         "IdempotencyConflictError",
         "InvalidDocumentsError",
@@ -114,7 +118,8 @@ _MODULES = {
     "hits": ["Hits"],
     "writes.idempotency": ["IdempotencyKey"],
     "writes.patching": ["merge_patch"],
-    "directory.restoring": ["read_archive", "restore_archive", "verify_archive"],
+    "directory.reading": ["read_archive", "verify_archive"],
+    "directory.restoring": ["restore_archive"],
     "writes.plan": ["WriteResult"],
     "schema": [
         "Embedding",

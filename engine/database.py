@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,11 +15,12 @@ from engine import failpoints
 from engine.collection import Collection
 from engine.directory import forking
 from engine.directory.archive import ArchiveInfo, write_archive
+from engine.directory.durable import make_directory
 from engine.directory.layout import INDEXES, STORE
 from engine.directory.lock import DirectoryLock
 from engine.directory.opening import SEAL_ROWS, OpenOptions, check_format, naming, prepare
 from engine.directory.recovery import recover, remove_strays
-from engine.directory.restoring import stage, write_journal
+from engine.directory.restoring import discarding, stage, write_journal
 from engine.directory.scrub import CheckReport, Scrub
 from engine.errors import (
     CollectionExistsError,
@@ -29,7 +30,7 @@ from engine.errors import (
     EngineError,
     SchemaError,
 )
-from engine.maintenance import Maintenance
+from engine.maintenance import Maintenance, Rounds
 from engine.memory import MEMORY_BYTES_DEFAULT, MaskCache
 from engine.meta import encode_meta
 from engine.reclaim import Progress, Reclaim, disk_bytes
@@ -38,8 +39,9 @@ from engine.segments.state import CollectionState, merge_due, seal_due
 from engine.snapshot import Snapshot
 from engine.store import keys
 from engine.store.checks import read_number
+from engine.store.failures import translate
 from engine.store.options import StoreOptions
-from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store, translate
+from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store
 from engine.writes.changes import LOG_KEEP_CHANGES, Changes, Followed, read_changes
 from engine.writes.commit import SYNC_INTERVAL_SECONDS, CommitQueue
 
@@ -54,8 +56,9 @@ COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 class Database:
     """Open a database directory with `Database.open`. Safe for many threads; one owner a directory.
 
-    `_lock` guards the table of collections; `_exclusive` lets one archive, check or restore run at a time,
-    `_truncating` one truncation of the log.
+    `_lock` guards the table of collections; `_exclusive` lets one archive, check or restore run at a time, and closing
+    wait for it: what they change in the directory is theirs only while it is locked. `_truncating` lets one truncation
+    of the log run at a time.
     """
 
     _collection_type: type[Collection] = Collection
@@ -65,7 +68,7 @@ class Database:
         self._directory_lock = lock
         self._options = options
         self._lock = threading.Lock()
-        self._exclusive = threading.Lock()
+        self._exclusive = threading.RLock()  # a `progress` may close the database
         self._truncating = threading.Lock()
         self._closed = False
         self._masks = MaskCache(options.masks_bytes)
@@ -91,8 +94,12 @@ class Database:
             self._high_water.close()
             raise
         self._reclaim = Reclaim(
-            self._store, lambda: list(self._collections.values()), lambda all_: self._truncate_log(everything=all_)
+            self._store,
+            lambda: list(self._collections.values()),
+            lambda: sorted(self._damaged),
+            lambda all_: self._truncate_log(everything=all_),
         )
+        self._rounds = {work: Rounds() for work in ("seal", "merge", "tidy")}  # each of one thread
         self._maintenance = Maintenance(self._seal)
         self._merging = Maintenance(self._merge)
         self._reclaiming = Maintenance(self._reclaim.maintain, RECLAIM_SECONDS)
@@ -133,7 +140,7 @@ class Database:
 
             with naming(directory):
                 return SecondaryDatabase(directory, chosen)
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         check_format(directory)
         return _own(directory, DirectoryLock(directory), chosen)
 
@@ -230,11 +237,11 @@ class Database:
         Raises:
             ArchiveError: `target` exists, or cannot.
             StorageError: the disk refuses it; nothing is left of it.
+            DatabaseClosedError: it was closed meanwhile; nothing is left of it.
         """
-        self._check_open()
         place = Path(target).expanduser().resolve()
-        with self._exclusive:
-            return write_archive(self.path, self._store, self._commits.hold, place, progress)
+        with self._alone(progress) as told:
+            return write_archive(self.path, self._store, self._commits.hold, place, told)
 
     def restore(self, source: str | Path, *, progress: Progress | None = None) -> Database:
         """Give up what the database holds for what an archive holds.
@@ -248,28 +255,40 @@ class Database:
         Raises:
             ArchiveError: the archive cannot be used; the database goes on.
             StorageError: the disk refuses it. Before it is closed, it goes on; after it, opening it finishes.
+            DatabaseClosedError: it was closed meanwhile; nothing was changed.
         """
-        self._check_open()
-        with self._exclusive:
-            stage(Path(source), self.path, progress)
+        with self._alone(progress) as told:
+            stage(Path(source), self.path, told)
+            with discarding(self.path):
+                self._decide()
+            with ExitStack() as on_interruption:
+                on_interruption.callback(self._directory_lock.release)
+                try:
+                    self._shut()
+                except (EngineError, OSError) as error:  # of what is given up
+                    log.warning("restore.close_failed", extra={"reason": str(error)})
+                on_interruption.pop_all()
+            try:
+                return _own(self.path, self._directory_lock, self._options)
+            except OSError as error:
+                raise translate(error, self.path) from error
+
+    def _decide(self) -> None:
+        """Close to all callers, and have what is staged come in: both, or neither."""
+        with self._lock:
+            self._check_open()
             try:
                 write_journal(self.path)
             except OSError as error:
                 raise translate(error, self.path) from error
-            if not self._begin_closing():
-                raise DatabaseClosedError(f"database is closed: {self.path}; opening it finishes the restore")
-        try:
-            self._shut()
-        except (EngineError, OSError) as error:  # of what is given up
-            log.warning("restore.close_failed", extra={"reason": str(error)})
-        return _own(self.path, self._directory_lock, self._options)
+            self._closed = True
 
     def check(self, *, repair: bool = True, progress: Progress | None = None) -> CheckReport:
         """Read every file, compare every index with the store, and rebuild what is damaged; see `directory.scrub`."""
-        self._check_open()
-        with self._exclusive:
-            run = Scrub(self.path, self._store, self._high_water, self._commits, repair=repair, progress=progress)
+        with self._alone(progress) as told:
+            run = Scrub(self.path, self._store, self._high_water, self._commits, repair=repair, progress=told)
             run.directory()
+            run.snapshots()
             run.store()
             for collection in list(self._collections.values()):
                 run.collection(collection)
@@ -323,9 +342,10 @@ class Database:
         """
         self._check_open()
         self._commits.settle()
+        last = self._commits.synced  # before the collections: of one that is made from here on, nothing is told yet
         named = list(self._collections.values()) if collection is None else [self.collection(collection)]
         followed = {each.number: Followed(each.name, each.now) for each in named}
-        return read_changes(self._store, followed, after, self._commits.synced, limit=limit)
+        return read_changes(self._store, followed, after, last, limit=limit)
 
     def refresh(self) -> int:
         """Show what has been written since, where the database was opened to be read only; the sequence shown.
@@ -347,18 +367,41 @@ class Database:
         }
 
     def _memory(self) -> dict[str, int]:
-        """Bytes by what takes them; those that end in `_max` are limits."""
+        """Bytes by what takes them; those that end in `_max` are limits. What is mapped is there as far as it fits."""
         each = [collection.state.memory() for collection in list(self._collections.values())]
-        taken = {name: sum(figures[name] for figures in each) for name in ("segments_bytes", "heads_bytes")}
+        names = ("segments_bytes", "segments_mapped_bytes", "heads_bytes")
+        taken = {name: sum(figures[name] for figures in each) for name in names}
         masks = {"masks_bytes": self._masks.bytes, "masks_bytes_max": self._masks.bytes_max}
         return {**self._store.memory(), **masks, **taken}
 
     def close(self) -> None:
-        """Finish what is being written and close; a second time does nothing."""
-        with ExitStack() as always:
-            if self._begin_closing():
+        """Finish what is being written and close; a second time does nothing.
+
+        An archive, check or restore under way ends with `DatabaseClosedError` at its next step, and is waited for.
+        """
+        if self._begin_closing():
+            with self._exclusive, ExitStack() as always:
                 always.callback(self._directory_lock.release)
                 self._shut()
+
+    @contextmanager
+    def _alone(self, progress: Progress | None) -> Iterator[Progress]:
+        """Run with no other archive, check or restore, and give up once the database is being closed.
+
+        Yields:
+            What is told of every step, and passes it on to `progress`.
+        """
+
+        def told(step: str, done: int, total: int) -> None:
+            self._check_open()
+            if progress is not None:
+                progress(step, done, total)
+            self._check_open()
+
+        self._check_open()
+        with self._exclusive:
+            self._check_open()
+            yield told
 
     def _begin_closing(self) -> bool:
         """Turn later calls away; whether this one is the first to close."""
@@ -397,9 +440,8 @@ class Database:
         return self._collection_type(name, number, schema, self._store, self._commits, state)
 
     def _seal(self) -> bool:
-        worked = False
-        for collection in list(self._collections.values()):
-            worked = seal_due(collection.state, lambda: self.sequence) or worked
+        collections = list(self._collections.values())
+        worked = self._rounds["seal"].each(collections, lambda each: seal_due(each.state, lambda: self.sequence))
         if worked:
             self._truncate_log()
             self._mark()
@@ -407,17 +449,10 @@ class Database:
 
     def _tidy(self) -> bool:
         """Delete what has expired; whether there may be more."""
-        worked = False
-        for collection in list(self._collections.values()):
-            with suppress(CollectionNotFoundError, DatabaseClosedError):  # dropped meanwhile
-                worked = collection.tidy() or worked
-        return worked
+        return self._rounds["tidy"].each(list(self._collections.values()), lambda each: each.tidy())
 
     def _merge(self) -> bool:
-        worked = False
-        for collection in list(self._collections.values()):
-            worked = merge_due(collection.state) or worked
-        return worked
+        return self._rounds["merge"].each(list(self._collections.values()), lambda each: merge_due(each.state))
 
     def _close_store(self) -> None:
         """Close the store, and mark what it was closed with: a manifest cut short then shows at the next opening."""
@@ -470,7 +505,8 @@ class Database:
                 if self._damaged:
                     return  # what they have not covered is theirs
                 states = [collection.state for collection in list(self._collections.values())]
-                floor = min((state.covered for state in states if state.pending), default=self._commits.published)
+                needed = [after for state in states if (after := state.needs_after) is not None]
+                floor = min([*needed, self._commits.published])
                 if not everything:
                     floor = min(floor, self._commits.published - LOG_KEEP_CHANGES)
             if floor > self._log_floor:

@@ -22,6 +22,8 @@ EngineError
 │   └── StorageFullError         free some disk
 ├── CorruptionError              restore from a snapshot
 └── FormatError                  open with the version that the message names
+    ├── DatabaseNotFoundError    correct the path, or open it for writing first
+    └── ForeignDirectoryError    take another directory
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ class InvalidDocumentsError(InvalidInputError):
     def __init__(self, errors: tuple[DocumentError, ...]) -> None:
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"document {first.index}: {first.message}{more}", pointer=first.pointer)
+        place = f"document {first.index}: " if first.index >= 0 else ""  # a condition may name one outside the batch
+        super().__init__(f"{place}{first.message}{more}", pointer=first.pointer)
         self.errors = errors
 
 
@@ -165,7 +168,7 @@ class ArchiveError(InvalidInputError):
 
 
 class ChangesGoneError(EngineError):
-    """The log no longer holds the changes asked for.
+    """The log no longer holds the changes asked for, or never came to them: then it is of another past, or restored.
 
     Attributes:
         oldest: the smallest sequence after which the log still holds every change.
@@ -175,7 +178,8 @@ class ChangesGoneError(EngineError):
 
     def __init__(self, after: int, oldest: int, latest: int) -> None:
         facts = f"after={after} oldest={oldest} latest={latest}"
-        super().__init__(f"changes are not in the log: {facts}", after=after, oldest=oldest, latest=latest)
+        what = "after is ahead of the log" if after > latest else "changes are gone from the log"
+        super().__init__(f"{what}: {facts}", after=after, oldest=oldest, latest=latest)
         self.oldest = oldest
 
 
@@ -244,3 +248,15 @@ class FormatError(EngineError):
     """The directory is not a LumaDB database, or one of a newer format."""
 
     code = "format_unsupported"
+
+
+class DatabaseNotFoundError(FormatError):
+    """There is no database at a path that was to be read only."""
+
+    code = "database_not_found"
+
+
+class ForeignDirectoryError(FormatError):
+    """The directory holds something else: other files, or an archive."""
+
+    code = "not_a_database"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 from engine.errors import CollectionNotFoundError, DatabaseClosedError, EngineError
 
@@ -46,9 +48,57 @@ class Maintenance:
                 failures = 0
             except (DatabaseClosedError, CollectionNotFoundError):
                 continue  # a collection was dropped meanwhile, or the database is closing
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (logged)
                 failures += 1
-                pause = min(RETRY_SECONDS_MAX, POLL_SECONDS * 2 ** min(failures, 10))
-                expected = isinstance(error, EngineError | OSError)  # the disk's faults; others are ours
-                details = {"reason": str(error), "retry_seconds": pause}
-                log.warning("maintenance.failed", exc_info=not expected, extra=details)
+                pause = _retry_seconds(failures)
+                _warn(error, retry_seconds=pause)
+
+
+class _Named(Protocol):
+    """What `Rounds` needs of a collection."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def number(self) -> int: ...
+
+
+_Item = TypeVar("_Item", bound=_Named)
+
+
+class Rounds:
+    """The same work for each of several collections. For one thread.
+
+    One that fails is left alone for a while, ever longer while it goes on to; the others do not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._failed: dict[int, tuple[int, float]] = {}  # number → failures on end, and when to try again
+
+    def each(self, collections: Iterable[_Item], work: Callable[[_Item], bool]) -> bool:
+        """One round; whether anything was done."""
+        worked = False
+        for collection in collections:
+            failures, due = self._failed.get(collection.number, (0, 0.0))
+            if time.monotonic() < due:
+                continue
+            try:
+                worked = work(collection) or worked
+                self._failed.pop(collection.number, None)
+            except (DatabaseClosedError, CollectionNotFoundError):
+                self._failed.pop(collection.number, None)  # dropped meanwhile, or the database is closing
+            except Exception as error:  # noqa: BLE001  (logged)
+                pause = _retry_seconds(failures + 1)
+                self._failed[collection.number] = failures + 1, time.monotonic() + pause
+                _warn(error, retry_seconds=pause, collection=collection.name)
+        return worked
+
+
+def _retry_seconds(failures: int) -> float:
+    return min(RETRY_SECONDS_MAX, POLL_SECONDS * float(2 ** min(failures, 10)))
+
+
+def _warn(error: Exception, **details: object) -> None:
+    expected = isinstance(error, EngineError | OSError)  # the disk's faults; others are ours
+    log.warning("maintenance.failed", exc_info=None if expected else error, extra={"reason": str(error), **details})

@@ -1,24 +1,53 @@
 """One cap for what the database keeps only to be quick, and what all the rest takes.
 
 The cap is shared by the store's block cache and the masks of filters. Neither is needed for an answer, so both give way
-by themselves; heads and indexes are data, and are only counted.
+by themselves; heads and indexes are data, and are only counted. What is merely mapped is counted apart: the system
+keeps as much of it in memory as there is room for.
 """
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from engine.arrays import Mask
 
 MEMORY_BYTES_DEFAULT = 160 * 1024 * 1024
 MEMORY_BYTES_MIN = 1024 * 1024
+GIVE_BACK_BYTES = 32 * 1024 * 1024  # of files of segments that were joined: their indexes took about as much
 MASKS_SHARE = 0.2  # one mask of a million documents takes 1 MB
 MASKS_BYTES_DEFAULT = int(MEMORY_BYTES_DEFAULT * MASKS_SHARE)
 _ENTRY_BYTES = 400  # of a mask besides its flags: key, array header, place in the table; measured
+
+
+def _find_trim() -> Callable[[int], int] | None:
+    """Glibc's `malloc_trim`; other C libraries have none, and give back by themselves what they give back."""
+    try:
+        function = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return None
+    function.argtypes, function.restype = (ctypes.c_size_t,), ctypes.c_int
+    return function
+
+
+_trim = _find_trim()
+
+
+def give_back() -> None:
+    """Let the system have what was freed: glibc and Arrow keep most of it, in case somebody wants as much again.
+
+    Takes milliseconds for each 100 MB, without the GIL: for after what has freed much.
+    """
+    pa.default_memory_pool().release_unused()
+    if _trim is not None:
+        _trim(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,13 @@ from typing import Any
 
 from engine import failpoints
 from engine.collection import Collection
-from engine.errors import CollectionNotFoundError, DatabaseClosedError, EngineError
-from engine.segments.state import merge_due, seal_now
+from engine.errors import CollectionNotFoundError, CorruptionError, EngineError
+from engine.maintenance import Rounds
+from engine.memory import give_back
+from engine.segments.state import seal_now
 from engine.store import keys
 from engine.store.rocks import DOCUMENTS, FAMILIES, IDS, LOG, SYSTEM, VECTORS, Store
+from engine.vector.index import BuildStoppedError
 
 log = logging.getLogger(__name__)
 
@@ -40,28 +43,30 @@ class Reclaim:
     Args:
         store: of the database.
         collections: those there are now.
+        damaged: names of those that cannot be opened.
         truncate_log: drops the changes that every collection has in its segments; all it may if told `True`.
     """
 
     def __init__(
-        self, store: Store, collections: Callable[[], Sequence[Collection]], truncate_log: Callable[[bool], None]
+        self,
+        store: Store,
+        collections: Callable[[], Sequence[Collection]],
+        damaged: Callable[[], Sequence[str]],
+        truncate_log: Callable[[bool], None],
     ) -> None:
         self._store = store
         self._collections = collections
+        self._damaged = damaged
         self._truncate_log = truncate_log
         self._exclusive = threading.Lock()
         self._lock = threading.Lock()
         self._tidied: set[int] = set()
         self._dropped: dict[int, int] = {}
+        self._rounds = Rounds()
 
     def maintain(self) -> bool:
         """One round in the background; whether anything was done."""
-        worked = False
-        for collection in self._collections():
-            try:
-                worked = self._tend(collection) or worked
-            except (CollectionNotFoundError, DatabaseClosedError):
-                continue  # dropped meanwhile
+        worked = self._rounds.each(self._collections(), self._tend)
         with self._lock:
             due = sum(self._dropped.values()) >= DROPPED_DOCUMENTS_MIN
         if due:
@@ -74,11 +79,13 @@ class Reclaim:
         with self._lock:
             self._dropped[number] = documents
         self._tidied.discard(number)
-        if documents >= DROPPED_DOCUMENTS_MIN and self._exclusive.acquire(blocking=False):
-            try:  # else whoever is at it, or the next round, does it
-                self._compact_dropped()
-            finally:
-                self._exclusive.release()
+        if documents >= DROPPED_DOCUMENTS_MIN:
+            if self._exclusive.acquire(blocking=False):
+                try:  # else whoever is at it, or the next round, does it
+                    self._compact_dropped()
+                finally:
+                    self._exclusive.release()
+            give_back()
 
     def compact(self, progress: Progress | None = None) -> dict[str, Any]:
         """Drop all that is deleted and not being read, and write the store's files again without it.
@@ -104,6 +111,7 @@ class Reclaim:
 
         Raises:
             EngineError: after a minute somebody still reads what was deleted.
+            CorruptionError: a collection is damaged: all the others are purged, but it, and the log, may hold more.
             StorageError: the disk refuses it; what was done so far is done.
         """
         with self._exclusive, self._measured() as figures:
@@ -114,7 +122,16 @@ class Reclaim:
             self._compact_families(steps, rewrite=True)
             self._renew_manifest()
             self._await_files()
+        self._check_undamaged()
         return figures
+
+    def _check_undamaged(self) -> None:
+        names = ", ".join(map(repr, self._damaged()))
+        if names:
+            reason = f"damaged collections keep theirs, and the log: {names}"
+            raise CorruptionError(
+                f"deleted documents may not be purged: {reason}; restore or drop them, and purge again"
+            )
 
     def _tend(self, collection: Collection) -> bool:
         if collection.number not in self._tidied:
@@ -134,11 +151,12 @@ class Reclaim:
     def _collect(self, collection: Collection, *, wait: bool = False) -> int:
         """Delete a collection's garbage from the store, if asked after waiting for those that read it."""
         state = collection.state
+        newest = state.published()  # what is dropped from here on is of another's call
         count = state.collect()
         until = time.monotonic() + PINS_SECONDS_MAX
-        while wait and state.garbage():
+        while wait and state.garbage(newest):
             if time.monotonic() > until:
-                pins = f"snapshots={state.pinned_by()} collection={collection.name!r}"
+                pins = f"snapshots={state.pinned_by(newest)} collection={collection.name!r}"
                 raise EngineError(f"deleted documents are still being read: {pins}; nothing that is read was purged")
             time.sleep(0.05)
             collection.snapshot()  # raises when the collection is closed or dropped meanwhile
@@ -157,14 +175,15 @@ class Reclaim:
         while collection.tidy():
             pass
         seal_now(collection.state)
-        while merge_due(collection.state, dead_share=0.0):
-            pass
+        with suppress(BuildStoppedError):  # it is being closed, which the next step says, or dropped
+            collection.state.clean()
         figures["collected"] += self._collect(collection)
 
     def _drop_all(self, collection: Collection, figures: dict[str, Any]) -> None:
         collection.remove_orphans()
         while collection.tidy():
             pass
+        collection.forget_absent()
         failpoints.hit("purge.before_optimize")
         collection.state.optimize()
         collection.state.remove_strays()
@@ -239,6 +258,7 @@ class Reclaim:
         root = self._store.path.parent
         figures: dict[str, Any] = {"disk_bytes_before": disk_bytes(root), "collected": 0}
         yield figures
+        give_back()
         figures["disk_bytes_after"] = disk_bytes(root)
         figures["seconds"] = round(time.perf_counter() - started, 3)
 

@@ -39,6 +39,9 @@ class Reader(Protocol):
     def written(self) -> int:
         """Sequence of the last change that may be in the store, published or not."""
 
+    def touched(self, ids: Sequence[str], sequence: int) -> list[str]:
+        """Of these ids those that a change after `sequence` may have replaced or deleted."""
+
     def bodies(self, ordinals: Ordinals) -> list[bytes]:
         """The JSON of documents."""
 
@@ -357,18 +360,20 @@ class Snapshot:
     def _resolve(self, ids: Sequence[str]) -> list[int | None]:
         """Ordinals of ids as of this snapshot.
 
-        The store knows the latest state. Where that is later than this snapshot, the snapshot's own columns tell.
+        The store knows the latest state. Of ids that were written since, the snapshot's own columns tell.
         """
         latest = self._reader.lookup(ids)
         known = {id_: hit[0] for id_, hit in zip(ids, latest, strict=True) if hit and hit[1] <= self.sequence}
         if self.hidden:
             known = {id_: ordinal for id_, ordinal in known.items() if ordinal not in self.hidden}
         if self._reader.written > self.sequence:  # asked after the lookup: what that missed was written before
-            known.update(self.find([id_ for id_ in ids if id_ not in known]))
+            known.update(self.find(self._reader.touched([id_ for id_ in ids if id_ not in known], self.sequence)))
         return [known.get(id_) for id_ in ids]
 
     def find(self, ids: Sequence[str]) -> dict[str, int]:
         """Ordinals of those of `ids` that live in this snapshot, by its own columns."""
+        if not ids:
+            return {}
         wanted = pa.array([id_ for id_ in set(ids) if is_unicode(id_)], type=pa.large_string())
         found: dict[str, int] = {}
         for i, part in enumerate(self.parts):

@@ -11,6 +11,8 @@ from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError, ModelUnavailableError, NotSupportedError
 from lumaai.remote_collection import RemoteCollection
 from lumaai.remote_upkeep import RemoteUpkeep
+from lumaai.results import CollectionInfo
+from lumaai.search import check_strings
 from lumaai.translation import translated
 from lumaai.transport import Transport, collection_path, given_keys
 
@@ -100,7 +102,13 @@ class Client(RemoteUpkeep):
 
     def collections(self) -> list[str]:
         """Names of all collections, sorted."""
-        return sorted(self._collection_names())
+        return sorted(item["name"] for item in self._listed())
+
+    def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:
+        """Name, size and schema of all collections, by name; see `Database.infos`."""
+        chosen = None if names is None else check_strings("names", names)
+        found = {item["name"]: CollectionInfo.from_json(item) for item in self._listed()}
+        return [found[name] for name in (sorted(found) if chosen is None else chosen) if name in found]
 
     def drop(self, name: str) -> None:
         """Removes a collection and all it holds."""
@@ -130,11 +138,11 @@ class Client(RemoteUpkeep):
         stats: dict[str, Any] = self._transport.get("/v1/stats")
         return stats
 
-    def _collection_names(self) -> Iterator[str]:
+    def _listed(self) -> Iterator[dict[str, Any]]:
         cursor: str | None = ""
         while cursor is not None:
             page = self._transport.get("/v1/collections", **({"cursor": cursor} if cursor else {}))
-            yield from (item["name"] for item in page["collections"])
+            yield from page["collections"]
             cursor = page.get("next_cursor")
 
 

@@ -119,9 +119,10 @@ class Collection(WritableCollection):
                 durability=engine.Durability(options.durability or self._opened.durability),
                 key=key,
             )
-        return DeleteResult(done.sequence, done.deleted, str(done.durability), done.replayed)
+        return DeleteResult(done.sequence, done.deleted, str(done.durability), done.replayed, removal.dry_run)
 
     @property
+    @translated
     def embeds(self) -> bool:
         """Whether text is embedded when documents are added."""
         return bool(self._native.schema.embed)

@@ -14,9 +14,10 @@ import models
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedding import Embedders, LoadEmbedder, identity_of
-from lumaai.errors import InvalidRequestError, NotSupportedError
+from lumaai.errors import CorruptionError, InvalidRequestError, NotFoundError, NotSupportedError
 from lumaai.opened import Opened
 from lumaai.options import check_durability
+from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
 from lumaai.translation import translate, translated
@@ -48,13 +49,14 @@ class Database(Upkeep):
         durability: of writes that ask for none: "sync", "interval" or "none".
         sync_interval_seconds: how long at most a write of durability "interval" may wait for the disk.
         memory_bytes_max: of all caches together; by default the engine's own choice.
-        snapshots_directory: where snapshots are kept; by default "snapshots" in `path`. On another file system files
-            are copied rather than linked.
+        snapshots_directory: where snapshots of this database, and of no other, are kept; by default "snapshots" in
+            `path`. On another file system files are copied rather than linked.
 
     Raises:
         DatabaseLockedError: another process has it open; the message names it.
-        InvalidRequestError: the directory cannot be made or used (code "directory_unusable").
-        CorruptionError: the files in it are damaged or of another format.
+        InvalidRequestError: the directory cannot be made or used (code "directory_unusable"), holds something else, or
+            a database of a newer version (code "format_unsupported").
+        CorruptionError: the files in it are damaged.
     """
 
     @translated
@@ -85,10 +87,17 @@ class Database(Upkeep):
         chosen = {"sync_interval_seconds": sync_interval_seconds, "memory_bytes_max": memory_bytes_max}
         options: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
         check_durability(durability)
-        native = open_engine(place, lambda: engine.Database.open(place, read_only=read_only, **options))
-        self._opened = Opened(native, embedders, durability)
+
+        def open_at(directory: Path) -> engine.Database:
+            return open_engine(directory, lambda: engine.Database.open(directory, read_only=read_only, **options))
+
+        native = open_at(place)
+        self._path = native.path
+        self._opened = Opened(native, embedders, durability, lambda: open_at(self._path))
         kept = native.path / SNAPSHOTS if snapshots_directory is None else _directory(snapshots_directory)
         self._snapshots = SnapshotDirectory(kept)
+        if not read_only:
+            self._snapshots.sweep()
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -105,9 +114,10 @@ class Database(Upkeep):
     @property
     def path(self) -> Path:
         """The directory."""
-        return self._native.path
+        return self._path
 
     @property
+    @translated
     def sequence(self) -> int:
         """Number of the last write."""
         return self._native.sequence
@@ -185,6 +195,23 @@ class Database(Upkeep):
         return self._native.collections()
 
     @translated
+    def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:
+        """Name, size and schema of all collections, by name; of one that is damaged, its name and what is wrong.
+
+        Args:
+            names: of these; those that are not there, or no longer, are left out.
+        """
+        found = []
+        for name in self._native.collections() if names is None else check_strings("names", names):
+            try:
+                found.append(self.collection(name).info())
+            except NotFoundError:
+                continue
+            except CorruptionError as error:
+                found.append(CollectionInfo(name, 0, 0, {}, damaged=error.message))
+        return found
+
+    @translated
     def drop(self, name: str) -> None:
         """Remove a collection and all it holds.
 
@@ -226,8 +253,12 @@ class Database(Upkeep):
 
     @translated
     def stats(self) -> dict[str, Any]:
-        """Bytes on disk and in memory."""
-        return self._native.stats()
+        """Bytes on disk and in memory; where that is, `path` says."""
+        stats = {name: value for name, value in self._native.stats().items() if name != "path"}
+        memory = stats["memory"]
+        limits = {name.removesuffix("_max"): value for name, value in memory.items() if name.endswith("_max")}
+        taken = {name: value for name, value in memory.items() if not name.endswith("_max")}
+        return {**stats, "memory": taken, "memory_limits": {**limits, **stats.get("memory_limits", {})}}
 
     def _wrapped(self, native: engine.Collection) -> Collection:
         return Collection(native, self._opened)

@@ -52,7 +52,8 @@ class WritableCollection(ABC):
     that: after a power cut the last writes may be missing. None is the database's own default, "sync" if not set.
 
     `idempotency_key`, 1 to 255 visible ASCII characters, makes repeating harmless: the same call with the same key does
-    nothing for 24 hours and answers what the first one did. With another content it is refused.
+    nothing for 24 hours and answers what the first one did. With another content it is refused. What is remembered for
+    that is a write of its own: under a key, also a call that changes no document moves the database's sequence.
     """
 
     @abstractmethod
@@ -77,7 +78,10 @@ class WritableCollection(ABC):
         durability: str | None = None,
         idempotency_key: str | None = None,
     ) -> WriteResult:
-        """Add documents, or replace those that have their ids; embeds what has changed.
+        """Add documents, or replace those that have their ids.
+
+        What is stored already, exactly the same, is left as it is. All else is embedded, also where only fields that
+        are not embedded have changed: `patch` keeps the vectors then.
 
         Args:
             documents: dicts, or a pyarrow.Table. A document may carry its vector under the vector field's name.

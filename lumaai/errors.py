@@ -19,7 +19,7 @@
     ├── DatabaseClosedError          503
     ├── StorageFullError             507
     ├── ConnectionFailedError        503  no service answers at the address, retryable
-    ├── CorruptionError              500  the files on disk are damaged or of another format
+    ├── CorruptionError              500  the files on disk are damaged
     └── InternalError                500
 
 `lumaai.translation` turns the errors of `engine`, `models` and `promptql` into these. `to_problem` writes an error as
@@ -276,7 +276,7 @@ class ConnectionFailedError(LumaError):
 
 
 class CorruptionError(LumaError):
-    """The files on disk are damaged, or were written by another format of the program."""
+    """The files on disk are damaged."""
 
     default_code = "corrupted"
     title = "Database damaged"

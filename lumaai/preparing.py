@@ -45,6 +45,7 @@ def ready_to_add(
     *,
     insert: bool,
     may_assume: bool,
+    durability: engine.Durability,
 ) -> Ready:
     """Documents to add, with the vectors of those that are new or have changed.
 
@@ -56,6 +57,7 @@ def ready_to_add(
         bounds: how far embedding may go.
         insert: documents that are there will be refused, and need no vectors for that.
         may_assume: what is stored already is left as it is; otherwise all is embedded.
+        durability: of what is stored already and left as it is.
 
     Raises:
         InvalidDocumentsError: naming every document that cannot be stored.
@@ -67,7 +69,7 @@ def ready_to_add(
     new, versions = _latest(documents), {}
     if may_assume:
         found = collection.snapshot().versions(prepared.ids)
-        stay = [True] * len(documents) if insert else collection.unchanged(prepared)
+        stay = [True] * len(documents) if insert else collection.unchanged(prepared, durability)
         versions = {prepared.ids[i]: version for i in new if stay[i] and (version := found[i])}
         new = [index for index in new if prepared.ids[index] not in versions]
     chosen = [documents[index] for index in new]

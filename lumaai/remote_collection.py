@@ -25,7 +25,9 @@ Filter = Mapping[str, Any]
 class RemoteCollection(WritableCollection):
     """A collection of a running service: the methods of `Collection`, over HTTP.
 
-    What is said here is what differs: limits on sizes are the service's (`/v1/limits`).
+    What is said here is what differs: limits on sizes are the service's (`/v1/limits`). Writes that would do more when
+    they are sent twice (`insert`, `patch`, conditions, documents without ids) go under a key that is made for the call
+    where none is given, so that also those of them that change no document move the database's sequence.
     """
 
     def __init__(self, transport: Transport, name: str) -> None:

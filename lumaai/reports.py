@@ -82,12 +82,14 @@ class SnapshotInfo:
         sequence: of the last write in it.
         bytes: of its files together; files that have not changed share the disk with the database.
         files: how many.
+        made: when, in UTC, such as "2025-01-31T12:00:00+00:00"; None where it is not known.
     """
 
     name: str
     sequence: int
     bytes: int
     files: int
+    made: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The answer in the shape of the HTTP API."""
@@ -96,7 +98,7 @@ class SnapshotInfo:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SnapshotInfo:
         """Read the HTTP API's shape."""
-        return cls(str(data["name"]), int(data["sequence"]), int(data["bytes"]), int(data["files"]))
+        return cls(str(data["name"]), int(data["sequence"]), int(data["bytes"]), int(data["files"]), data.get("made"))
 
 
 @dataclass(frozen=True, slots=True)

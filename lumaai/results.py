@@ -270,21 +270,25 @@ class DeleteResult:
     Attributes:
         durability: how far the deletion is on disk; see `WriteResult`.
         replayed: the deletion was done before, under the same idempotency key; this is what it answered.
+        dry_run: nothing was deleted.
     """
 
     sequence: int
     deleted: int
     durability: str = "sync"
     replayed: bool = False
+    dry_run: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The answer in the shape of the HTTP API, where a header says whether it is a replay."""
-        return {"sequence": self.sequence, "deleted": self.deleted, "durability": self.durability}
+        answer = {"sequence": self.sequence, "deleted": self.deleted, "durability": self.durability}
+        return {**answer, "dry_run": True} if self.dry_run else answer
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, replayed: bool = False) -> DeleteResult:
         """Read the HTTP API's shape."""
-        return cls(int(data["sequence"]), int(data["deleted"]), str(data["durability"]), replayed)
+        dry_run = bool(data.get("dry_run", False))
+        return cls(int(data["sequence"]), int(data["deleted"]), str(data["durability"]), replayed, dry_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,26 +313,33 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection's name, size and schema (the body that `PUT /v1/collections/{c}` takes)."""
+    """A collection's name, size and schema (the body that `PUT /v1/collections/{c}` takes).
+
+    Attributes:
+        damaged: why it cannot be used, where its files are damaged; nothing else than its name is known then.
+    """
 
     name: str
     documents: int
     sequence: int
     schema: Mapping[str, Any]
+    damaged: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The answer in the shape of the HTTP API."""
-        return {
+        info: dict[str, Any] = {
             "name": self.name,
             "documents": self.documents,
             "sequence": self.sequence,
             "schema": dict(self.schema),
         }
+        return info if self.damaged is None else {**info, "damaged": self.damaged}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CollectionInfo:
         """Read the HTTP API's shape."""
-        return cls(str(data["name"]), int(data["documents"]), int(data["sequence"]), data["schema"])
+        damaged = data.get("damaged")
+        return cls(str(data["name"]), int(data["documents"]), int(data["sequence"]), data["schema"], damaged)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,16 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
 import tarfile
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import engine
@@ -18,6 +23,7 @@ from lumaai.errors import (
     ConflictError,
     CorruptionError,
     ErrorDetail,
+    InternalError,
     InvalidRequestError,
     NotFoundError,
     StorageFullError,
@@ -26,8 +32,9 @@ from lumaai.reports import SnapshotInfo
 
 SNAPSHOTS = "snapshots"  # in the database's directory, where no other place is set
 SNAPSHOT_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}"
-# Endings that mean something to the engine: one file, and a snapshot in the making.
-_RESERVED = (".tar", ".partial", ".deleting")
+# Endings of a snapshot in the making, and of one on its way out.
+_UNFINISHED = (".partial", ".deleting")
+_RESERVED = (".tar", *_UNFINISHED)  # ".tar": to the engine, one file
 ARCHIVE_FILE = "archive.json"
 PIECE_BYTES = 1 << 20
 
@@ -53,22 +60,37 @@ def new_snapshot_name() -> str:
 
 
 class SnapshotDirectory:
-    """The snapshots in one directory, which is made when the first one is."""
+    """The snapshots of one database in one directory, which is made when the first one is.
+
+    The lock guards `_read`; while `_making` is held a snapshot is made, or what others left unfinished is removed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._making = threading.Lock()
+        self._read: Counter[str] = Counter()
 
-    def place_for(self, name: str) -> Path:
-        """Where a new snapshot goes.
+    @contextmanager
+    def place_for(self, name: str) -> Iterator[Path]:
+        """Where a new snapshot goes, for as long as it is being made.
 
         Raises:
             ConflictError: there is one of that name.
         """
         place = self.path / check_snapshot_name(name)
-        if os.path.lexists(place):
-            raise ConflictError(f"snapshot exists already: {name!r}", code="snapshot_exists")
-        self.path.mkdir(parents=True, exist_ok=True)
-        return place
+        with self._making:
+            if os.path.lexists(place):
+                raise ConflictError(f"snapshot exists already: {name!r}", code="snapshot_exists")
+            self.path.mkdir(parents=True, exist_ok=True)
+            yield place
+
+    def sweep(self) -> None:
+        """Remove what was left of snapshots that were being made or deleted when a process ended."""
+        with self._making:
+            for entry in list(self.path.iterdir()) if self.path.is_dir() else []:
+                if entry.suffix in _UNFINISHED and re.fullmatch(SNAPSHOT_NAME, entry.stem):
+                    shutil.rmtree(entry, ignore_errors=True)  # which follows no links
 
     def existing(self, name: str) -> Path:
         """Where a snapshot is.
@@ -78,8 +100,30 @@ class SnapshotDirectory:
         """
         place = self.path / check_snapshot_name(name)
         if place.is_symlink() or not place.is_dir():
-            raise NotFoundError(f"snapshot does not exist: {name!r}", code="snapshot_not_found")
+            raise _missing(name)
         return place
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """Where a snapshot is; it is not deleted meanwhile.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        with self._lock:
+            place = self.existing(name)
+            self._read[name] += 1
+        try:
+            yield place
+        finally:
+            with self._lock:
+                self._read[name] -= 1
+
+    def names(self) -> list[str]:
+        """Names of all that may be snapshots, sorted."""
+        names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
+        fitting = (name for name in names if re.fullmatch(SNAPSHOT_NAME, name) and not name.endswith(_RESERVED))
+        return sorted(name for name in fitting if (self.path / name / ARCHIVE_FILE).is_file())
 
     def info(self, name: str) -> SnapshotInfo:
         """What a snapshot says of itself; its files are not read.
@@ -88,20 +132,17 @@ class SnapshotDirectory:
             NotFoundError: there is none of that name.
             ArchiveError: its list is damaged.
         """
-        place = self.existing(name)
-        found = engine.read_archive(place).info(place)
-        return SnapshotInfo(name, found.sequence, found.bytes, found.files)
+        with self.reading(name) as place:
+            found = engine.read_archive(place).info(place)
+            made = datetime.fromtimestamp((place / ARCHIVE_FILE).stat().st_mtime, UTC)
+        return SnapshotInfo(name, found.sequence, found.bytes, found.files, made.isoformat(timespec="seconds"))
 
     def infos(self) -> list[SnapshotInfo]:
         """All snapshots that are whole as far as their lists say, by name."""
-        names = sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
         found = []
-        for name in names:
-            if re.fullmatch(SNAPSHOT_NAME, name) and not name.endswith(_RESERVED):
-                try:
-                    found.append(self.info(name))
-                except (NotFoundError, engine.ArchiveError):
-                    continue  # deleted meanwhile, or something else that lies here
+        for name in self.names():
+            with contextlib.suppress(NotFoundError, engine.ArchiveError, OSError):
+                found.append(self.info(name))  # unless deleted meanwhile, or something else that lies here
         return found
 
     def delete(self, name: str) -> None:
@@ -109,15 +150,24 @@ class SnapshotDirectory:
 
         Raises:
             NotFoundError: there is none of that name.
+            ConflictError: it is being downloaded, saved or restored.
         """
-        place = self.existing(name)
-        going = place.with_name(f"{name}.deleting")
-        shutil.rmtree(going, ignore_errors=True)
-        try:
-            place.rename(going)
-        except FileNotFoundError as error:
-            raise NotFoundError(f"snapshot does not exist: {name!r}", code="snapshot_not_found") from error
-        shutil.rmtree(going)
+        check_snapshot_name(name)
+        going = self.path / f"{name}.deleting"
+        with self._making:
+            shutil.rmtree(going, ignore_errors=True)
+            with self._lock:
+                place = self.existing(name)
+                if self._read[name]:
+                    raise ConflictError(f"snapshot is being read: {name!r}", code="snapshot_in_use")
+                try:
+                    place.rename(going)
+                except FileNotFoundError as error:  # deleted by another process
+                    raise _missing(name) from error
+            sync_directory(self.path)  # else its name could come back without its files
+            shutil.rmtree(going, ignore_errors=True)
+        if going.exists():
+            raise InternalError(f"not all files of the snapshot could be deleted: path={going}")
 
     def tar(self, name: str) -> TarOfSnapshot:
         """A snapshot as one tar file, which is made while it is read.
@@ -126,11 +176,11 @@ class SnapshotDirectory:
             NotFoundError: there is none of that name.
             ArchiveError: its list is damaged.
         """
-        place = self.existing(name)
-        listed = engine.read_archive(place)
-        sizes = {ARCHIVE_FILE: (place / ARCHIVE_FILE).stat().st_size}
+        with self.reading(name) as place:
+            listed = engine.read_archive(place)
+            sizes = {ARCHIVE_FILE: (place / ARCHIVE_FILE).stat().st_size}
         sizes |= {file: listed.files[file][0] for file in sorted(listed.files)}
-        return TarOfSnapshot(place, sizes)
+        return TarOfSnapshot(place, sizes, lambda: self.reading(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +190,12 @@ class TarOfSnapshot:
     Attributes:
         place: the snapshot's directory.
         sizes: of its files in bytes, in the order in which they are written.
+        reading: keeps it from being deleted.
     """
 
     place: Path
     sizes: dict[str, int]
+    reading: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
 
     @property
     def length(self) -> int:
@@ -154,14 +206,18 @@ class TarOfSnapshot:
     def pieces(self) -> Iterator[bytes]:
         """The tar, in pieces of at most `PIECE_BYTES`.
 
+        Until the last of them, or until they are closed, the snapshot is not deleted.
+
         Raises:
+            NotFoundError: it was deleted before.
             CorruptionError: a file is not as long as the snapshot's list says, or gone.
         """
-        for name, size in self.sizes.items():
-            yield _head(name, size)
-            yield from self._content(name, size)
-            yield bytes(_padded(size) - size)
-        yield bytes(2 * tarfile.BLOCKSIZE)
+        with self.reading():
+            for name, size in self.sizes.items():
+                yield _head(name, size)
+                yield from self._content(name, size)
+                yield bytes(_padded(size) - size)
+            yield bytes(2 * tarfile.BLOCKSIZE)
 
     def _content(self, name: str, size: int) -> Iterator[bytes]:
         left = size
@@ -186,14 +242,15 @@ def write_file(pieces: Iterable[bytes], target: Path) -> None:
     """
     if os.path.lexists(target):
         raise ConflictError(f"file exists already: path={target}", code="file_exists")
-    draft = target.with_name(f"{target.name}.partial")
+    draft = target.with_name(f".{target.name[:128]}.{secrets.token_hex(8)}.partial")  # others may write there, too
     try:
-        with draft.open("wb") as file:
+        with draft.open("xb") as file:
             for piece in pieces:
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(target)
+        _publish(draft, target)
+        sync_directory(target.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StorageFullError(f"no room for the file: path={target} ({os.strerror(error.errno)})") from error
@@ -201,6 +258,33 @@ def write_file(pieces: Iterable[bytes], target: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Give a whole file its name, unless that is taken by now.
+
+    Raises:
+        ConflictError: it is.
+    """
+    try:
+        os.link(draft, target)
+    except FileExistsError as error:
+        raise ConflictError(f"file exists already: path={target}", code="file_exists") from error
+    except OSError:  # a file system without hard links
+        draft.rename(target)
+
+
+def sync_directory(path: Path) -> None:
+    """Have what was renamed in a directory stay so after a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _missing(name: str) -> NotFoundError:
+    return NotFoundError(f"snapshot does not exist: {name!r}", code="snapshot_not_found")
 
 
 def _head(name: str, size: int) -> bytes:

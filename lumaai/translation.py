@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -29,6 +31,8 @@ from lumaai.errors import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# What the system says where a disk, or a quota on it, is full.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Faults of a document that are limits on size: a batch with no others is too large rather than wrong.
 LIMIT_CODES = frozenset({"id_too_long", "document_too_large", "batch_too_large"})
 
@@ -64,7 +68,8 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "engine.DatabaseClosedError": _Translation(DatabaseClosedError),
     "engine.StorageFullError": _Translation(StorageFullError),
     "engine.CorruptionError": _Translation(CorruptionError),
-    "engine.FormatError": _Translation(CorruptionError),
+    "engine.DatabaseNotFoundError": _Translation(NotFoundError),
+    "engine.FormatError": _Translation(InvalidRequestError),
     "engine.EngineError": _Translation(InternalError),
     "models.InvalidTextError": _Translation(InvalidRequestError),
     "models.QueueFullError": _Translation(OverloadedError),
@@ -87,6 +92,9 @@ def translate(error: BaseException) -> LumaError | None:
     if isinstance(error, ValueError) and "integer string conversion" in str(error):
         # Python refuses to write such a number, also into the message of what refuses it.
         return InvalidRequestError("integer is too long: more than 4,300 digits", code="integer_too_long")
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        place = f": path={error.filename}" if error.filename else ""
+        return StorageFullError(f"no room on the disk{place} ({os.strerror(error.errno)})")
     for cls in type(error).__mro__:
         translation = TRANSLATIONS.get(f"{cls.__module__.partition('.')[0]}.{cls.__name__}")
         if translation is not None:
@@ -103,7 +111,10 @@ def translate(error: BaseException) -> LumaError | None:
 
 
 def translated(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function raise LumaErrors where it would raise those of engine, models or promptql."""
+    """Make a function raise LumaErrors where it would raise those of engine, models or promptql.
+
+    A method's object may know more of them than they say themselves: what it has as `_opened` explains them.
+    """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,7 +126,8 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
             luma_error = translate(error)
             if luma_error is None:
                 raise
-            raise luma_error from error
+            opened = getattr(args[0], "_opened", None) if args else None
+            raise (luma_error if opened is None else opened.explain(luma_error)) from error
 
     return call
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import engine
-from lumaai.errors import ConflictError, InvalidRequestError
+from lumaai.errors import ConflictError, InvalidRequestError, StorageFullError
 from lumaai.opened import Opened
 from lumaai.reports import (
     CHANGES_LIMIT,
@@ -21,7 +21,7 @@ from lumaai.reports import (
     check_flag,
 )
 from lumaai.snapshots import SnapshotDirectory, TarOfSnapshot, new_snapshot_name, write_file
-from lumaai.translation import translated
+from lumaai.translation import NO_ROOM, translated
 
 T = TypeVar("T")
 
@@ -75,8 +75,9 @@ class Upkeep:
             StorageFullError: there is no room for it; nothing is left behind.
         """
         wanted = new_snapshot_name() if name is None else name
-        self._opened.native.archive(self._snapshots.place_for(wanted), progress=_told(progress))
-        return self._snapshots.info(wanted)
+        with self._snapshots.place_for(wanted) as place:
+            self._opened.native.archive(place, progress=_told(progress))
+            return self._snapshots.info(wanted)
 
     @translated
     def snapshots(self) -> list[SnapshotInfo]:
@@ -114,8 +115,9 @@ class Upkeep:
             NotFoundError: there is no such snapshot.
             InvalidRequestError: it is damaged (code "archive_invalid").
         """
-        source, info = self._snapshots.existing(name), self._snapshots.info(name)
-        self._opened.replace(lambda native: native.restore(source, progress=_told(progress)))
+        with self._snapshots.reading(name) as source:
+            info = self._snapshots.info(name)
+            self._opened.replace(lambda native: native.restore(source, progress=_told(progress)))
         return info
 
     @translated
@@ -124,6 +126,7 @@ class Upkeep:
 
         Raises:
             NotFoundError: there is no such snapshot.
+            ConflictError: it is being saved, downloaded or restored (code "snapshot_in_use").
         """
         self._snapshots.delete(name)
 
@@ -147,9 +150,10 @@ class Upkeep:
         """Give disk back that deleted and replaced documents take. Reads and writes go on meanwhile.
 
         Returns:
-            What it did, such as the bytes before and after.
+            What it did, such as the bytes before and after, and under "snapshots" the names of those there are: they
+            keep what they hold.
         """
-        return self._opened.native.compact(progress=_told(progress))
+        return self._with_snapshots(self._opened.native.compact(progress=_told(progress)))
 
     @translated
     def purge(self, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -158,18 +162,22 @@ class Upkeep:
         Snapshots are not touched: delete those that hold what must go.
 
         Returns:
-            What it did, such as the bytes before and after.
+            What it did, such as the bytes before and after, and under "snapshots" the names of those there are.
 
         Raises:
             ConflictError: for a minute somebody has gone on reading what is to vanish (code "documents_in_use").
         """
         self._opened.cursors.clear()  # they would go on reading what is to vanish
+        self._snapshots.sweep()
         try:
-            return self._opened.native.purge(progress=_told(progress))
+            return self._with_snapshots(self._opened.native.purge(progress=_told(progress)))
         except engine.EngineError as error:
             if type(error) is not engine.EngineError:
                 raise
             raise ConflictError(str(error), code="documents_in_use") from error
+
+    def _with_snapshots(self, figures: dict[str, Any]) -> dict[str, Any]:
+        return {**figures, "snapshots": self._snapshots.names()}
 
 
 @translated
@@ -190,6 +198,8 @@ def open_engine(path: Path, open_it: Callable[[], T]) -> T:
     try:
         return open_it()
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StorageFullError(f"no room to open a database in {path}: {error.strerror}") from error
         raise InvalidRequestError(
             f"cannot open a database in {path}: {error.strerror or error}", code="directory_unusable"
         ) from error

@@ -161,7 +161,7 @@ class _Writing:
         unchanged_may_stay = may_assume and not given
         ready = ready_to_add(
             self.collection, batch.documents, embedded, self.embedders, self.bounds,
-            insert=self.request.mode == "insert", may_assume=unchanged_may_stay,
+            insert=self.request.mode == "insert", may_assume=unchanged_may_stay, durability=self._durability,
         )  # fmt: skip
         return replace(ready, vectors={**_rows(given), **ready.vectors})
 

@@ -33,7 +33,8 @@ from engine.errors import ArchiveError
 from engine.segments.manifest import SegmentEntry, decode_manifest
 from engine.store import keys
 from engine.store.checks import read_number
-from engine.store.rocks import SYSTEM, Store, translate
+from engine.store.failures import translate
+from engine.store.rocks import SYSTEM, Store
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ def write_archive(
     try:
         try:
             _remove(partial)
-            _remove(staging)
+            _remove(database / ARCHIVING)
             listed = _stage(database, store, hold, staging, progress)
             if tar:
                 _write_tar(staging, listed, partial)
@@ -162,8 +163,7 @@ def _stage(
     for tries in range(1, LINK_TRIES + 1):
         failpoints.hit("archive.before_checkpoint")
         store.flush()  # outside the GIL, and before writers have to wait
-        with hold():
-            store.checkpoint(staging / STORE)
+        _copy_store(database, store, hold, staging)
         failpoints.hit("archive.after_checkpoint")
         with _reading(staging / STORE) as copy:
             sequence, following = read_number(copy, keys.SEQUENCE), read_number(copy, keys.NEXT_COLLECTION, 1)
@@ -181,6 +181,16 @@ def _stage(
     failpoints.hit("archive.before_list")
     (staging / ARCHIVE_FILE).write_bytes(listed.encode())
     return listed
+
+
+def _copy_store(database: Path, store: Store, hold: Callable[[], AbstractContextManager[None]], staging: Path) -> None:
+    """The store as of now. RocksDB holds the GIL, and writers wait: so it only links, and others' disks come later."""
+    made = database / ARCHIVING / STORE
+    made.parent.mkdir(exist_ok=True)
+    with hold():
+        store.checkpoint(made)
+    if made.parent != staging:
+        shutil.move(made, staging / STORE)
 
 
 @contextmanager

@@ -21,6 +21,19 @@ def write_durably(file: Path, data: bytes) -> None:
     sync_directory(file.parent)
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory, with those above it that are missing, so that their names are durable too.
+
+    Raises:
+        OSError: the disk refuses it, or something else has the name.
+    """
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
 def sync_directory(path: Path) -> None:
     """Make renames and new names in a directory durable.
 

@@ -14,9 +14,10 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from engine import failpoints
 from engine.directory.durable import write_durably
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _MAGIC = b"LumaHW1\n"
 _SLOT = struct.Struct("<QQ")  # sequence, CRC-32 of its eight bytes
 _SLOTS = 2  # written in turn: a write cut short spoils one of them
+_UNCHECKED = {"sequence", "next_collection", "clean", "tables"}  # the fields of a mark without a checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +39,57 @@ class Mark:
     Attributes:
         sequence: of the last acknowledged write that the mark knows of.
         next_collection: number of the next collection.
-        clean: whether the database was closed since; then the mark is exact.
-        tables: names of the store's tables when it was closed, sorted; none while it is open.
+        closed_with: names of the store's tables, sorted, if it was closed since and not opened for writing again.
     """
 
     sequence: int
     next_collection: int
-    clean: bool
-    tables: tuple[str, ...] = ()
+    closed_with: tuple[str, ...] | None = None
 
-    def to_json(self) -> bytes:
-        """The content of `highwater.json`."""
-        return json.dumps(asdict(self)).encode()
+    def encode(self) -> bytes:
+        """The content of `highwater.json`: what is said, and its checksum."""
+        content = asdict(self)
+        return json.dumps({**content, "checksum": _checksum(content)}).encode()
+
+    @staticmethod
+    def decode(data: bytes) -> Mark:
+        """The inverse of `encode`; also of what was written before there was a checksum.
+
+        Raises:
+            ValueError: it is not as it was written.
+        """
+        try:
+            content: dict[str, Any] = json.loads(data)
+            if content.keys() == _UNCHECKED:
+                tables = content["tables"] if content["clean"] else None
+            elif content.pop("checksum") == _checksum(content):
+                tables = content["closed_with"]
+            else:
+                raise ValueError("checksum does not fit")
+            closed_with = None if tables is None else tuple(map(str, tables))
+            return Mark(int(content["sequence"]), int(content["next_collection"]), closed_with)
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"fields are missing: {error}") from error
 
 
 class HighWater:
-    """The mark of one database. Safe for many threads; it never goes back."""
+    """The mark of one database. Safe for many threads; it never goes back.
+
+    Attributes:
+        mark: what `highwater.json` says; None where there is none, or none that can be read.
+        found: which files could not be read at first, and what is to be said of it: they are written anew.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / MARK_FILE
         self._lock = threading.Lock()
         self._counter = Counter(directory / COUNTER_FILE)
         self.mark = self._read()
+        self.found: list[tuple[Path, str]] = []
+        if self.mark is None and self._file.exists():
+            self.found.append((self._file, f"high-water mark is damaged: path={self._file}"))
+        if self._counter.sequence is None and self._counter.file.exists():
+            self.found.append((self._counter.file, f"counter is damaged: path={self._counter.file}"))
 
     @property
     def sequence(self) -> int | None:
@@ -92,13 +123,25 @@ class HighWater:
             OSError: the disk refuses it.
         """
         with self._lock:
-            last = self.mark or Mark(0, 0, clean=False)
+            last = self.mark or Mark(0, 0)
             furthest = max(sequence, last.sequence), max(next_collection, last.next_collection)
-            mark = Mark(*furthest, clean=tables is not None, tables=tuple(sorted(tables or ())))
+            mark = Mark(*furthest, None if tables is None else tuple(sorted(tables)))
             if mark != self.mark:
                 self._write(mark)
                 self.mark = mark
             self._counter.advance(sequence)
+
+    def opening(self) -> None:
+        """Take note, durably, that the store is about to be opened for writing: its tables change from then on.
+
+        Raises:
+            OSError: the disk refuses it.
+        """
+        with self._lock:
+            if self.mark is not None and self.mark.closed_with is not None:
+                mark = replace(self.mark, closed_with=None)
+                self._write(mark)
+                self.mark = mark
 
     def check(self, sequence: int, next_collection: int, tables: Sequence[str], store: Path) -> None:
         """Compare the mark with what the store holds.
@@ -106,7 +149,7 @@ class HighWater:
         Raises:
             CorruptionError: the store is behind, or was closed with tables that it no longer names.
         """
-        known = self.mark or Mark(0, 0, clean=False)
+        known = self.mark or Mark(0, 0)
         for name, found, least, file in (
             ("sequence", sequence, known.sequence, self._file),
             ("sequence", sequence, self._counter.sequence or 0, self._counter.file),
@@ -115,7 +158,7 @@ class HighWater:
             if found < least:
                 message = f"store has lost what was acknowledged: path={store} {name}={found} expected at least {least}"
                 raise CorruptionError(f"{message} (by {file.name}); nothing was changed")
-        lost = sorted(set(known.tables) - set(tables))
+        lost = sorted(set(known.closed_with or ()) - set(tables))
         if lost:
             raise CorruptionError(f"store's manifest has lost tables: path={store} {', '.join(lost)}")
 
@@ -137,7 +180,7 @@ class HighWater:
             OSError: the disk refuses it.
         """
         with self._lock:
-            self._write(self.mark or Mark(0, 0, clean=False))
+            self._write(self.mark or Mark(0, 0))
             self._counter.write_anew()
 
     def close(self) -> None:
@@ -147,18 +190,16 @@ class HighWater:
     def _read(self) -> Mark | None:
         """The mark of the file; None where there is none, or none that can be read: the store may well be sound."""
         try:
-            data = json.loads(self._file.read_bytes())
-            tables = tuple(map(str, data["tables"]))
-            return Mark(int(data["sequence"]), int(data["next_collection"]), bool(data["clean"]), tables)
+            return Mark.decode(self._file.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             log.warning("highwater.damaged", extra={"path": str(self._file)})
             return None
 
     def _write(self, mark: Mark) -> None:
         failpoints.hit("mark.before_write")
-        write_durably(self._file, mark.to_json())
+        write_durably(self._file, mark.encode())
         failpoints.hit("mark.after_write")
 
 
@@ -229,6 +270,10 @@ class Counter:
         if not found:
             log.warning("highwater.damaged", extra={"path": str(self.file)})
         return max(found, default=None)
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def _slot(sequence: int) -> bytes:

@@ -11,6 +11,7 @@
 | `restoring/`         | a restore: `new/` to come in, `old/` put aside (`engine.directory.restoring`)                |
 | `restore.json`       | that a restore is to be finished, whatever happens                                 |
 | `archiving/`         | an archive in the making (`engine.directory.archive`)                                        |
+| `snapshots/`         | archives, one each (`lumaai.snapshots`)                                            |
 
 `archive.json` is not among them: it marks a directory as an archive.
 """
@@ -24,7 +25,10 @@ MARK_FILE = "highwater.json"
 COUNTER_FILE = "highwater.counter"
 RESTORING = "restoring"
 RESTORE_JOURNAL = "restore.json"
+RESTORE_DRAFT = RESTORE_JOURNAL + ".new"
 ARCHIVING = "archiving"
 ARCHIVE_FILE = "archive.json"
+SNAPSHOTS = "snapshots"  # archives that whoever uses the engine keeps here
 
 DATA = (FORMAT_FILE, STORE, INDEXES, MARK_FILE, COUNTER_FILE)  # what a restore replaces
+NO_CONTENT = frozenset({LOCK_FILE, FORMAT_DRAFT, RESTORING, RESTORE_DRAFT})  # left by what was cut short

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from engine.directory import forking
 from engine.directory.layout import LOCK_FILE
@@ -24,27 +24,44 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._file = (directory / LOCK_FILE).open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.seek(0)
-            owner = _parse_owner(self._file.read())
+        path = directory / LOCK_FILE
+        self._file = _locked(path, directory)
+        while not _is_at(self._file, path):  # its owner took it away, with all that was there
             self._file.close()
-            raise DatabaseLockedError(str(directory), owner.get("pid"), owner.get("host")) from error
+            self._file = _locked(path, directory)
         self._file.truncate(0)
         json.dump({"pid": os.getpid(), "host": socket.gethostname()}, self._file)
         self._file.flush()
         forking.watch(self)
 
     def release(self) -> None:
-        """Let the next owner in. The file stays: removing it would race with whoever opens it."""
+        """Let the next owner in. The file stays, unless the owner removed it before."""
         forking.unwatch(self)
         self._file.close()
 
     def forked(self) -> None:
         """In a child: let go of the descriptor, which shares the parent's lock and would outlive the parent."""
         self._file.close()
+
+
+def _locked(path: Path, directory: Path) -> IO[str]:
+    """The file, opened and locked."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = _parse_owner(file.read())
+        file.close()
+        raise DatabaseLockedError(str(directory), owner.get("pid"), owner.get("host")) from error
+    return file
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is the one of that name: whoever locked another one owns nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
 
 
 def _parse_owner(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from engine.errors import FormatError
 log = logging.getLogger(__name__)
 
 FORMAT = 2
+_VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}")
 NEEDS = "0.1.0"  # the first version of LumaDB AI that reads `FORMAT`
 
 
@@ -50,9 +52,20 @@ def read_format(directory: Path) -> int:
 
 
 def describe_newer(number: int, needs: object) -> str:
-    """What to say of a format that is newer than `FORMAT`: which version reads it."""
-    version = f"LumaDB AI {needs:.20} or later" if isinstance(needs, str) else f"a version that reads format {number}"
+    """What to say of a format that is newer than `FORMAT`: which version reads it.
+
+    Args:
+        number: the format.
+        needs: what the file says of that. No version up to `NEEDS` can read it, whatever the file says.
+    """
+    later = isinstance(needs, str) and (_numbers(needs) or (0,)) > (_numbers(NEEDS) or (0,))
+    version = f"LumaDB AI {needs:.20} or later" if later else f"a version that reads format {number}"
     return f"format {number}, which needs {version}; this version reads up to format {FORMAT}"
+
+
+def _numbers(version: str) -> tuple[int, ...] | None:
+    """The numbers of a version such as "0.2.1"; None where it is none."""
+    return tuple(map(int, version.split("."))) if _VERSION.fullmatch(version) else None
 
 
 def write_marker(directory: Path) -> None:

@@ -9,20 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from engine.directory.durable import make_directory
 from engine.directory.highwater import HighWater
 from engine.directory.layout import (
     ARCHIVE_FILE,
     ARCHIVING,
-    FORMAT_DRAFT,
     FORMAT_FILE,
-    LOCK_FILE,
+    NO_CONTENT,
     RESTORE_JOURNAL,
-    RESTORING,
     STORE,
 )
 from engine.directory.migration import migrate, read_format, write_marker
 from engine.directory.restoring import finish_restore
-from engine.errors import CorruptionError, FormatError
+from engine.errors import CorruptionError, ForeignDirectoryError, FormatError
 from engine.memory import MEMORY_BYTES_DEFAULT, MemoryLimits
 from engine.store import keys
 from engine.store.checks import check_log, read_number
@@ -33,7 +32,6 @@ from engine.writes.commit import SYNC_INTERVAL_SECONDS
 log = logging.getLogger(__name__)
 
 SEAL_ROWS = 4096  # an exact scan of so many rows × 784 costs about 0.65 ms
-_NO_CONTENT = {LOCK_FILE, FORMAT_DRAFT, RESTORING}  # left by an opening or a restore that was cut short
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def check_format(directory: Path) -> bool:
     """
     names = {entry.name for entry in directory.iterdir()}
     if ARCHIVE_FILE in names:
-        raise FormatError(f"directory is an archive, to be restored into another one: path={directory}")
+        raise ForeignDirectoryError(f"directory is an archive, to be restored into another one: path={directory}")
     if RESTORE_JOURNAL in names:
         return True  # finished under the lock
     if FORMAT_FILE in names:
@@ -86,8 +84,8 @@ def check_format(directory: Path) -> bool:
         return True
     if STORE in names:
         raise FormatError(f"file that marks a database is missing: path={directory / FORMAT_FILE}")
-    if names - _NO_CONTENT:
-        raise FormatError(f"directory holds other files and is no LumaDB database: path={directory}")
+    if names - NO_CONTENT:
+        raise ForeignDirectoryError(f"directory holds other files and is no LumaDB database: path={directory}")
     return False
 
 
@@ -111,11 +109,15 @@ def prepare(directory: Path) -> HighWater:
             check_store(store, high_water)
         finally:
             store.close()
+    high_water.opening()
     if there:
         migrate(directory)
     else:
         write_marker(directory)
-    return HighWater(directory)
+    make_directory(directory / STORE)
+    prepared = HighWater(directory)  # with what the migration wrote
+    prepared.found = high_water.found
+    return prepared
 
 
 def expect_store(path: Path, high_water: HighWater) -> bool:

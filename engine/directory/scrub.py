@@ -18,10 +18,11 @@ import numpy as np
 from engine.collection import Collection
 from engine.directory.archive import Progress
 from engine.directory.highwater import HighWater
-from engine.directory.layout import FORMAT_FILE
+from engine.directory.layout import FORMAT_FILE, SNAPSHOTS
 from engine.directory.migration import read_format, write_marker
+from engine.directory.reading import verify_archive
 from engine.document import decode
-from engine.errors import CollectionNotFoundError, CorruptionError, EngineError, StorageError
+from engine.errors import ArchiveError, CollectionNotFoundError, CorruptionError, EngineError, StorageError
 from engine.segments.comparison import differing_columns, live_places
 from engine.segments.part import Part
 from engine.segments.segment import Segment, SegmentDamagedError
@@ -29,13 +30,14 @@ from engine.segments.sources import read_bodies, read_vectors
 from engine.snapshot import Snapshot
 from engine.store import codec, keys
 from engine.store.checks import read_number
-from engine.store.rocks import FAMILIES, IDS, Store
+from engine.store.rocks import FAMILIES, IDS, SYSTEM, Store
 from engine.writes.commit import CommitQueue
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1000  # documents or rows read at a time
 REOPEN_TRIES = 5  # the store's own work may remove a file that is just being looked at
+_UNFINISHED = (".partial", ".deleting")  # an archive in the making, or no more
 _TABLE = re.compile(r"in (\S+\.sst)")
 
 
@@ -108,6 +110,9 @@ class Scrub:
     def directory(self) -> None:
         """The small files beside the store."""
         self.report.files += 1
+        while self._high_water.found:
+            file, what = self._high_water.found.pop()
+            self._mended(str(file), None, what)
         try:
             read_format(self._path)
         except (EngineError, OSError) as error:
@@ -132,6 +137,7 @@ class Scrub:
 
     def collection(self, collection: Collection) -> None:
         """Segments, documents, ids, columns and vectors of one collection."""
+        before = len(self.report.problems)
         try:
             damaged = self._files(collection)
             snapshot = collection.state.snapshot
@@ -141,7 +147,21 @@ class Scrub:
             if len(sound) == len(snapshot.parts):
                 self._ids(collection, snapshot)
         except CollectionNotFoundError:
-            return  # dropped meanwhile
+            pass  # dropped meanwhile
+        if collection.reader.dropped:  # what was missing since was not lost
+            del self.report.problems[before:]
+
+    def snapshots(self) -> None:
+        """The archives in the database's own directory: every file of them."""
+        place = self._path / SNAPSHOTS
+        for archive in sorted(place.iterdir()) if place.is_dir() else ():
+            if archive.name.endswith(_UNFINISHED):
+                continue
+            try:
+                self.report.files += verify_archive(archive, progress=self._progress).files
+            except (ArchiveError, StorageError, OSError) as error:
+                if archive.exists():  # else it was deleted meanwhile
+                    self._found(str(archive), None, f"snapshot cannot be restored: {error}", None)
 
     def unreadable(self, name: str, number: int, why: str) -> None:
         """A collection that could not be opened: which of its documents cannot be read."""
@@ -157,11 +177,15 @@ class Scrub:
             found = _readable(chunk, lambda some: read_bodies(self._store, number, [ordinal for _, ordinal in some]))
             lost += [id_ for (id_, _), body in zip(chunk, found, strict=True) if body is None]
             self.report.documents += sum(body is not None for body in found)
-        self.report.problems.append(Problem(str(self._store.path), name, why, repaired=False, ids=tuple(lost)))
+        if self._store.get(SYSTEM, keys.meta_key(name)) is not None:  # else it was dropped meanwhile
+            self.report.problems.append(Problem(str(self._store.path), name, why, repaired=False, ids=tuple(lost)))
 
     def _files(self, collection: Collection) -> list[Segment]:
         """Read the segments' files; those that are damaged and stay so: what they say proves nothing."""
         damaged = []
+        while collection.state.mended:
+            directory, why = collection.state.mended.pop()
+            self._mended(str(directory), collection.name, why)
         for segment in collection.state.segments():
             self.report.files += len(segment.entry.files)
             try:
@@ -271,6 +295,11 @@ class Scrub:
 
     def _rebuild(self, collection: Collection, segment: Segment, what: str) -> None:
         self._found(str(segment.directory), collection.name, what, lambda: collection.state.rebuild(segment))
+
+    def _mended(self, file: str, collection: str | None, what: str) -> None:
+        """Report what opening the database found, and mended, whether or not this run repairs."""
+        what = f"{what}; it was built again when the database was opened"
+        self.report.problems.append(Problem(file, collection, what, repaired=True))
 
     def _found(
         self,

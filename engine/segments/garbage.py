@@ -11,7 +11,8 @@ from pyroaring import BitMap
 from engine.schema import Schema
 from engine.segments.manifest import Manifest, SegmentEntry
 from engine.store import keys
-from engine.store.rocks import DOCUMENTS, VECTORS, Pieces, Store
+from engine.store.pieces import Pieces
+from engine.store.rocks import DOCUMENTS, VECTORS, Store
 
 PIECE_DELETES = 10_000  # in one write, which holds the GIL for about 10 ms
 RANGE_LENGTH = 512  # as many consecutive keys go as one range: each range slows reads a little, each key takes room

@@ -25,12 +25,14 @@ import pyarrow as pa
 from pyroaring import BitMap
 
 from engine.arrays import Ordinals, Rows, Vectors
+from engine.directory.durable import make_directory, sync_directory
 from engine.errors import EngineError
 from engine.fields.columns import arrow_type, build_column, null_column
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.segments.manifest import SegmentEntry
 from engine.segments.rows import RowOrigins
 from engine.segments.vectors import SegmentVectors, load_vectors, write_table, write_vectors
+from engine.store.failures import translate
 from engine.writes.expiry import Expiries, Microseconds
 
 ORDINAL_COLUMN = "_engine_ordinal"
@@ -76,9 +78,25 @@ def write_segment(
 
     Raises:
         BuildStoppedError: `stop` said so; what was written is a stray for the next opening.
+        StorageError: the disk refuses it; likewise.
     """
+    try:
+        return _write_segment(directory, number, data, schema, threads, stop, like)
+    except OSError as error:  # Arrow's and FAISS's too
+        raise translate(error, directory) from error
+
+
+def _write_segment(
+    directory: Path,
+    number: int,
+    data: SegmentData,
+    schema: Schema,
+    threads: int,
+    stop: Callable[[], bool],
+    like: Mapping[str, SegmentVectors] | None,
+) -> SegmentEntry:
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    make_directory(directory)
     columns = data.columns.append_column(ORDINAL_COLUMN, pa.array(data.ordinals, type=pa.uint32()))
     if data.expires is not None:
         columns = columns.append_column(EXPIRES_COLUMN, pa.array(data.expires, type=pa.int64()))
@@ -89,8 +107,7 @@ def write_segment(
         model = None if like is None else like.get(name)
         write_vectors(directory, place, vectors, origins, schema.vectors[name], processors, stop, model)
     files = {path.name: _seal_file(path) for path in sorted(directory.iterdir())}
-    _sync_directory(directory)
-    _sync_directory(directory.parent)
+    sync_directory(directory)
     rows = {name: BitMap(origins.numbers).serialize() for name, (_, origins) in data.vectors.items()}
     return SegmentEntry(number, BitMap(data.ordinals).serialize(), rows, files)
 
@@ -167,6 +184,16 @@ class Segment:
         """Bytes on disk."""
         return sum(size for size, _ in self.entry.files.values())
 
+    def memory_bytes(self) -> int:
+        """Bytes of what searches go through: vector indexes, and columns that were read again from the documents."""
+        columns = sum(int(column.nbytes) for column in list(self._rebuilt.values()))
+        return columns + sum(part.index.memory_bytes() for part in self._vectors.values())
+
+    def mapped_bytes(self) -> int:
+        """Bytes of files that are only mapped: columns, origins of rows, and vectors of which a search reads some."""
+        tables = sum(size for name, (size, _) in self.entry.files.items() if name.endswith(".arrow"))
+        return tables + sum(part.index.mapped_bytes() for part in self._vectors.values())
+
     def vector_parts(self) -> dict[str, SegmentVectors]:
         """The rows of every vector field."""
         return self._vectors
@@ -219,11 +246,3 @@ def _checksum(file: IO[bytes]) -> int:
     while chunk := file.read(1 << 20):
         checksum = zlib.crc32(chunk, checksum)
     return checksum
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +22,12 @@ from engine.segments.part import Part
 from engine.segments.rows import RowOrigins
 from engine.segments.segment import SegmentData
 from engine.store import codec, keys
+from engine.store.checks import read_number
 from engine.store.rocks import DOCUMENTS, IDS, VECTORS, Store
 from engine.writes.expiry import Microseconds
 from engine.writes.expiry import joined as join_expiries
+
+TOUCHED_IDS = 10_000  # of published changes, for snapshots a little older: about 1 MB a collection
 
 
 def from_parts(parts: Sequence[Part], live: Sequence[Mask | None], schema: Schema) -> SegmentData:
@@ -128,11 +133,59 @@ def read_vectors(
     return vectors, ordinals, passages
 
 
+class TouchedIds:
+    """Which ids the changes in flight, and the last ones before, have replaced or deleted.
+
+    A snapshot asks it which of the ids that the store no longer has it may have. Safe for many threads; `_lock` guards
+    all of it.
+
+    Attributes:
+        written: sequence of the last change.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.written = 0
+        self._floor = 0  # what changes up to here have touched is not known
+        self._changes: deque[tuple[int, Sequence[str]]] = deque()
+        self._last: dict[str, int] = {}
+        self._size = 0
+
+    def add(self, sequence: int, ids: Sequence[str], published: int) -> None:
+        """Take in what a change touches; forget the oldest of what is published, where that is much."""
+        with self._lock:
+            self.written = sequence
+            if ids:
+                self._changes.append((sequence, ids))
+                self._size += len(ids)
+                self._last.update(dict.fromkeys(ids, sequence))
+            while self._size > TOUCHED_IDS and self._changes[0][0] <= published:
+                self._floor, oldest = self._changes.popleft()
+                self._size -= len(oldest)
+                for id_ in oldest:
+                    if self._last.get(id_) == self._floor:
+                        del self._last[id_]
+
+    def forget(self, sequence: int) -> None:
+        """What the changes up to `sequence` have touched is not known."""
+        with self._lock:
+            self.written = self._floor = sequence
+            self._changes.clear()
+            self._last.clear()
+            self._size = 0
+
+    def after(self, ids: Sequence[str], sequence: int) -> list[str]:
+        """See `Reader.touched`."""
+        with self._lock:
+            if sequence < self._floor:
+                return list(ids)
+            return [id_ for id_ in ids if self._last.get(id_, 0) > sequence]
+
+
 class StoreReader:
     """The store as the snapshots of one collection see it.
 
     Attributes:
-        written: see `Reader.written`; set before the store is written to.
         dropped: set before the collection is deleted from the store, where snapshots then find nothing.
     """
 
@@ -140,8 +193,32 @@ class StoreReader:
         self._store = store
         self._number = number
         self._name = name
-        self.written = 0
         self.dropped = False
+        self._touched = TouchedIds()
+        self._version_floor = read_number(store, keys.VERSION_FLOOR)
+
+    @property
+    def written(self) -> int:
+        """See `Reader.written`. Set where it is not known what the changes up to there have touched."""
+        return self._touched.written
+
+    @written.setter
+    def written(self, sequence: int) -> None:
+        self._touched.forget(sequence)
+
+    def writing(self, sequence: int, ids: Sequence[str], published: int) -> None:
+        """To be called before a change is written to the store.
+
+        Args:
+            sequence: of the change.
+            ids: that are there, and that it replaces or deletes.
+            published: sequence of the newest snapshot.
+        """
+        self._touched.add(sequence, ids, published)
+
+    def touched(self, ids: Sequence[str], sequence: int) -> list[str]:
+        """See `Reader.touched`."""
+        return self._touched.after(ids, sequence)
 
     def bodies(self, ordinals: Ordinals) -> list[bytes]:
         """See `Reader.bodies`."""
@@ -163,7 +240,8 @@ class StoreReader:
             values = [next(known) if is_unicode(id_) else None for id_ in ids]
         if self.dropped:  # asked after reading: then nothing found means nothing
             raise CollectionNotFoundError(self._name)
-        return codec.decode_ids(values)
+        hits, floor = codec.decode_ids(values), self._version_floor
+        return [hit and (hit[0], max(hit[1], floor)) for hit in hits] if floor else hits
 
     def vectors(self, schema: Schema, name: str, rows: Any) -> Vectors:
         """See `Reader.vectors`."""

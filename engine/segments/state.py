@@ -11,6 +11,7 @@ import logging
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from engine import failpoints
 from engine.arrays import Mask
 from engine.document import decode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError
-from engine.memory import MaskCache
+from engine.memory import GIVE_BACK_BYTES, MaskCache, give_back
 from engine.meta import Counters
 from engine.schema import Schema
 from engine.segments.garbage import Garbage, delete_garbage
@@ -36,7 +37,7 @@ from engine.segments.part import Part, live_mask
 from engine.segments.pins import Pins
 from engine.segments.segment import Segment, SegmentDamagedError, write_segment
 from engine.segments.sources import StoreReader, from_parts, from_store
-from engine.segments.tiers import DEAD_SHARE_MAX, choose_run
+from engine.segments.tiers import DEAD_SHARE_MAX, choose_run, first_run
 from engine.snapshot import Snapshot
 from engine.store import keys
 from engine.store.rocks import SYSTEM, Store
@@ -106,10 +107,12 @@ class CollectionState:
         self._segments: tuple[Segment, ...] = ()
         self._deleted = BitMap()
         self._manifest = EMPTY
+        self._unsealed: deque[int] = deque()
         self._next_segment = 1
         self._changed_at = time.monotonic()
         self._last_change = 0
         self.builds = 0
+        self.mended: list[tuple[Path, str]] = []  # what was found damaged and built again when it was opened, and why
         self.rebuilds_in: Path | None = None  # in a reader: where it may, since it changes no file of the database
         self.snapshot = self._make_snapshot(0)
 
@@ -146,6 +149,12 @@ class CollectionState:
         """Whether there are changes beyond `covered`."""
         return self._last_change > self._manifest.sequence
 
+    @property
+    def needs_after(self) -> int | None:
+        """It needs the log's changes after this one, to be opened again; None where it needs none."""
+        with self._lock:
+            return self._unsealed[0] - 1 if self._unsealed else None
+
     def apply(
         self,
         change: Change,
@@ -168,6 +177,7 @@ class CollectionState:
                 self._deleted = self._deleted | deleted
             self._schema = schema
             self._last_change = change.sequence
+            self._unsealed.append(change.sequence)
             self._changed_at = time.monotonic()
             self.snapshot = self._make_snapshot(change.sequence)
 
@@ -177,7 +187,8 @@ class CollectionState:
         if head.rows() >= self._seal_rows or len(head) >= SEAL_DOCUMENTS or head.bytes >= SEAL_BYTES:
             return True
         idle = time.monotonic() - self._changed_at >= IDLE_SECONDS and len(head) >= IDLE_DOCUMENTS
-        return idle or (self.pending and sequence - self.covered >= LAG_CHANGES)
+        after = self.needs_after
+        return idle or (after is not None and sequence - after >= LAG_CHANGES)
 
     def seal(self, threads: int = 1) -> bool:
         """Turn the head, as it is now, into a segment; whether there was anything to do."""
@@ -217,6 +228,26 @@ class CollectionState:
                 return False
             self._merge(segments[run], threads=1)
             return True
+
+    def clean(self) -> None:
+        """Write again, without what is deleted, each segment of now that has any of it; none more than once.
+
+        So it ends however much is being deleted meanwhile.
+
+        Raises:
+            BuildStoppedError: it is being closed or dropped.
+        """
+        with self._lock:
+            due = {s.entry.number for s in self._segments if s.bitmap.intersect(self._deleted)}
+        while due:
+            with self._merging:
+                segments = self.segments()
+                is_due = [segment.entry.number in due for segment in segments]
+                if self._stopping.is_set() or not any(is_due):
+                    return  # the others have been merged meanwhile
+                run = first_run(is_due)
+                due -= {segment.entry.number for segment in segments[run]}
+                self._merge(segments[run], threads=1)
 
     def optimize(self) -> None:
         """Seal, then merge all into one segment without what is deleted; with every processor.
@@ -289,14 +320,20 @@ class CollectionState:
         with self._sealing, self._merging:
             self._remove_strays()
 
-    def garbage(self) -> int:
-        """Documents and rows that wait to be deleted from the store."""
-        return sum(len(each) for _, each in self._dropped)
+    def published(self) -> int:
+        """How many snapshots have been published: the number of the newest, for `garbage` and `pinned_by`."""
+        return self._pins.latest
 
-    def pinned_by(self) -> int:
-        """How many snapshots keep garbage from being deleted."""
+    def garbage(self, until: int | None = None) -> int:
+        """Documents and rows that wait to be deleted from the store; `until`: of what was dropped by that snapshot."""
         with self._lock:
-            return self._pins.alive(max((number for number, _ in self._dropped), default=0))
+            return sum(len(each) for number, each in self._dropped if until is None or number <= until)
+
+    def pinned_by(self, until: int | None = None) -> int:
+        """How many snapshots keep garbage from being deleted; `until` as for `garbage`."""
+        with self._lock:
+            numbers = [number for number, _ in self._dropped if until is None or number <= until]
+            return self._pins.alive(max(numbers, default=0))
 
     def wants_compaction(self) -> bool:
         """Whether so much was deleted from the store that its files should be compacted."""
@@ -316,11 +353,14 @@ class CollectionState:
             return sum(len(segment.ordinals) for segment in self._segments) + len(self._head)
 
     def memory(self) -> dict[str, int]:
-        """Bytes that the indexes of segments and the head take."""
+        """Bytes that segments and the head take; what of segments is only mapped, apart."""
         with self._lock:
             segments, head = self._segments, self._head
-        indexes = sum(part.index.memory_bytes() for s in segments for part in s.vector_parts().values())
-        return {"segments_bytes": indexes, "heads_bytes": head.memory_bytes()}
+        return {
+            "segments_bytes": sum(segment.memory_bytes() for segment in segments),
+            "segments_mapped_bytes": sum(segment.mapped_bytes() for segment in segments),
+            "heads_bytes": head.memory_bytes(),
+        }
 
     def segments(self) -> tuple[Segment, ...]:
         """Those there are now."""
@@ -399,6 +439,7 @@ class CollectionState:
         with self._lock:
             self._segments, self._head, self._deleted = (), Head(), BitMap()
             self._dropped = []
+            self._unsealed.clear()
             self.snapshot = self._make_snapshot(self.snapshot.sequence)
         self._masks.forget_dead()
         failpoints.hit("drop.before_files")
@@ -418,6 +459,8 @@ class CollectionState:
         for segment in chosen:
             segment.remove()
         failpoints.hit("merge.after_remove")
+        if sum(segment.files_bytes() for segment in chosen) >= GIVE_BACK_BYTES:
+            give_back()
         rows = sum(len(segment.ordinals) for segment in merged)
         seconds = round(time.perf_counter() - started, 3)
         log.info("segments.merged", extra={"segments": len(chosen), "rows": rows, "seconds": seconds})
@@ -466,6 +509,8 @@ class CollectionState:
                 if dropped:
                     self._dropped.append((self._pins.latest, dropped))
                 self._manifest = manifest
+                while self._unsealed and self._unsealed[0] <= covered:
+                    self._unsealed.popleft()
                 self._segments = tuple(segments)
                 self._head = self._head.without_first(sealed.size if sealed else 0)
                 self._deleted = self._deleted & (ordinals | BitMap(self._head.view().ordinals))
@@ -494,7 +539,10 @@ class CollectionState:
         except SegmentDamagedError as error:
             if self._store.read_only and self.rebuilds_in is None:
                 raise
-            log.warning("segment.damaged", extra={"collection": self._name, "reason": str(error)})
+            self.mended.append((directory, str(error)))
+            log.warning(
+                "segment.damaged", extra={"collection": self._name, "path": str(directory), "reason": str(error)}
+            )
         rows = {name: BitMap.deserialize(numbers) for name, numbers in entry.rows.items()}
         ordinals = BitMap.deserialize(entry.ordinals)
         data = from_store(self._store, self._number, self._schema, ordinals, rows)
@@ -531,10 +579,10 @@ def seal_now(state: CollectionState) -> bool:
         return False
 
 
-def merge_due(state: CollectionState, dead_share: float = DEAD_SHARE_MAX) -> bool:
+def merge_due(state: CollectionState) -> bool:
     """Merge what should be; whether there was anything, and the collection was not closed meanwhile."""
     try:
-        return state.merge(dead_share)
+        return state.merge()
     except BuildStoppedError:
         return False
 

@@ -20,10 +20,15 @@ def choose_run(live: Sequence[int], dead: Sequence[int], dead_share: float = DEA
     """
     due = [gone > 0 and gone >= dead_share * (kept + gone) for kept, gone in zip(live, dead, strict=True)]
     if any(due):
-        first = due.index(True)
-        return slice(first, first + sum(1 for _ in itertools.takewhile(bool, due[first:])))
+        return first_run(due)
     run = merge_run([max(1, kept) for kept in live])
     return slice(len(live) - run, len(live)) if run else None
+
+
+def first_run(due: Sequence[bool]) -> slice:
+    """The first neighbours of which all are due; at least one is."""
+    first = due.index(True)
+    return slice(first, first + sum(1 for _ in itertools.takewhile(bool, due[first:])))
 
 
 def merge_run(sizes: Sequence[int]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from engine.errors import CorruptionError
 from engine.store import keys
 from engine.store.rocks import LOG, SYSTEM, Store
@@ -26,13 +28,28 @@ def check_log(store: Store) -> None:
     Raises:
         CorruptionError: naming the store and the first change that is missing.
     """
-    expected = read_number(store, keys.LOG_FLOOR) + 1
+    for _ in _read_log(store, keys.log_key(0), read_number(store, keys.LOG_FLOOR) + 1):
+        pass
+
+
+def read_log(store: Store, after: int) -> Iterator[bytes]:
+    """The changes of the log after a sequence, or after where it was truncated, as `decode_change` takes them.
+
+    Raises:
+        CorruptionError: as `check_log`.
+    """
+    first = max(after, read_number(store, keys.LOG_FLOOR)) + 1
+    return _read_log(store, keys.log_key(first), first)
+
+
+def _read_log(store: Store, begin: bytes, expected: int) -> Iterator[bytes]:
     last = read_number(store, keys.SEQUENCE)
-    for key, _ in store.items(LOG, keys.log_key(0), keys.log_key(2**64 - 1)):
+    for key, value in store.items(LOG, begin, keys.log_key(2**64 - 1)):
         sequence = keys.log_sequence(key)
         if sequence != expected:
             raise _hole(store, expected, sequence, last)
         expected += 1
+        yield value
     if expected != last + 1:
         raise _hole(store, expected, None, last)
 

@@ -43,10 +43,11 @@ class Gate:
             if self._closed:
                 raise DatabaseClosedError(self._reason)
             self._alone = True
-            self._changed.wait_for(lambda: self._inside == 0)
         try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._inside == 0)
             yield
-        finally:
+        finally:  # also when the wait was interrupted
             with self._changed:
                 self._alone = False
                 self._changed.notify_all()

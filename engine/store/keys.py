@@ -21,6 +21,7 @@ _LOG = struct.Struct(">Q")
 
 SEQUENCE = b"sequence"
 LOG_FLOOR = b"log_floor"  # the log holds every change after this one
+VERSION_FLOOR = b"version_floor"  # what was written before has this version: see `engine.directory.continuing`
 NEXT_COLLECTION = b"next_collection"
 PURGED = b"purged"  # when the last purge ended, ns since 1970
 COLLECTION_PREFIX = b"collection/"
@@ -102,7 +103,19 @@ def idempotency_key(collection: int, key: str) -> bytes:
     return b"idempotency/%d/" % collection + key.encode()
 
 
+def idempotency_records(collection: int) -> tuple[bytes, bytes]:
+    """First key of a record of a write of a collection in `system`, and the first beyond them."""
+    prefix = b"idempotency/%d/" % collection
+    return prefix, prefix + b"\xff"  # which is in no UTF-8
+
+
+def idempotency_times(collection: int) -> tuple[bytes, bytes]:
+    """First key of the index by time of those records, and the first beyond it; a key goes on with time and key."""
+    prefix = b"idempotency/%d/" % collection
+    return prefix + b"\xff", prefix[:-1] + b"0"
+
+
 def idempotency_range(collection: int) -> tuple[bytes, bytes]:
-    """First idempotency key of a collection in `system`, and the first beyond them."""
+    """First of all idempotency keys of a collection in `system`, and the first beyond them."""
     prefix = b"idempotency/%d" % collection
     return prefix + b"/", prefix + b"0"  # "0" follows "/"

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
-import threading
-import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rocksdict import (
@@ -25,28 +23,29 @@ from rocksdict import (
     Options,
     Rdict,
     ReadOptions,
-    WriteBatch,
 )
 
 from engine.errors import CorruptionError, DatabaseClosedError, ReadOnlyError, StorageError, StorageFullError
+from engine.store.failures import translate, translate_opening
 from engine.store.gate import Gate
-from engine.store.mirror import refresh_mirror
+from engine.store.mirror import list_files, refresh_mirror
 from engine.store.options import StoreOptions, database_options, family_options
+from engine.store.pieces import Piece, Pieces
+from engine.store.reopening import Reopening, sync_logs
+from engine.store.stamps import Stamps, UnevenError
 
 DOCUMENTS, IDS, VECTORS, LOG, SYSTEM = "documents", "ids", "vectors", "log", "system"
 FAMILIES = (DOCUMENTS, IDS, VECTORS, LOG, SYSTEM)
-PIECE_BYTES = 4 * 1024 * 1024  # a write of this size holds the GIL for about 20 ms
 LAST_KEY = b"\xff" * 600  # after every key: ids have at most 512 bytes
-REOPEN_BYTES = 1024 * 1024  # what opening again needs besides the log's size
-REOPEN_TRIES = 50  # 10 ms apart: RocksDB lets go of its own lock when the last handle is gone
-_ENVIRONMENT = ("Permission denied", "Too many open files", "Read-only file system", "lock")
+CHUNK_PAIRS_MAX = 1000
+CHUNK_BYTES_MAX = 1 << 20
 
 
 class Store:
     """One open RocksDB. Safe for many threads; ordering of writes is the caller's.
 
     Every method raises `DatabaseClosedError` after `close`. RocksDB refuses all writes after one that failed, so the
-    next write opens it anew first, once there is room again.
+    next use opens it anew first; see `Reopening`, also for full disks.
 
     Args:
         path: directory of the store.
@@ -70,39 +69,43 @@ class Store:
         self._scratch = scratch
         self._gate = Gate()
         self._abandoned: str | None = None
-        self._reopening = threading.Lock()
-        self._refused = False
-        self._torn = False  # the write that failed could not be appended: all before it is whole in the log's file
-        self._expected = 0
         self._compacting = 0  # one at a time: see `Reclaim`
         self._cancelled = False
         self._cache = Cache.new_hyper_clock_cache(self.options.cache_bytes, 0)
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
         self._db: Rdict
-        self._open()
+        self._stamps = Stamps()
+        self._mirrored: frozenset[str] = frozenset()
+        self._reopening = Reopening(self)
+        if self.read_only:
+            self.open_handles()
+        else:
+            self._reopening.open_first()
 
-    def _open(self) -> None:
-        families = {name: family_options(self.options, self._cache) for name in FAMILIES}
+    def open_handles(self, *, lean: bool = False) -> None:
+        """For `Reopening`: open what is not open; `lean` as in `database_options`."""
+        families = {name: family_options(self.options, self._cache, lean=lean) for name in FAMILIES}
         families["default"] = Options(raw_mode=True)
         access = AccessType.read_only(False) if self.read_only else AccessType.read_write()
-        options = database_options(self.options)
+        options = database_options(self.options, lean=lean)
         opened = self.path
         if self._scratch is not None:
             access, opened = AccessType.secondary(str(self._scratch / "notes")), self._scratch / "store"
             options.set_max_open_files(-1)  # a file that the owner deletes stays readable
         try:
             if self._scratch is not None:
-                refresh_mirror(self.path, opened)
-            self._db = Rdict(str(opened), options, column_families=families, access_type=access)
+                self._mirrored = refresh_mirror(self.path, opened)
+            db = Rdict(str(opened), options, column_families=families, access_type=access)
+            handles = {name: db.get_column_family_handle(name) for name in FAMILIES}
+            self._families = {name: db.get_column_family(name) for name in FAMILIES}
         except Exception as error:
-            raise _translate_opening(error, self.path) from error
-        self._families = {name: self._db.get_column_family(name) for name in FAMILIES}
-        self._handles = {name: self._db.get_column_family_handle(name) for name in FAMILIES}
+            raise translate_opening(error, self.path) from error
+        self._db, self._handles = db, handles
 
     def get(self, family: str, key: bytes) -> bytes | None:
         """One value, or None."""
-        with self._gate:
+        with self._inside():
             try:
                 value: bytes | None = self._family(family).get(key)
             except Exception as error:
@@ -113,7 +116,7 @@ class Store:
         """Values in the order of `keys`, None where there is none."""
         if not keys:
             return []
-        with self._gate:
+        with self._inside():
             try:
                 values: list[bytes | None] | None = self._family(family).get(list(keys))
             except Exception as error:
@@ -123,64 +126,96 @@ class Store:
     def items(self, family: str, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values in key order, from `begin` up to but without `end`.
 
+        They are read in chunks, and nothing of the store is held between them: what is written meanwhile may show.
+
         Raises:
             CorruptionError: a block cannot be read; rocksdict's own iterators would end there without a word.
         """
+        pairs = 8  # few to begin with: some want only the first
+        while True:
+            chunk, whole = self._chunk(family, begin, end, pairs)
+            yield from chunk
+            if whole:
+                return
+            begin = chunk[-1][0] + b"\x00"
+            pairs = min(8 * pairs, CHUNK_PAIRS_MAX)
+
+    def _chunk(self, family: str, begin: bytes, end: bytes, pairs: int) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """At most so many pairs of a range, or 1 MiB, and whether they are all."""
         options = ReadOptions()
         options.set_iterate_upper_bound(end)
-        with self._gate:
+        found: list[tuple[bytes, bytes]] = []
+        size = 0
+        with self._inside():
             try:
                 iterator = self._family(family).iter(options)
                 iterator.seek(begin)
                 while iterator.valid():
-                    yield iterator.key(), iterator.value()
+                    if len(found) == pairs or size >= CHUNK_BYTES_MAX:
+                        return found, False
+                    key, value = iterator.key(), iterator.value()
+                    found.append((key, value))
+                    size += len(key) + len(value)
                     iterator.next()
                 iterator.status()
             except Exception as error:
                 raise translate(error, self.path) from error
+        return found, True
 
     def batch(self) -> Pieces:
         """A new batch of writes."""
-        return Pieces(self)
+        return Pieces(self.write)
 
-    def write(self, batch: WriteBatch) -> None:
-        """Write a batch to log and memory, atomically, but not yet durably."""
+    def write(self, piece: Piece) -> None:
+        """Write a piece to log and memory, atomically, but not yet durably.
+
+        Raises:
+            StorageFullError: there is no room. What only deletes is written none the less, as long as it can.
+        """
         if self.read_only:
             raise ReadOnlyError(f"database was opened for reading only: path={self.path}")
-        if self._refused:
-            self._reopen()
         with self._gate:
+            pass  # closed: neither is it opened anew
+        if piece.grows:
+            self._reopening.make_room()
+            self._write(piece)
+            return
+        self._reopening.mend()
+        try:
+            self._write(piece)
+        except StorageFullError:
+            self._reopening.mend()  # with what was kept back for this
+            self._write(piece)
+
+    def _write(self, piece: Piece) -> None:
+        with self._inside():
             try:
-                self._db.write(batch)
+                self._stamps.write(piece, self._db, self._family(SYSTEM), self._handles)
             except Exception as error:
-                self._torn = self._torn or (not self._refused and "While appending" in str(error))
-                self._refused = True
+                self._reopening.failed(error)
                 raise translate(error, self.path) from error
 
     def sync(self) -> None:
         """Make everything written so far durable. Releases the GIL."""
         with self._gate:
             try:
-                if not self._torn:
+                if not self._reopening.torn:
                     self._db.flush_wal(True)
             except Exception as error:
-                if not self._torn:  # else another's write failed meanwhile
+                if not self._reopening.torn:  # else another's write failed meanwhile
                     raise translate(error, self.path) from error
-            if self._torn:
-                self._sync_files()
+            if self._reopening.torn:  # RocksDB has given its log up
+                self._sync_logs()
 
-    def _sync_files(self) -> None:
-        """What `sync` does, after RocksDB has given its log up."""
+    def _sync_logs(self) -> None:
         try:
-            for file in self.path.glob("*.log"):
-                with file.open("rb") as opened:
-                    os.fsync(opened.fileno())
+            sync_logs(self.path)
         except OSError as error:
             raise translate(error, self.path) from error
 
     def flush(self) -> None:
         """Write what is in memory to tables. Releases the GIL."""
-        with self._gate:
+        with self._inside():
             try:
                 for name in FAMILIES:
                     self._family(name).flush()
@@ -205,7 +240,7 @@ class Store:
         options.set_exclusive_manual_compaction(False)
         if rewrite:
             options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
-        with self._gate:
+        with self._inside():
             self._compacting += 1
             try:
                 self._family(family).compact_range(begin, end, options)
@@ -225,7 +260,7 @@ class Store:
 
     def memory(self) -> dict[str, int]:
         """Bytes that RocksDB holds: cached blocks, memtables, and what it knows of its tables outside the cache."""
-        with self._gate:
+        with self._inside():
             try:
                 families = [self._family(name) for name in FAMILIES]
                 return {
@@ -242,7 +277,7 @@ class Store:
 
         Holds the GIL, and first writes to tables what is in memory: `flush` shortly before keeps it brief.
         """
-        with self._gate:
+        with self._inside():
             try:
                 Checkpoint(self._db).create_checkpoint(str(target))
             except Exception as error:
@@ -253,7 +288,7 @@ class Store:
         with self._gate.alone():
             try:
                 if self._scratch is not None:
-                    refresh_mirror(self.path, self._scratch / "store")
+                    self._mirrored = refresh_mirror(self.path, self._scratch / "store")
                 self._db.try_catch_up_with_primary()
             except Exception as error:
                 raise translate(error, self.path) from error
@@ -263,8 +298,25 @@ class Store:
         with self._gate.alone():
             if self._families:
                 with contextlib.suppress(StorageError):
-                    self._close_handles()
-            self._open()
+                    self.close_handles()
+            self.open_handles()
+
+    def check_steady(self) -> None:
+        """After `catch_up` or `renew`: the owner has added and removed no file meanwhile.
+
+        Else RocksDB may have taken note of a flush, and let go of what it had in memory, but not found the tables.
+
+        Raises:
+            UnevenError: it has; only `renew` helps.
+            StorageError: the directory cannot be read.
+        """
+        try:
+            now = list_files(self.path)
+        except OSError as error:
+            raise translate(error, self.path) from error
+        differing = (now ^ self._mirrored) | (set(self.tables()) - now)
+        if differing:
+            raise UnevenError(f"store changed while it was read: path={self.path} {', '.join(sorted(differing)[:5])}")
 
     def check_not_abandoned(self) -> None:
         """Raises `DatabaseClosedError`, saying why, after `abandon`."""
@@ -286,7 +338,7 @@ class Store:
 
         Behind a damaged block it goes on where the next table begins or ends.
         """
-        with self._gate:
+        with self._inside():
             files = self._db.live_files()
         bounds = sorted({bound for file in files for bound in (file["start_key"], file["end_key"]) if bound})
         errors: dict[str, CorruptionError] = {}
@@ -304,7 +356,7 @@ class Store:
 
     def tables(self) -> list[str]:
         """Names of the files that the manifest names."""
-        with self._gate:
+        with self._inside():
             try:
                 return [str(file["name"]).lstrip("/") for file in self._db.live_files()]
             except Exception as error:
@@ -322,11 +374,27 @@ class Store:
             StorageError: RocksDB could not finish its work; all handles are released none the less.
         """
         self._gate.close()
-        self._close_handles()
+        try:
+            self.close_handles()
+        except StorageFullError:
+            self._sync_logs()  # what could not be written to tables is all in there
 
-    def _close_handles(self) -> None:
+    def alone(self) -> AbstractContextManager[None]:
+        """For `Reopening`: nobody else is inside meanwhile."""
+        return self._gate.alone()
+
+    def is_open(self) -> bool:
+        """For `Reopening`: whether there are handles."""
+        return bool(self._families)
+
+    def written(self) -> int:
+        """For `Reopening`: RocksDB's number of the last write."""
+        return self._db.latest_sequence_number()
+
+    def close_handles(self) -> None:
+        """For `Reopening`: let go of RocksDB, whatever it says."""
         errors: list[Exception] = []
-        for closable in (*self._families.values(), self._db):
+        for closable in (*self._families.values(), self._db) if self._families else ():
             try:
                 closable.close()
             except Exception as error:  # noqa: BLE001  (raised below, when the others are closed as well)
@@ -336,113 +404,19 @@ class Store:
         if errors and not self._cancelled:  # then RocksDB could not flush: all of it is in the log
             raise translate(errors[-1], self.path) from errors[-1]
 
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """In the gate, with open handles."""
+        self._reopening.ready()
+        with self._gate:
+            yield
+
     def _family(self, name: str) -> Rdict:
         found = self._families.get(name)
         if found is None:
             raise StorageError("not open since a failure")
         return found
 
-    def _reopen(self) -> None:
-        """Open RocksDB anew after a write that failed. What was written before it is read back from the log.
-
-        Raises:
-            StorageFullError: there is still no room.
-            StorageError: the log does not hold exactly what was written.
-        """
-        with self._reopening:
-            if not self._refused:
-                return
-            self._check_room()
-            with self._gate.alone():
-                if self._families:
-                    self._expected = self._db.latest_sequence_number()
-                    with contextlib.suppress(StorageError):  # of the failure that is being mended
-                        self._close_handles()
-                self._open_patiently()
-                found = self._db.latest_sequence_number()
-                if found != self._expected:
-                    numbers = f"expected={self._expected} got={found}"
-                    raise StorageError(f"store must be opened again: path={self.path} {numbers}")
-                self._refused = self._torn = False
-
-    def _check_room(self) -> None:
-        size = REOPEN_BYTES + sum(file.stat().st_size for file in self.path.glob("*.log"))
-        probe = self.path / "room.probe"
-        try:
-            with probe.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            raise StorageFullError(f"disk is full: path={self.path} needed={size} bytes: {error}") from error
-        finally:
-            probe.unlink(missing_ok=True)
-
-    def _open_patiently(self) -> None:
-        for _ in range(REOPEN_TRIES):
-            try:
-                return self._open()
-            except StorageError as error:
-                if "lock" not in str(error):
-                    raise
-                time.sleep(0.01)
-        return self._open()
-
-
-class Pieces:
-    """Writes that go to the store in pieces of bounded size, so that no write holds the GIL for long.
-
-    Each piece is atomic, the whole is not: what must appear at once belongs in one piece (`flush` it alone).
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._batch = WriteBatch(raw_mode=True)
-        self._bytes = 0
-
-    def put(self, family: str, key: bytes, value: bytes) -> None:
-        """Set a key."""
-        self._batch.put(key, value, self._store._handles[family])  # noqa: SLF001
-        self._bytes += len(key) + len(value)
-
-    def delete(self, family: str, key: bytes) -> None:
-        """Delete a key."""
-        self._batch.delete(key, self._store._handles[family])  # noqa: SLF001
-        self._bytes += len(key)
-
-    def delete_range(self, family: str, begin: bytes, end: bytes) -> None:
-        """Delete the keys from `begin` up to but without `end`."""
-        self._batch.delete_range(begin, end, self._store._handles[family])  # noqa: SLF001
-        self._bytes += len(begin) + len(end)
-
-    def flush_if_large(self) -> None:
-        """Write what has gathered if it has reached the size of a piece."""
-        if self._bytes >= PIECE_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what has gathered, as one atomic piece."""
-        if self._bytes:
-            self._store.write(self._batch)
-            self._batch = WriteBatch(raw_mode=True)
-            self._bytes = 0
-
 
 def _property(family: Rdict, name: str) -> int:
     return int(family.property_int_value(f"rocksdb.{name}") or 0)
-
-
-def translate(error: Exception, path: Path | None = None) -> Exception:
-    """The engine's error for one of rocksdict's, naming the store."""
-    text = str(error) if path is None else f"path={path}: {error}"
-    if "No space left" in text or "File too large" in text or "quota" in text.lower():
-        return StorageFullError(f"disk is full: {text}")
-    if "Corruption:" in text:
-        return CorruptionError(f"store is damaged: {text}")
-    return StorageError(f"store failed: {text}")
-
-
-def _translate_opening(error: Exception, path: Path) -> Exception:
-    """At opening, what neither the disk nor the machine explains is damage: a file that is not there, for example."""
-    known = translate(error, path)
-    if type(known) is not StorageError or any(cause in str(error) for cause in _ENVIRONMENT):
-        return known
-    return CorruptionError(f"store is damaged: path={path}: {error}")

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from engine import failpoints
 from engine.errors import DatabaseClosedError, StorageError, StorageFullError
+from engine.writes.expiry import Clock
 
 SYNC_INTERVAL_SECONDS = 0.05
 GATHER_SHARE = 0.5  # of the last sync's time, that a leader waits for as many writers as came together before
@@ -62,6 +63,7 @@ class CommitQueue:
     Attributes:
         published: sequence of the last write that can be seen.
         synced: sequence up to which all is durable; behind `published` while writes did not ask for the sync.
+        clock: of the database, by which documents of all collections expire.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class CommitQueue:
         on_synced: Callable[[int], None] | None = None,
     ) -> None:
         self._sequence = sequence
+        self.clock = Clock()
         self.published = sequence
         self.synced = sequence
         self._sync = sync

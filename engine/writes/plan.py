@@ -89,6 +89,7 @@ class Plan:
         expires: when each expires; None where none does.
         rows: theirs, by vector field.
         deleted: ordinals that cease to be.
+        replaced: those of `ids` of which the store has an older version.
         gone: ids of documents that are deleted.
     """
 
@@ -99,6 +100,7 @@ class Plan:
     expires: Microseconds | None = None
     rows: dict[str, AppliedRows] = field(default_factory=dict)
     deleted: BitMap = field(default_factory=BitMap)
+    replaced: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
     @property

@@ -18,12 +18,13 @@ from engine.schema import ID, Schema
 from engine.segments.sources import read_bodies, read_documents, read_vectors
 from engine.segments.state import CollectionState
 from engine.store import codec, keys
-from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Pieces, Store
+from engine.store.pieces import Pieces
+from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store
 from engine.writes.batch import Batch, VectorRows, check_rows, prepare
 from engine.writes.change import Change, encode_change
 from engine.writes.commit import CommitQueue, Durability
 from engine.writes.conditions import Conditions, check_absent, check_conditions
-from engine.writes.expiry import Clock, Microseconds, expiry_after
+from engine.writes.expiry import Microseconds, expiry_after
 from engine.writes.idempotency import IdempotencyKey, IdempotencyRecords
 from engine.writes.patching import Patched, carry_vectors
 from engine.writes.plan import ADDED, AppliedRows, Plan, WriteResult, counted, kept_rows, renews, statuses_of
@@ -44,7 +45,7 @@ class Writer:
     ) -> None:
         self.schema = schema
         self.counters = Counters()
-        self.clock = Clock()
+        self.clock = commits.clock
         self.records = IdempotencyRecords(store, number)
         self._store = store
         self._commits = commits
@@ -63,6 +64,10 @@ class Writer:
             for i, ((id_, ordinal, version), body) in enumerate(zip(hits, bodies, strict=True))
             if expires is None or expires[i] > now
         }
+
+    def absent(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that no document has."""
+        return {id_ for id_, hit in zip(ids, self._reader.lookup(ids), strict=True) if hit is None}
 
     def find(self, key: IdempotencyKey) -> WriteResult | None:
         """What became of the write under that key, durably; None where there was none.
@@ -113,13 +118,13 @@ class Writer:
         last = {id_: i for i, id_ in enumerate(batch.ids)}
         existing = self._reader.lookup(batch.ids)
         if len(last) == len(existing) == existing.count(None):  # all are new, as most batches are
-            kept, statuses, deleted = list(range(len(last))), [ADDED] * len(last), BitMap()
+            kept, statuses, there = list(range(len(last))), [ADDED] * len(last), {}
         else:
             absent = self._expired(existing)
             same = set() if renews(schema) else self._same(batch, rows, existing, absent) - touched
             kept = [i for i, id_ in enumerate(batch.ids) if i not in same and last[id_] == i]
             statuses = statuses_of([last[id_] == i for i, id_ in enumerate(batch.ids)], existing, absent, same)
-            deleted = BitMap(found[0] for i in kept if (found := existing[i]) is not None)
+            there = {batch.ids[i]: found[0] for i in kept if (found := existing[i]) is not None}
         return Plan(
             schema,
             counted(self._state.snapshot.sequence, batch.ids, statuses),
@@ -127,7 +132,8 @@ class Writer:
             [batch.bodies[i] for i in kept],
             self._expires(batch, kept, schema),
             kept_rows(rows, kept, len(batch.ids)) if rows else {},
-            deleted,
+            BitMap(there.values()),
+            list(there),
         )
 
     def plan_patches(self, patched: Patched, stored: Mapping[str, Stored], vectors: Mapping[str, VectorRows]) -> Plan:
@@ -273,8 +279,8 @@ class Writer:
             if grown is not None:
                 batch.put(SYSTEM, keys.meta_key(self._name), encode_meta(self._number, grown))
             if key is not None:
-                batch.put(SYSTEM, *self.records.entry(key, results[-1].to_record(key.context)))
-            self._reader.written = sequence
+                self.records.put(batch, key, results[-1].to_record(key.context))
+            self._reader.writing(sequence, [*plan.replaced, *plan.gone], self._state.snapshot.sequence)
             batch.flush()
             self.counters, self.schema = counters, plan.schema
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +17,7 @@ from lumaai.progress import DocumentProgress
 
 if TYPE_CHECKING:
     from lumaai import Client, Collection, Database, RemoteCollection
+    from lumaai.results import CollectionInfo, WriteResult
 
 
 def refuse_unreadable(files: Sequence[Path]) -> None:
@@ -29,8 +31,46 @@ def refuse_unreadable(files: Sequence[Path]) -> None:
             next(read(path), None)
 
 
+@dataclass(frozen=True, slots=True)
+class HowToWrite:
+    """How documents are written.
+
+    Attributes:
+        mode: "add", "insert" or "patch".
+        durability: "sync", "interval", "none", or None for the database's own.
+    """
+
+    mode: str = "add"
+    durability: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A collection whose `add` writes as it is told."""
+
+    collection: Collection | RemoteCollection
+    how: HowToWrite
+
+    def info(self) -> CollectionInfo:
+        return self.collection.info()
+
+    def add(self, documents: Sequence[Mapping[str, Any]], *, atomic: bool) -> WriteResult:
+        match self.how.mode:
+            case "insert":
+                return self.collection.insert(documents, atomic=atomic, durability=self.how.durability)
+            case "patch":
+                return self.collection.patch(documents, atomic=atomic, durability=self.how.durability)
+        return self.collection.add(documents, atomic=atomic, durability=self.how.durability)
+
+
 def add_files(
-    database: Database | Client, name: str, files: Sequence[Path], *, strict: bool, embed: Sequence[str] | None
+    database: Database | Client,
+    name: str,
+    files: Sequence[Path],
+    *,
+    strict: bool,
+    embed: Sequence[str] | None,
+    how: HowToWrite,
 ) -> bool:
     """Adds the files' documents and prints what became of them; whether something failed.
 
@@ -42,6 +82,7 @@ def add_files(
         files: with the documents.
         strict: stop at the first bad record.
         embed: fields whose text a new collection embeds; an empty list for none, None for all text.
+        how: documents are written.
 
     Raises:
         KeyboardInterrupt: with a message that says what is stored.
@@ -49,7 +90,7 @@ def add_files(
     """
     collection, is_new = _collection(database, name, embed)
     try:
-        summary = _ingested(collection, files, strict=strict, is_new=is_new)
+        summary = _ingested(collection, files, how, strict=strict, is_new=is_new)
     except (LumaError, KeyboardInterrupt):
         if is_new and collection.count() == 0:
             database.drop(name)
@@ -93,7 +134,7 @@ def _listed(fields: Sequence[str]) -> str:
 
 
 def _ingested(
-    collection: Collection | RemoteCollection, files: Sequence[Path], *, strict: bool, is_new: bool
+    collection: Collection | RemoteCollection, files: Sequence[Path], how: HowToWrite, *, strict: bool, is_new: bool
 ) -> IngestSummary:
     console = Console(stderr=True, highlight=False, markup=False)
     stored, told = 0, not is_new
@@ -108,7 +149,7 @@ def _ingested(
             bar.at(progress.documents, progress.fraction)
 
         try:
-            return ingest(collection, files, strict=strict, on_progress=show)
+            return ingest(_Written(collection, how), files, strict=strict, on_progress=show)
         except KeyboardInterrupt:
             kept = f"{plural(stored, 'document')} of these files {'is' if stored == 1 else 'are'} stored"
             raise KeyboardInterrupt(f"interrupted: {kept}; running it again goes on from there") from None

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -15,7 +15,11 @@ from lumaai.cli import output
 from lumaai.cli.options import JsonOption, YesOption, confirm, examples
 from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file, service_address
 from lumaai.cli.upkeep import snapshot, upkeep
-from lumaai.errors import LumaError, UnauthorizedError
+from lumaai.errors import DatabaseLockedError, LumaError, UnauthorizedError
+from lumaai.options import check_durability
+
+if TYPE_CHECKING:
+    from lumaai.results import CollectionInfo
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
@@ -42,6 +46,8 @@ class Commands(TyperGroup):
         except UnauthorizedError as error:
             state = "which is set to another one" if os.environ.get("LUMAAI_API_KEY") else "which is not set"
             _complain(f"{error.message} (it is read from $LUMAAI_API_KEY, {state})")
+        except DatabaseLockedError as error:
+            _complain(f"{error.message}: give --url of the service that has it open, or stop that process")
         except LumaError as error:
             _complain(error.message)
             for detail in error.errors:
@@ -126,6 +132,11 @@ def add(
         typer.Option(metavar="FIELD,…", help="What a new collection embeds. [default: all text]", show_default=False),
     ] = None,
     no_embed: Annotated[bool, typer.Option("--no-embed", help="A new collection embeds nothing.")] = False,
+    insert: Annotated[bool, typer.Option("--insert", help="Leave out documents that are there already.")] = False,
+    patch: Annotated[bool, typer.Option("--patch", help="Change documents that are there: JSON Merge Patch.")] = False,
+    durability: Annotated[
+        str | None, typer.Option(metavar="sync|interval|none", help="When a batch counts as written. [default: sync]")
+    ] = None,
     directory: DirectoryOption = None,
     url: UrlOption = None,
 ) -> None:
@@ -134,12 +145,17 @@ def add(
     A collection that is missing is made. Documents with a known id are replaced, unchanged ones cost nothing,
     a bad line is reported and left out.
     """
-    from lumaai.cli.adding import add_files, refuse_unreadable
+    from lumaai.cli.adding import HowToWrite, add_files, refuse_unreadable
 
     fields = _embedded_fields(embed, no_embed=no_embed)
+    if insert and patch:
+        raise typer.BadParameter("give --insert or --patch, not both")
+    if durability is not None:
+        check_durability(durability)
+    how = HowToWrite("insert" if insert else "patch" if patch else "add", durability)
     refuse_unreadable(files)
     with opened(directory, url, make=True) as database:
-        failed = add_files(database, collection, files, strict=strict, embed=fields)
+        failed = add_files(database, collection, files, strict=strict, embed=fields, how=how)
     if failed:
         raise typer.Exit(1)
 
@@ -215,13 +231,17 @@ def ask(
 def list_collections(*, as_json: JsonOption = False, directory: DirectoryOption = None, url: UrlOption = None) -> None:
     """List the collections."""
     with opened(directory, url, reading=True) as database:
-        infos = [database[name].info() for name in database.collections()]
+        infos = database.infos()
     if as_json:
         output.print_json([info.to_json() for info in infos])
     elif infos:
-        output.print_table((info.name, output.plural(info.documents, "document")) for info in infos)
+        output.print_table((info.name, _size_of(info)) for info in infos)
     else:
         typer.echo("no collections yet; `lumaai add COLLECTION FILE` makes one")
+
+
+def _size_of(info: CollectionInfo) -> str:
+    return output.plural(info.documents, "document") if info.damaged is None else info.damaged
 
 
 @app.command()
@@ -291,11 +311,12 @@ def drop(
 ) -> None:
     """Remove a collection and everything in it."""
     with opened(directory, url) as database:
-        documents = database[collection].count()
+        info = next(iter(database.infos([collection])), None) or database.collection(collection).info()
+        documents = _size_of(info) if info.damaged is None else "documents that cannot be read"
         if not yes:
-            confirm(f"Remove {collection} with {output.plural(documents, 'document')}?")
+            confirm(f"Remove {collection} with {documents}?")
         database.drop(collection)
-    typer.echo(f"removed {collection} ({output.plural(documents, 'document')})")
+    typer.echo(f"removed {collection} ({documents})")
 
 
 @app.command()

@@ -136,6 +136,11 @@ def size(count: int) -> str:
     return f"{count:,} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
+def moment(made: str | None) -> str:
+    """A time as people write it, in UTC: "2025-01-31 12:00:00Z"."""
+    return "" if made is None else made.replace("T", " ").replace("+00:00", "Z")
+
+
 def plural(count: int, noun: str) -> str:
     """The count with its noun: "1 document", "2 documents"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

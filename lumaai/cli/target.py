@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lumaai.errors import DatabaseLockedError, InvalidRequestError, NotFoundError
+from lumaai.errors import DatabaseLockedError, InvalidRequestError, LumaError, NotFoundError, StorageFullError
 
 if TYPE_CHECKING:
     from lumaai import Client, Database
     from models import LLM
 
+# What the system says of a place that may only be read.
+_UNWRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
 DEFAULT_DIRECTORY = Path("data")
 
 DirectoryOption = Annotated[
@@ -32,7 +35,8 @@ def opened(directory: Path | None, url: str | None, *, make: bool = False, readi
         directory: `--db`.
         url: `--url`.
         make: whether a directory that is missing is made; commands that only read do not leave empty databases.
-        reading: nothing will be written, so that a directory which another process has open will do as well.
+        reading: nothing will be written, so that a directory will do as well which another process has open, or that
+            cannot be written to.
 
     Raises:
         typer.BadParameter: both `--db` and `--url` were given.
@@ -60,10 +64,22 @@ def opened(directory: Path | None, url: str | None, *, make: bool = False, readi
     }
     try:
         return lumaai.Database(place, **options)
-    except DatabaseLockedError:
-        if not reading:
+    except LumaError as error:
+        if not (reading and _can_be_read(error)):
             raise
         return lumaai.Database(place, **options, read_only=True)
+
+
+def _can_be_read(error: LumaError) -> bool:
+    """Whether a directory that could not be opened so may yet be read."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DatabaseLockedError | StorageFullError):
+            return True
+        if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
+            return True
+        cause = cause.__cause__
+    return os.strerror(errno.EROFS) in error.message  # as the store says it
 
 
 def service_address(directory: Path | None, url: str | None) -> str | None:

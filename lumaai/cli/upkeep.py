@@ -13,9 +13,11 @@ from rich.console import Console
 from lumaai.cli import output
 from lumaai.cli.options import JsonOption, YesOption, confirm, examples
 from lumaai.cli.target import DirectoryOption, UrlOption, opened, service_address
+from lumaai.errors import ChangesGoneError
 from lumaai.progress import StageProgress
 
 if TYPE_CHECKING:
+    from lumaai import Client, Database
     from lumaai.reports import CheckReport, SnapshotInfo
 
 FOLLOW_SECONDS = 0.5  # between two looks for new changes
@@ -82,8 +84,10 @@ def list_snapshots(*, as_json: JsonOption = False, directory: DirectoryOption = 
     if as_json:
         output.print_json([info.to_json() for info in infos])
     elif infos:
-        rows = [(info.name, f"sequence {info.sequence}", output.size(info.bytes)) for info in infos]
-        output.print_table(rows)
+        output.print_table(
+            (info.name, output.moment(info.made), f"sequence {info.sequence}", output.size(info.bytes))
+            for info in infos
+        )
     else:
         typer.echo("no snapshots yet; `lumaai snapshot create` makes one")
 
@@ -117,7 +121,7 @@ def delete_snapshot(
 @upkeep.command(
     epilog=examples(
         "lumaai restore backup.tar ./restored              into a new directory",
-        "lumaai restore before-import ./data --replace     a snapshot of ./data, in place of what is there",
+        "lumaai restore before-import ./data --replace     a snapshot of ./data, in place of what is there; asks first",
         "lumaai restore before-import --url http://127.0.0.1:8000 --yes",
     )
 )
@@ -141,6 +145,8 @@ def restore(
     if (address is None) == (data is None):
         raise typer.BadParameter("say what is restored: the DATA directory, or --url with the name of a snapshot there")
     if data is not None:
+        if replace and not yes and data.is_dir() and any(data.iterdir()):
+            confirm(f"Give up what {data} holds for {source}?")
         _restore_directory(source, data, replace=replace)
         return
     if not yes:
@@ -226,19 +232,18 @@ def purge(*, as_json: JsonOption = False, directory: DirectoryOption = None, url
     is_remote = service_address(directory, url) is not None
     with opened(directory, url) as database, _progress("purging", is_remote=is_remote) as bar:
         figures = database.purge(progress=bar.at)
-        kept = database.snapshots()
     _print_figures("purged", figures, as_json=as_json)
-    if kept:
-        names = ", ".join(info.name for info in kept)
-        typer.echo(f"lumaai: snapshots still hold what they held: {names}", err=True)
 
 
 def _print_figures(done: str, figures: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.print_json(figures)
-        return
-    before, after = figures["disk_bytes_before"], figures["disk_bytes_after"]
-    typer.echo(f"{done}: {output.size(before)} → {output.size(after)} in {figures['seconds']:.1f} s")
+    else:
+        before, after = figures["disk_bytes_before"], figures["disk_bytes_after"]
+        typer.echo(f"{done}: {output.size(before)} → {output.size(after)} in {figures['seconds']:.1f} s")
+    if figures["snapshots"]:
+        names = ", ".join(figures["snapshots"])
+        typer.echo(f"lumaai: snapshots still hold what they held: {names}", err=True)
 
 
 @upkeep.command(
@@ -253,7 +258,16 @@ def changes(
         str | None, typer.Argument(metavar="COLLECTION", help="Only its changes.", show_default=False)
     ] = None,
     *,
-    after: Annotated[int, typer.Option("--from", metavar="SEQUENCE", min=0, help="Only what came after it.")] = 0,
+    after: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            metavar="SEQUENCE",
+            min=0,
+            help="Only what came after it. [default: all that is kept]",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="How many at most. [default: all]")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until Ctrl-C.")] = False,
     directory: DirectoryOption = None,
@@ -262,6 +276,8 @@ def changes(
     """Print what was written and deleted, one JSON object a write."""
     left = limit
     with opened(directory, url, reading=True) as database:
+        if after is None:
+            after = _oldest(database, collection)
         while left is None or left > 0:
             found = database.changes(after, collection=collection, limit=min(1000, left or 1000))
             for change in found:
@@ -273,6 +289,20 @@ def changes(
                 time.sleep(FOLLOW_SECONDS)
                 database.refresh()
             after = found.next
+
+
+def _oldest(database: Database | Client, collection: str | None) -> int:
+    """After which sequence the log still holds every change; what came before is told of where there is any."""
+    try:
+        database.changes(0, collection=collection, limit=1)
+    except ChangesGoneError as error:
+        oldest = next((int(detail.expected) for detail in error.errors if isinstance(detail.expected, int)), None)
+        if oldest is None:
+            raise
+        note = "what came before is in the collections alone (`lumaai get`, or a scroll)"
+        typer.echo(f"lumaai: changes are kept from sequence {oldest} on; {note}", err=True)
+        return oldest
+    return 0
 
 
 @upkeep.command(epilog=examples("lumaai stats", "lumaai stats films --json"))

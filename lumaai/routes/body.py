@@ -109,12 +109,25 @@ async def read_bytes(receive: Receive) -> bytes:
         message = await receive()
 
 
-async def read_body(scope: Scope, receive: Receive, model: type[M], in_thread: InThread) -> M:
+async def read_body(
+    scope: Scope, receive: Receive, model: type[M], in_thread: InThread, *, may_lack: bool = False
+) -> M:
     """The JSON body as `model`; a large one is read by `in_thread`, so that other requests go on.
+
+    Args:
+        scope: of the request.
+        receive: where the body comes from.
+        model: of the body.
+        in_thread: runs work in a thread.
+        may_lack: no body at all, and none announced by a Content-Type, stands for `{}`.
 
     Raises:
         InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
     """
+    if may_lack and not media_type(scope):
+        content = await read_bytes(receive)
+        if not content:
+            return _validated({}, model)
     require_media_type(scope, "application/json")
     content = await read_bytes(receive)
     if len(content) <= INLINE_BYTES_MAX:

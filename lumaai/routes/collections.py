@@ -69,7 +69,7 @@ def _page(database: Database, after: str) -> tuple[list[CollectionInfo], str | N
     names = [name for name in database.collections() if name > after]
     page = names[:PAGE_COLLECTIONS]
     next_cursor = page[-1] if len(names) > len(page) else None
-    return [database.collection(name).info() for name in page], next_cursor
+    return database.infos(page), next_cursor
 
 
 async def get_collection(call: Call) -> Response:
@@ -161,6 +161,7 @@ OPERATIONS = (
         tag="collections",
         answers={204: None},
         body=wire.OptimizeCollection,
+        needs_body=False,
         errors=(404, 507),
     ),
 )

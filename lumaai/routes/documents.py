@@ -18,9 +18,11 @@ from lumaai.errors import (
     LumaError,
     NotFoundError,
     NotSupportedError,
+    PreconditionFailedError,
     TooLargeError,
 )
 from lumaai.options import WriteOptions
+from lumaai.routes import matching
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
@@ -32,7 +34,6 @@ async def write_documents(call: Call) -> Response:
 
     The same request with the same Idempotency-Key is done once and answered the same for 24 hours.
     """
-    call.query(wire.NoQuery)
     body = await call.body(wire.WriteDocuments)
     _check_batch(call, len(body.documents), "documents")
     _check_batch(call, len(body.if_version or ()), "versions")
@@ -122,41 +123,73 @@ def _scrolled(collection: Collection, body: wire.ScrollDocuments, bytes_max: int
 
 
 async def get_document(call: Call) -> Response:
-    """One document."""
+    """One document; its ETag is its version."""
     document_id = call.path("id")
+    known = matching.known_versions(call)
     collection = call.service.database.collection(call.path("c"))
-    found = await call.service.searches.run(collection.get_raw, [document_id])
-    if found[0] is None:
+    documents, versions = await call.service.searches.run(collection.fetch_raw, [document_id])
+    if documents[0] is None:
         raise _not_found(document_id)
     call.count_rows(1)
-    return json_response(found[0])
+    etag = matching.etag_of(versions[0])
+    if known is not None and (known == matching.ANY or etag in known):
+        return Response(status_code=304, headers={"ETag": etag})
+    return json_response(documents[0], etag=etag)
 
 
 async def put_document(call: Call) -> Response:
-    """Add or replace one document."""
+    """Add or replace one document; `If-Match` with an ETag, or `If-None-Match: *`, only if it is as the caller thinks.
+
+    The same request with the same Idempotency-Key is done once and answered the same for 24 hours.
+    """
     document_id = call.path("id")
     document = (await call.body(wire.PutDocument)).root
     if document.setdefault("id", document_id) != document_id:
         message = "id in the body is not the id in the path: leave it out"
         raise InvalidRequestError(message, code="id_mismatch", errors=[ErrorDetail("/id", "id_mismatch", message)])
+    options = matching.write_options(call, document_id)
     collection = call.service.database.collection(call.path("c"))
     try:
-        result = await call.service.write(collection, Write("add", Batch([document]), WriteOptions()))
-    except (InvalidRequestError, TooLargeError) as error:
+        result = await call.service.write(collection, Write("add", Batch([document]), options))
+    except (InvalidRequestError, TooLargeError, PreconditionFailedError) as error:
         raise _without_batch(error) from error
     call.count_rows(1)
-    return json_response(msgspec.json.encode(result.to_json()), 201 if result.added else 200)
+    version: int | None = result.sequence
+    if result.skipped:
+        version = await call.service.searches.run(_version_of, collection, document_id, document)
+    etag = None if version is None else matching.etag_of(version)
+    content = msgspec.json.encode(result.to_json())
+    return json_response(content, 201 if result.added else 200, replayed=result.replayed, etag=etag)
+
+
+def _version_of(collection: Collection, document_id: str, document: dict[str, Any]) -> int | None:
+    """The version of a document that was written before as it is; None if others have changed it since."""
+    found = collection.fetch([document_id])
+    stored = found.documents[0]
+    is_same = stored is not None and all(key in document and document[key] == value for key, value in stored.items())
+    return found.versions[0] if is_same else None
 
 
 async def delete_document(call: Call) -> Response:
-    """Delete one document."""
+    """Delete one document; with `If-Match`, only if it has that ETag.
+
+    The same request with the same Idempotency-Key is done once and answered the same for 24 hours.
+    """
     document_id = call.path("id")
+    options = matching.write_options(call, document_id)
     collection = call.service.database.collection(call.path("c"))
-    result = await call.service.writes.run(lambda: collection.delete(ids=[document_id]))
+    delete = functools.partial(
+        collection.delete, ids=[document_id], if_version=options.if_version, if_matches=options.if_matches,
+        idempotency_key=options.idempotency_key,
+    )  # fmt: skip
+    try:
+        result = await call.service.writes.run(delete)
+    except PreconditionFailedError as error:
+        raise _without_batch(error) from error
     if not result.deleted:
         raise _not_found(document_id)
     call.count_rows(1)
-    return json_response(msgspec.json.encode(result.to_json()))
+    return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed)
 
 
 def _check_batch(call: Call, size: int, what: str) -> None:
@@ -188,7 +221,6 @@ OPERATIONS = (
         tag="documents",
         answers={200: wire.WriteResponse},
         body=wire.WriteDocuments,
-        query=wire.NoQuery,
         errors=(404, 409, 412, 507),
         takes_key=True,
     ),
@@ -244,8 +276,10 @@ OPERATIONS = (
         handler=get_document,
         summary="One document",
         tag="documents",
-        answers={200: wire.StoredObject},
+        answers={200: wire.StoredObject, 304: None},
         errors=(404,),
+        takes_match=("If-None-Match",),
+        gives_etag=True,
     ),
     Operation(
         id="put_document",
@@ -256,7 +290,10 @@ OPERATIONS = (
         tag="documents",
         answers={200: wire.WriteResponse, 201: wire.WriteResponse},
         body=wire.PutDocument,
-        errors=(404, 507),
+        errors=(404, 412, 507),
+        takes_key=True,
+        takes_match=("If-Match", "If-None-Match"),
+        gives_etag=True,
     ),
     Operation(
         id="delete_document",
@@ -266,6 +303,8 @@ OPERATIONS = (
         summary="Delete one document",
         tag="documents",
         answers={200: wire.DeleteResponse},
-        errors=(404, 507),
+        errors=(404, 412, 507),
+        takes_key=True,
+        takes_match=("If-Match",),
     ),
 )

@@ -17,14 +17,14 @@ async def check(call: Call) -> Response:
 
 
 async def compact(call: Call) -> Response:
-    """Give disk back that deleted and replaced documents take; reads and writes go on."""
+    """Give disk back that deleted and replaced documents take; reads and writes go on. Snapshots keep theirs."""
     await call.body(wire.ReclaimDisk)
     figures = await call.service.maintenance.run(call.service.database.compact)
     return json_response(msgspec.json.encode(figures))
 
 
 async def purge(call: Call) -> Response:
-    """Leave nothing in any file of what was deleted; scrolls under way end, snapshots are not touched."""
+    """Leave nothing in any file of what was deleted; scrolls under way end. Snapshots keep what they hold."""
     await call.body(wire.ReclaimDisk)
     figures = await call.service.maintenance.run(call.service.database.purge)
     return json_response(msgspec.json.encode(figures))
@@ -40,6 +40,7 @@ OPERATIONS = (
         tag="maintenance",
         answers={200: wire.CheckReport},
         body=wire.CheckDatabase,
+        needs_body=False,
         errors=(507,),
     ),
     Operation(
@@ -51,6 +52,7 @@ OPERATIONS = (
         tag="maintenance",
         answers={200: wire.Reclaimed},
         body=wire.ReclaimDisk,
+        needs_body=False,
         errors=(507,),
     ),
     Operation(
@@ -62,6 +64,7 @@ OPERATIONS = (
         tag="maintenance",
         answers={200: wire.Reclaimed},
         body=wire.ReclaimDisk,
+        needs_body=False,
         errors=(409, 507),
     ),
 )

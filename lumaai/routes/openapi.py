@@ -51,6 +51,33 @@ KEY_PARAMETER = {
     "description": "Makes repeating harmless: the same request with the same key is done once, and answered the same.",
     "schema": {"type": "string", "pattern": wire.IDEMPOTENCY_KEY_PATTERN},
 }
+MATCH_PARAMETERS = {
+    "If-Match": {
+        "name": "If-Match",
+        "in": "header",
+        "required": False,
+        "description": "Only if the document has this one ETag, that is, this version; `*`: only if it is there.",
+        "schema": {"type": "string", "examples": ['"7"']},
+    },
+    "If-None-Match": {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "`*`: only if there is no such document.",
+        "schema": {"const": "*"},
+    },
+}
+KNOWN_PARAMETER = {
+    **MATCH_PARAMETERS["If-None-Match"],
+    "description": "ETags that are known already: 304 and no body where one of them is the document's.",
+    "schema": {"type": "string"},
+}
+ETAG = {
+    "ETag": {
+        "description": "The document's version, for `If-Match` and `if_version`.",
+        "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
+    }
+}
 REPLAYED = {
     "Idempotency-Replayed": {
         "description": "The request was done before, under the same Idempotency-Key; this is what it answered.",
@@ -124,11 +151,13 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas) -> d
     parameters = [*_path_parameters(operation), *_query_parameters(operation)]
     if operation.takes_key:
         parameters.append(KEY_PARAMETER)
+    is_read = operation.method == "GET"
+    parameters += [KNOWN_PARAMETER if is_read else MATCH_PARAMETERS[name] for name in operation.takes_match]
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
         content = {operation.body_media_type: {"schema": schemas.of(operation.body)}}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": operation.needs_body, "content": content}
     elif operation.body_media_type != JSON:
         text = {"schema": {"description": "One document, a JSON object, on each line."}}
         described["requestBody"] = {"required": True, "content": {operation.body_media_type: text}}
@@ -153,7 +182,11 @@ def _query_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
 def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> Iterator[tuple[str, dict[str, Any]]]:
     header = {"X-Request-Id": {"description": "Id of the request.", "schema": {"type": "string"}}}
     for status, answer in operation.answers.items():
-        headers = {**header, **REPLAYED} if operation.takes_key else header
+        headers = {
+            **header,
+            **(REPLAYED if operation.takes_key else {}),
+            **(ETAG if operation.gives_etag else {}),
+        }
         response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if isinstance(answer, type):
             response["content"] = {operation.answer_media_type: {"schema": schemas.of(answer)}}
@@ -169,13 +202,11 @@ def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> I
 
 
 def _error_statuses(operation: Operation, settings: Settings) -> list[int]:
-    statuses = {500, 503, *operation.errors}
+    statuses = {422, 500, 503, *operation.errors}  # 422: any operation refuses a query string that it does not know
     if "{" in operation.path:
-        statuses |= {400, 404, 422}
+        statuses |= {400, 404}
     if operation.body is not None or operation.body_media_type != JSON:
-        statuses |= {400, 408, 413, 415, 422}
-    if operation.query is not None:
-        statuses.add(422)
+        statuses |= {400, 408, 413, 415}
     if settings.api_key is not None and operation.id != "healthz":
         statuses.add(401)
     if settings.api_key is None and not settings.insecure:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from lumaai import wire
 from lumaai.errors import InvalidRequestError, LumaError, NotFoundError
 from lumaai.routes.body import read_body, validated_query
 from lumaai.routes.service import Service
@@ -52,7 +53,9 @@ class Call:
         Raises:
             InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
         """
-        return await read_body(self.request.scope, self.request.receive, model, self.service.bodies.run)
+        request, in_thread = self.request, self.service.bodies.run
+        may_lack = not self.operation.needs_body
+        return await read_body(request.scope, request.receive, model, in_thread, may_lack=may_lack)
 
     def query(self, model: type[M]) -> M:
         """The query string as `model`."""
@@ -64,9 +67,18 @@ class Call:
         Raises:
             InvalidRequestError: it is given twice.
         """
-        given = [value for name, value in self.request.scope["headers"] if name == b"idempotency-key"]
+        return self.header("Idempotency-Key", code="idempotency_key_invalid")
+
+    def header(self, name: str, *, code: str) -> str | None:
+        """A header that may be given once.
+
+        Raises:
+            InvalidRequestError: with `code`; it is given twice.
+        """
+        key = name.lower().encode()
+        given = [value for header, value in self.request.scope["headers"] if header == key]
         if len(given) > 1:
-            raise InvalidRequestError("Idempotency-Key is given twice", code="idempotency_key_invalid")
+            raise InvalidRequestError(f"{name} is given twice", code=code)
         return given[0].decode("latin-1") if given else None
 
     def count_rows(self, rows: int) -> None:
@@ -82,10 +94,13 @@ class Operation:
         id: OpenAPI's operationId, unique.
         path: template, e.g. "/v1/collections/{c}".
         body: model of the JSON body; None takes none.
-        query: model of the query string.
+        query: model of the query string; None: there is nothing to say in it, and what is said there is refused.
+        needs_body: false where all keys of the body may be left out, and so may the body.
         answers: for each status of success the model of its JSON body (None: no body) or a media type.
         errors: statuses of the problems it may answer beside those that any operation may.
         takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
+        takes_match: request headers that it takes to tell versions of a document, such as "If-Match".
+        gives_etag: its answers have the document's version as their ETag.
     """
 
     id: str
@@ -100,7 +115,10 @@ class Operation:
     query: type[BaseModel] | None = None
     answer_media_type: str = JSON
     errors: Sequence[int] = field(default=())
+    needs_body: bool = True
     takes_key: bool = False
+    takes_match: Sequence[str] = field(default=())
+    gives_etag: bool = False
 
 
 class Resource:
@@ -121,6 +139,8 @@ class Resource:
             raise MethodNotAllowedError(method, self.allow)
         request = Request(scope, receive, send)
         call = Call(scope["app"].state.service, request, operation)
+        if operation.query is None and scope["query_string"]:
+            call.query(wire.NoQuery)
         response = await operation.handler(call)
         await response(scope, receive, send)
 
@@ -142,7 +162,9 @@ def no_such_route(path: str) -> NotFoundError:
     return NotFoundError(f"there is nothing at this path: {path:.200}", code="route_not_found")
 
 
-def json_response(content: bytes, status: int = 200, *, replayed: bool = False) -> Response:
+def json_response(content: bytes, status: int = 200, *, replayed: bool = False, etag: str | None = None) -> Response:
     """A JSON answer whose bytes are made already; a replay says so in a header."""
-    headers = {"Idempotency-Replayed": "true"} if replayed else None
+    headers = {"Idempotency-Replayed": "true"} if replayed else {}
+    if etag is not None:
+        headers["ETag"] = etag
     return Response(content, status_code=status, media_type=JSON, headers=headers)

@@ -102,11 +102,22 @@ class Service:
         for lane in self.lanes:
             yield ("lumaai_lane_work", "Work running or waiting.", {"lane": lane.name}, lane.taken)
             yield ("lumaai_lane_capacity", "Work that is taken at most.", {"lane": lane.name}, lane.capacity)
-        for name, figure in self.database.stats()["memory"].items():
-            yield ("lumaai_memory_bytes", "Memory by what takes it; _max: a limit.", {"kind": name}, figure)
-        for name in self.database.collections():
-            info = self.database.collection(name).info()
-            yield ("lumaai_documents", "Documents in a collection.", {"collection": name}, info.documents)
+        stats = self.database.stats()
+        for name, figure in stats["memory"].items():
+            yield (
+                "lumaai_memory_bytes",
+                "Memory by what takes it; segments_mapped_bytes: files that are only mapped.",
+                {"kind": name},
+                figure,
+            )
+        for name, figure in stats["memory_limits"].items():
+            yield ("lumaai_memory_limit_bytes", "What a cache may take at most.", {"kind": name}, figure)
+        for info in self.database.infos():
+            label = {"collection": info.name}
+            is_damaged = info.damaged is not None
+            yield ("lumaai_collection_damaged", "Whether a collection cannot be used.", label, float(is_damaged))
+            if not is_damaged:
+                yield ("lumaai_documents", "Documents in a collection.", label, info.documents)
 
     def close(self) -> None:
         """Wait for the work in hand, for `CLOSE_SECONDS_MAX` at most: a thread that hangs is left behind."""

@@ -113,6 +113,7 @@ OPERATIONS = (
         tag="maintenance",
         answers={201: wire.SnapshotInfo},
         body=wire.CreateSnapshot,
+        needs_body=False,
         errors=(409, 507),
     ),
     # Before the downloads: the router tries paths in this order, and a name may hold any of these characters but ":".
@@ -125,6 +126,7 @@ OPERATIONS = (
         tag="maintenance",
         answers={200: wire.SnapshotInfo},
         body=wire.RestoreSnapshot,
+        needs_body=False,
         errors=(404, 507),
     ),
     Operation(
@@ -146,6 +148,6 @@ OPERATIONS = (
         summary="Delete a snapshot",
         tag="maintenance",
         answers={204: None},
-        errors=(404, 507),
+        errors=(404, 409, 507),
     ),
 )

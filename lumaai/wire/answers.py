@@ -45,6 +45,7 @@ class CollectionInfo(Wire):
     sequence: int = Field(description="Of the last change that this view includes.")
     # Called `schema` on the wire; pydantic has a method of that name.
     schema_: dict[str, Any] = Field(alias="schema", description="What `PUT` takes: fields, embed, strict.")
+    damaged: str | None = Field(default=None, description="Why it cannot be used; the others serve.")
 
 
 class CollectionList(Wire):
@@ -106,6 +107,7 @@ class DeleteResponse(Wire):
     sequence: int
     deleted: int
     durability: str
+    dry_run: bool = Field(default=False, description="true: nothing was deleted.")
 
 
 class DocumentList(Wire):
@@ -257,6 +259,7 @@ class SnapshotInfo(Wire):
     sequence: int = Field(description="Of the last write in it.")
     bytes: int
     files: int
+    made: str | None = Field(description="When, in UTC.")
 
 
 class SnapshotList(Wire):
@@ -292,3 +295,4 @@ class Reclaimed(BaseModel):
     disk_bytes_before: int
     disk_bytes_after: int
     seconds: float
+    snapshots: list[str] = Field(description="These keep what they hold, and the disk that it takes.")

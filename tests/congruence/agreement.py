@@ -13,7 +13,7 @@ from lumaai.errors import LumaError
 
 SCORE_TOLERANCE = 1e-6
 # What differs without meaning anything: how long things took, and where and how large files are.
-TIMES = frozenset({"milliseconds", "seconds", "bytes", "files", "disk_bytes_before", "disk_bytes_after"})
+TIMES = frozenset({"milliseconds", "made", "seconds", "bytes", "files", "disk_bytes_before", "disk_bytes_after"})
 SEQUENCES = frozenset({"sequence", "next"})
 OF_DOCUMENTS = frozenset(
     {"documents_invalid", "document_exists", "document_not_found", "precondition_failed", "id_too_long"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import CorruptionError, Database, FormatError, Schema
-from engine.directory.highwater import HighWater
+from engine.directory.highwater import HighWater, Mark
 from engine.store import keys
 from engine.store.rocks import LOG, SYSTEM, Store
 
@@ -185,13 +185,11 @@ def test_the_mark_follows_writes_within_seconds_and_is_exact_after_closing(tmp_p
     assert json.loads((path / "highwater.json").read_text())["next_collection"] == 2
     collection.add([{"id": "1"}])
     database._mark()
-    mark = {"sequence": 1, "next_collection": 2, "clean": False, "tables": []}
-    assert json.loads((path / "highwater.json").read_text()) == mark
+    assert HighWater(path).mark == Mark(1, 2)
     collection.add([{"id": "2"}])
     database.close()
     tables = sorted(table.name for table in (path / "store").glob("*.sst"))
-    mark = {"sequence": 2, "next_collection": 2, "clean": True, "tables": tables}
-    assert json.loads((path / "highwater.json").read_text()) == mark
+    assert HighWater(path).mark == Mark(2, 2, tuple(tables))
 
 
 def test_a_lost_mark_is_made_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 import threading
@@ -30,6 +31,8 @@ from engine import (
     WriteResult,
     parse_filter,
 )
+from engine.segments import sources
+from engine.writes import writing
 
 
 def test_a_write_says_what_it_did(collection: Collection) -> None:
@@ -342,3 +345,48 @@ class CollectionMachine(RuleBasedStateMachine):
 
 CollectionMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
 TestCollectionMachine = CollectionMachine.TestCase
+
+
+def test_unchanged_holds_what_it_reads(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document that is replaced, sealed and collected between its look-up and its reading is there to be read."""
+    collection.add([{"id": "a", "t": "1"}, {"id": "b"}])
+    read = sources.read_documents
+    collected: list[int] = []
+
+    def late(*given: Any) -> Any:
+        if threading.current_thread().name == "reader" and not collected:
+            writer = threading.Thread(target=collection.add, args=([{"id": "a", "t": "2"}],))
+            writer.start()
+            writer.join()
+            collection.state.seal()
+            gc.collect()
+            collected.append(collection.state.collect())
+        return read(*given)
+
+    monkeypatch.setattr(writing, "read_documents", late)
+    found: list[Any] = []
+    reader = threading.Thread(name="reader", target=lambda: found.extend(collection.unchanged([{"id": "a", "t": "1"}])))
+    reader.start()
+    reader.join()
+    assert (found, collected) == ([True], [0])
+    gc.collect()
+    assert collection.state.collect() == 1
+
+
+def test_optimizing_in_the_background_takes_two_threads_at_most(collection: Collection) -> None:
+    """One that runs and one that waits for it, however often it is asked for; and both are done."""
+    collection.add([{"id": "a"}])
+    with collection.state._sealing:
+        for _ in range(50):
+            collection.optimize(wait=False)
+        time.sleep(0.05)
+        names = [thread.name for thread in threading.enumerate()]
+        assert 1 <= names.count(f"optimize-{collection.name}") <= 2
+        for _ in range(50):
+            collection.optimize(wait=False)
+        names = [thread.name for thread in threading.enumerate()]
+        assert names.count(f"optimize-{collection.name}") == 2
+    deadline = time.monotonic() + 10
+    while collection.stats()["head_documents"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert collection.stats()["head_documents"] == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,12 +102,15 @@ def test_the_account_says_what_takes_memory(tmp_path: Path) -> None:
         assert memory["masks_bytes_max"] == 2_000_000
         assert memory["heads_bytes"] >= rows.nbytes
         assert memory["memtables_bytes"] >= rows.nbytes
-        assert memory["segments_bytes"] == memory["masks_bytes"] == 0
+        assert memory["segments_bytes"] == memory["segments_mapped_bytes"] == memory["masks_bytes"] == 0
         collection.optimize()
         collection.snapshot().count(parse_filter({"n": 3}))
         memory = database.stats()["memory"]
         assert memory["heads_bytes"] == 0
         assert memory["segments_bytes"] >= rows.nbytes
+        (segment,) = collection.state.segments()
+        tables = [path.stat().st_size for path in segment.directory.glob("*.arrow")]
+        assert memory["segments_mapped_bytes"] == sum(tables) > 8000
         assert memory["masks_bytes"] >= 1000
 
 
@@ -120,3 +125,37 @@ def test_the_block_cache_keeps_to_its_share(tmp_path: Path) -> None:
             assert all(snapshot.get([str(i) for i in range(begin, begin + 1000)]))
         memory = database.stats()["memory"]
         assert 500_000 < memory["block_cache_bytes"] <= 1.1 * memory["block_cache_bytes_max"]
+
+
+GIVEN_BACK = """
+import gc, sys
+import numpy as np
+import engine
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+with engine.Database.open(sys.argv[1]) as database:
+    def once():
+        schema = {"fields": {"v": {"type": "vector", "dim": 128, "index": "flat"}}}
+        collection = database.create_collection("c", engine.Schema.from_json(schema))
+        rows = np.random.default_rng(0).random((10_000, 128), dtype=np.float32)
+        for begin in range(0, 40_000, 10_000):
+            documents = [{"id": str(i), "text": "x" * 500} for i in range(begin, begin + 10_000)]
+            collection.add(documents, {"v": engine.VectorRows(rows, np.arange(10_000))})
+        collection.optimize()
+        collection.snapshot().search(rows[0], 3)
+        database.drop_collection("c")
+    once()
+    gc.collect()
+    dropped = resident()
+    engine.memory.give_back()
+    print(dropped - resident())
+"""
+
+
+def test_dropping_gives_memory_back_to_the_system(tmp_path: Path) -> None:
+    """Glibc keeps nothing for later that is worth asking for."""
+    child = subprocess.run(
+        [sys.executable, "-c", GIVEN_BACK, str(tmp_path / "db")], capture_output=True, check=False, timeout=120
+    )
+    assert child.returncode == 0, child.stderr.decode()
+    assert int(child.stdout) < 30_000_000

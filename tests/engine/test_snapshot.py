@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,10 @@ from engine import (
     VectorRows,
     parse_filter,
 )
+from engine.segments import sources
+from engine.snapshot import Snapshot
+from engine.store import keys
+from engine.store.rocks import SYSTEM
 
 DOCUMENTS: list[dict[str, Any]] = [
     {"id": "1", "genre": ["sf", "horror"], "year": 1979, "extra": {"a": {"b": 1}}},
@@ -143,3 +150,41 @@ def test_ids_must_be_strings(collection: Collection) -> None:
     collection.add(DOCUMENTS)
     with pytest.raises(InvalidInputError, match="ids must be strings"):
         collection.snapshot().get([5])  # type: ignore[list-item]
+
+
+def test_only_ids_that_are_being_written_are_looked_for_in_the_columns(
+    database: Database, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a write is in flight, and for a snapshot that is a little older; the ids of a much older one all are."""
+    collection.add([{"id": str(i), "n": 0} for i in range(5)])
+    looked: list[list[str]] = []
+    find = Snapshot.find
+
+    def watched(self: Snapshot, ids: Sequence[str]) -> dict[str, int]:
+        looked.append(sorted(ids))
+        return find(self, ids)
+
+    monkeypatch.setattr(Snapshot, "find", watched)
+    wanted = ["0", "1", "2", "3", "new", "absent"]
+    before = [{"id": str(i), "n": 0} for i in range(4)] + [None, None]
+    snapshot = collection.snapshot()
+    with database._commits.hold():  # nothing is published meanwhile
+        writer = threading.Thread(
+            target=lambda: collection.add([{"id": "0", "n": 1}, {"id": "1", "n": 0}, {"id": "new"}])
+        )
+        writer.start()
+        while collection.reader.written == snapshot.sequence:
+            time.sleep(0.001)
+        while database._store.get(SYSTEM, keys.SEQUENCE) == b"1":
+            time.sleep(0.001)
+        assert collection.snapshot().get(wanted) == before
+        assert looked == [["0"]]
+    writer.join()
+    collection.delete(ids=["2"])
+    assert snapshot.get(wanted) == before
+    assert looked[1:] == [["0", "2"]]
+    assert collection.snapshot().get(wanted)[2:] == [None, before[3], {"id": "new"}, None]
+    monkeypatch.setattr(sources, "TOUCHED_IDS", 1)
+    collection.delete(ids=["3", "4"])
+    assert snapshot.get(wanted) == before
+    assert looked[2:] == [["0", "2", "3", "absent", "new"]]

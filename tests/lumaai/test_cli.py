@@ -439,3 +439,20 @@ def test_a_reader_that_goes_away_is_no_error(filled: Run) -> None:
     child.stderr.close()
     child.wait(30)
     assert "Traceback" not in errors
+
+
+def test_files_are_inserted_or_patched(run: Run, filled: Run, tmp_path: Path) -> None:
+    """What is there is not replaced by an insert, and only changed by a patch; what a mode refuses is reported."""
+    assert filled is not None
+    file = tmp_path / "more.jsonl"
+    before = json.loads(run("get", "films", "1").stdout)
+    file.write_text('{"id": "1", "year": 1}\n{"id": "new", "title": "New"}\n')
+    result = run("add", "films", file, "--insert", "--durability", "interval")
+    assert (result.exit_code, result.stdout.split(": ")[0]) == (1, "1 added, 0 replaced, 0 unchanged, 1 failed")
+    assert json.loads(run("get", "films", "1").stdout) == before
+    file.write_text('{"id": "1", "year": 1}\n{"id": "newer", "title": "New"}\n')
+    result = run("add", "films", file, "--patch")
+    assert (result.exit_code, result.stdout.split(": ")[0]) == (1, "0 added, 1 replaced, 0 unchanged, 1 failed")
+    assert json.loads(run("get", "films", "1").stdout) == {**before, "year": 1}
+    failed(run("add", "films", file, "--patch", "--insert"), "not both", code=2)
+    failed(run("add", "films", file, "--durability", "perhaps"), "durability")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import engine
 import lumaai
 from lumaai.cli import output
 from lumaai.cli.commands import app
@@ -63,7 +67,8 @@ def test_snapshots_are_made_listed_saved_and_deleted(run: Run, data: Path) -> No
     """Of a directory: each command says in a line what it did."""
     assert run("snapshot", "list").stdout.startswith("no snapshots yet")
     assert done(run("snapshot", "create", "one")).startswith("made snapshot one (sequence 1, ")
-    assert done(run("snapshot", "list")).startswith("one  sequence 1  ")
+    listed = done(run("snapshot", "list"))
+    assert re.fullmatch(r"one  20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ  sequence 1  [\d.]+ kB\n", listed)
     assert json.loads(done(run("snapshot", "list", "--json")))[0]["name"] == "one"
     assert done(run("snapshot", "save", "one", "one.tar")).startswith("saved one as one.tar (")
     with tarfile.open("one.tar") as tar:
@@ -84,7 +89,9 @@ def test_a_snapshot_is_restored_into_a_new_directory(run: Run, data: Path) -> No
     refused = run("restore", "one", data)
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert done(run("count", "films")) == "2\n"
-    done(run("restore", "one", data, "--replace"))
+    assert run("restore", "one", data, "--replace").exit_code == 2  # nobody can be asked
+    assert done(run("count", "films")) == "2\n"
+    done(run("restore", "one", data, "--replace", "--yes"))
     assert done(run("count", "films")) == "3\n"
     assert run("restore", "missing.tar", "other").exit_code == 1
     assert not Path("other").exists()
@@ -126,12 +133,12 @@ def test_what_cannot_be_read_is_printed_with_its_ids(run: Run, monkeypatch: pyte
 
 @pytest.mark.parametrize("command", ["compact", "purge"])
 def test_disk_is_given_back(run: Run, data: Path, command: str) -> None:
-    """Bytes before and after; a purge says that snapshots still hold what they held."""
+    """Bytes before and after, and that snapshots still hold what they held."""
     run("delete", "films", "1")
     run("snapshot", "create", "one")
     result = run(command)
     assert done(result).startswith(f"{command}{'ed' if command == 'compact' else 'd'}: ")
-    assert ("snapshots still hold what they held: one" in result.stderr) == (command == "purge")
+    assert "snapshots still hold what they held: one" in result.stderr
     assert json.loads(done(run(command, "--json")))["disk_bytes_after"] > 0
     assert data.is_dir()
 
@@ -153,7 +160,7 @@ def test_figures_are_printed_as_a_table_or_as_json(run: Run, data: Path) -> None
     """Of the database, with its memory account, or of a collection; bytes as sizes."""
     table = done(run("stats"))
     assert "memory.block_cache_bytes" in table
-    assert any(line.startswith("disk_bytes") and line.endswith("kB") for line in table.splitlines())
+    assert any(line.startswith("disk_bytes") and line.endswith(("kB", "MB")) for line in table.splitlines())
     assert json.loads(done(run("stats", "--json")))["collections"] == 1
     assert any(line.split() == ["documents", "3"] for line in done(run("stats", "films")).splitlines())
     assert data.is_dir()
@@ -162,7 +169,7 @@ def test_figures_are_printed_as_a_table_or_as_json(run: Run, data: Path) -> None
 def test_all_of_it_works_on_a_service(run: Run, url: str) -> None:
     """The same commands with --url."""
     assert done(run("snapshot", "create", "one", "--url", url)).startswith("made snapshot one ")
-    assert done(run("snapshot", "list", "--url", url)).startswith("one  sequence 1  ")
+    assert done(run("snapshot", "list", "--url", url)).startswith("one  20")
     done(run("delete", "films", "1", "--url", url))
     assert done(run("check", "--url", url)).endswith(": nothing wrong\n")
     assert done(run("compact", "--url", url)).startswith("compacted: ")
@@ -211,3 +218,52 @@ def test_serve_refuses_malformed_settings(run: Run, arguments: list[str]) -> Non
 def test_every_snapshot_command_has_help(run: Run, command: str) -> None:
     """That says what it is for."""
     assert len(done(run("snapshot", command, "--help")).splitlines()) > 5
+
+
+def test_changes_begin_where_the_log_does(run: Run, data: Path) -> None:
+    """Without options; what is asked for and gone is refused, naming from where on there is any."""
+    done(run("purge"))
+    done(run("delete", "films", "1"))
+    result = run("changes")
+    assert [json.loads(line)["deleted"] for line in done(result).splitlines()] == [["1"]]
+    assert "changes are kept from sequence" in result.stderr
+    assert run("changes", "--from", "0").exit_code == 1
+    assert data.is_dir()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_what_only_reads_does_with_a_directory_that_cannot_be_written(
+    run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """What writes says why it cannot."""
+    real = engine.Database.open
+
+    def open_(path: Path, *, read_only: bool = False, **options: Any) -> engine.Database:
+        if not read_only:
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, read_only=True, **options)
+
+    monkeypatch.setattr(engine.Database, "open", staticmethod(open_))
+    assert done(run("count", "films")) == "3\n"
+    refused = run("delete", "films", "1")
+    assert refused.exit_code == 1
+    assert os.strerror(number) in refused.stderr
+    assert data.is_dir()
+
+
+def test_a_database_in_use_says_what_to_do(run: Run, data: Path) -> None:
+    """Whoever has it open may be a service."""
+    with lumaai.Database(data, default_model="hashing"):
+        refused = run("delete", "films", "1")
+    assert refused.exit_code == 1
+    assert "--url of the service" in refused.stderr
+
+
+def test_a_damaged_collection_is_listed(run: Run, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is wrong in place of its size; it can be dropped."""
+    infos = [lumaai.CollectionInfo("films", 0, 0, {}, damaged="collection is damaged: block")]
+    monkeypatch.setattr(lumaai.Database, "infos", lambda *_: infos)
+    assert done(run("collections")) == "films  collection is damaged: block\n"
+    assert done(run("drop", "films", "--yes")) == "removed films (documents that cannot be read)\n"
+    monkeypatch.undo()
+    assert not list(data.glob("indexes/*/*"))

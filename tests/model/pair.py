@@ -11,6 +11,8 @@ from typing import Any
 import engine
 from engine import ChangesGoneError, Database, Snapshot
 from engine.document import decode
+from engine.store import keys
+from engine.store.checks import read_number
 from tests.model.clock import Clock
 from tests.model.comparison import compare, compare_snapshot, difference
 from tests.model.execution import execute
@@ -141,7 +143,7 @@ class Pair:
         self.clock.recover()  # time goes on within a process only
         self._database = self.database.restore(source)
         self.model = model.copy()
-        self._follower = Follower()
+        self.model.begin_above(read_number(self._database._store, keys.VERSION_FLOOR))
 
     def _reopen(self) -> None:
         self._held.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -100,6 +100,13 @@ class Model:
     def copy(self) -> Model:
         """One that changes apart from this one."""
         return Model({name: each.copy() for name, each in self.collections.items()}, self.sequence)
+
+    def begin_above(self, sequence: int) -> None:
+        """It was restored over a database: what is in it has that sequence for its version."""
+        self.sequence = max(self.sequence, sequence)
+        for collection in self.collections.values():
+            for id_, each in collection.documents.items():
+                collection.documents[id_] = replace(each, version=max(each.version, sequence))
 
     def expire(self, now: int) -> None:
         """Forget what has expired everywhere."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tarfile
 import threading
 from pathlib import Path
@@ -56,6 +58,34 @@ def test_a_directory_shares_its_files_with_the_database(database: Database, tmp_
     database.archive(tmp_path / "copy")
     linked = [path for path in (tmp_path / "copy").rglob("*") if path.is_file() and path.stat().st_nlink > 1]
     assert {path.parts[len(tmp_path.parts) + 1] for path in linked} == {"store", "indexes"}
+
+
+def test_writers_wait_for_links_only(
+    database: Database, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint, for which they are held, is made beside the store; to another file system it is copied later."""
+    fill(database)
+    made: list[Path] = []
+    checkpoint = database._store.checkpoint
+
+    def observe(target: Path) -> None:
+        made.append(target)
+        checkpoint(target)
+
+    monkeypatch.setattr(database._store, "checkpoint", observe)
+    rename = os.rename
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target).parent.name == "copy.partial":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    database.archive(tmp_path / "copy")
+    assert [target.parent.parent for target in made] == [path]
+    assert verify_archive(tmp_path / "copy").files > 0
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["copy", path.name]
+    assert not (path / "archiving").exists()
 
 
 def test_nothing_is_left_beside_an_archive(database: Database, path: Path, tmp_path: Path) -> None:
@@ -135,7 +165,7 @@ def test_a_segment_merged_away_meanwhile_is_no_trouble(
 
 
 def test_a_damaged_segment_is_left_out_and_built_again(database: Database, path: Path, tmp_path: Path) -> None:
-    """The archive holds the documents; opening what was restored makes the index from them."""
+    """The archive holds the documents; restoring it makes the index from them, before anything is given up."""
     fill(database)
     (columns,) = (path / "indexes").rglob("columns.arrow")
     data = bytearray(columns.read_bytes())
@@ -143,9 +173,12 @@ def test_a_damaged_segment_is_left_out_and_built_again(database: Database, path:
     columns.unlink()
     columns.write_bytes(data)
     database.archive(tmp_path / "copy.tar")
+    with tarfile.open(tmp_path / "copy.tar") as tar:
+        assert not [name for name in tar.getnames() if name.startswith("indexes/")]
     restore_archive(tmp_path / "copy.tar", tmp_path / "restored")
     with Database.open(tmp_path / "restored") as restored:
-        assert restored.collection("films").state.builds == 1
+        assert restored.collection("films").state.builds == 0
+        assert len(restored.collection("films").stats()["segments"]) == 1
         assert restored.collection("films").snapshot().count() == 49
 
 

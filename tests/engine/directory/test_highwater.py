@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import Database, Schema
 from engine.directory import highwater
 from engine.directory.highwater import Counter, HighWater, Mark
 from engine.directory.layout import COUNTER_FILE, MARK_FILE
@@ -18,7 +19,7 @@ def test_a_mark_survives_and_never_goes_back(tmp_path: Path) -> None:
     assert high_water.mark is None
     high_water.record(7, 2)
     high_water.record(5, 3, ["b.sst", "a.sst"])
-    assert HighWater(tmp_path).mark == Mark(7, 3, clean=True, tables=("a.sst", "b.sst"))
+    assert HighWater(tmp_path).mark == Mark(7, 3, ("a.sst", "b.sst"))
     assert sorted(file.name for file in tmp_path.iterdir()) == [COUNTER_FILE, MARK_FILE]
 
 
@@ -57,6 +58,65 @@ def test_a_mark_that_cannot_be_read_is_none(tmp_path: Path, text: str, caplog: p
     (tmp_path / MARK_FILE).write_text(text)
     assert HighWater(tmp_path).mark is None
     assert [record.message for record in caplog.records] == ["highwater.damaged"]
+
+
+def test_a_flipped_bit_anywhere_in_the_mark_is_damage_of_its_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Never another mark: the store is not blamed, and the counter still guards it."""
+    high_water = HighWater(tmp_path)
+    high_water.record(7, 2, ["000001.sst", "000002.sst"])
+    file = tmp_path / MARK_FILE
+    data = file.read_bytes()
+    for place in range(len(data)):
+        for bit in range(8):
+            file.write_bytes(data[:place] + bytes([data[place] ^ (1 << bit)]) + data[place + 1 :])
+            caplog.clear()
+            again = HighWater(tmp_path)
+            if again.mark is None:
+                assert [record.message for record in caplog.records] == ["highwater.damaged"]
+                assert [found for found, _ in again.found] == [file]
+            else:
+                assert again.mark == high_water.mark  # a blank became another
+            again.check(7, 2, ["000001.sst", "000002.sst"], tmp_path)
+            with pytest.raises(CorruptionError, match=r"sequence=6 expected at least 7"):
+                again.check(6, 2, [], tmp_path)
+
+
+def test_a_mark_without_a_checksum_is_read(tmp_path: Path) -> None:
+    """As written before there was one, open and closed; a field too many is damage."""
+    file = tmp_path / MARK_FILE
+    file.write_text('{"sequence": 7, "next_collection": 2, "clean": true, "tables": ["a.sst"]}')
+    assert HighWater(tmp_path).mark == Mark(7, 2, ("a.sst",))
+    file.write_text('{"sequence": 7, "next_collection": 2, "clean": false, "tables": []}')
+    assert HighWater(tmp_path).mark == Mark(7, 2)
+    file.write_text('{"sequence": 7, "next_collection": 2, "clean": false, "tables": [], "dhecksum": 1}')
+    assert HighWater(tmp_path).mark is None
+
+
+def test_an_opening_that_is_cut_short_leaves_no_mark_of_a_clean_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From where the store may be written, its tables are not held against it: the next opening finds it sound."""
+    with Database.open(tmp_path) as database:
+        database.create_collection("c", Schema()).add([{"id": "1"}])
+    closed = HighWater(tmp_path).mark
+    assert closed is not None
+    assert closed.closed_with
+
+    def interrupt(*_: object, **__: object) -> None:
+        mark = HighWater(tmp_path).mark
+        assert mark is not None
+        assert mark.closed_with is None
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.database.Store", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            Database.open(tmp_path)
+    assert HighWater(tmp_path).mark == Mark(closed.sequence, closed.next_collection)
+    with Database.open(tmp_path) as database:
+        assert database.collection("c").snapshot().count() == 1
 
 
 def test_the_counter_is_exact_where_the_mark_lags(tmp_path: Path) -> None:
@@ -115,7 +175,7 @@ def test_missing_and_damaged_files_are_named_and_written_anew(tmp_path: Path, ca
     assert [file.name for file, _ in high_water.damages()] == [MARK_FILE, COUNTER_FILE]
     high_water.write_anew()
     assert high_water.damages() == []
-    assert (HighWater(tmp_path).mark, HighWater(tmp_path).sequence) == (Mark(7, 2, clean=False), 7)
+    assert (HighWater(tmp_path).mark, HighWater(tmp_path).sequence) == (Mark(7, 2), 7)
     high_water.advance(8)
     assert HighWater(tmp_path).sequence == 8
 

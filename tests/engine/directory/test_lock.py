@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -61,4 +63,25 @@ def test_an_owner_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(DatabaseLockedError) as caught:
         DirectoryLock(tmp_path)
     assert caught.value.pid is None
+    lock.release()
+
+
+def test_who_locked_a_file_that_was_taken_away_owns_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner removed it, with the directory's content, between opening and locking: the one that is there counts."""
+    file = tmp_path / "lumaai.lock"
+    real = fcntl.flock
+    taken = False
+
+    def flock(opened: IO[str], how: int) -> None:
+        nonlocal taken
+        if not taken:
+            taken = True
+            file.unlink()
+        real(opened, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lock = DirectoryLock(tmp_path)
+    assert file.exists()
+    with pytest.raises(DatabaseLockedError):
+        DirectoryLock(tmp_path)
     lock.release()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import Database, FormatError, Schema
-from engine.directory.migration import FORMAT, NEEDS, migrate, read_format, write_marker
+from engine.directory.migration import FORMAT, NEEDS, describe_newer, migrate, read_format, write_marker
 
 
 def format_1(path: Path) -> None:
@@ -92,3 +92,10 @@ def test_a_marker_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> Non
         read_format(tmp_path)
     write_marker(tmp_path)
     assert read_format(tmp_path) == FORMAT
+
+
+@pytest.mark.parametrize("needs", [None, 3, "", "soon", NEEDS, "0.0.9", "0.1", "9" * 5000])
+def test_a_newer_format_never_asks_for_a_version_that_cannot_read_it(needs: object) -> None:
+    """Where the file names none, an older one, this one, or nonsense: then the format says what is needed."""
+    assert describe_newer(3, needs).startswith("format 3, which needs a version that reads format 3; ")
+    assert describe_newer(3, "0.1.1").startswith("format 3, which needs LumaDB AI 0.1.1 or later; ")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import (
     ArchiveError,
     Database,
+    DatabaseClosedError,
     DatabaseLockedError,
     FormatError,
     Schema,
@@ -25,6 +32,9 @@ from engine import (
     verify_archive,
 )
 from engine.directory.archive import list_checksum
+from engine.directory.highwater import HighWater
+from engine.store import keys
+from engine.store.rocks import LOG, SYSTEM, Store
 
 
 @pytest.fixture
@@ -205,6 +215,95 @@ def test_an_archive_that_lies_about_its_sequence_is_refused(archive: Path, tmp_p
     assert not (tmp_path / "new").exists()
 
 
+def resign(archive: Path) -> None:
+    """List the files of an archive as they are now."""
+    files = {name: data for name, data in content(archive).items() if name != "archive.json"}
+    entries = {name: [len(data), hashlib.blake2b(data, digest_size=32).hexdigest()] for name, data in files.items()}
+    rewrite_list(archive, lambda listed: listed.update(files=entries))
+
+
+def rewrite_store(archive: Path, key: bytes, value: bytes, family: str = SYSTEM) -> None:
+    store = Store(archive / "store")
+    batch = store.batch()
+    batch.put(family, key, value)
+    batch.flush()
+    store.flush()
+    store.close()
+    resign(archive)
+
+
+def rewrite_mark(archive: Path, sequence: int) -> None:
+    (archive / "highwater.json").unlink()
+    (archive / "highwater.counter").unlink()
+    high_water = HighWater(archive)
+    high_water.record(sequence, 2)
+    high_water.close()
+    resign(archive)
+
+
+UNUSABLE: dict[str, Callable[[Path], None]] = {
+    "mark ahead of the store": lambda archive: rewrite_mark(archive, 1_000_000),
+    "table of collections": lambda archive: rewrite_store(archive, keys.meta_key("c"), b"garbage"),
+    "counters": lambda archive: rewrite_store(archive, keys.state_key(1), b"garbage"),
+    "manifest": lambda archive: rewrite_store(archive, keys.manifest_key(1), b"garbage"),
+    "number": lambda archive: rewrite_store(archive, keys.NEXT_COLLECTION, b"garbage"),
+    "change": lambda archive: rewrite_store(archive, keys.log_key(2), b"garbage", LOG),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+@pytest.mark.parametrize("by", ["path", "owner"])
+def test_an_archive_that_cannot_be_opened_gives_nothing_up(archive: Path, tmp_path: Path, what: str, by: str) -> None:
+    """All checksums fit, but the database in it would not open: what is there stays."""
+    make_target(tmp_path / "old")
+    UNUSABLE[what](archive)
+    verify_archive(archive)
+    if by == "owner":
+        with Database.open(tmp_path / "old") as database:
+            with pytest.raises(ArchiveError, match="cannot be used"):
+                database.restore(archive)
+            database.collection("old").add([{"id": "goes on"}])
+    else:
+        with pytest.raises(ArchiveError, match="cannot be used"):
+            restore_archive(archive, tmp_path / "old", replace=True)
+    assert not (tmp_path / "old" / "restoring").exists()
+    with Database.open(tmp_path / "old") as database:
+        assert database.collection("old").snapshot().get(["old"]) == [{"id": "old"}]
+
+
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize("key", ["archive", "format", "sequence", "size"])
+@pytest.mark.parametrize("value", [True, -1, INF, NAN, 1e300, 2**80, "1", None, []])
+def test_a_number_that_is_none_is_refused(archive: Path, tmp_path: Path, key: str, value: object) -> None:
+    """Neither true nor infinity nor a negative one counts as a number of a list."""
+
+    def change(listed: dict[str, Any]) -> None:
+        if key == "size":
+            listed["files"]["store/CURRENT"][0] = value
+        else:
+            listed[key] = value
+
+    rewrite_list(archive, change)
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        verify_archive(archive)
+
+
+@pytest.mark.parametrize("name", ["lumaai.json", "store/CURRENT"])
+def test_an_archive_without_what_every_database_has_is_refused(archive: Path, tmp_path: Path, name: str) -> None:
+    (archive / name).unlink()
+    resign(archive)
+    refuse(archive, tmp_path / "t", f"missing={name}")
+
+
+def test_a_directory_of_more_levels_than_a_database_has_is_refused(archive: Path, tmp_path: Path) -> None:
+    """Without walking all of them."""
+    (archive / "indexes" / "a" / "b" / "c").mkdir(parents=True)
+    with pytest.raises(ArchiveError, match="plain files"):
+        verify_archive(archive)
+
+
 def test_a_target_in_use_or_with_other_files_is_refused(archive: Path, tmp_path: Path) -> None:
     """A database asks for `replace`, its owner keeps it, other files and archives are never touched."""
     before = make_target(tmp_path / "old")
@@ -269,7 +368,7 @@ def test_a_swap_cut_short_anywhere_is_finished_by_opening(
 
     def fail(name: str) -> None:
         nonlocal passed
-        if (tmp_path / "old" / "restore.json").exists():
+        if (tmp_path / "old" / "restore.json").exists() and name != "restore.after_journal":  # which calls it off
             passed += 1
             if passed == nth:
                 raise OSError(5, name)
@@ -304,6 +403,152 @@ def test_the_owner_restores_itself(archive: Path, tmp_path: Path) -> None:
     database.close()  # the one given up: of no consequence
     with Database.open(tmp_path / "old") as again:
         assert again.collection("c").snapshot().count() == 22
+
+
+KILLED = """
+import os, sys
+from engine import failpoints, restore_archive
+from engine.directory import durable
+from pathlib import Path
+if sys.argv[3] == "draft":
+    replace = Path.replace
+    def killed(draft, target):
+        if draft.name == "restore.json.new":
+            os.kill(os.getpid(), 9)
+        return replace(draft, target)
+    Path.replace = killed
+else:
+    failpoints.arm(sys.argv[3] + ":kill@1")
+restore_archive(sys.argv[1], sys.argv[2], replace=True)
+"""
+
+
+@pytest.mark.parametrize("point", ["restore.after_swap", "restore.after_journal_removed", "restore.after_old_removed"])
+def test_a_restore_killed_while_it_tidies_has_happened(archive: Path, tmp_path: Path, point: str) -> None:
+    """The journal goes before what it speaks of: in whichever order, the directory opens."""
+    make_target(tmp_path / "old")
+    killed = subprocess.run([sys.executable, "-c", KILLED, archive, tmp_path / "old", point], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    with Database.open(tmp_path / "old") as database:
+        assert database.collections() == ["c"]
+    assert not (tmp_path / "old" / "restoring").exists()
+
+
+def test_a_journal_without_what_it_speaks_of_is_finished(archive: Path, tmp_path: Path) -> None:
+    """All was swapped, and the copies are gone already: as older versions left it."""
+    restore_archive(archive, tmp_path / "new")
+    (tmp_path / "new" / "restore.json").write_text('{"names": ["indexes", "lumaai.json", "store"]}')
+    with Database.open(tmp_path / "new") as database:
+        assert database.collection("c").snapshot().count() == 21
+    assert not (tmp_path / "new" / "restore.json").exists()
+
+
+@pytest.mark.parametrize("how", ["restore", "restore in place", "open"])
+def test_a_draft_of_the_journal_is_of_no_consequence(archive: Path, tmp_path: Path, how: str) -> None:
+    """Killed while the journal was written: a new target is as good as new."""
+    new = tmp_path / "new"
+    killed = subprocess.run([sys.executable, "-c", KILLED, archive, new, "draft"], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert (new / "restore.json.new").exists()
+    if how != "open":
+        restore_archive(archive, new, replace=how == "restore in place")
+    with Database.open(new) as database:
+        assert database.collections() == ([] if how == "open" else ["c"])
+    assert not (new / "restore.json.new").exists()
+
+
+@pytest.mark.parametrize("point", ["restore.before_copy", "restore.after_copy", "archive.before_rename"])
+def test_closing_ends_what_works_on_the_directory(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """A restore or an archive under way is waited for, and changes nothing for the next owner."""
+    make_target(tmp_path / "old")
+    database = Database.open(tmp_path / "old")
+    reached, errors = threading.Event(), []
+
+    def wait(name: str) -> None:
+        if name == point and not reached.is_set():
+            reached.set()
+            while not database._closed:
+                pass
+
+    def work() -> None:
+        try:
+            if point.startswith("archive"):
+                database.archive(tmp_path / "copy.tar")
+            database.restore(archive)
+        except DatabaseClosedError as error:
+            errors.append(error)
+
+    monkeypatch.setattr("engine.failpoints.hit", wait)
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert reached.wait(30)
+    database.close()
+    assert not (tmp_path / "old" / "restoring").exists()
+    assert not (tmp_path / "old" / "archiving").exists()
+    assert not (tmp_path / "old" / "restore.json").exists()
+    with Database.open(tmp_path / "old") as owner:
+        owner.collection("old").add([{"id": "of the next owner"}])
+        worker.join(30)
+        assert len(errors) == 1
+    with Database.open(tmp_path / "old") as again:
+        assert again.collection("old").snapshot().count() == 2
+
+
+def test_a_progress_may_close_the_database(archive: Path, tmp_path: Path) -> None:
+    """What it is told of ends there; nothing hangs."""
+    before = make_target(tmp_path / "old")
+    database = Database.open(tmp_path / "old")
+    with pytest.raises(DatabaseClosedError):
+        database.restore(archive, progress=lambda *_: database.close())
+    assert content(tmp_path / "old").keys() >= {"lumaai.json"} & before.keys()
+    with Database.open(tmp_path / "old") as again:
+        assert again.collections() == ["old"]
+
+
+@pytest.mark.parametrize("name", ["archive", "archive.tar"])
+def test_a_disk_error_beside_the_journal_calls_the_restore_off(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The database goes on, and what it acknowledges then is still there when it is opened again."""
+    make_target(tmp_path / "old")
+
+    def fail(point: str) -> None:
+        if point == "restore.after_journal":
+            raise OSError(28, "No space left on device")
+
+    with Database.open(tmp_path / "old") as database:
+        monkeypatch.setattr("engine.failpoints.hit", fail)
+        with pytest.raises(StorageFullError):
+            database.restore(archive.with_name(name))
+        monkeypatch.undo()
+        assert not (tmp_path / "old" / "restore.json").exists()
+        database.collection("old").add([{"id": "later"}])
+    with Database.open(tmp_path / "old") as again:
+        assert again.collection("old").snapshot().count() == 2
+
+
+@pytest.mark.parametrize("point", ["restore.before_swap", "restore.between_renames", "restore.after_swap"])
+def test_a_disk_that_refuses_the_swap_is_named_and_opening_finishes(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """`Database.restore` raises an error of ours, the directory is free, and so does opening while the disk is bad."""
+    make_target(tmp_path / "old")
+    database = Database.open(tmp_path / "old")
+
+    def fail(name: str) -> None:
+        if name == point:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("engine.failpoints.hit", fail)
+    with pytest.raises(StorageError, match=str(tmp_path)):
+        database.restore(archive)
+    with pytest.raises(StorageError, match=str(tmp_path)):
+        Database.open(tmp_path / "old")
+    monkeypatch.undo()
+    with Database.open(tmp_path / "old") as again:
+        assert again.collections() == ["c"]
 
 
 def test_a_stray_copy_is_cleared_away(archive: Path, tmp_path: Path) -> None:

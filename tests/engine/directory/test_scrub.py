@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pyroaring import BitMap
 
 from engine import Collection, CorruptionError, Database, Schema, parse_filter
+from engine.segments.comparison import live_places
 from engine.store import keys
 from engine.store.rocks import DOCUMENTS, IDS, VECTORS
 
@@ -223,3 +225,62 @@ def test_a_collection_that_cannot_be_opened_leaves_the_others(path: Path, monkey
     with Database.open(path) as database:
         assert database.collections() == ["good"]
         assert database.collection("good").snapshot().count() == 2
+
+
+def test_what_opening_found_and_mended_is_reported_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Also without repair: the segment is named in the log and in the report, and so is the mark."""
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("films", Schema())
+        collection.add([{"id": str(i)} for i in range(10)])
+        collection.optimize()
+    (columns,) = path.rglob("columns.arrow")
+    columns.write_bytes(columns.read_bytes()[:-8])
+    mark = path / "highwater.json"
+    mark.write_bytes(mark.read_bytes().replace(b'"sequence": 1', b'"sequence": 3'))
+    with Database.open(path) as database:
+        (record,) = (record for record in caplog.records if record.message == "segment.damaged")
+        assert (record.__dict__["collection"], record.__dict__["path"]) == ("films", str(columns.parent))
+        problems = database.check(repair=False).problems
+        assert [(each.file, each.collection, each.repaired) for each in problems] == [
+            (str(mark), None, True),
+            (str(columns.parent), "films", True),
+        ]
+        assert all("when the database was opened" in each.what for each in problems)
+        assert database.check(repair=False).problems == []
+        assert database.collection("films").snapshot().count() == 10
+
+
+def test_snapshots_in_the_directory_are_read(path: Path) -> None:
+    """A damaged one is named; one in the making is not looked at."""
+    with Database.open(path) as database:
+        database.create_collection("c", Schema()).add([{"id": "1"}])
+        (path / "snapshots").mkdir()
+        for name in ("first", "second", "third.partial"):
+            database.archive(path / "snapshots" / name)
+        assert database.check().problems == []
+        for name in ("second", "third.partial"):
+            file = path / "snapshots" / name / "lumaai.json"
+            file.write_bytes(file.read_bytes() + b" ")
+        (problem,) = database.check().problems
+        assert problem.file == str(path / "snapshots" / "second")
+        assert not problem.repaired
+        assert "lumaai.json" in problem.what
+
+
+def test_what_is_dropped_meanwhile_is_not_reported_lost(
+    database: Database, films: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped just when its documents are about to be read; the other collection is still read."""
+    looked = live_places
+    names = ["films"]
+
+    def drop_first(*given: Any) -> Any:
+        if names:
+            database.drop_collection(names.pop())
+        return looked(*given)
+
+    monkeypatch.setattr("engine.directory.scrub.live_places", drop_first)
+    report = database.check()
+    assert films.reader.dropped
+    assert report.problems == []
+    assert report.documents == 1

@@ -74,7 +74,7 @@ for attempt in range(2):
     try:
         collection.state.seal()
         print("sealed")
-    except OSError:
+    except engine.StorageFullError:
         print("refused")
     assert collection.snapshot().search(vectors[5], 1).ids == ["5"]
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

@@ -47,3 +47,24 @@ def test_a_closed_gate_says_why() -> None:
             pass
         with pytest.raises(DatabaseClosedError, match=reason), gate.alone():
             pass
+
+
+def test_a_wait_that_is_interrupted_leaves_the_gate_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while `alone` waits for those inside: others enter as before."""
+    gate = Gate()
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with gate, monkeypatch.context() as patched:
+        patched.setattr(gate._changed, "wait_for", interrupt)
+        with pytest.raises(KeyboardInterrupt), gate.alone():
+            pass
+    entered = threading.Event()
+
+    def enter() -> None:
+        with gate:
+            entered.set()
+
+    threading.Thread(target=enter, daemon=True).start()
+    assert entered.wait(5)

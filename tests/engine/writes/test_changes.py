@@ -209,3 +209,42 @@ def test_a_follower_comes_to_the_same_documents(tmp_path_factory: pytest.TempPat
         snapshot = collection.snapshot()
         stored = snapshot.documents(np.sort(snapshot.ordinals()))
         assert copy == {document["id"]: document for document in stored}
+
+
+def test_the_first_writes_of_a_collection_made_meanwhile_are_not_skipped(
+    database: Database, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where to go on lies before them, or they are told."""
+    collection.add([{"id": "1"}])
+    made: list[Any] = []
+
+    def followed(*given: Any) -> changes.Followed:
+        if not made:
+            made.append(database.create_collection("new", Schema()).add([{"id": "lost"}]))
+        return changes.Followed(*given)
+
+    monkeypatch.setattr("engine.database.Followed", followed)
+    found = database.changes()
+    later = database.changes(found.next)
+    assert [each.collection for each in (*found.changes, *later.changes)] == ["things", "new"]
+
+
+def test_compacting_keeps_the_log(path: Path) -> None:
+    """A follower that starts over after it is told all; only purging drops it."""
+    with Database.open(path) as database:
+        collection = database.create_collection("a", Schema())
+        for i in range(3):
+            collection.add([{"id": str(i)}])
+        collection.optimize()
+        database.compact()
+        assert [each.sequence for each in database.changes(0).changes] == [1, 2, 3]
+        database.purge()
+        with pytest.raises(ChangesGoneError, match="gone from the log"):
+            database.changes(0)
+
+
+def test_after_ahead_of_the_log_is_said_so(database: Database, collection: Collection) -> None:
+    """It is no gap in the log."""
+    collection.add([{"id": "1"}])
+    with pytest.raises(ChangesGoneError, match="ahead of the log"):
+        database.changes(2)

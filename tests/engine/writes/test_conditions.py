@@ -192,3 +192,12 @@ def test_one_of_many_inserts_wins(collection: Collection) -> None:
     in_threads(insert)
     assert sorted(i for i, _ in won) == list(range(10))
     assert collection.snapshot().get([str(i) for i, _ in won]) == [{"id": str(i), "by": by} for i, by in won]
+
+
+def test_a_condition_on_a_document_outside_the_batch_is_named_by_its_id(collection: Collection) -> None:
+    """It has no place in the batch, and the message gives it none."""
+    with pytest.raises(ConditionFailedError) as raised:
+        collection.add([{"id": "a"}], conditions=Conditions(if_version={"other": 3}))
+    assert str(raised.value) == "document is not as demanded: id='other' version expected=3 got=0"
+    with pytest.raises(ConditionFailedError, match=r"^document 0: document is not as demanded: id='a'"):
+        collection.add([{"id": "a"}], conditions=Conditions(if_version={"a": 3}))

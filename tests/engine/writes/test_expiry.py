@@ -315,3 +315,14 @@ def test_any_course_of_time_gives_what_a_dict_gives(
             {"id": key, "until": at(model[key])} if key in alive else None for key in "abc"
         ]
     database.close()
+
+
+def test_the_clock_is_of_the_database(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection that is made after the machine's clock was set back does not live in the past of the others."""
+    now = [5_000_000_000_000]
+    monkeypatch.setattr(Clock.__init__, "__defaults__", (lambda: now[0],))
+    with Database.open(path) as database:
+        first = database.create_collection("first", Schema())
+        assert first.now() == 5_000_000_000
+        now[0] -= 3_600_000_000_000
+        assert database.create_collection("second", Schema()).now() == first.now() == 5_000_000_000

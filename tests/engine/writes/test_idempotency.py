@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,18 @@ from engine import (
     parse_filter,
 )
 from engine.store import keys
-from engine.store.rocks import SYSTEM
+from engine.store.rocks import SYSTEM, Store
 from engine.writes import idempotency
 
 KEY = IdempotencyKey("k", "f")
 
 
 def records(database: Database) -> int:
-    return sum(1 for _ in database._store.items(SYSTEM, b"idempotency/", b"idempotency0"))
+    """How many there are; each stands in the index as well."""
+    found = [key for key, _ in database._store.items(SYSTEM, b"idempotency/", b"idempotency0")]
+    kept = [key for key in found if b"/\xff" not in key]
+    assert len(found) == 2 * len(kept)
+    return len(kept)
 
 
 def test_a_write_sent_twice_happens_once(collection: Collection) -> None:
@@ -172,7 +177,7 @@ def test_records_are_kept_for_a_day_and_not_without_end(
     records_of = collection._writer.records
     records_of._swept = -1e9
     found = records_of.old()
-    assert found == [keys.idempotency_key(collection.number, str(i)) for i in range(4)]
+    assert [key[-1:] for key in found] == [b"%d" % i for i in range(4)]
     assert not collection.add([{"id": "1", "n": 2}], key=IdempotencyKey("1", "")).replayed  # meanwhile
     records_of.drop(found)
     assert records(database) == 7
@@ -191,3 +196,54 @@ def test_tidying_sweeps_old_records(path: Path, monkeypatch: pytest.MonkeyPatch)
         while records(database) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert records(database) == 0
+
+
+def test_records_are_bounded_by_their_bytes_and_swept_by_time(
+    collection: Collection, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest go first; a sweep reads what goes, and not all that stays."""
+    database._tidying.stop()
+    database._tidying.join()
+    for i in range(20):
+        collection.add([{"id": f"{i:02}-{j}"} for j in range(50)], key=IdempotencyKey(f"{i:02}", ""))
+    size = sum(len(value) for _, value in database._store.items(SYSTEM, *keys.idempotency_records(collection.number)))
+    monkeypatch.setattr(idempotency, "KEEP_BYTES", size * 3 // 4)
+    records_of = collection._writer.records
+    found = records_of.old()
+    assert [key[-2:] for key in found] == [f"{i:02}".encode() for i in range(5)]
+    records_of.drop(found)
+    assert records(database) == 15
+    assert collection.replayed(IdempotencyKey("04", "")) is None
+    assert collection.replayed(IdempotencyKey("05", "")) is not None
+    read: list[bytes] = []
+    items = Store.items
+
+    def watched(self: Store, *bounds: Any) -> Iterator[tuple[bytes, bytes]]:
+        for pair in items(self, *bounds):
+            read.append(pair[0])
+            yield pair
+
+    monkeypatch.setattr(Store, "items", watched)
+    collection.add([{"id": "new"}], key=IdempotencyKey("new", ""))
+    monkeypatch.setattr(idempotency, "KEEP_RECORDS", 14)
+    records_of._swept = -1e9
+    found = records_of.old()
+    assert [key[-2:] for key in found] == [b"05", b"06"]
+    assert len(read) == 3
+
+
+def test_purge_takes_the_ids_of_deleted_documents_out_of_records(collection: Collection, database: Database) -> None:
+    """A replay says "" in their place and else the same; a record whose context may name them is dropped."""
+    collection.add([{"id": "kept"}, {"id": "deleted"}], key=KEY)
+    collection.add([{"id": "other"}], key=IdempotencyKey("whole", ""))
+    collection.add([{"id": "deleted"}, {"id": "x"}], key=IdempotencyKey("context", "", b"deleted"))
+    collection.delete(ids=["deleted"])
+    database.purge()
+    again = collection.add([{"id": "kept"}, {"id": "deleted"}], key=KEY)
+    assert (again.replayed, again.ids, again.statuses) == (True, ("kept", ""), ("added", "added"))
+    assert collection.snapshot().get(["deleted"]) == [None]
+    whole = collection.replayed(IdempotencyKey("whole", ""))
+    assert whole is not None
+    assert whole.ids == ("other",)
+    assert collection.replayed(IdempotencyKey("context", "")) is None
+    assert records(database) == 2

@@ -70,12 +70,13 @@ def test_purged_text_is_in_no_file(films: Service) -> None:
 
 
 def test_the_memory_account_is_in_stats_and_metrics(films: Service) -> None:
-    """Each figure of the account is a gauge."""
-    account = films.get("/v1/stats").json()["memory"]
-    assert account
-    metrics = films.get("/metrics").text
-    for name in account:
-        assert f'lumaai_memory_bytes{{kind="{name}"}}' in metrics
+    """Each figure of the account is a gauge, limits apart from what is taken."""
+    stats, metrics = films.get("/v1/stats").json(), films.get("/metrics").text
+    for part, gauge in (("memory", "lumaai_memory_bytes"), ("memory_limits", "lumaai_memory_limit_bytes")):
+        assert stats[part]
+        for name in stats[part]:
+            assert f'{gauge}{{kind="{name}"}}' in metrics
+    assert "path" not in stats  # where the service keeps its files is for its operator to know
 
 
 def test_long_work_has_no_limit_of_time_and_starves_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

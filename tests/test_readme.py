@@ -67,7 +67,7 @@ def test_the_curl_lines_work(folder: Path, service: int) -> None:
     )
 
     assert [hit["id"] for hit in search["hits"]] == ["3"]
-    assert ask["answer"]["values"] == [pytest.approx((1979 + 1995 + 1985) / 3)]
+    assert ask["answer"]["values"] == [pytest.approx((1979 + 1996 + 1985) / 3)]
 
 
 def test_the_command_lines_work(folder: Path, service: int) -> None:

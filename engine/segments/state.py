@@ -145,11 +145,6 @@ class CollectionState:
         return self._manifest.sequence
 
     @property
-    def pending(self) -> bool:
-        """Whether there are changes beyond `covered`."""
-        return self._last_change > self._manifest.sequence
-
-    @property
     def needs_after(self) -> int | None:
         """It needs the log's changes after this one, to be opened again; None where it needs none."""
         with self._lock:
@@ -379,14 +374,9 @@ class CollectionState:
                     return
                 schema, number = self._schema, self._next_segment
                 self._next_segment += 1
-                self.builds += 1
-            directory = self._segment_directory(number)
-            entry = segment.entry
-            rows = {name: BitMap.deserialize(numbers) for name, numbers in entry.rows.items()}
-            data = from_store(self._store, self._number, schema, BitMap.deserialize(entry.ordinals), rows)
-            built = write_segment(directory, number, data, schema, 0, self._stopping.is_set)
+            built = self._build_again(segment.entry, number, self._segment_directory(number), schema)
             failpoints.hit("merge.before_rebuilt_swap")
-            self._swap([segment], [Segment(directory, built, schema, self._documents_of)], Garbage(), None)
+            self._swap([segment], [built], Garbage(), None)
             segment.remove()
 
     def stats(self) -> dict[str, Any]:
@@ -543,13 +533,17 @@ class CollectionState:
             log.warning(
                 "segment.damaged", extra={"collection": self._name, "path": str(directory), "reason": str(error)}
             )
-        rows = {name: BitMap.deserialize(numbers) for name, numbers in entry.rows.items()}
-        ordinals = BitMap.deserialize(entry.ordinals)
-        data = from_store(self._store, self._number, self._schema, ordinals, rows)
-        self.builds += 1
         directory = directory if self.rebuilds_in is None else self.rebuilds_in / directory.name
-        rebuilt = write_segment(directory, entry.number, data, self._schema, 0, self._stopping.is_set)
-        return Segment(directory, rebuilt, self._schema, self._documents_of)
+        return self._build_again(entry, entry.number, directory, self._schema)
+
+    def _build_again(self, entry: SegmentEntry, number: int, directory: Path, schema: Schema) -> Segment:
+        """What `entry` names, from the store, as segment `number` in `directory`."""
+        rows = {name: BitMap.deserialize(numbers) for name, numbers in entry.rows.items()}
+        data = from_store(self._store, self._number, schema, BitMap.deserialize(entry.ordinals), rows)
+        with self._lock:
+            self.builds += 1
+        built = write_segment(directory, number, data, schema, 0, self._stopping.is_set)
+        return Segment(directory, built, schema, self._documents_of)
 
     def _documents_of(self, ordinals: Any) -> list[dict[str, Any]]:
         return [decode(body) for body in self.reader.bodies(ordinals)]

@@ -362,11 +362,6 @@ class Store:
             except Exception as error:
                 raise translate(error, self.path) from error
 
-    def cache_bytes(self) -> int:
-        """Bytes that the block cache holds."""
-        with self._gate:
-            return self._cache.get_usage()
-
     def close(self) -> None:
         """Close, when those that are reading or writing have finished.
 

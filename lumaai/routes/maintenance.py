@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 from starlette.responses import Response
 
@@ -18,16 +21,17 @@ async def check(call: Call) -> Response:
 
 async def compact(call: Call) -> Response:
     """Give disk back that deleted and replaced documents take; reads and writes go on. Snapshots keep theirs."""
-    await call.body(wire.ReclaimDisk)
-    figures = await call.service.maintenance.run(call.service.database.compact)
-    return json_response(msgspec.json.encode(figures))
+    return await _reclaim(call, call.service.database.compact)
 
 
 async def purge(call: Call) -> Response:
     """Leave nothing in any file of what was deleted; scrolls under way end. Snapshots keep what they hold."""
+    return await _reclaim(call, call.service.database.purge)
+
+
+async def _reclaim(call: Call, work: Callable[[], dict[str, Any]]) -> Response:
     await call.body(wire.ReclaimDisk)
-    figures = await call.service.maintenance.run(call.service.database.purge)
-    return json_response(msgspec.json.encode(figures))
+    return json_response(msgspec.json.encode(await call.service.maintenance.run(work)))
 
 
 OPERATIONS = (

@@ -265,9 +265,6 @@ class SearchParams(Wire):
     exact: bool = Field(default=False, description="Compare with every vector instead of using the index.")
 
 
-SEARCH_KEYS = ("query", "vector", "id", "positive", "negative")
-
-
 class SearchOptions(Wire):
     """What one search and a batch of searches have in common."""
 

@@ -124,7 +124,7 @@ def test_after_closing_every_call_says_so(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert other == []
-    for call in (store.sync, store.cache_bytes, lambda: store.get(DOCUMENTS, b"a"), lambda: put(store, b"b", b"")):
+    for call in (store.sync, store.memory, lambda: store.get(DOCUMENTS, b"a"), lambda: put(store, b"b", b"")):
         with pytest.raises(DatabaseClosedError):
             call()
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from pyroaring import BitMap
 
-from engine.arrays import Mask
+from engine.arrays import Mask, Ordinals
 from engine.errors import (
     CollectionNotFoundError,
     DatabaseClosedError,
@@ -21,15 +22,17 @@ from engine.errors import (
 )
 from engine.fields.filter import Filter
 from engine.meta import Counters
-from engine.schema import FieldType, Schema
+from engine.schema import Embedding, FieldType, Schema
 from engine.segments.garbage import delete_orphans
 from engine.segments.state import CollectionState
 from engine.snapshot import Snapshot
 from engine.store.rocks import Store
 from engine.writes.batch import Batch, VectorRows, check_rows, prepare
 from engine.writes.change import Change
+from engine.writes.combining import Combining
 from engine.writes.commit import CommitQueue, Durability
 from engine.writes.conditions import Conditions
+from engine.writes.copying import Copied, keep_facts, read_copies, schema_for
 from engine.writes.expiry import show
 from engine.writes.idempotency import IdempotencyKey
 from engine.writes.patching import apply_patches, check_patches
@@ -44,7 +47,7 @@ SWEEP_DOCUMENTS = 10_000  # expired documents that one write deletes
 class Collection:
     """Documents of one schema. Safe for many threads.
 
-    `_write_lock` guards `_writer`: what the next write builds on. The published state (the head, the segments, what
+    `_writers` guards `_writer`: what the next write builds on. The published state (the head, the segments, what
     is deleted) belongs to `state`, which has a lock of its own.
     """
 
@@ -61,7 +64,7 @@ class Collection:
         self.number = number
         self._store = store
         self._commits = commits
-        self._write_lock = threading.Lock()
+        self._writers = Combining()
         self._optimizing = threading.Lock()  # held by the optimization that runs in the background
         self._awaiting = threading.Lock()  # and this from asking for one until it begins
         self._writer = Writer(schema, store, commits, state, name, number)
@@ -134,6 +137,7 @@ class Collection:
         conditions: Conditions | None = None,
         durability: Durability = Durability.SYNC,
         key: IdempotencyKey | None = None,
+        made_for: Mapping[str, Embedding] | None = None,
     ) -> WriteResult:
         """Add or replace documents, all or nothing. On return they are found by the next search, and on disk.
 
@@ -145,8 +149,10 @@ class Collection:
             conditions: what must hold of the stored documents.
             durability: what must hold on return.
             key: under which this write happens once, however often it is sent.
+            made_for: how the collection embedded text when the vectors were made.
 
         Raises:
+            EmbeddingChangedError: it embeds text otherwise now; nothing is written.
             InvalidDocumentsError: naming every document that cannot be stored; nothing is written.
             InvalidInputError: the vectors do not fit.
             DocumentExistsError: documents to insert are there.
@@ -156,22 +162,20 @@ class Collection:
         """
         if not len(documents):
             raise InvalidInputError("batch is empty: expected at least one document")
-        durability = _durability(durability)
         batch = self.prepare(documents)
-        with self._write_lock:
-            self._check_open()
-            if key is not None and (earlier := self._writer.find(key)):
-                return earlier
-            batch = self.prepare(batch)  # again, if meanwhile another writer's batch made the schema grow
-            if batch.errors:
-                raise InvalidDocumentsError(tuple(batch.errors))
-            rows, schema = check_rows(batch, vectors or {})
+
+        def plan() -> Plan:
+            self._writer.check_embedding(made_for)
+            current = self.prepare(batch)  # again, if meanwhile another writer's batch made the schema grow
+            if current.errors:
+                raise InvalidDocumentsError(tuple(current.errors))
+            rows, schema = check_rows(current, vectors or {})
             if insert or conditions is not None:
-                self._writer.check(conditions, batch.ids, self._writer.stored_for(batch.ids, conditions), insert=insert)
-            plan = self._writer.plan(batch, rows, schema)
-            result, wait = self._writer.write(plan, durability, key)
-        wait()
-        return result
+                stored = self._writer.stored_for(current.ids, conditions)
+                self._writer.check(conditions, current.ids, stored, insert=insert)
+            return self._writer.plan(current, rows, schema)
+
+        return self._committed(plan, durability, key)
 
     def patch(
         self,
@@ -181,6 +185,7 @@ class Collection:
         conditions: Conditions | None = None,
         durability: Durability = Durability.SYNC,
         key: IdempotencyKey | None = None,
+        made_for: Mapping[str, Embedding] | None = None,
     ) -> WriteResult:
         """Change some keys of documents, all or nothing, by JSON Merge Patch (RFC 7396).
 
@@ -192,6 +197,7 @@ class Collection:
             conditions: as `add`.
             durability: likewise.
             key: likewise.
+            made_for: likewise.
 
         Raises:
             DocumentsNotFoundError: naming every patch whose document is not there; nothing is written.
@@ -199,11 +205,9 @@ class Collection:
             InvalidInputError, ConditionFailedError, IdempotencyConflictError, LimitExceededError: as `add`.
         """
         ids = check_patches(patches)
-        durability = _durability(durability)
-        with self._write_lock:
-            self._check_open()
-            if key is not None and (earlier := self._writer.find(key)):
-                return earlier
+
+        def plan() -> Plan:
+            self._writer.check_embedding(made_for)
             stored = self._writer.stored_for(ids, conditions)
             try:
                 patched = apply_patches(patches, stored)
@@ -211,10 +215,9 @@ class Collection:
                 self._commits.settle()  # what is called absent must be so durably
                 raise
             self._writer.check(conditions, ids, stored)
-            plan = self._writer.plan_patches(patched, stored, vectors or {})
-            result, wait = self._writer.write(plan, durability, key)
-        wait()
-        return result
+            return self._writer.plan_patches(patched, stored, vectors or {})
+
+        return self._committed(plan, durability, key)
 
     def delete(
         self,
@@ -247,25 +250,37 @@ class Collection:
             raise InvalidInputError("delete takes ids or a filter: got both or neither")
         if isinstance(ids, str):
             raise InvalidInputError("ids must be a list of strings: got=str")
-        durability = _durability(durability)
-        with self._write_lock:
-            self._check_open()
-            if key is not None and not dry_run and (earlier := self._writer.find(key)):
-                return earlier
-            if where is not None:
-                self._commits.settle(durability)  # the filter must see every write that this one comes after
-                snapshot = self.snapshot()
-                ids = snapshot.ids(snapshot.ordinals(where))
+        given = _durability(durability)
+
+        def plan() -> Plan:
             wanted = list(ids or ())
+            if where is not None:
+                self._commits.settle(given)  # the filter must see every write that this one comes after
+                snapshot = self.snapshot()
+                wanted = snapshot.ids(snapshot.ordinals(where))
             if conditions is not None:
                 self._writer.check(conditions, wanted, self._writer.stored_for(wanted, conditions))
-            plan = self._writer.plan_deletion(wanted)
-            if dry_run:
-                self._commits.settle(durability)
-                return plan.result
-            result, wait = self._writer.write(plan, durability, key)
-        wait()
+            return self._writer.plan_deletion(wanted)
+
+        if not dry_run:
+            return self._committed(plan, given, key)
+        with self._writers.alone():
+            self._check_open()
+            result = plan().result
+            self._commits.settle(given)
         return result
+
+    def _committed(self, plan: Callable[[], Plan], durability: str, key: IdempotencyKey | None) -> WriteResult:
+        """Plan a write while nobody else writes, unless it was done under its key; write it; wait until it holds."""
+        asked = _durability(durability)
+
+        def write() -> tuple[WriteResult, Callable[[], None]]:
+            self._check_open()
+            if key is not None and (earlier := self._writer.find(key)):
+                return earlier, _nothing
+            return self._writer.write(plan(), asked, key)
+
+        return self._writers.submit(write)
 
     def now(self) -> int:
         """The time by which documents expire, in microseconds since 1970."""
@@ -277,7 +292,7 @@ class Collection:
         Raises:
             IdempotencyConflictError: the key was used for another request.
         """
-        with self._write_lock:
+        with self._writers.alone():
             self._check_open()
             return self._writer.find(key)
 
@@ -287,14 +302,7 @@ class Collection:
         Raises:
             IdempotencyConflictError: the key was used for another request.
         """
-        with self._write_lock:
-            self._check_open()
-            if earlier := self._writer.find(key):
-                return earlier
-            plan = Plan(self._writer.schema, WriteResult(self.state.snapshot.sequence))
-            result, wait = self._writer.write(plan, _durability(durability), key)
-        wait()
-        return result
+        return self._committed(lambda: Plan(self._writer.schema, WriteResult(self.state.sequence)), durability, key)
 
     def tidy(self) -> bool:
         """Delete documents that have expired, and idempotency records that are old; whether there were any.
@@ -305,18 +313,70 @@ class Collection:
         expired = bool(self.snapshot().hidden)
         if not old and not expired:
             return False
-        with self._write_lock:
-            self._check_open()
+
+        def plan() -> Plan:
             self._writer.records.drop(old)
             self._commits.settle(Durability.NONE)
             snapshot = self.snapshot()
             ordinals = np.array(snapshot.hidden, dtype=np.uint32)[:SWEEP_DOCUMENTS]
-            plan = Plan(self._writer.schema, WriteResult(snapshot.sequence, deleted=len(ordinals)))
-            plan.deleted.update(ordinals.tolist())
-            plan.gone = snapshot.ids(ordinals)
-            _, wait = self._writer.write(plan, Durability.NONE, None)
-        wait()
+            result = WriteResult(snapshot.sequence, deleted=len(ordinals))
+            deleted = BitMap(ordinals.tolist())
+            return Plan(self._writer.schema, result, deleted=deleted, gone=snapshot.ids(ordinals))
+
+        self._committed(plan, Durability.NONE, None)
         return True
+
+    def copies(self, snapshot: Snapshot, ordinals: Ordinals, fields: Sequence[str]) -> Copied:
+        """Documents of a snapshot as `take` has them, with the vectors of some fields."""
+        self._check_open()
+        return read_copies(snapshot, ordinals, fields, self._store, self.number)
+
+    def take(self, copied: Copied, vectors: Mapping[str, VectorRows]) -> None:
+        """Add or replace documents of another collection, with their versions and expiry; durable with the next sync.
+
+        Args:
+            copied: the documents.
+            vectors: theirs, by vector field.
+
+        Raises:
+            InvalidDocumentsError: they do not fit this collection.
+            InvalidInputError: the vectors do not.
+        """
+
+        def plan() -> Plan:
+            current = prepare(copied.documents, schema_for(copied, self._writer.schema))
+            if current.errors:
+                raise InvalidDocumentsError(tuple(current.errors))
+            rows, schema = check_rows(current, vectors)
+            made = self._writer.plan(current, rows, schema, touched=set(range(len(current.ids))))
+            keep_facts(made, copied)
+            return made
+
+        self._committed(plan, Durability.NONE, None)
+
+    def exchange(self, other: Collection, finish: Callable[[], None], write: Callable[[], None]) -> None:
+        """Become what `other` is, and the reverse, names left aside; called by the database.
+
+        Args:
+            other: of the same database.
+            finish: called when nobody can write to this one any more; may write to `other`.
+            write: records it; if it raises, nothing has changed.
+        """
+        with self._writers.alone():
+            self._check_open()
+            self._commits.settle()
+            finish()
+            with other._writers.alone():
+                other._check_open()
+                self._commits.settle()
+                write()
+                mine = self.number, self._writer, self.reader, self.state
+                self.number, self._writer, self.reader, self.state = (
+                    other.number, other._writer, other.reader, other.state
+                )  # fmt: skip
+                other.number, other._writer, other.reader, other.state = mine
+                for each in (self, other):
+                    each._writer.rename(each.name)  # noqa: SLF001
 
     def optimize(self, *, wait: bool = True) -> None:
         """Seal the head and merge everything into one segment, dropping what is deleted.
@@ -347,14 +407,14 @@ class Collection:
 
     def close(self) -> None:
         """Refuse further use; called by the database."""
-        with self._write_lock:
+        with self._writers.alone():
             self._closed = True
         self.state.close()
 
     @contextmanager
     def paused(self) -> Iterator[Snapshot]:
         """Nobody writes meanwhile, and all that was written is in the snapshot, expired or not."""
-        with self._write_lock:
+        with self._writers.alone():
             self._check_open()
             self._commits.settle(Durability.NONE)
             yield self.state.snapshot
@@ -362,7 +422,9 @@ class Collection:
     def forked(self) -> None:
         """In a forked child: refuse further use. Whoever held the lock stayed with the parent."""
         self._closed = True
-        self._write_lock = threading.Lock()
+        self._writers = Combining()
+        if self.state.text is not None:
+            self.state.text.abandon()
 
     def drop(self, delete: Callable[[], None]) -> None:
         """Refuse further use once `delete` has taken it out of the store; called by the database.
@@ -370,7 +432,7 @@ class Collection:
         Raises:
             StorageError: from `delete`; the collection goes on as if nothing had been asked.
         """
-        with self._write_lock, self.state.stopped():
+        with self._writers.alone(), self.state.stopped():
             self._check_open()
             self.reader.dropped = True
             try:
@@ -382,7 +444,7 @@ class Collection:
 
     def remove_orphans(self) -> None:
         """Delete from the store what writes left there that never came to their commit, and find untracked garbage."""
-        with self._write_lock:
+        with self._writers.alone():
             self._check_open()
             self._commits.settle()
             counters = self._writer.counters
@@ -392,7 +454,7 @@ class Collection:
     def forget_absent(self) -> None:
         """Take the ids of documents that are no more out of what is kept under idempotency keys."""
         for found in self._writer.records.naming(self._writer.absent):
-            with self._write_lock:
+            with self._writers.alone():
                 self._check_open()
                 self._writer.records.replace(*found)
 
@@ -411,6 +473,10 @@ class Collection:
         self._store.check_not_abandoned()
         if self._closed:
             raise DatabaseClosedError(f"database is closed: collection={self.name!r}")
+
+
+def _nothing() -> None:
+    pass
 
 
 def _durability(given: str) -> Durability:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -35,15 +36,23 @@ from engine.memory import MEMORY_BYTES_DEFAULT, MaskCache
 from engine.meta import encode_meta
 from engine.reclaim import Progress, Reclaim, disk_bytes
 from engine.schema import Schema
+from engine.segments.files import TEXT
 from engine.segments.state import CollectionState, merge_due, seal_due
+from engine.segments.text import CollectionText
 from engine.snapshot import Snapshot
 from engine.store import keys
-from engine.store.checks import read_number
+from engine.store.checks import read_counters, read_number
 from engine.store.failures import translate
 from engine.store.options import StoreOptions
 from engine.store.rocks import DOCUMENTS, IDS, LOG, SYSTEM, VECTORS, Store
+from engine.text.writers import TextWriters
+from engine.vector.device.choice import parse_choice
+from engine.vector.device.searcher import SearchDevice
+from engine.vector.device.sharing import SHARED
 from engine.writes.changes import LOG_KEEP_CHANGES, Changes, Followed, read_changes
 from engine.writes.commit import SYNC_INTERVAL_SECONDS, CommitQueue
+from engine.writes.copying import HIDDEN_PREFIX
+from engine.writes.idempotency import move_records
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +80,11 @@ class Database:
         self._exclusive = threading.RLock()  # a `progress` may close the database
         self._truncating = threading.Lock()
         self._closed = False
-        self._masks = MaskCache(options.masks_bytes)
+        self._masks = MaskCache(options.masks_bytes, options.indexes_bytes)
+        self._text_writers = TextWriters(options.text_bytes)
         self._high_water = prepare(path)
         self._store = Store(path / STORE, options=options.store)
+        self._device = SHARED.acquire(options.device)
         try:
             self._log_floor = read_number(self._store, keys.LOG_FLOOR)
             self._next_collection = read_number(self._store, keys.NEXT_COLLECTION, 1)  # as far as it is durable
@@ -92,6 +103,7 @@ class Database:
         except BaseException:
             self._store.close()
             self._high_water.close()
+            SHARED.release(self._device)
             raise
         self._reclaim = Reclaim(
             self._store,
@@ -99,12 +111,13 @@ class Database:
             lambda: sorted(self._damaged),
             lambda all_: self._truncate_log(everything=all_),
         )
-        self._rounds = {work: Rounds() for work in ("seal", "merge", "tidy")}  # each of one thread
+        self._rounds = {work: Rounds() for work in ("seal", "merge", "tidy", "text")}  # each of one thread
         self._maintenance = Maintenance(self._seal)
         self._merging = Maintenance(self._merge)
         self._reclaiming = Maintenance(self._reclaim.maintain, RECLAIM_SECONDS)
         self._marking = Maintenance(self._mark, MARK_SECONDS)
         self._tidying = Maintenance(self._tidy, TIDY_SECONDS)
+        self._indexing = Maintenance(self._index_text)
         forking.watch(self)
 
     @staticmethod
@@ -116,6 +129,7 @@ class Database:
         memory_bytes_max: int = MEMORY_BYTES_DEFAULT,
         sync_interval_seconds: float = SYNC_INTERVAL_SECONDS,
         options: StoreOptions | None = None,
+        device: str | SearchDevice = "auto",
     ) -> Database:
         """Open the database at `path`, or make one where there is nothing.
 
@@ -126,15 +140,20 @@ class Database:
             memory_bytes_max: of what is kept only to be quick: blocks of the store, masks of filters.
             sync_interval_seconds: at most so long a write of `Durability.INTERVAL` waits for its sync.
             options: of the store; its `cache_bytes` come from `memory_bytes_max`.
+            device: where vectors are searched: "cuda", "cpu", or "auto" for a CUDA card where there is one. Without
+                card, library or memory the processor does it, after one warning. Or a device of the caller's own.
 
         Raises:
+            InvalidInputError: there is no such device.
             DatabaseLockedError: somebody else has it open.
             FormatError: the directory holds something else, or a newer format.
             CorruptionError: the store cannot be read.
             OSError: no permission, or `path` is a file.
         """
         directory = Path(path).expanduser().resolve()
-        chosen = OpenOptions(seal_rows, memory_bytes_max, sync_interval_seconds, options or StoreOptions())
+        chosen = OpenOptions(seal_rows, memory_bytes_max, sync_interval_seconds, options or StoreOptions(), device)
+        if isinstance(device, str):
+            parse_choice(device)
         if read_only:
             from engine.directory.secondary import SecondaryDatabase
 
@@ -149,15 +168,20 @@ class Database:
         """Sequence of the last acknowledged write."""
         return self._commits.published
 
-    def create_collection(self, name: str, schema: Schema) -> Collection:
+    def create_collection(self, name: str, schema: Schema, *, hidden: bool = False) -> Collection:
         """Make a collection.
+
+        Args:
+            name: of it.
+            schema: likewise.
+            hidden: its name begins with `HIDDEN_PREFIX`, and it is in no list, snapshot of all, or feed of changes.
 
         Raises:
             CollectionExistsError: there is one of that name.
             SchemaError: the name has characters other than letters, digits, "_", "." and "-", begins with "." or
                 "-", or has more than 128.
         """
-        if not COLLECTION_NAME.fullmatch(name):
+        if not COLLECTION_NAME.fullmatch(name.removeprefix(HIDDEN_PREFIX) if hidden else name):
             rule = "1 to 128 of A-Z a-z 0-9 _ . - and not begin with . or -"
             raise SchemaError(f"collection name must be {rule}: got={name!r:.140}", pointer="/name")
         with self._lock:
@@ -195,7 +219,42 @@ class Database:
     def collections(self) -> list[str]:
         """Names of all collections, sorted; also of those that `collection` says are damaged."""
         self._check_open()
-        return sorted([*self._collections, *self._damaged])
+        return sorted(filter(_is_shown, [*self._collections, *self._damaged]))
+
+    def hidden_collections(self) -> list[str]:
+        """Names of the collections that are in no list, sorted; also of those that `collection` says are damaged."""
+        self._check_open()
+        return sorted(itertools.filterfalse(_is_shown, [*self._collections, *self._damaged]))
+
+    def exchange_collections(self, name: str, other: str, finish: Callable[[], None]) -> None:
+        """Let two collections take each other's place, at once for all, and over a crash: both, or neither.
+
+        Who holds the one `Collection` goes on with what the other one was. What was kept under idempotency keys stays
+        with the name.
+
+        Args:
+            name: of one; nobody can write to it meanwhile.
+            other: of the other.
+            finish: called when nobody can write to the first any more; may write to the other.
+
+        Raises:
+            CollectionNotFoundError: there is none of one of these names.
+        """
+        first, second = self.collection(name), self.collection(other)
+
+        def write() -> None:
+            batch = self._store.batch()
+            for each, takes in ((first, second), (second, first)):
+                batch.put(SYSTEM, keys.meta_key(each.name), encode_meta(takes.number, takes.schema))
+            move_records(self._store, batch, first.number, second.number)
+            failpoints.hit("exchange.before_batch")
+            batch.flush()
+            self._store.sync()
+
+        with self._lock:
+            self._check_open()
+            first.exchange(second, finish, write)
+        self._mark()
 
     def drop_collection(self, name: str) -> None:
         """Delete a collection with all that is in it.
@@ -315,7 +374,7 @@ class Database:
             CollectionNotFoundError: there is none of one of these names.
         """
         self._check_open()
-        found = list(self._collections.values()) if names is None else [self.collection(name) for name in names]
+        found = self._listed() if names is None else [self.collection(name) for name in names]
         snapshots: dict[str, Snapshot] = {}
         with self._commits.hold():
             for collection in found:
@@ -327,13 +386,21 @@ class Database:
                         raise CollectionNotFoundError(collection.name) from None
         return dict(sorted(snapshots.items())) if names is None else snapshots
 
-    def changes(self, after: int = 0, *, collection: str | None = None, limit: int = 1000) -> Changes:
+    def changes(
+        self,
+        after: int = 0,
+        *,
+        collection: str | None = None,
+        limit: int = 1000,
+        passed_over: Callable[[str], bool] | None = None,
+    ) -> Changes:
         """What was written and deleted after a sequence, all of it durable, in the order of the log.
 
         Args:
             after: sequence of the last change that is known already; 0 for none.
             collection: only of this one. What was done to collections that have been dropped is left out.
             limit: records at most, 1 to 10,000; fewer where they are large. Go on from `next`.
+            passed_over: names of collections that are left out where no one collection is asked for.
 
         Raises:
             ChangesGoneError: the log no longer holds all changes after `after`, or never came to it.
@@ -343,7 +410,9 @@ class Database:
         self._check_open()
         self._commits.settle()
         last = self._commits.synced  # before the collections: of one that is made from here on, nothing is told yet
-        named = list(self._collections.values()) if collection is None else [self.collection(collection)]
+        named = self._listed() if collection is None else [self.collection(collection)]
+        if collection is None and passed_over is not None:
+            named = [each for each in named if not passed_over(each.name)]
         followed = {each.number: Followed(each.name, each.now) for each in named}
         return read_changes(self._store, followed, after, last, limit=limit)
 
@@ -361,18 +430,29 @@ class Database:
         return {
             "path": str(self.path),
             "sequence": self.sequence,
-            "collections": len(self._collections),
+            "collections": len(self._listed()),
             "disk_bytes": disk_bytes(self.path),
             "memory": self._memory(),
         }
 
+    def _listed(self) -> list[Collection]:
+        return [collection for name, collection in list(self._collections.items()) if _is_shown(name)]
+
     def _memory(self) -> dict[str, int]:
         """Bytes by what takes them; those that end in `_max` are limits. What is mapped is there as far as it fits."""
         each = [collection.state.memory() for collection in list(self._collections.values())]
-        names = ("segments_bytes", "segments_mapped_bytes", "heads_bytes")
+        names = ("segments_bytes", "segments_mapped_bytes", "heads_bytes", "text_bytes")
         taken = {name: sum(figures[name] for figures in each) for name in names}
-        masks = {"masks_bytes": self._masks.bytes, "masks_bytes_max": self._masks.bytes_max}
+        indexes = self._masks.indexes
+        masks = {
+            "masks_bytes": self._masks.bytes, "masks_bytes_max": self._masks.bytes_max,
+            "indexes_bytes": indexes.bytes, "indexes_bytes_max": indexes.bytes_max,
+        }  # fmt: skip
         return {**self._store.memory(), **masks, **taken}
+
+    def device(self) -> dict[str, Any]:
+        """Where vectors are searched, what lies there and what it has done; `{"device": "cpu"}` without a card."""
+        return {"device": "cpu"} if self._device is None else self._device.stats()
 
     def close(self) -> None:
         """Finish what is being written and close; a second time does nothing.
@@ -413,17 +493,20 @@ class Database:
         """Finish what is being written and close all but the directory's lock."""
         forking.unwatch(self)
         with ExitStack() as always:  # in the opposite order, each whatever became of those before
+            always.callback(SHARED.release, self._device)
             always.callback(self._high_water.close)
             always.callback(self._close_store)
             always.callback(self._mark)
             always.callback(self._reclaiming.join)
             always.callback(self._store.cancel_compactions)
             always.callback(self._commits.close)
-            for background in (self._marking, self._maintenance, self._merging, self._tidying):
+            for background in (self._marking, self._maintenance, self._merging, self._tidying, self._indexing):
                 always.callback(background.join)
             for collection in self._collections.values():
                 always.callback(collection.close)
-            for background in (self._marking, self._maintenance, self._merging, self._reclaiming, self._tidying):
+            for background in (
+                self._marking, self._maintenance, self._merging, self._reclaiming, self._tidying, self._indexing
+            ):  # fmt: skip
                 background.stop()
 
     def __enter__(self) -> Self:
@@ -436,7 +519,17 @@ class Database:
 
     def _make(self, name: str, number: int, schema: Schema) -> Collection:
         directory = self.path / INDEXES / f"{number:08d}"
-        state = CollectionState(name, number, schema, self._store, directory, self._options.seal_rows, self._masks)
+        text = CollectionText(
+            name,
+            self._text_directory(number),
+            lambda: read_counters(self._store, number).next_ordinal,
+            lambda: None if self._store.read_only else self._store.sync(),
+            self._text_writers,
+        )
+        state = CollectionState(
+            name, number, schema, self._store, directory, self._options.seal_rows, self._masks, text
+        )
+        state.files.device = self._device
         return self._collection_type(name, number, schema, self._store, self._commits, state)
 
     def _seal(self) -> bool:
@@ -450,6 +543,12 @@ class Database:
     def _tidy(self) -> bool:
         """Delete what has expired; whether there may be more."""
         return self._rounds["tidy"].each(list(self._collections.values()), lambda each: each.tidy())
+
+    def _text_directory(self, number: int) -> Path:
+        return self.path / INDEXES / f"{number:08d}" / TEXT
+
+    def _index_text(self) -> bool:
+        return self._rounds["text"].each(list(self._collections.values()), lambda each: each.state.index_text())
 
     def _merge(self) -> bool:
         return self._rounds["merge"].each(list(self._collections.values()), lambda each: merge_due(each.state))
@@ -530,3 +629,7 @@ def _own(directory: Path, lock: DirectoryLock, options: OpenOptions) -> Database
     except BaseException:
         lock.release()
         raise
+
+
+def _is_shown(name: str) -> bool:
+    return not name.startswith(HIDDEN_PREFIX)

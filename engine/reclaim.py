@@ -188,6 +188,7 @@ class Reclaim:
         collection.state.optimize()
         collection.state.remove_strays()
         figures["collected"] += self._collect(collection, wait=True)
+        collection.state.discard_text()
 
     def _compact_families(self, steps: _Steps, *, rewrite: bool) -> None:
         with self._lock:

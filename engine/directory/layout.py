@@ -11,6 +11,7 @@
 | `restoring/`         | a restore: `new/` to come in, `old/` put aside (`engine.directory.restoring`)                |
 | `restore.json`       | that a restore is to be finished, whatever happens                                 |
 | `archiving/`         | an archive in the making (`engine.directory.archive`)                                        |
+| `sql-temporary/`     | what queries do not hold in memory, while they run (`engine.sql.connections`)      |
 | `snapshots/`         | archives, one each (`lumaai.snapshots`)                                            |
 
 `archive.json` is not among them: it marks a directory as an archive.
@@ -28,6 +29,7 @@ RESTORE_JOURNAL = "restore.json"
 RESTORE_DRAFT = RESTORE_JOURNAL + ".new"
 ARCHIVING = "archiving"
 ARCHIVE_FILE = "archive.json"
+SQL_TEMPORARY = "sql-temporary"
 SNAPSHOTS = "snapshots"  # archives that whoever uses the engine keeps here
 
 DATA = (FORMAT_FILE, STORE, INDEXES, MARK_FILE, COUNTER_FILE)  # what a restore replaces

@@ -27,6 +27,7 @@ from engine.store import keys
 from engine.store.checks import check_log, read_number
 from engine.store.options import StoreOptions
 from engine.store.rocks import Store
+from engine.vector.device.searcher import SearchDevice
 from engine.writes.commit import SYNC_INTERVAL_SECONDS
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,22 @@ class OpenOptions:
     memory_bytes_max: int = MEMORY_BYTES_DEFAULT
     sync_interval_seconds: float = SYNC_INTERVAL_SECONDS
     given: StoreOptions = field(default_factory=StoreOptions)
+    device: str | SearchDevice = "auto"
 
     @property
     def masks_bytes(self) -> int:
         """The share of filters' masks in the cap on memory."""
         return MemoryLimits.split(self.memory_bytes_max).masks_bytes
+
+    @property
+    def indexes_bytes(self) -> int:
+        """The share of fields' indexes."""
+        return MemoryLimits.split(self.memory_bytes_max).indexes_bytes
+
+    @property
+    def text_bytes(self) -> int:
+        """The share of text indexes' writers."""
+        return MemoryLimits.split(self.memory_bytes_max).text_bytes
 
     @property
     def store(self) -> StoreOptions:

@@ -18,12 +18,13 @@ import numpy as np
 from engine.collection import Collection
 from engine.directory.archive import Progress
 from engine.directory.highwater import HighWater
-from engine.directory.layout import FORMAT_FILE, SNAPSHOTS
+from engine.directory.layout import FORMAT_FILE, INDEXES, SNAPSHOTS
 from engine.directory.migration import read_format, write_marker
 from engine.directory.reading import verify_archive
 from engine.document import decode
 from engine.errors import ArchiveError, CollectionNotFoundError, CorruptionError, EngineError, StorageError
 from engine.segments.comparison import differing_columns, live_places
+from engine.segments.files import TEXT
 from engine.segments.part import Part
 from engine.segments.segment import Segment, SegmentDamagedError
 from engine.segments.sources import read_bodies, read_vectors
@@ -146,6 +147,7 @@ class Scrub:
                 self._part(collection, snapshot, part)
             if len(sound) == len(snapshot.parts):
                 self._ids(collection, snapshot)
+                self._text(collection, snapshot)
         except CollectionNotFoundError:
             pass  # dropped meanwhile
         if collection.reader.dropped:  # what was missing since was not lost
@@ -183,8 +185,8 @@ class Scrub:
     def _files(self, collection: Collection) -> list[Segment]:
         """Read the segments' files; those that are damaged and stay so: what they say proves nothing."""
         damaged = []
-        while collection.state.mended:
-            directory, why = collection.state.mended.pop()
+        while collection.state.files.mended:
+            directory, why = collection.state.files.mended.pop()
             self._mended(str(directory), collection.name, why)
         for segment in collection.state.segments():
             self.report.files += len(segment.entry.files)
@@ -246,6 +248,12 @@ class Scrub:
             what = f"documents cannot be read: {len(ids)}, the first {ids[0]!r}"
             file = str(self._store.path)
             self.report.problems.append(Problem(file, collection.name, what, repaired=False, ids=ids))
+
+    def _text(self, collection: Collection, snapshot: Snapshot) -> None:
+        text = collection.state.text
+        for what in [] if text is None else text.check(snapshot):
+            directory = self._path / INDEXES / f"{collection.number:08d}" / TEXT
+            self._found(str(directory), collection.name, what, collection.state.discard_text)
 
     def _ids(self, collection: Collection, snapshot: Snapshot) -> None:
         """Every live document has its id, and every id its live document."""

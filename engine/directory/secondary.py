@@ -40,6 +40,8 @@ from engine.store import keys
 from engine.store.checks import read_log, read_number
 from engine.store.rocks import SYSTEM, Store
 from engine.store.stamps import UnevenError, check_stamps
+from engine.text.writers import TextWriters
+from engine.vector.device.sharing import SHARED
 from engine.writes.change import Change, decode_change
 from engine.writes.commit import CommitQueue
 
@@ -94,6 +96,8 @@ class SecondaryCollection(Collection):
 
     def become(self, newer: SecondaryCollection) -> None:
         """Show what `newer` shows, which is thrown away."""
+        if self.state.text is not None and self.state.text is not newer.state.text:
+            self.state.text.destroy()
         self._writer = newer._writer
         self.manifest, self.reader, self.state = newer.manifest, newer.reader, newer.state
 
@@ -119,7 +123,9 @@ class SecondaryDatabase(Database):
         self._lock = threading.Lock()
         self._exclusive = threading.RLock()
         self._closed = False
-        self._masks = MaskCache(options.masks_bytes)
+        self._masks = MaskCache(options.masks_bytes, options.indexes_bytes)
+        self._device = SHARED.acquire(options.device)
+        self._text_writers = TextWriters(options.text_bytes)
         self._collections: dict[str, Collection] = {}
         self._damaged = {}
         self._commits = CommitQueue(0, lambda: None)
@@ -132,6 +138,7 @@ class SecondaryDatabase(Database):
             self._scratch = Path(tempfile.mkdtemp(prefix="lumaai-beside-"))
             self._cleanup = weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
             on_failure.callback(self._cleanup)
+            on_failure.callback(SHARED.release, self._device)
             self._patiently(lambda *_: self._open_store())
             on_failure.callback(self._store.close)
             self._follow()
@@ -184,6 +191,7 @@ class SecondaryDatabase(Database):
             forking.unwatch(self)
             for collection in self._collections.values():
                 collection.close()
+            SHARED.release(self._device)
             self._store.close()
             self._cleanup()
 
@@ -297,16 +305,25 @@ class SecondaryDatabase(Database):
             known.grow(schema, counters)
             return known
         opened = self._make(name, number, schema)
+        if isinstance(known, SecondaryCollection) and known.number == number and self._is_same_store():
+            opened.state.text = known.state.text  # it knows documents by ordinals, which stay
         assert isinstance(opened, SecondaryCollection)
         opened.manifest = manifest
         if rebuild:
-            opened.state.rebuilds_in = Path(self._scratch, f"{self._place.directory}-{number:08d}")
+            opened.state.files.rebuilds_in = Path(self._scratch, f"{self._place.directory}-{number:08d}")
         opened.open(counters)
         return opened
 
     def _is_as_far(self, known: SecondaryCollection, number: int, manifest: Manifest) -> bool:
-        same_store = self._shown is not None and self._shown.place == self._place
-        return same_store and known.number == number and _sealed(known.manifest) == _sealed(manifest)
+        return self._is_same_store() and known.number == number and _sealed(known.manifest) == _sealed(manifest)
+
+    def _is_same_store(self) -> bool:
+        return self._shown is not None and self._shown.place == self._place
+
+    def _text_directory(self, number: int) -> Path:
+        """One of our own: the owner's changes whenever it commits."""
+        place = self._place
+        return Path(self._scratch, f"text-{place.directory}-{place.identity[1]}-{number:08d}")
 
     def _read_changes(self, read: Sequence[SecondaryCollection]) -> list[Change]:
         """Those of the log that a collection may lack: the known ones have been followed up to `sequence`."""

@@ -8,7 +8,8 @@ import numpy as np
 from pyroaring import BitMap
 
 from engine.arrays import Mask, Ordinals, Rows, Scores, Vectors
-from engine.schema import Field
+from engine.schema import JSON, Field
+from engine.segments.nulls import NullPlaces
 from engine.segments.rows import RowOrigins
 from engine.vector.allowed import Allowed
 from engine.vector.parameters import SearchParameters
@@ -29,6 +30,10 @@ class VectorPart(Protocol):
     @property
     def one_row_a_document(self) -> bool:
         """Whether no document has two rows."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is searched by the kind of index that it has."""
 
     def allowed(self, mask: Mask) -> Allowed:
         """The rows of the documents that `mask` (n,) marks. Do not write to it any more."""
@@ -55,11 +60,28 @@ class Part(Protocol):
         """(n,) ascending."""
 
     @property
+    def bitmap(self) -> BitMap:
+        """The same. Do not write."""
+
+    @property
     def expiries(self) -> Expiries | None:
         """When the documents expire; None where none does."""
 
     def column(self, name: str, field: Field) -> Any:
         """The Arrow column of a field (or of the id), n values, of the type that `field` says."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays long enough for indexes of its fields to pay."""
+
+    def nulls(self) -> NullPlaces:
+        """Places of documents that have a field with null in it, by field."""
+
+    def values(self, name: str, places: Any) -> list[JSON]:
+        """What the documents at some places have in a field, from the documents themselves."""
+
+    def taken(self, name: str, field: Field, places: Any) -> Any:
+        """The values that `column` has at some places, (n,); cheap for a few."""
 
     def numbers(self, name: str, field: Field) -> Any | None:
         """The column of a field of integers or numbers as an array, (n,), where no document lacks it; None else."""

@@ -30,9 +30,11 @@ from engine.errors import EngineError
 from engine.fields.columns import arrow_type, build_column, null_column
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.segments.manifest import SegmentEntry
+from engine.segments.nulls import NullPlaces, nulls_of_documents, read_nulls
 from engine.segments.rows import RowOrigins
-from engine.segments.vectors import SegmentVectors, load_vectors, write_table, write_vectors
+from engine.segments.vectors import SegmentVectors, load_vectors, one_chunk, write_table, write_vectors
 from engine.store.failures import translate
+from engine.vector.progress import report
 from engine.writes.expiry import Expiries, Microseconds
 
 ORDINAL_COLUMN = "_engine_ordinal"
@@ -106,6 +108,7 @@ def _write_segment(
         processors = threads or os.cpu_count() or 1
         model = None if like is None else like.get(name)
         write_vectors(directory, place, vectors, origins, schema.vectors[name], processors, stop, model)
+    report("files", 0.0)
     files = {path.name: _seal_file(path) for path in sorted(directory.iterdir())}
     sync_directory(directory)
     rows = {name: BitMap(origins.numbers).serialize() for name, (_, origins) in data.vectors.items()}
@@ -123,11 +126,12 @@ class Segment:
         self._lock = threading.Lock()
         self._rebuilt: dict[tuple[str, Field], Any] = {}
         self._numbers: dict[tuple[str, Field], Any] = {}
+        self._nulls: NullPlaces | None = None
         try:
             for name, (size, checksum) in entry.files.items():
                 _check_file(directory / name, size, checksum)
             self._table = pa.ipc.open_file(pa.memory_map(str(directory / COLUMNS_FILE))).read_all()
-            self.ordinals: Ordinals = self._table[ORDINAL_COLUMN].combine_chunks().to_numpy()
+            self.ordinals: Ordinals = one_chunk(self._table[ORDINAL_COLUMN]).to_numpy()
             self._ids = _string_bytes(self._table[ID])
             self.expiries = self._read_expiries()
             self._vectors = {
@@ -140,7 +144,7 @@ class Segment:
     def _read_expiries(self) -> Expiries | None:
         if EXPIRES_COLUMN not in self._table.column_names:
             return None
-        return Expiries(self.ordinals, self._table[EXPIRES_COLUMN].combine_chunks().to_numpy())
+        return Expiries(self.ordinals, one_chunk(self._table[EXPIRES_COLUMN]).to_numpy())
 
     def column(self, name: str, field: Field) -> Any:
         """See `Part.column`. A field that was sealed under another type is read again from the documents."""
@@ -151,13 +155,33 @@ class Segment:
         column = self._table[name]
         return column if column.type == arrow_type(field) else self._rebuild(name, field)
 
+    lasts = True
+
+    def nulls(self) -> NullPlaces:
+        """See `Part.nulls`. A segment of before they were written is told by its documents."""
+        with self._lock:
+            if self._nulls is None:
+                written = read_nulls(self._table)
+                self._nulls = nulls_of_documents(self._documents_of(self.ordinals)) if written is None else written
+            return self._nulls
+
+    def values(self, name: str, places: Any) -> list[JSON]:
+        """See `Part.values`."""
+        return [document.get(name) for document in self._documents_of(self.ordinals[places])]
+
+    def taken(self, name: str, field: Field, places: Any) -> Any:
+        """See `Part.taken`."""
+        column = self.column(name, field)
+        whole = column.chunk(0) if column.num_chunks == 1 else column
+        return whole.take(pa.array(places))
+
     def numbers(self, name: str, field: Field) -> Any | None:
         """See `Part.numbers`. Arrow's kernels cost ten times as much for a few rows."""
         key = name, field
         if key not in self._numbers:
             column = self.column(name, field) if field.type in (FieldType.INTEGER, FieldType.NUMBER) else None
             plain = column is not None and not field.many and not column.null_count
-            self._numbers[key] = column.combine_chunks().to_numpy() if column is not None and plain else None
+            self._numbers[key] = one_chunk(column).to_numpy() if column is not None and plain else None
         return self._numbers[key]
 
     def ids(self, places: Any) -> list[str]:
@@ -212,7 +236,7 @@ class Segment:
 
 def _string_bytes(column: Any) -> tuple[Rows, memoryview]:
     """Offsets (n + 1,) and bytes of a column of large strings without nulls."""
-    array = column.combine_chunks()
+    array = one_chunk(column)
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=column.type)
     _, offsets, data = array.buffers()

@@ -18,6 +18,8 @@ from engine.errors import CollectionNotFoundError, CorruptionError, InvalidInput
 from engine.fields.columns import ID_FIELD, build_columns
 from engine.schema import ID, Schema
 from engine.segments.head import HeadVectors
+from engine.segments.nulls import joined as join_nulls
+from engine.segments.nulls import nulls_of_documents, with_nulls
 from engine.segments.part import Part
 from engine.segments.rows import RowOrigins
 from engine.segments.segment import SegmentData
@@ -57,7 +59,8 @@ def from_parts(parts: Sequence[Part], live: Sequence[Mask | None], schema: Schem
         name: (np.concatenate([v for v, _ in pieces]), RowOrigins.concatenate([o for _, o in pieces]))
         for name, pieces in vectors.items()
     }
-    return SegmentData(np.concatenate(ordinals), pa.concat_tables(tables), joined, join_expiries(parts, places))
+    columns = with_nulls(pa.concat_tables(tables), join_nulls([part.nulls() for part in parts], places))
+    return SegmentData(np.concatenate(ordinals), columns, joined, join_expiries(parts, places))
 
 
 def _take_vectors(part: Part, name: str, kept: Any, base: int) -> tuple[Vectors, RowOrigins] | None:
@@ -77,7 +80,8 @@ def from_store(store: Store, collection: int, schema: Schema, ordinals: BitMap, 
     """Documents and vectors of a lost segment, read back from the store."""
     wanted = np.array(ordinals, dtype=np.uint32)
     bodies, expires = read_documents(store, collection, wanted)
-    columns = pa.table(build_columns(schema, [decode(body) for body in bodies]))
+    documents = [decode(body) for body in bodies]
+    columns = with_nulls(pa.table(build_columns(schema, documents)), nulls_of_documents(documents))
     vectors = {}
     for name, numbers in rows.items():
         given, owners, passages = read_vectors(store, collection, schema, name, numbers)

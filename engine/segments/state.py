@@ -8,14 +8,12 @@ manifest names it from the same batch on, and `collect` deletes it from the stor
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,27 +22,33 @@ import numpy as np
 from pyroaring import BitMap
 
 from engine import failpoints
-from engine.arrays import Mask
-from engine.document import decode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError
 from engine.memory import GIVE_BACK_BYTES, MaskCache, give_back
 from engine.meta import Counters
 from engine.schema import Schema
+from engine.segments import figures
+from engine.segments.coding import code_head, code_rest, wants_coding
+from engine.segments.dropped import Dropped
+from engine.segments.files import SegmentFiles
 from engine.segments.garbage import Garbage, delete_garbage
 from engine.segments.head import Head, HeadView
-from engine.segments.manifest import EMPTY, Manifest, SegmentEntry, decode_manifest, encode_manifest
+from engine.segments.manifest import EMPTY, Manifest, decode_manifest, encode_manifest
 from engine.segments.part import Part, live_mask
-from engine.segments.pins import Pins
-from engine.segments.segment import Segment, SegmentDamagedError, write_segment
-from engine.segments.sources import StoreReader, from_parts, from_store
+from engine.segments.segment import Segment
+from engine.segments.sources import StoreReader
+from engine.segments.text import CollectionText
+from engine.segments.texts import text_languages
 from engine.segments.tiers import DEAD_SHARE_MAX, choose_run, first_run
+from engine.segments.vectors import SegmentVectors
 from engine.snapshot import Snapshot
 from engine.store import keys
 from engine.store.rocks import SYSTEM, Store
 from engine.vector.index import BuildStoppedError
+from engine.vector.progress import Jobs
 from engine.writes.change import Change
 
 if TYPE_CHECKING:
+    from engine.vector.coded import CodedVectors
     from engine.writes.expiry import Microseconds
     from engine.writes.plan import AppliedRows
 
@@ -52,6 +56,7 @@ log = logging.getLogger(__name__)
 
 SEAL_BYTES = 64 * 1024 * 1024  # of documents in the head
 SEAL_DOCUMENTS = 16_384
+CODED_ROWS = 4  # times as many rows may wait in a head that is searched by codes: fewer parts, each costs 60 µs a query
 IDLE_SECONDS = 1.0
 IDLE_DOCUMENTS = 256  # a smaller head costs neither searches nor reopening anything worth a file
 LAG_CHANGES = 10_000  # a head that holds back this much of the log is sealed however small
@@ -61,20 +66,25 @@ COMPACT_SHARE = 0.1  # and so many for each that lives
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
-    """What a seal covers: the log up to `sequence`, what had ceased to be by then, and the head's first `size`."""
+    """What a seal covers: the log up to `sequence`, what had ceased to be by then, and the head's first `size`.
+
+    `rest` are codes of what is left of the head, where that is much.
+    """
 
     sequence: int
     deleted: BitMap
     size: int
+    rest: Mapping[str, CodedVectors] = field(default_factory=dict)
 
 
 class CollectionState:
     """What snapshots are made of.
 
-    `_lock` guards the published state and is held for moments only. One seal runs at a time under `_sealing`, one merge
-    or collection of garbage under `_merging`: a seal waits for no merge. Their results enter one by one under
-    `_swapping`, which is held while a manifest is written. They are taken in this order: sealing or merging, swapping,
-    lock.
+    `sequence` is that of the last change taken in. `_lock` guards the published state and is held for moments only.
+    One seal runs at a time under `_sealing`, one merge or collection of garbage under `_merging`: a seal waits for no
+    merge. Their results enter one by one under `_swapping`, which is held while a manifest is written. They are taken
+    in this order: sealing or merging, swapping, lock. One thread at a time gives the head codes, under `_coding`;
+    others pass by.
     """
 
     def __init__(
@@ -86,58 +96,61 @@ class CollectionState:
         directory: Path,
         seal_rows: int,
         masks: MaskCache | None = None,
+        text: CollectionText | None = None,
     ) -> None:
         self._name = name
         self._number = number
         self._store = store
         self.reader = StoreReader(store, number, name)
-        self._directory = directory
         self._seal_rows = seal_rows
         self._masks = MaskCache() if masks is None else masks
+        self.text = text
         self._schema = schema
         self._lock = threading.Lock()
         self._sealing = threading.Lock()
         self._merging = threading.Lock()
         self._swapping = threading.Lock()
+        self._coding = threading.Lock()
+        self._jobs = Jobs()
         self._stopping = threading.Event()
         self._dropping = False
-        self._pins = Pins()
-        self._dropped: list[tuple[int, Garbage]] = []
+        self.files = SegmentFiles(name, directory, store, number, self.reader, self._stopping.is_set)
+        self._dropped = Dropped()
         self._head = Head()
         self._segments: tuple[Segment, ...] = ()
         self._deleted = BitMap()
         self._manifest = EMPTY
         self._unsealed: deque[int] = deque()
-        self._next_segment = 1
         self._changed_at = time.monotonic()
-        self._last_change = 0
-        self.builds = 0
-        self.mended: list[tuple[Path, str]] = []  # what was found damaged and built again when it was opened, and why
-        self.rebuilds_in: Path | None = None  # in a reader: where it may, since it changes no file of the database
-        self.snapshot = self._make_snapshot(0)
+        self.sequence = 0
+        self._snapshot: Snapshot | None = None
 
     def open(self, schema: Schema) -> None:
         """Load what the manifest names; a damaged segment is built again from the store.
 
         Raises:
-            SegmentDamagedError: in a reader, unless its `rebuilds_in` says where.
+            SegmentDamagedError: in a reader, unless `files.rebuilds_in` says where.
         """
         value = self._store.get(SYSTEM, keys.manifest_key(self._number))
         self._manifest = decode_manifest(value) if value else EMPTY
         self._schema = schema
-        self._next_segment = self._manifest.next_segment
+        self.files.next_number = self._manifest.next_segment
         if not self._store.read_only:
-            self._remove_strays()
-        self._segments = tuple(self._load(entry) for entry in self._manifest.segments)
+            self.files.remove_strays(self._manifest.segments)
+        self._segments = tuple(self.files.load(entry, schema) for entry in self._manifest.segments)
         if self.builds and not self._store.read_only:  # the manifest names other files than were built again
             entries = [segment.entry for segment in self._segments]
             self._manifest = msgspec.structs.replace(self._manifest, segments=entries)
             self._record(self._manifest)
         self._deleted = BitMap.deserialize(self._manifest.deleted)
-        self._last_change = self._manifest.sequence
-        garbage = Garbage.of(self._manifest)
-        self._dropped = [(0, garbage)] if garbage else []  # no snapshot of before is left
-        self.snapshot = self._make_snapshot(self._manifest.sequence)
+        self.sequence = self._manifest.sequence
+        self._dropped.start(Garbage.of(self._manifest))
+        self._snapshot = None
+
+    @property
+    def builds(self) -> int:
+        """Segments built since it was opened."""
+        return self.files.builds
 
     @property
     def covered(self) -> int:
@@ -171,15 +184,37 @@ class CollectionState:
             if deleted:
                 self._deleted = self._deleted | deleted
             self._schema = schema
-            self._last_change = change.sequence
+            self.sequence = change.sequence
             self._unsealed.append(change.sequence)
             self._changed_at = time.monotonic()
-            self.snapshot = self._make_snapshot(change.sequence)
+            self._snapshot = None
+
+    def code_head(self) -> None:
+        """Give a large head codes to be searched by; for who writes, after the commit, so that nobody outruns it."""
+        if not wants_coding(self._head, self._segments) or not self._coding.acquire(blocking=False):
+            return  # or another writer is at it
+        try:
+            with self._lock:
+                head, segments = self._head, self._segments
+                view = head.view()
+            codes = code_head(head, view, segments, self._stopping.is_set)
+            with self._lock:
+                if codes and head is self._head:
+                    for name, each in codes.items():
+                        head.vectors[name].take_codes(each, len(view.vector_parts()[name].vectors))
+                    self._snapshot = None
+        except BuildStoppedError:
+            return  # it is being closed or dropped
+        except (RuntimeError, MemoryError) as error:  # of FAISS; what was written is written, and compared with exactly
+            log.warning("head.not_coded", extra={"collection": self._name, "reason": str(error)})
+        finally:
+            self._coding.release()
 
     def wants_seal(self, sequence: int) -> bool:
         """Whether the head should be sealed now; `sequence` is the database's."""
         head = self._head
-        if head.rows() >= self._seal_rows or len(head) >= SEAL_DOCUMENTS or head.bytes >= SEAL_BYTES:
+        rows_max = self._seal_rows * (CODED_ROWS if head.is_coded() else 1)
+        if head.rows() >= rows_max or len(head) >= SEAL_DOCUMENTS or head.bytes >= SEAL_BYTES:
             return True
         idle = time.monotonic() - self._changed_at >= IDLE_SECONDS and len(head) >= IDLE_DOCUMENTS
         after = self.needs_after
@@ -189,17 +224,23 @@ class CollectionState:
         """Turn the head, as it is now, into a segment; whether there was anything to do."""
         with self._sealing:
             with self._lock:
-                view, schema, last_change = self._head.view(), self._schema, self._last_change
+                view, schema, last_change = self._head.view(), self._schema, self.sequence
                 sealed = _Sealed(last_change, self._deleted, len(view.ordinals))
             if self._stopping.is_set() or last_change <= self._manifest.sequence:
                 return False
             started = time.perf_counter()
             failpoints.hit("seal.before_build")
-            built = self._build([view], [live_mask(view.ordinals, sealed.deleted)], schema, threads)
+            live = [live_mask(view.ordinals, sealed.deleted)]
+            with self._jobs.run("seal", len(view.ordinals)):
+                built = self.files.build([view], live, schema, threads, self._like(1))
             failpoints.hit("seal.before_swap")
             kept = Garbage.all_of(*(segment.entry for segment in built))
-            self._swap((), built, _everything(view) - kept, sealed)
+            with self._lock:
+                grown = self._head.view()
+            rest = code_rest(grown, sealed.size, [*self._segments, *built], self._stopping.is_set)
+            self._swap((), built, _everything(view) - kept, replace(sealed, rest=rest))
             failpoints.hit("seal.after_swap")
+            self.code_head()
             seconds = round(time.perf_counter() - started, 3)
             log.info("segment.sealed", extra={"rows": len(view.ordinals), "seconds": seconds})
             return True
@@ -275,11 +316,9 @@ class CollectionState:
         """
         with self._merging:
             with self._lock:
-                oldest, schema = self._pins.oldest(), self._schema
-                ready = [each for each in self._dropped if each[0] < oldest]
+                (ready, garbage), schema = self._dropped.ready(), self._schema
             if not ready or self._stopping.is_set():
                 return 0
-            garbage = reduce(Garbage.__or__, (each for _, each in ready))
             failpoints.hit("collect.before_delete")
             delete_garbage(self._store, self._number, schema, garbage, lambda: failpoints.hit("collect.after_piece"))
             failpoints.hit("collect.before_record")
@@ -289,7 +328,9 @@ class CollectionState:
                 self._record(manifest, sync=False)  # lost, it is only done again
                 with self._lock:
                     self._manifest = manifest
-                    self._dropped = self._dropped[len(ready) :]
+                    self._dropped.forget(ready)
+            if self.text is not None:
+                self.text.forget(garbage.ordinals)
             log.info("garbage.collected", extra={"collection": self._name, "count": len(garbage)})
             return len(garbage)
 
@@ -308,27 +349,26 @@ class CollectionState:
             manifest = _with_garbage(self._manifest, garbage)
             self._manifest = msgspec.structs.replace(manifest, tracked=True)
             self._record(self._manifest)
-            self._dropped.append((self._pins.latest, garbage))
+            self._dropped.add(garbage)
 
     def remove_strays(self) -> None:
         """Remove files that no manifest names: left where recording a manifest failed."""
         with self._sealing, self._merging:
-            self._remove_strays()
+            self.files.remove_strays(self._manifest.segments)
 
     def published(self) -> int:
         """How many snapshots have been published: the number of the newest, for `garbage` and `pinned_by`."""
-        return self._pins.latest
+        return self._dropped.latest
 
     def garbage(self, until: int | None = None) -> int:
         """Documents and rows that wait to be deleted from the store; `until`: of what was dropped by that snapshot."""
         with self._lock:
-            return sum(len(each) for number, each in self._dropped if until is None or number <= until)
+            return self._dropped.size(until)
 
     def pinned_by(self, until: int | None = None) -> int:
         """How many snapshots keep garbage from being deleted; `until` as for `garbage`."""
         with self._lock:
-            numbers = [number for number, _ in self._dropped if until is None or number <= until]
-            return self._pins.alive(max(numbers, default=0))
+            return self._dropped.pinned_by(until)
 
     def wants_compaction(self) -> bool:
         """Whether so much was deleted from the store that its files should be compacted."""
@@ -351,11 +391,8 @@ class CollectionState:
         """Bytes that segments and the head take; what of segments is only mapped, apart."""
         with self._lock:
             segments, head = self._segments, self._head
-        return {
-            "segments_bytes": sum(segment.memory_bytes() for segment in segments),
-            "segments_mapped_bytes": sum(segment.mapped_bytes() for segment in segments),
-            "heads_bytes": head.memory_bytes(),
-        }
+        taken = figures.memory(segments, head)
+        return {**taken, "text_bytes": 0 if self.text is None else self.text.memory_bytes()}
 
     def segments(self) -> tuple[Segment, ...]:
         """Those there are now."""
@@ -372,9 +409,8 @@ class CollectionState:
             with self._lock:
                 if segment not in self._segments or self._stopping.is_set():
                     return
-                schema, number = self._schema, self._next_segment
-                self._next_segment += 1
-            built = self._build_again(segment.entry, number, self._segment_directory(number), schema)
+                schema = self._schema
+            built = self.files.build_again(segment.entry, schema)
             failpoints.hit("merge.before_rebuilt_swap")
             self._swap([segment], [built], Garbage(), None)
             segment.remove()
@@ -382,32 +418,38 @@ class CollectionState:
     def stats(self) -> dict[str, Any]:
         """Figures of segments and head."""
         with self._lock:
-            segments, head, deleted = self._segments, self._head, self._deleted
-        each = [
-            {
-                "documents": len(segment.ordinals),
-                "bytes": segment.files_bytes(),
-                "vectors": {name: part.index.stats() for name, part in segment.vector_parts().items()},
-            }
-            for segment in segments
-        ]
-        memory = sum(part.index.memory_bytes() for s in segments for part in s.vector_parts().values())
-        rows = sum(len(part.index) for s in segments for part in s.vector_parts().values()) + head.rows()
-        return {
-            "rows": rows,
-            "segments": each,
-            "head_documents": len(head),
-            "head_rows": head.rows(),
-            "head_bytes": head.bytes,
-            "deleted": len(deleted),
-            "memory_bytes": memory + head.bytes,
-            "disk_bytes": sum(segment.files_bytes() for segment in segments),
-            "sequence": self.snapshot.sequence,
-        }
+            segments, head, deleted, sequence = self._segments, self._head, self._deleted, self.sequence
+        described = {**figures.describe(segments, head), "deleted": len(deleted), "sequence": sequence}
+        described["running"] = self._jobs.describe()
+        if self.text is not None and text_languages(self._schema):
+            described["text"] = self.text.stats(self.snapshot)
+        return described
+
+    def index_text(self) -> bool:
+        """One step towards a text index that lacks nothing; whether there may be more to do."""
+        if self.text is None or self._stopping.is_set() or not text_languages(self._schema):
+            return False
+        idle_seconds = time.monotonic() - self._changed_at
+        return self.text.maintain(lambda: self.snapshot, self.kept, idle_seconds)
+
+    def discard_text(self) -> None:
+        """Remove the text index, of whatever it holds; it is built again when it is asked for."""
+        if self.text is not None:
+            self.text.discard()
+            with self._lock:
+                self._snapshot = None  # it may keep what was removed
+
+    def kept(self) -> BitMap:
+        """Ordinals that some snapshot may show, or may have been shown by."""
+        with self._lock:
+            parts: list[Part] = [*self._segments, self._head.view()]
+            return BitMap.union(*(part.bitmap for part in parts), self._dropped.ordinals())
 
     def close(self) -> None:
         """Stop what runs, and wait until it has stopped."""
         self._stopping.set()
+        if self.text is not None:
+            self.text.close()
         with self._sealing, self._merging:
             pass
 
@@ -428,12 +470,14 @@ class CollectionState:
         """Let all memory and files go; after `stopped`. Snapshots keep what they have mapped."""
         with self._lock:
             self._segments, self._head, self._deleted = (), Head(), BitMap()
-            self._dropped = []
+            self._dropped.clear()
             self._unsealed.clear()
-            self.snapshot = self._make_snapshot(self.snapshot.sequence)
+            self._snapshot = None
         self._masks.forget_dead()
+        if self.text is not None:
+            self.text.destroy()
         failpoints.hit("drop.before_files")
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self.files.remove_all()
         failpoints.hit("drop.after_files")
 
     def _merge(self, chosen: Sequence[Segment], threads: int) -> None:
@@ -441,7 +485,9 @@ class CollectionState:
         with self._lock:
             schema, deleted = self._schema, self._deleted
         failpoints.hit("merge.before_build")
-        merged = self._build(chosen, [live_mask(segment.ordinals, deleted) for segment in chosen], schema, threads)
+        live = [live_mask(segment.ordinals, deleted) for segment in chosen]
+        with self._jobs.run("merge", sum(len(segment.ordinals) for segment in chosen)):
+            merged = self.files.build(chosen, live, schema, threads, self._like(len(chosen)))
         failpoints.hit("merge.before_swap")
         before = Garbage.all_of(*(segment.entry for segment in chosen))
         self._swap(chosen, merged, before - Garbage.all_of(*(segment.entry for segment in merged)), None)
@@ -455,25 +501,9 @@ class CollectionState:
         seconds = round(time.perf_counter() - started, 3)
         log.info("segments.merged", extra={"segments": len(chosen), "rows": rows, "seconds": seconds})
 
-    def _build(
-        self, parts: Sequence[Part], live: Sequence[Mask | None], schema: Schema, threads: int
-    ) -> tuple[Segment, ...]:
-        """A segment of the live documents; none where there are none."""
-        if not any(len(part.ordinals) if mask is None else mask.any() for part, mask in zip(parts, live, strict=True)):
-            return ()
-        data = from_parts(parts, live, schema)
-        with self._lock:
-            number = self._next_segment
-            self._next_segment += 1
-            self.builds += 1
-        directory = self._segment_directory(number)
-        older = self._segments[-1].vector_parts() if self._segments and len(parts) == 1 else None  # a merge learns anew
-        try:
-            entry = write_segment(directory, number, data, schema, threads, self._stopping.is_set, older)
-            return (Segment(directory, entry, schema, self._documents_of),)
-        except BaseException:  # it was stopped, or the disk is full: then what was written is in the way
-            shutil.rmtree(directory, ignore_errors=True)
-            raise
+    def _like(self, parts: int) -> Mapping[str, SegmentVectors] | None:
+        """Vectors to build like, where a segment is made of that many parts: a merge learns anew."""
+        return self._segments[-1].vector_parts() if self._segments and parts == 1 else None
 
     def _swap(
         self, replaced: Sequence[Segment], built: Sequence[Segment], dropped: Garbage, sealed: _Sealed | None
@@ -490,21 +520,21 @@ class CollectionState:
             manifest = msgspec.structs.replace(
                 _with_garbage(now, Garbage.of(now) | dropped),
                 sequence=covered,
-                next_segment=self._next_segment,
+                next_segment=self.files.next_number,
                 segments=entries,
                 deleted=deleted.serialize(),
             )
             self._record(manifest)
             with self._lock:
-                if dropped:
-                    self._dropped.append((self._pins.latest, dropped))
+                self._dropped.add(dropped)
                 self._manifest = manifest
                 while self._unsealed and self._unsealed[0] <= covered:
                     self._unsealed.popleft()
                 self._segments = tuple(segments)
-                self._head = self._head.without_first(sealed.size if sealed else 0)
+                if sealed:
+                    self._head = self._head.without_first(sealed.size, sealed.rest)
                 self._deleted = self._deleted & (ordinals | BitMap(self._head.view().ordinals))
-                self.snapshot = self._make_snapshot(self.snapshot.sequence)
+                self._snapshot = None
         self._masks.forget_dead()
 
     def _record(self, manifest: Manifest, *, sync: bool = True) -> None:
@@ -514,50 +544,26 @@ class CollectionState:
         if sync:
             self._store.sync()
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest. Made when somebody asks for it: writers, of whom many come together, need none."""
+        found = self._snapshot
+        if found is None:
+            with self._lock:
+                found = self._snapshot
+                if found is None:
+                    found = self._snapshot = self._make_snapshot(self.sequence)
+        return found
+
     def _make_snapshot(self, sequence: int) -> Snapshot:
         parts: tuple[Part, ...] = self._segments
         if len(self._head):
             parts = (*parts, self._head.view())
-        snapshot = Snapshot(self._name, sequence, self._schema, parts, self._deleted, self.reader, self._masks)
-        self._pins.add(snapshot)
+        snapshot = Snapshot(
+            self._name, sequence, self._schema, parts, self._deleted, self.reader, self._masks, self.text
+        )
+        self._dropped.published(snapshot)
         return snapshot
-
-    def _load(self, entry: SegmentEntry) -> Segment:
-        directory = self._segment_directory(entry.number)
-        try:
-            return Segment(directory, entry, self._schema, self._documents_of)
-        except SegmentDamagedError as error:
-            if self._store.read_only and self.rebuilds_in is None:
-                raise
-            self.mended.append((directory, str(error)))
-            log.warning(
-                "segment.damaged", extra={"collection": self._name, "path": str(directory), "reason": str(error)}
-            )
-        directory = directory if self.rebuilds_in is None else self.rebuilds_in / directory.name
-        return self._build_again(entry, entry.number, directory, self._schema)
-
-    def _build_again(self, entry: SegmentEntry, number: int, directory: Path, schema: Schema) -> Segment:
-        """What `entry` names, from the store, as segment `number` in `directory`."""
-        rows = {name: BitMap.deserialize(numbers) for name, numbers in entry.rows.items()}
-        data = from_store(self._store, self._number, schema, BitMap.deserialize(entry.ordinals), rows)
-        with self._lock:
-            self.builds += 1
-        built = write_segment(directory, number, data, schema, 0, self._stopping.is_set)
-        return Segment(directory, built, schema, self._documents_of)
-
-    def _documents_of(self, ordinals: Any) -> list[dict[str, Any]]:
-        return [decode(body) for body in self.reader.bodies(ordinals)]
-
-    def _segment_directory(self, number: int) -> Path:
-        return self._directory / f"{number:08d}"
-
-    def _remove_strays(self) -> None:
-        """Directories that no manifest names: of a build or a merge that a crash cut short."""
-        named = {self._segment_directory(entry.number) for entry in self._manifest.segments}
-        if self._directory.is_dir():
-            for path in self._directory.iterdir():
-                if path not in named:
-                    shutil.rmtree(path, ignore_errors=True)
 
 
 def seal_due(state: CollectionState, sequence: Callable[[], int]) -> bool:

@@ -26,6 +26,7 @@ from engine.segments.rows import RowOrigins
 from engine.vector.allowed import Allowed
 from engine.vector.build import build_vectors, save_vectors
 from engine.vector.build import load_vectors as load_sealed
+from engine.vector.device.searcher import SearchDevice
 from engine.vector.parameters import SearchParameters
 from engine.vector.sealed import IndexInfo, SealedVectors
 
@@ -33,11 +34,16 @@ ALLOWED_MAX = 8  # filters whose rows, in the forms that FAISS asks for, a segme
 
 
 class SegmentVectors:
-    """The rows of one vector field of a segment. Immutable but for what it caches under `_lock`."""
+    """The rows of one vector field of a segment. Immutable but for what it caches under `_lock`.
+
+    Attributes:
+        device: that searches it while it can; None for the processor. Set before anybody searches.
+    """
 
     def __init__(self, index: SealedVectors, origins: RowOrigins) -> None:
         self.index = index
         self.origins = origins
+        self.device: SearchDevice | None = None
         self.one_row_a_document = bool((np.diff(origins.documents) > 0).all())
         self._in_order = bool(len(origins) and self.one_row_a_document and origins.documents[-1] == len(origins) - 1)
         self._lock = threading.Lock()
@@ -47,6 +53,11 @@ class SegmentVectors:
     def vectors(self) -> Vectors:
         """See `VectorPart.vectors`."""
         return self.index.vectors
+
+    @property
+    def reason(self) -> str:
+        """See `VectorPart.reason`."""
+        return self.index.info.reason
 
     def allowed(self, mask: Mask) -> Allowed:
         """See `VectorPart.allowed`. The last few are remembered."""
@@ -67,7 +78,11 @@ class SegmentVectors:
         self, queries: Vectors, k: int, *, allowed: Allowed | None, parameters: SearchParameters, threads: int
     ) -> tuple[Scores, Rows, str]:
         """See `VectorPart.search`."""
-        answer = self.index.search(queries, k, allowed=allowed, parameters=parameters, threads=threads)
+        answer = None
+        if self.device is not None:
+            answer = self.device.search(self.index, queries, k, allowed=allowed, parameters=parameters)
+        if answer is None:
+            answer = self.index.search(queries, k, allowed=allowed, parameters=parameters, threads=threads)
         return answer.scores, answer.rows, answer.how
 
 
@@ -109,8 +124,10 @@ def load_vectors(directory: Path, place: int, spec: VectorField) -> SegmentVecto
     """
     table = pa.ipc.open_file(pa.memory_map(str(directory / f"vector-{place}.arrow"))).read_all()
     metadata = table.schema.metadata
+    if b"index" not in metadata:
+        raise ValueError(f"segment does not say what was built, as those of format 1 did not: path={directory}")
     names = tuple(metadata[b"names"].decode().split("\x00")) if metadata[b"names"] else ()
-    columns = {name: table[name].combine_chunks().to_numpy() for name in table.column_names}
+    columns = {name: one_chunk(table[name]).to_numpy() for name in table.column_names}
     origins = RowOrigins(names=names, **columns)
     info = msgspec.json.decode(metadata[b"index"], type=IndexInfo)
     paths = directory / f"vector-{place}.faiss", directory / f"vector-{place}.exact.faiss"
@@ -124,6 +141,11 @@ def write_table(path: Path, table: Any) -> None:
     """Write an Arrow table so that it can be memory-mapped."""
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table.combine_chunks())
+
+
+def one_chunk(column: Any) -> Any:
+    """A column of a table that `write_table` wrote: the mapped file itself, where Arrow's own way would copy it."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _origins_table(origins: RowOrigins, info: IndexInfo) -> Any:

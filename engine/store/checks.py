@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from engine.errors import CorruptionError
+from engine.meta import Counters
 from engine.store import keys
 from engine.store.rocks import LOG, SYSTEM, Store
 
@@ -20,6 +23,12 @@ def read_number(store: Store, key: bytes, default: int = 0) -> int:
         return default if value is None else int(value)
     except ValueError as error:
         raise CorruptionError(f"store is damaged: path={store.path} {key.decode()}={value!r:.40}") from error
+
+
+def read_counters(store: Store, collection: int) -> Counters:
+    """What the next write of a collection takes."""
+    value = store.get(SYSTEM, keys.state_key(collection))
+    return msgspec.json.decode(value, type=Counters) if value else Counters()
 
 
 def check_log(store: Store) -> None:

@@ -36,6 +36,11 @@ class Gate:
             if self._closed or self._alone:
                 self._changed.notify_all()
 
+    def check_open(self) -> None:
+        """Raises `DatabaseClosedError`, saying why, after `close`."""
+        if self._closed:
+            raise DatabaseClosedError(self._reason)
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Wait until nobody is inside, and keep others waiting meanwhile. One caller at a time."""

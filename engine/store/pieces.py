@@ -8,6 +8,7 @@ from typing import Any
 from rocksdict import ColumnFamily, WriteBatch
 
 PIECE_BYTES = 4 * 1024 * 1024  # a write of this size holds the GIL for about 20 ms
+PIECE_BYTES_SMALL = 64 * 1024  # up to this a piece goes along with the batch that commits it
 GROWING = frozenset({"documents", "vectors"})  # families of which what is put makes the store larger
 
 
@@ -74,6 +75,11 @@ class Pieces:
     def flush_if_large(self) -> None:
         """Write what has gathered if it has reached the size of a piece."""
         if self._bytes >= PIECE_BYTES:
+            self.flush()
+
+    def flush_unless_small(self) -> None:
+        """Write what has gathered if it is too much to hold others up, when it is written with what commits it."""
+        if self._bytes > PIECE_BYTES_SMALL:
             self.flush()
 
     def flush(self) -> None:

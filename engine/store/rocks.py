@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rocksdict import (
@@ -174,8 +174,7 @@ class Store:
         """
         if self.read_only:
             raise ReadOnlyError(f"database was opened for reading only: path={self.path}")
-        with self._gate:
-            pass  # closed: neither is it opened anew
+        self._gate.check_open()  # closed: neither is it opened anew
         if piece.grows:
             self._reopening.make_room()
             self._write(piece)
@@ -399,12 +398,10 @@ class Store:
         if errors and not self._cancelled:  # then RocksDB could not flush: all of it is in the log
             raise translate(errors[-1], self.path) from errors[-1]
 
-    @contextmanager
-    def _inside(self) -> Iterator[None]:
-        """In the gate, with open handles."""
+    def _inside(self) -> Gate:
+        """The gate, to be entered where there are open handles."""
         self._reopening.ready()
-        with self._gate:
-            yield
+        return self._gate
 
     def _family(self, name: str) -> Rdict:
         found = self._families.get(name)

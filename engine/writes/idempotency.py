@@ -1,8 +1,9 @@
 """Idempotency keys: a write that is sent twice happens once, and both times gets the same answer.
 
 What became of a write is kept under its key in the same batch as the write itself, so that neither is there without
-the other. Of documents that are deleted it names the ids until a purge (`Reclaim.purge`) takes them out: a replay then
-has "" in their place. The keys themselves stay, for their day: nothing that must not be kept belongs in them.
+the other. Of documents that are deleted it names the ids until a purge (`Reclaim.purge`) takes them out: they are ""
+in the record then, and a replay leaves them out. The keys themselves stay, for their day: nothing that must not be
+kept belongs in them.
 """
 
 from __future__ import annotations
@@ -195,3 +196,18 @@ class IdempotencyRecords:
 def _made(value: bytes) -> float:
     seconds: float = _MADE.unpack_from(value)[0]
     return seconds
+
+
+def move_records(store: Store, pieces: Pieces, collection: int, to: int) -> None:
+    """Put the records of one collection under the number of another into a batch.
+
+    Args:
+        store: holds them.
+        pieces: the batch.
+        collection: whose they are; they stay there, too, until it is dropped.
+        to: whose they will be as well.
+    """
+    first, beyond = keys.idempotency_range(collection)
+    own = keys.idempotency_range(to)[0]
+    for key, value in store.items(SYSTEM, first, beyond):
+        pieces.put(SYSTEM, own + key[len(first) :], value)

@@ -20,7 +20,7 @@ _TEXT_NAMES = frozenset(
     "title name text body content description summary abstract plot headline caption question answer comment "
     "message review note notes overview synopsis subject passage paragraph".split()
 )
-_DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
+_DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
 
 
 UNTYPED = Field(FieldType.JSON, many=True)  # lists of which no element has been seen yet
@@ -40,7 +40,10 @@ def is_untyped(field: Field) -> bool:
 
 
 def parse_datetime(text: str) -> datetime | None:
-    """An ISO 8601 date, or date and time, as a moment in UTC (its zone where it names none); None if it is not one."""
+    """An ISO 8601 date, or date and time, as a moment in UTC (its zone where it names none); None if it is not one.
+
+    Of nanoseconds, which RFC 3339 allows and others write, the microseconds count.
+    """
     if not _DATETIME.fullmatch(text):
         return None
     try:

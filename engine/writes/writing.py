@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -12,9 +11,9 @@ from pyroaring import BitMap
 
 from engine import failpoints
 from engine.document import Stored
-from engine.errors import InvalidDocumentsError, InvalidInputError
+from engine.errors import EmbeddingChangedError, InvalidDocumentsError, InvalidInputError
 from engine.meta import Counters, encode_meta
-from engine.schema import ID, Schema
+from engine.schema import ID, Embedding, Schema
 from engine.segments.sources import read_bodies, read_documents, read_vectors
 from engine.segments.state import CollectionState
 from engine.store import codec, keys
@@ -64,6 +63,19 @@ class Writer:
             for i, ((id_, ordinal, version), body) in enumerate(zip(hits, bodies, strict=True))
             if expires is None or expires[i] > now
         }
+
+    def rename(self, name: str) -> None:
+        """Write under another name from here on."""
+        self._name = name
+
+    def check_embedding(self, made_for: Mapping[str, Embedding] | None) -> None:
+        """Refuse vectors that were made for another schema than there is now.
+
+        Raises:
+            EmbeddingChangedError: they were.
+        """
+        if made_for is not None and made_for != self.schema.embed:
+            raise EmbeddingChangedError(f"collection is embedded by another model now: collection={self._name!r}")
 
     def absent(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that no document has."""
@@ -127,7 +139,7 @@ class Writer:
             there = {batch.ids[i]: found[0] for i in kept if (found := existing[i]) is not None}
         return Plan(
             schema,
-            counted(self._state.snapshot.sequence, batch.ids, statuses),
+            counted(self._state.sequence, batch.ids, statuses),
             [batch.ids[i] for i in kept],
             [batch.bodies[i] for i in kept],
             self._expires(batch, kept, schema),
@@ -154,7 +166,7 @@ class Writer:
         rows, schema = check_rows(batch, patched.rows(vectors))
         touched: AbstractSet[int] = frozenset()
         if self.schema.vectors:
-            if max(stored[id_].version for id_ in patched.ids) > self._state.snapshot.sequence:
+            if max(stored[id_].version for id_ in patched.ids) > self._state.sequence:
                 self._commits.settle(Durability.NONE)  # rows are found through the snapshot
             changed = {i for i, body in enumerate(batch.bodies) if body != stored[batch.ids[i]].body or renews(schema)}
             snapshot = self._state.snapshot
@@ -171,7 +183,7 @@ class Writer:
         hits = self._reader.lookup(wanted)
         absent = self._expired(hits)
         found = {id_: hit[0] for id_, hit in zip(wanted, hits, strict=True) if hit and hit[0] not in absent}
-        result = WriteResult(self._state.snapshot.sequence, deleted=len(found))
+        result = WriteResult(self._state.sequence, deleted=len(found))
         return Plan(self.schema, result, deleted=BitMap(found.values()), gone=list(found))
 
     def write(
@@ -184,11 +196,11 @@ class Writer:
         """
         if plan.empty and key is None:
             self._commits.settle(durability)  # what it found the same may be another writer's, not yet durable
-            return replace(plan.result, durability=durability), _nothing
+            return plan.result.at(plan.result.sequence, durability), _nothing
         failpoints.hit("write.before_pieces")
-        self._write_pieces(plan)
+        pieces = self._write_pieces(plan)
         failpoints.hit("write.after_pieces")
-        return self._commit(plan, durability, key)
+        return self._commit(plan, pieces, durability, key)
 
     def _same(
         self,
@@ -221,8 +233,12 @@ class Writer:
         expires = np.array([batch.expires[i] for i in kept], dtype=np.int64)
         return expires if (expires != codec.NEVER).any() else None
 
-    def _write_pieces(self, plan: Plan) -> None:
-        """Documents and vectors, under ordinals and rows that no reader can see yet."""
+    def _write_pieces(self, plan: Plan) -> Pieces:
+        """Documents and vectors, under ordinals and rows that no reader can see yet.
+
+        Returns:
+            The last of them, where they are few: it is cheaper to write them with the committing batch.
+        """
         first = self.counters.next_ordinal
         if first + len(plan.bodies) > ORDINAL_MAX:
             raise InvalidInputError(f"collection is full: maximum={ORDINAL_MAX} document versions")
@@ -233,7 +249,8 @@ class Writer:
             pieces.flush_if_large()
         for name, each in plan.rows.items():
             self._write_vectors(pieces, list(plan.schema.vectors).index(name), self._next_row(name), each)
-        pieces.flush()
+        pieces.flush_unless_small()
+        return pieces
 
     def _write_vectors(self, pieces: Pieces, place: int, first: int, rows: AppliedRows) -> None:
         data = rows.vectors.astype("<f4", copy=False).tobytes()
@@ -246,9 +263,9 @@ class Writer:
             pieces.flush_if_large()
 
     def _commit(
-        self, plan: Plan, durability: Durability, key: IdempotencyKey | None
+        self, plan: Plan, batch: Pieces, durability: Durability, key: IdempotencyKey | None
     ) -> tuple[WriteResult, Callable[[], None]]:
-        """Write the committing batch."""
+        """Write the committing batch, which may hold documents and vectors already."""
         grown = plan.schema if plan.schema is not self.schema else None
         next_rows = {name: self._next_row(name) + len(rows.vectors) for name, rows in plan.rows.items()}
         counters = Counters(self.counters.next_ordinal + len(plan.bodies), {**self.counters.next_rows, **next_rows})
@@ -267,10 +284,10 @@ class Writer:
 
         def write(sequence: int) -> None:
             committed.append(msgspec.structs.replace(change, sequence=sequence))
-            results.append(replace(plan.result, sequence=sequence, durability=durability))
-            batch = self._store.batch()
+            results.append(plan.result.at(sequence, durability))
             for i, id_ in enumerate(plan.ids):
-                batch.put(IDS, keys.id_key(self._number, id_), codec.encode_id(change.first_ordinal + i, sequence))
+                version = sequence if plan.versions is None else plan.versions[i]
+                batch.put(IDS, keys.id_key(self._number, id_), codec.encode_id(change.first_ordinal + i, version))
             for id_ in plan.gone:
                 batch.delete(IDS, keys.id_key(self._number, id_))
             batch.put(LOG, keys.log_key(sequence), encode_change(committed[-1]))
@@ -280,7 +297,7 @@ class Writer:
                 batch.put(SYSTEM, keys.meta_key(self._name), encode_meta(self._number, grown))
             if key is not None:
                 self.records.put(batch, key, results[-1].to_record(key.context))
-            self._reader.writing(sequence, [*plan.replaced, *plan.gone], self._state.snapshot.sequence)
+            self._reader.writing(sequence, [*plan.replaced, *plan.gone], self._state.sequence)
             batch.flush()
             self.counters, self.schema = counters, plan.schema
 
@@ -288,7 +305,12 @@ class Writer:
             self._state.apply(committed[-1], plan.schema, plan.bodies, plan.rows, plan.expires)
 
         wait = self._commits.commit(write, publish, durability)
-        return results[-1], wait
+
+        def finish() -> None:
+            wait()
+            self._state.code_head()
+
+        return results[-1], finish
 
     def _next_row(self, name: str) -> int:
         return self.counters.next_rows.get(name, 0)

@@ -48,9 +48,16 @@ class Operation:
 
 
 def documents(first: int, count: int, version: int) -> list[dict[str, Any]]:
-    """With vectors that float32 holds exactly."""
+    """With vectors that float32 holds exactly, a text, and a label."""
     return [
-        {"id": f"d{i}", "n": i, "version": version, "vector": [1.0, float(i), float(version)]}
+        {
+            "id": f"d{i}",
+            "n": i,
+            "version": version,
+            "vector": [1.0, float(i), float(version)],
+            "text": f"common word{i}",
+            "label": "common",
+        }
         for i in range(first, first + count)
     ]
 
@@ -89,6 +96,32 @@ def _patch(name: str, ids: list[str]) -> Operation:
     return Operation(f"patch {name}", perform, mean)
 
 
+def _lengthen(name: str, number: int) -> Operation:
+    """A label so long that labels are text from here on: the text index lacks those that were given before."""
+    [given] = documents(number, 1, 9)
+    given["label"] = "common and long enough to be taken for text, " * 5
+
+    def mean(model: Model) -> None:
+        model[name][given["id"]] = given
+
+    return Operation(f"lengthen {name}", lambda database, _: database.collection(name).add([given]), mean)
+
+
+def _search(name: str) -> Operation:
+    """By words: the text index takes in what it lacks."""
+    return _upkeep(f"search {name}", lambda database, _: search_words(database, name))
+
+
+def search_words(database: Database, name: str) -> None:
+    """Every document is found by its words, and no other."""
+    snapshot = database.collection(name).snapshot()
+    ids = snapshot.ids(snapshot.ordinals(parse_filter({"text": {"$exists": True}})))
+    if ids:
+        assert sorted(snapshot.keyword("common", len(ids) + 1, fields=["text"]).ids) == sorted(ids)
+        word = snapshot.get(ids[:1])[0]["text"].split()[1]  # type: ignore[index]
+        assert snapshot.keyword(word, 2).ids[0] == ids[0]
+
+
 def _create(name: str) -> Operation:
     def perform(database: Database, _: Path) -> None:
         if name not in database.collections():
@@ -103,6 +136,20 @@ def _drop(name: str) -> Operation:
             database.drop_collection(name)
 
     return Operation(f"drop {name}", perform, lambda model: model.pop(name, None))
+
+
+def _exchange(larger: str, smaller: str) -> Operation:
+    """Two collections take each other's place, unless they have: what a kill cut off is done again."""
+
+    def perform(database: Database, _: Path) -> None:
+        counts = [database.collection(name).snapshot().count() for name in (larger, smaller)]
+        if counts[0] > counts[1]:
+            database.exchange_collections(larger, smaller, lambda: None)
+
+    def mean(model: Model) -> None:
+        model[larger], model[smaller] = model[smaller], model[larger]
+
+    return Operation(f"exchange {larger} and {smaller}", perform, mean)
 
 
 def _upkeep(name: str, perform: Perform) -> Operation:
@@ -166,14 +213,18 @@ def _optimize(name: str) -> Operation:
 OPERATIONS = (
     _create("a"),
     _add("a", 0, 40, 0),
+    _search("a"),
     _patch("a", ["d30", "d31"]),
     _seal("a"),
     _delete("a", 5),
+    _search("a"),
     _add("a", 35, 10, 1, key="once"),
     _seal("a"),
     _optimize("a"),
     _create("b"),
     _add("b", 0, 20, 0),
+    _exchange("a", "b"),
+    _exchange("b", "a"),
     _upkeep("compact", lambda database, _: database.compact()),
     _archive("copy"),
     _archive("copy.tar"),
@@ -181,7 +232,10 @@ OPERATIONS = (
     _delete("b", 10),
     _restore("copy.tar", lambda: after("archive copy.tar")),
     _upkeep("restore elsewhere", _restore_elsewhere),
+    _search("a"),
     _add("a", 20, 5, 3),
+    _lengthen("a", 60),
+    _search("a"),
     _seal("a"),
     _upkeep("damage and check", _damage_segment),
     _upkeep("purge", lambda database, _: database.purge()),

@@ -15,7 +15,7 @@ import pytest
 
 import engine
 from engine import ArchiveError, Database, restore_archive, verify_archive
-from tests.crash.script import OPERATIONS, models, open_database, read
+from tests.crash.script import OPERATIONS, models, open_database, read, search_words
 
 HIT = re.compile(r'failpoints\.hit\(\s*"([a-z_.]+)"')
 ENGINE = Path(engine.__file__).parent
@@ -74,6 +74,8 @@ def check_after_death(folder: Path) -> None:
         assert found in allowed, f"after {done} operations, in {OPERATIONS[begun - 1].name!r}"
         unfinished = [problem.what for problem in database.check().problems if not problem.repaired]
         assert unfinished == []
+        for name in found:
+            search_words(database, name)
         if "a" in found:
             database.collection("a").add([{"id": "goes on", "n": -1, "vector": [1.0, 2.0, 3.0]}])
             assert database.collection("a").snapshot().count() == len(found["a"]) + 1

@@ -78,5 +78,6 @@ def _outcome(operation: Operation, result: WriteResult) -> Outcome:
         outcome: Outcome = {"deleted": result.deleted}
     else:
         outcome = {"added": result.added, "replaced": result.replaced, "skipped": result.skipped}
-        outcome["statuses"] = list(result.statuses)
+        if not result.replayed:  # see `reference`
+            outcome["statuses"] = list(result.statuses)
     return {**outcome, "replayed": True} if result.replayed else outcome

@@ -120,7 +120,8 @@ def keep_up(database: Database, path: Path, random: Random) -> None:
         case "purge":
             database.purge()
         case "check":
-            assert not database.check(repair=False).problems
+            problems = database.check(repair=False).problems
+            assert not problems, problems
         case _:
             target = path.with_name("load-archive.tar")
             database.archive(target)

@@ -150,7 +150,8 @@ class Model:
             known, reply = collection.replies[name]
             if known != fingerprint:
                 return {"error": "idempotency_key_reused"}
-            return {**reply, "replayed": True}
+            counts = {name: value for name, value in reply.items() if name != "statuses"}
+            return {**counts, "replayed": True}  # a purge takes ids out of the record, and their statuses
         outcome = _write(collection, operation, now, sequence)
         if "error" not in outcome:
             reply = {name: value for name, value in outcome.items() if name != "changed"}

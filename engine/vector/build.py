@@ -12,12 +12,13 @@ import numpy as np
 
 from engine.arrays import Rows, Scores, Vectors
 from engine.schema import IndexKind, Quantization, VectorField
-from engine.vector.calibration import RECALL_DEFAULT, Calibration, K, calibrate
+from engine.vector.calibration import QUERIES, RECALL_DEFAULT, Calibration, K, calibrate
 from engine.vector.flat import ExactVectors, QuantizedScan
 from engine.vector.hnsw import Graph
 from engine.vector.index import CannotTrainError, VectorIndex, load_index, save_index, use_threads
 from engine.vector.ivf import ROWS_MIN, InvertedLists
 from engine.vector.parameters import Effort
+from engine.vector.room import GRAPH_SHARE, graph_bytes, has_room_for_graph, machine_bytes
 from engine.vector.sealed import IndexInfo, SealedVectors
 
 FLAT_BYTES_MAX = 4 * 1024 * 1024  # of vectors that are scanned in about 0.1 ms: no index is quicker by much
@@ -55,8 +56,11 @@ def build_vectors(
         best = built.info.calibration.best()
         if best.recall < RECALL_AUTO_MIN:
             graph = replace(wanted, index=IndexKind.HNSW, quantization=Quantization.NONE)
-            reason = f"auto: {reason}, but codes find only {best.recall:.3f} of the nearest"
-            return _build(vectors, graph, reason, threads, stop, None)
+            reason = f"{reason}, but codes find only {best.recall:.3f} of the nearest"
+            if has_room_for_graph(len(vectors), graph):
+                return _build(vectors, graph, reason, threads, stop, None)
+            info = msgspec.structs.replace(built.info, reason=f"{reason}, and {_no_room(len(vectors), graph)}")
+            return SealedVectors(built.exact, built.approximate, info, spec.metric)
     return built
 
 
@@ -78,7 +82,14 @@ def choose_kind(rows: int, spec: VectorField) -> tuple[VectorField, str]:
         reason = f"auto: {size / 2**20:.0f} MiB are too many to compare with; codes are built and searched quickest"
         return replace(spec, index=IndexKind.IVF_PQ, quantization=codes), reason
     reason = f"auto: {size / 2**20:.0f} MiB are too many to compare with; a graph goes with {quantization}"
+    if rows >= ROWS_MIN and not has_room_for_graph(rows, spec):
+        return replace(spec, index=IndexKind.IVF_FLAT), f"{reason}, but {_no_room(rows, spec)}"
     return replace(spec, index=IndexKind.HNSW, quantization=quantization), reason
+
+
+def _no_room(rows: int, spec: VectorField) -> str:
+    needed, there = graph_bytes(rows, spec) / 2**20, machine_bytes() / 2**20
+    return f"a graph needs {needed:.0f} MiB in memory: there are {there:.0f}, of which it may have {GRAPH_SHARE:.0%}"
 
 
 def save_vectors(built: SealedVectors, path: Path, exact_path: Path) -> None:
@@ -87,6 +98,7 @@ def save_vectors(built: SealedVectors, path: Path, exact_path: Path) -> None:
     Raises:
         OSError: the disk refused it.
     """
+    assert isinstance(built.exact, ExactVectors)
     save_index(built.exact.index if built.approximate is None else built.approximate.index, path)
     if built.separate:
         save_index(built.exact.index, exact_path)
@@ -119,7 +131,14 @@ def load_vectors(path: Path, exact_path: Path, info: IndexInfo, spec: VectorFiel
 
 
 def _build(
-    vectors: Vectors, spec: VectorField, reason: str, threads: int, stop: Stop, like: SealedVectors | None
+    vectors: Vectors,
+    spec: VectorField,
+    reason: str,
+    threads: int,
+    stop: Stop,
+    like: SealedVectors | None,
+    *,
+    reduced: bool = True,
 ) -> SealedVectors:
     approximate: VectorIndex | None = None
     vectors = np.ascontiguousarray(vectors)
@@ -129,7 +148,7 @@ def _build(
         case IndexKind.IVF_FLAT | IndexKind.IVF_PQ:
             model = like.approximate if like is not None and isinstance(like.approximate, InvertedLists) else None
             approximate = InvertedLists.build(
-                vectors, spec, spec.index, spec.quantization, threads=threads, stop=stop, like=model
+                vectors, spec, spec.index, spec.quantization, threads=threads, stop=stop, like=model, reduced=reduced
             )
         case _ if spec.quantization is Quantization.SQ8:
             approximate = QuantizedScan.build(vectors, spec, stop)
@@ -142,14 +161,30 @@ def _build(
     built = SealedVectors(exact, approximate, info, spec.metric)
     if approximate is None or len(vectors) < GRAPH_LEVELS_ROWS:
         return built
-    calibration = _calibrated(built, approximate, vectors, threads, stop)
+    calibration = calibrated(built, approximate, vectors, threads, stop)
+    missed = calibration.effort(RECALL_DEFAULT) is None
+    if (
+        missed and isinstance(approximate, InvertedLists) and approximate.reduced
+    ):  # near rows differ in what was left out
+        return _build(vectors, spec, reason, threads, stop, None, reduced=False)
     info = msgspec.structs.replace(info, calibration=calibration)
     return SealedVectors(exact, approximate, info, spec.metric)
 
 
-def _calibrated(
-    built: SealedVectors, approximate: VectorIndex, vectors: Vectors, threads: int, stop: Stop
+def calibrated(
+    built: SealedVectors,
+    approximate: VectorIndex,
+    vectors: Vectors,
+    threads: int,
+    stop: Stop,
+    count: int = QUERIES,
 ) -> Calibration:
+    """What an index finds at several efforts and what that costs, with `count` of its own rows as queries.
+
+    Raises:
+        BuildStoppedError: `stop` said so.
+    """
+
     def search_exact(queries: Vectors, k: int) -> tuple[Scores, Rows]:
         return built.exact.search(queries, k, allowed=None, threads=threads)
 
@@ -157,7 +192,7 @@ def _calibrated(
         use_threads(1)
         return built.candidates(queries, k, effort)
 
-    found = calibrate(approximate, search, search_exact, vectors, stop)
+    found = calibrate(approximate, search, search_exact, vectors, stop, count)
     if not isinstance(approximate, InvertedLists):
         return found
     usual = found.effort(RECALL_DEFAULT) or found.best().effort

@@ -12,14 +12,17 @@ import numpy as np
 from engine.arrays import Rows, Scores, Vectors
 from engine.vector.index import BuildStoppedError, VectorIndex
 from engine.vector.parameters import Effort
+from engine.vector.progress import report
 
 QUERIES = 100
-QUERIES_A_PIECE = 20  # FAISS compares 20 and more by matrix products
+QUERIES_A_PIECE_MIN = 20  # FAISS compares 20 and more by matrix products
+COMPARISONS_A_PIECE = 5_000_000  # of a query with a row, between two moments when it can be stopped: about 0.2 s
 K = 10
 RECALL_DEFAULT = 0.98  # what a search aims at that does not say otherwise
 MARGIN = 0.005  # of a sample of `QUERIES` × `K`
 GAIN_MIN = 0.002  # of one more step of oversampling; with less, the rest is not tried
 RECALL_ENOUGH = 0.998
+COST_ALIKE = 1.2  # times: the measurement itself varies so much
 
 
 class Level(msgspec.Struct, frozen=True):
@@ -42,9 +45,14 @@ class Calibration(msgspec.Struct, frozen=True):
     all_lists_microseconds: float = 0.0
 
     def effort(self, recall: float) -> Effort | None:
-        """The cheapest effort that finds so much, None where none of those tried does."""
+        """The cheapest effort that finds so much, and of those that cost about as much the one that finds most.
+
+        None where none of those tried finds so much.
+        """
         enough = [level for level in self.levels if level.recall >= min(recall + MARGIN, RECALL_ENOUGH)]
-        return min(enough, key=lambda level: level.microseconds).effort if enough else None
+        least = min((level.microseconds for level in enough), default=0.0)
+        alike = [level for level in enough if level.microseconds <= COST_ALIKE * least]
+        return max(alike, key=lambda level: (level.recall, -level.microseconds)).effort if alike else None
 
     def best(self) -> Level:
         """The level that finds most."""
@@ -64,6 +72,7 @@ def calibrate(
     search_exact: Callable[[Vectors, int], tuple[Scores, Rows]],
     vectors: Vectors,
     stop: Callable[[], bool],
+    count: int = QUERIES,
 ) -> Calibration:
     """Try the efforts of an index with some of its own rows as queries, each of which may not find itself.
 
@@ -71,14 +80,16 @@ def calibrate(
         BuildStoppedError: `stop` said so.
     """
     random = np.random.default_rng(len(vectors))
-    chosen = np.sort(random.choice(len(vectors), min(QUERIES, len(vectors)), replace=False))
+    chosen = np.sort(random.choice(len(vectors), min(count, len(vectors)), replace=False))
     queries = np.ascontiguousarray(vectors[chosen])
     k = min(K + 1, len(vectors))
-    truth = _truth(search_exact, queries, k, stop)
+    truth = _truth(search_exact, queries, k, len(vectors), stop)
     levels: list[Level] = []
-    for effort in index.efforts():
+    efforts = list(index.efforts())
+    for tried, effort in enumerate(efforts):
         if stop():
             raise BuildStoppedError
+        report("calibration", tried / len(efforts))
         if _pointless(effort, levels):
             continue
         started = time.thread_time()  # not the clock: others may be using the processors
@@ -89,14 +100,19 @@ def calibrate(
 
 
 def _truth(
-    search_exact: Callable[[Vectors, int], tuple[Scores, Rows]], queries: Vectors, k: int, stop: Callable[[], bool]
+    search_exact: Callable[[Vectors, int], tuple[Scores, Rows]],
+    queries: Vectors,
+    k: int,
+    rows: int,
+    stop: Callable[[], bool],
 ) -> Scores:
     """The scores of the nearest k of each query, a few queries at a time: a million rows take a second for all."""
     found = []
-    for begin in range(0, len(queries), QUERIES_A_PIECE):
+    piece = max(QUERIES_A_PIECE_MIN, COMPARISONS_A_PIECE // max(1, rows))
+    for begin in range(0, len(queries), piece):
         if stop():
             raise BuildStoppedError
-        found.append(search_exact(queries[begin : begin + QUERIES_A_PIECE], k)[0])
+        found.append(search_exact(queries[begin : begin + piece], k)[0])
     return np.concatenate(found)
 
 

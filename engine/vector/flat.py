@@ -11,8 +11,9 @@ import numpy as np
 from engine.arrays import Rows, Scores, Vectors
 from engine.schema import IndexKind, Metric, Quantization, VectorField
 from engine.vector.allowed import Allowed
-from engine.vector.index import BuildStoppedError, faiss_metric, search_exact, to_scores, use_threads
+from engine.vector.index import BuildStoppedError, faiss_metric, in_row_order, search_exact, to_scores, use_threads
 from engine.vector.parameters import Effort
+from engine.vector.progress import report
 from engine.vector.quantization import check_fits, half_view, scalar_type
 
 GATHER_ROWS_MAX = 4096  # so few allowed rows of half precision are decoded rather than looked up among all
@@ -61,23 +62,31 @@ class ExactVectors:
         return view
 
     @property
+    def dim(self) -> int:
+        """Components of a vector."""
+        return int(self.index.d)
+
+    @property
     def bytes(self) -> int:
         """Of the vectors."""
         return int(len(self) * self.index.d * (2 if self._half else 4))
 
     def search(self, queries: Vectors, k: int, *, allowed: Allowed | None, threads: int) -> tuple[Scores, Rows]:
-        """The k nearest rows of each query among the allowed ones; k at most their number."""
+        """The k nearest rows of each query among the allowed ones; k at most their number; ties as `in_row_order`."""
         use_threads(threads)
-        if allowed is None:
-            distances, rows = self.index.search(queries, k)
-        elif self._half and allowed.count <= GATHER_ROWS_MAX:
+        options = None
+        if allowed is not None and self._half and allowed.count <= GATHER_ROWS_MAX:
             taken = half_view(self.index)[allowed.rows].astype(np.float32)
             scores, places = search_exact(queries, taken, k, self._metric, threads=threads)
             return scores, allowed.rows[places]
-        else:
-            selector = allowed.by_bits if self._half else allowed.by_rows
-            distances, rows = self.index.search(queries, k, params=faiss.SearchParameters(sel=selector))
-        return to_scores(distances, self._metric), rows
+        if allowed is not None:
+            options = faiss.SearchParameters(sel=allowed.by_bits if self._half else allowed.by_rows)
+
+        def search(asking: Vectors, wanted: int) -> tuple[Scores, Rows]:
+            distances, rows = self.index.search(asking, wanted, params=options)
+            return to_scores(distances, self._metric), rows
+
+        return in_row_order(search, queries, k, len(self) if allowed is None else allowed.count)
 
 
 class QuantizedScan:
@@ -127,4 +136,5 @@ def add_in_pieces(index: Any, vectors: Vectors, rows: int, stop: Callable[[], bo
     for begin in range(0, len(vectors), rows):
         if stop():
             raise BuildStoppedError
+        report("rows", begin / len(vectors))
         index.add(np.ascontiguousarray(vectors[begin : begin + rows]))

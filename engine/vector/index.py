@@ -6,7 +6,7 @@ Scores are larger for nearer: cosine similarity, dot product, minus the Euclidea
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from engine.schema import IndexKind, Metric, Quantization
 from engine.vector.parameters import Effort
 
 SQUARES_MIN = 1e-30  # a sum of squares below has lost digits to underflow
+TIES_GROWTH = 16  # times as many rows are asked for where more are equal than were asked for
 _thread = threading.local()
 
 
@@ -110,8 +111,44 @@ def load_index(path: Path, dim: int) -> Any:
     return index
 
 
+def in_row_order(
+    search: Callable[[Vectors, int], tuple[Scores, Rows]], queries: Vectors, k: int, count: int
+) -> tuple[Scores, Rows]:
+    """The k best of `count` rows of each query, where the lowest rows win between equal scores at the end.
+
+    FAISS takes any of them. One row more than wanted shows whether there are such; only then more are asked for, until
+    all of that score are there. Equal scores further up come in any order.
+
+    Args:
+        search: queries and a number of rows → their scores (q, n) and rows (q, n), best first.
+        queries: (q, dim).
+        k: rows wanted, at most `count`.
+        count: rows that `search` has.
+    """
+    if k >= count:
+        return search(queries, k)
+    scores, rows = search(queries, k + 1)
+    tied = np.flatnonzero(scores[:, k - 1] == scores[:, k])
+    scores, rows = scores[:, :k], rows[:, :k]
+    for q in tied.tolist():
+        asked = k + 1
+        while True:
+            asked = min(TIES_GROWTH * asked, count)
+            score, row = search(queries[q : q + 1], asked)
+            if asked == count or score[0, -1] < score[0, k - 1]:
+                break
+        first = np.lexsort((row[0], -score[0]))[:k]
+        scores[q], rows[q] = score[0, first], row[0, first]
+    return scores, rows
+
+
 def search_exact(queries: Vectors, vectors: Vectors, k: int, metric: Metric, *, threads: int) -> tuple[Scores, Rows]:
-    """The k nearest of `vectors` (n, dim), by comparing with each; k at most n. All prepared."""
+    """The k nearest of `vectors` (n, dim), all compared; k at most n. All prepared; ties as `in_row_order`."""
     use_threads(threads)
-    distances, rows = faiss.knn(queries, vectors, k, metric=faiss_metric(metric))
-    return to_scores(distances, metric), rows
+    number = faiss_metric(metric)
+
+    def search(asking: Vectors, wanted: int) -> tuple[Scores, Rows]:
+        distances, rows = faiss.knn(asking, vectors, wanted, metric=number)
+        return to_scores(distances, metric), rows
+
+    return in_row_order(search, queries, k, len(vectors))

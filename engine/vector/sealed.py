@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import faiss
 import msgspec
@@ -51,6 +51,27 @@ class IndexInfo(msgspec.Struct, frozen=True):
     calibration: Calibration = Calibration()
 
 
+class Exact(Protocol):
+    """Vectors as they are compared in the end; see `ExactVectors`."""
+
+    @property
+    def vectors(self) -> Vectors:
+        """(n, dim) float32. Do not write."""
+
+    @property
+    def dim(self) -> int:
+        """Components of a vector."""
+
+    @property
+    def bytes(self) -> int:
+        """Of the vectors."""
+
+    def __len__(self) -> int: ...
+
+    def search(self, queries: Vectors, k: int, *, allowed: Allowed | None, threads: int) -> tuple[Scores, Rows]:
+        """The k nearest rows of each query among the allowed ones; k at most their number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Scores (q, k) and rows (q, k), best first, -1 where there are no more; and how they were found."""
@@ -63,7 +84,7 @@ class Answer:
 class SealedVectors:
     """Search over the rows 0..n-1 of a segment. Immutable but for caches, so safe for many threads."""
 
-    def __init__(self, exact: ExactVectors, approximate: VectorIndex | None, info: IndexInfo, metric: Metric) -> None:
+    def __init__(self, exact: Exact, approximate: VectorIndex | None, info: IndexInfo, metric: Metric) -> None:
         self.exact = exact
         self.approximate = approximate
         self.info = info
@@ -74,10 +95,15 @@ class SealedVectors:
         quantized = "" if info.quantization is Quantization.NONE else f" {info.quantization.value}"
         self._name = f"{info.kind.value}{quantized}"
         if approximate is not None:
-            self._target, self._refined = _target(approximate, exact, metric)
+            self._target, self._refined = self._joined()
 
     def __len__(self) -> int:
         return len(self.exact)
+
+    @property
+    def metric(self) -> Metric:
+        """Of the field."""
+        return self._metric
 
     @property
     def vectors(self) -> Vectors:
@@ -96,6 +122,7 @@ class SealedVectors:
             "quantization": self.info.quantization.value,
             "reason": self.info.reason,
             "rows": len(self),
+            **({"components": self.approximate.ivf.d} if isinstance(self.approximate, InvertedLists) else {}),
             "memory_bytes": self.memory_bytes(),
             "mapped_bytes": self.mapped_bytes(),
         }
@@ -142,6 +169,18 @@ class SealedVectors:
         else:
             answer = self._nearest_first(queries, k, allowed, effort, threads)
         return self._completed(answer, queries, k, allowed, threads)
+
+    def _joined(self) -> tuple[Any, bool]:
+        """What FAISS searches: the index, or the index and then the exact vectors; and whether it is the latter."""
+        assert self.approximate is not None
+        assert isinstance(self.exact, ExactVectors)
+        index, flat, number = self.approximate.index, self.exact.index, faiss_metric(self._metric)
+        if not self.approximate.lossy and index.metric_type == number:
+            return index, False
+        flat.metric_type = index.metric_type  # FAISS wants both equal when it joins them, and then need not have
+        refined = faiss.IndexRefine(index, flat)
+        flat.metric_type = refined.metric_type = number
+        return refined, True
 
     def effort(self, parameters: SearchParameters) -> Effort | None:
         """What to do for `parameters`; None for comparing with every row."""
@@ -309,9 +348,8 @@ class SealedVectors:
         """What each way costs."""
         if self._costs is None:
             calibration = self.info.calibration
-            dim = self.exact.index.d
             self._costs = Costs(
-                comparison=distance_nanoseconds(dim) / 1000,
+                comparison=distance_nanoseconds(self.exact.dim) / 1000,
                 candidate=cost_a_candidate(calibration.levels),
                 all_lists=calibration.all_lists_microseconds,
             )
@@ -325,14 +363,3 @@ class SealedVectors:
         if self._refined:
             asked += f"{' ' if asked else ''}oversample {effort.oversample:g}"
         return f"{self._name}, {asked}, {reason}"
-
-
-def _target(approximate: VectorIndex, exact: ExactVectors, metric: Metric) -> tuple[Any, bool]:
-    """What FAISS searches: the index, or the index and then the exact vectors; and whether it is the latter."""
-    index, number = approximate.index, faiss_metric(metric)
-    if not approximate.lossy and index.metric_type == number:
-        return index, False
-    exact.index.metric_type = index.metric_type  # FAISS wants both equal when it joins them, and then need not have
-    refined = faiss.IndexRefine(index, exact.index)
-    exact.index.metric_type = refined.metric_type = number
-    return refined, True

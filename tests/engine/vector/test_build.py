@@ -72,6 +72,24 @@ def test_a_graph_is_built_where_codes_do_not_find_enough(monkeypatch: pytest.Mon
     assert "codes find only" in index.info.reason
 
 
+def test_no_graph_is_chosen_that_would_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its walk touches any row. Lists read some of their mapped vectors, codes a few: they say why they were chosen."""
+    monkeypatch.setattr("engine.vector.room.machine_bytes", lambda: 10 * 2**20)
+    monkeypatch.setattr("engine.vector.build.machine_bytes", lambda: 10 * 2**20)
+    fits, large = (choose_kind(rows, replace(AUTO, quantization=Quantization.NONE)) for rows in (13_000, 17_000))
+    assert fits[0].index is IndexKind.FLAT
+    assert large[0].index is IndexKind.IVF_FLAT
+    assert large[1].endswith("but a graph needs 6 MiB in memory: there are 10, of which it may have 50%")
+    monkeypatch.setattr("engine.vector.build.FLAT_BYTES_MAX", 1024)
+    monkeypatch.setattr("engine.vector.build.RECALL_AUTO_MIN", 1.1)
+    monkeypatch.setattr("engine.vector.room.machine_bytes", lambda: 2**18)
+    index = build_vectors(clustered(1_500, 64), AUTO, 1, lambda: False)
+    assert index.kind is IndexKind.IVF_PQ
+    assert "codes find only" in index.info.reason
+    assert "a graph needs" in index.info.reason
+    assert index.search(clustered(1, 64), 3, allowed=None, parameters=DEFAULT, threads=1).rows.shape == (1, 3)
+
+
 @pytest.mark.parametrize("kind", [IndexKind.FLAT, IndexKind.HNSW, IndexKind.IVF_FLAT, IndexKind.IVF_PQ])
 def test_a_build_stops_when_asked(kind: IndexKind) -> None:
     """Between pieces of the rows, or rounds of learning."""

@@ -9,7 +9,7 @@ from engine.vector.parameters import Effort
 
 LEVELS = (
     Level(Effort(nprobe=4, oversample=3.0), 0.90, 20.0),
-    Level(Effort(nprobe=4, oversample=6.0), 0.96, 30.0),
+    Level(Effort(nprobe=4, oversample=6.0), 0.96, 31.0),
     Level(Effort(nprobe=8, oversample=3.0), 0.957, 25.0),
     Level(Effort(nprobe=8, oversample=6.0), 0.999, 50.0),
 )
@@ -19,6 +19,9 @@ def test_the_cheapest_effort_that_reaches_a_target_is_chosen() -> None:
     """With a margin for the sample; none where none reaches it."""
     calibration = Calibration(LEVELS)
     assert calibration.effort(0.95) == Effort(nprobe=8, oversample=3.0)
+    assert Calibration((*LEVELS, Level(Effort(nprobe=16), 0.97, 28.0))).effort(0.95) == Effort(
+        nprobe=16
+    )  # about as cheap
     assert calibration.effort(0.96) == Effort(nprobe=8, oversample=6.0)
     assert calibration.effort(0.99) == Effort(nprobe=8, oversample=6.0)
     assert Calibration(LEVELS[:3]).effort(0.99) is None

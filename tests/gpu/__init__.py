@@ -1,0 +1,1 @@
+"""Searching on an accelerator; without one, the same code on torch's own "cpu"."""

@@ -1,11 +1,11 @@
-"""What a vector search found."""
+"""What a search found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from engine.arrays import Ordinals, Scores
 from engine.document import Passage, decode
 from engine.schema import JSON
+
+if TYPE_CHECKING:
+    from engine.search.grouping import Group
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Hits:
         places: (n,) place of the document in its part.
         passages: the best passage of each; None where the whole document matched.
         explain: what ran.
+        groups: where it was grouped: whose the first documents are, whose the next, and how many.
     """
 
     ordinals: Ordinals
@@ -37,6 +41,7 @@ class Hits:
     bodies_of: Callable[[Ordinals], list[bytes]] = field(repr=False)
     values_of: Callable[[str, Any, Any], list[JSON]] = field(repr=False)
     explain: dict[str, JSON] = field(default_factory=dict, repr=False)
+    groups: tuple[Group, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ordinals)

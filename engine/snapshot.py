@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,23 +11,38 @@ import pyarrow.compute as pc
 from pyroaring import BitMap
 
 from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
-from engine.document import decode, is_unicode
-from engine.errors import InvalidInputError
-from engine.fields.columns import ID_FIELD, path_column
+from engine.document import Passage, decode, is_unicode
+from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError
+from engine.fields.bitmaps import bitmap_of_mask, mask_of_bitmap
+from engine.fields.columns import ID_FIELD
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
+from engine.fields.index_cache import IndexCache, is_indexed
 from engine.fields.relation import ORIGIN, Relation, json_value, relation_types
+from engine.fields.select import select
+from engine.filtering import PartFields
 from engine.hits import Hits
 from engine.memory import MaskCache
 from engine.schema import ID, JSON, Field, FieldType, Schema
-from engine.search import VectorQuery, search_parts
+from engine.search.nearest import VectorQuery, search_parts
+from engine.search.scope import Among, Condition
 from engine.segments.part import Part, live_mask
+from engine.text.errors import TextIndexDamagedError
 from engine.vector.parameters import DEFAULT, SearchParameters
 
 if TYPE_CHECKING:
     from engine.recall import RecallReport
+    from engine.search.grouping import Group
+    from engine.search.keyword import Highlight, TextFields
+    from engine.search.request import SearchRequest
+    from engine.segments.text import CollectionText
+    from engine.statistics import FieldStatistics, StatisticsCache
+    from engine.text.query import TextQuery
+    from engine.text.view import TextView
 
 _LIVING_MAX = 16  # masks of filters without what is deleted, a snapshot
+_ASKED_MAX = 1_000  # queries in words that were read, a snapshot
+_HELD_MAX = 16  # answers of the text index, a snapshot: each part of it asks for the same
 _PLAIN = (FieldType.INTEGER, FieldType.NUMBER, FieldType.BOOLEAN)  # the same in Arrow and in JSON
 
 
@@ -69,6 +83,7 @@ class Snapshot:
         deleted: ordinals in `parts` that are no more. Not written to by anyone.
         reader: the store.
         masks: of filters, shared with other snapshots.
+        text: the text index; None where there is none to be had.
 
     Attributes:
         hidden: those of `deleted` that the store still knows: they have expired, and wait to be deleted.
@@ -85,6 +100,7 @@ class Snapshot:
         deleted: BitMap,
         reader: Reader,
         masks: MaskCache | None = None,
+        text: CollectionText | None = None,
     ) -> None:
         self.name = name
         self.sequence = sequence
@@ -95,24 +111,57 @@ class Snapshot:
         self.pin = Pin()
         self.shown: tuple[Snapshot | None, int] | None = None
         self._reader = reader
+        self._text = text
+        self._text_view: TextView | None = None
         self._live: list[Mask | str | None] = ["unknown"] * len(parts)
         self._living: dict[tuple[str, int], Mask] = {}
+        self._dead: dict[int, BitMap] = {}
+        self._asked: dict[tuple[str, bool], TextQuery] = {}
+        self._whole: tuple[TextView, bool] | None = None
+        self._text_names: list[str] | None = None
+        self._held: dict[tuple[str, str, str], BitMap] = {}
         self._masks = MaskCache() if masks is None else masks
 
     def without(self, hidden: BitMap) -> Snapshot:
         """This snapshot, but some of its documents are no more."""
         deleted = self.deleted | hidden
-        rest = Snapshot(self.name, self.sequence, self.schema, self.parts, deleted, self._reader, self._masks)
+        rest = Snapshot(
+            self.name, self.sequence, self.schema, self.parts, deleted, self._reader, self._masks, self._text
+        )
         rest.hidden, rest.pin = hidden, self.pin
         return rest
 
     def count(self, where: Filter | None = None) -> int:
         """How many documents satisfy `where`."""
-        masks = [self.allowed(i, where) for i in range(len(self.parts))]
-        return sum(
-            len(part.ordinals) if mask is None else int(np.count_nonzero(mask))
-            for part, mask in zip(self.parts, masks, strict=True)
-        )
+        total = 0
+        for i, part in enumerate(self.parts):
+            found = None if where is None else self.matching(i, where)
+            if found is None:
+                mask = self.allowed(i, where)
+                total += len(part.ordinals) if mask is None else int(np.count_nonzero(mask))
+            else:
+                total += len(found)
+        return total
+
+    def matching(self, i: int, where: Filter) -> BitMap | None:
+        """The places in part `i` of living documents that satisfy `where`; None where `allowed` is the quicker way.
+
+        Do not write to it.
+        """
+        part = self.parts[i]
+        if not is_indexed(part):
+            return None
+        condition = repr(where)
+        found = self._masks.get_bitmap(part, condition, self.schema)
+        if found is None:
+            found = select(where, PartFields(part, self.schema, self._masks.indexes, self.may_hold))
+            self._masks.put_bitmap(part, condition, self.schema, found)
+        live = self._live_mask(i)
+        if live is None:
+            return found
+        if i not in self._dead:
+            self._dead[i] = bitmap_of_mask(~live)
+        return found - self._dead[i]
 
     def ordinals(self, where: Filter | None = None) -> Ordinals:
         """Ordinals of the documents that satisfy `where`, (n,) uint32 ascending."""
@@ -121,6 +170,22 @@ class Snapshot:
             mask = self.allowed(i, where)
             found.append(part.ordinals if mask is None else part.ordinals[mask])
         return np.concatenate(found)
+
+    @property
+    def indexes(self) -> IndexCache:
+        """Indexes of the fields of its parts."""
+        return self._masks.indexes
+
+    @property
+    def statistics_cache(self) -> StatisticsCache:
+        """Figures of its parts."""
+        return self._masks.statistics
+
+    def statistics(self) -> dict[str, FieldStatistics]:
+        """What the values of each field are like."""
+        from engine.statistics import field_statistics
+
+        return field_statistics(self)
 
     def documents_raw(self, ordinals: Ordinals) -> list[bytes]:
         """The JSON bytes of documents as they are stored."""
@@ -203,7 +268,7 @@ class Snapshot:
         k: int,
         *,
         vector_field: str | None = None,
-        where: Filter | None = None,
+        where: Condition = None,
         ef_search: int | None = None,
         exact: bool = False,
         parameters: SearchParameters | None = None,
@@ -211,7 +276,7 @@ class Snapshot:
         """The documents nearest to one vector, (dim,); see `search_batch`."""
         queries = np.asarray(query)[np.newaxis]
         effort = _parameters(parameters, ef_search, exact)
-        query_of = VectorQuery(self._vector_field(vector_field), k, effort, threads=1)
+        query_of = VectorQuery(self.vector_field(vector_field), k, effort, threads=1)
         return self._search(queries, query_of, where)[0]
 
     def search_batch(
@@ -220,7 +285,7 @@ class Snapshot:
         k: int,
         *,
         vector_field: str | None = None,
-        where: Filter | None = None,
+        where: Condition = None,
         ef_search: int | None = None,
         exact: bool = False,
         parameters: SearchParameters | None = None,
@@ -241,7 +306,7 @@ class Snapshot:
             InvalidInputError: not finite, zero under cosine, or no such field.
         """
         effort = _parameters(parameters, ef_search, exact)
-        query_of = VectorQuery(self._vector_field(vector_field), k, effort, threads=0)
+        query_of = VectorQuery(self.vector_field(vector_field), k, effort, threads=0)
         return self._search(np.asarray(queries), query_of, where)
 
     def recall(
@@ -250,9 +315,185 @@ class Snapshot:
         """What searches of a vector field find, and how long they take, by parameter; see `measure_recall`."""
         from engine.recall import measure_recall
 
-        return measure_recall(self, self._vector_field(vector_field), queries, k, where)
+        return measure_recall(self, self.vector_field(vector_field), queries, k, where)
 
-    def relation(self, fields: Sequence[str] | None = None, where: Filter | None = None) -> Relation:
+    def vector_field(self, name: str | None) -> str:
+        """The vector field of that name; None means the only one there is.
+
+        Raises:
+            InvalidInputError: there is none, or several.
+        """
+        names = list(self.schema.vectors)
+        if name is None and len(names) == 1:
+            return names[0]
+        if name is None and not names:
+            raise InvalidInputError(f"collection {self.name!r} has no vector field")
+        if name not in names:
+            asked = "which vector field?" if name is None else f"unknown vector field {name!r}:"
+            raise InvalidInputError(f"{asked} expected one of {', '.join(names) or '(none)'}", pointer="/vector_field")
+        return name
+
+    def keyword(
+        self,
+        query: str | TextQuery,
+        k: int,
+        *,
+        where: Condition = None,
+        fields: TextFields | None = None,
+        match_all: bool = False,
+    ) -> Hits:
+        """The documents that match words best, in the order of their BM25 scores; equal ones by ordinal.
+
+        What waits for the text index is added to it first, so that every document of the snapshot can be found.
+
+        Args:
+            query: in the syntax of `engine.text.query`: no text is an error.
+            k: documents, at most; fewer only where fewer match and satisfy `where`.
+            where: a filter.
+            fields: field → boost, or names, each perhaps as "title^3"; all text fields alike by default.
+            match_all: words without a sign must all be there.
+
+        Raises:
+            InvalidInputError: the collection has no text field, `fields` names another, or `k` is less than 1.
+        """
+        from engine.search.keyword import search_text, text_query
+
+        asked = self._asked.get((query, match_all)) if fields is None and isinstance(query, str) else None
+        if asked is None:
+            asked = text_query(self, query, fields, match_all=match_all)
+            if fields is None and isinstance(query, str):
+                if len(self._asked) >= _ASKED_MAX:
+                    self._asked.clear()
+                self._asked[query, match_all] = asked
+        return search_text(self, asked, k, where)
+
+    def highlights(
+        self, query: str | TextQuery, ordinals: Ordinals, fields: TextFields | None = None
+    ) -> list[list[Highlight]]:
+        """Where documents of this snapshot match a query, a list for each; see `engine.search.keyword.Highlight`.
+
+        Raises:
+            InvalidInputError: as `keyword`; or a document is not in the snapshot.
+        """
+        from engine.search.keyword import highlights, text_query
+
+        return highlights(self, text_query(self, query, fields), ordinals)
+
+    def text_view(self, *, instead_of: TextIndexDamagedError | None = None) -> TextView:
+        """The text index with every document of this snapshot in it, and perhaps others; the same one each time.
+
+        Args:
+            instead_of: what the last one raised: it is built again.
+
+        Raises:
+            InvalidInputError: the collection has no text field.
+        """
+        view = self._text_view
+        if view is None or instead_of is not None:
+            if self._text is None:
+                raise InvalidInputError(f"collection {self.name!r} has no text index")
+            if instead_of is not None:
+                self._text.suspect(instead_of)
+            view = self._text_view = self._text.view(self)
+        return view
+
+    def may_hold(self, field: str, op: str, words: str) -> BitMap | None:
+        """Ordinals among which are all documents for which `$match` or `$phrase` is true, by the text index.
+
+        None where there is none, or it lacks so much that comparing the texts is quicker. Do not write to it.
+        """
+        if self._text is None or not self._text.is_near(self):
+            return None
+        from engine.search.keyword import may_hold
+
+        held = self._held.get((field, op, words))
+        if held is None:
+            try:
+                held = may_hold(self, field, words, in_order=op == "$phrase")
+            except TextIndexDamagedError as error:
+                self._text.suspect(error)
+            except (StorageError, DatabaseClosedError, CollectionNotFoundError):
+                return None  # the texts are still there
+            if held is not None:
+                held |= self.deleted  # what is found is kept for parts, and other snapshots may show those
+                if len(self._held) >= _HELD_MAX:
+                    self._held.clear()
+                self._held[field, op, words] = held
+        return held
+
+    @property
+    def is_whole_text(self) -> bool:
+        """Whether it has every document that there ever was up to the last one that its text index knows."""
+        view = self.text_view()
+        if self._whole is None or self._whole[0] is not view:
+            last = int(self.parts[-1].ordinals[-1]) if self.parts else -1
+            count = sum(len(part.ordinals) for part in self.parts)
+            self._whole = view, not self.deleted and view.next_ordinal <= last + 1 == count and count > 0
+        return self._whole[1]
+
+    @property
+    def text_names(self) -> list[str]:
+        """Names of the fields that keyword searches look in."""
+        if self._text_names is None:
+            from engine.search.keyword import text_fields
+
+            self._text_names = text_fields(self.schema)
+        return self._text_names
+
+    def present(self) -> BitMap:
+        """Ordinals of all documents."""
+        each = [part.bitmap for part in self.parts]
+        return BitMap.union(*each) - self.deleted if each else BitMap()
+
+    def query(self, request: SearchRequest) -> Hits:
+        """What a request of any kind finds: words, vectors, examples, several of them fused; see `SearchRequest`.
+
+        Raises:
+            InvalidInputError: a field that does not exist, a vector of the wrong size; `pointer` says where.
+        """
+        from engine.search.execute import execute
+
+        return execute(self, request)
+
+    def hits(
+        self,
+        ordinals: Ordinals,
+        scores: Any,
+        parts: Any,
+        places: Any,
+        passages: list[Passage | None],
+        explain: dict[str, JSON],
+        groups: tuple[Group, ...] | None = None,
+    ) -> Hits:
+        """Documents of this snapshot, in the order given, as what a search has found."""
+        readers = self._ids_at, self._reader.bodies, self._values_at
+        return Hits(ordinals, scores, parts, places, passages, *readers, explain, groups)
+
+    def locate(self, ordinals: Ordinals) -> tuple[Any, Any]:
+        """Part and place of each ordinal.
+
+        Raises:
+            InvalidInputError: one is not in this snapshot.
+        """
+        return self._locate(ordinals)
+
+    def ordinals_of(self, ids: Sequence[str]) -> list[int | None]:
+        """Ordinals of documents by id, None where there is none."""
+        return self._resolve(ids)
+
+    def values_of(self, name: str, ordinals: Ordinals) -> list[JSON]:
+        """One field of some documents, as JSON values; None where it has none.
+
+        Raises:
+            InvalidInputError: there is no such field.
+        """
+        return self._values_at(name, *self._locate(ordinals))
+
+    def vectors_at(self, name: str, rows: Any) -> Vectors:
+        """Vectors by the numbers that `rows_of` gives, as they were given, (n, dim)."""
+        return self._reader.vectors(self.schema, name, rows)
+
+    def relation(self, fields: Sequence[str] | None = None, where: Condition = None) -> Relation:
         """The documents that satisfy `where` as rows, with the id and `fields` (all if None).
 
         Raises:
@@ -296,15 +537,19 @@ class Snapshot:
         )
         return pairs[:limit]
 
-    def allowed(self, i: int, where: Filter | None) -> Mask | None:
+    def allowed(self, i: int, where: Condition) -> Mask | None:
         """Which documents of part `i` live and satisfy `where`; None for all. Do not write."""
         live = self._live_mask(i)
         if where is None:
             return live
+        if isinstance(where, Among):
+            others = self.allowed(i, where.where)
+            marks = where.marks(self.parts[i].ordinals)
+            return marks if others is None else marks & others
         part, condition = self.parts[i], repr(where)  # not the filter itself: 1 == True == 1.0
         mask = self._masks.get(part, condition, self.schema)
         if mask is None:
-            mask = evaluate(where, partial(self._column, part), len(part.ordinals))
+            mask = self._evaluated(part, where, condition)
             self._masks.put(part, condition, self.schema, mask)
         if live is None:
             return mask
@@ -316,7 +561,15 @@ class Snapshot:
             self._living[condition, i] = both
         return both
 
-    def _search(self, queries: Numbers, query: VectorQuery, where: Filter | None) -> list[Hits]:
+    def _evaluated(self, part: Part, where: Filter, condition: str) -> Mask:
+        """Which documents of a part, dead ones too, satisfy `where`."""
+        fields = PartFields(part, self.schema, self._masks.indexes, self.may_hold)
+        if not is_indexed(part):
+            return evaluate(where, fields.column, fields.rows, fields.nulls, fields.scalars)
+        found = self._masks.get_bitmap(part, condition, self.schema)
+        return mask_of_bitmap(select(where, fields) if found is None else found, fields.rows)
+
+    def _search(self, queries: Numbers, query: VectorQuery, where: Condition) -> list[Hits]:
         if query.k < 1:
             raise InvalidInputError(f"k must be at least 1: got={query.k}")
         found = search_parts(self, queries, query, where)
@@ -327,29 +580,6 @@ class Snapshot:
             )
             for f in found
         ]  # fmt: skip
-
-    def _vector_field(self, name: str | None) -> str:
-        names = list(self.schema.vectors)
-        if name is None and len(names) == 1:
-            return names[0]
-        if name is None and not names:
-            raise InvalidInputError(f"collection {self.name!r} has no vector field")
-        if name not in names:
-            asked = "which vector field?" if name is None else f"unknown vector field {name!r}:"
-            raise InvalidInputError(f"{asked} expected one of {', '.join(names) or '(none)'}", pointer="/vector_field")
-        return name
-
-    def _column(self, part: Part, name: str) -> tuple[Field, Any] | None:
-        if name == ID:
-            return ID_FIELD, part.column(ID, ID_FIELD)
-        field = self.schema.fields.get(name)
-        if field is not None:
-            return field, part.column(name, field)
-        root, *path = name.split(".")
-        field = self.schema.fields.get(root)
-        if not path or field is None or field.type is not FieldType.JSON:
-            return None
-        return path_column(part.column(root, field), path)
 
     def _live_mask(self, i: int) -> Mask | None:
         known = self._live[i]
@@ -400,13 +630,15 @@ class Snapshot:
         return parts, places
 
     def _ids_at(self, parts: Any, places: Any) -> list[str]:
+        if len(self.parts) == 1:
+            return self.parts[0].ids(places)
         if len(parts) and (parts == parts[0]).all():
             return self.parts[int(parts[0])].ids(places)
-        ids = np.empty(len(parts), dtype=object)
-        for i in np.unique(parts):
-            chosen = np.flatnonzero(parts == i)
-            ids[chosen] = self.parts[i].ids(places[chosen])
-        return list(ids)
+        ids = [""] * len(parts)
+        for i, chosen in _by_part(parts):
+            for at, id_ in zip(chosen, self.parts[i].ids(places[chosen]), strict=True):
+                ids[at] = id_
+        return ids
 
     def _values_at(self, name: str, parts: Any, places: Any) -> list[JSON]:
         field = relation_types(self.schema.fields, [name])[name]
@@ -414,14 +646,18 @@ class Snapshot:
             numbers = self.parts[int(parts[0])].numbers(name, field)
             if numbers is not None:
                 return [*numbers[places].tolist()]
-        values = np.empty(len(parts), dtype=object)
-        for i in {*parts.tolist()}:
-            chosen = np.flatnonzero(parts == i)
-            column = self.parts[i].column(name, field)
-            whole = column.chunk(0) if column.num_chunks == 1 else column
-            found = whole.take(pa.array(places[chosen])).to_pylist()
-            values[chosen] = found if field.type in _PLAIN else [json_value(field, value) for value in found]
-        return [*values.tolist()]
+        values: list[JSON] = [None] * len(parts)
+        for i, chosen in _by_part(parts):
+            for at, value in zip(chosen, self._values_of(i, name, field, places[chosen]), strict=True):
+                values[at] = value
+        return values
+
+    def _values_of(self, i: int, name: str, field: Field, places: Any) -> list[JSON]:
+        numbers = self.parts[i].numbers(name, field)
+        if numbers is not None:
+            return [*numbers[places].tolist()]
+        found = self.parts[i].taken(name, field, places).to_pylist()
+        return found if field.type in _PLAIN else [json_value(field, value) for value in found]
 
     def _table(self, i: int, types: dict[str, Field], places: Any | None) -> Any:
         part = self.parts[i]
@@ -435,6 +671,14 @@ class Snapshot:
 
         columns = {name: null_column(field, 0) for name, field in types.items()}
         return pa.table({**columns, ORIGIN: pa.array([], type=pa.uint32())})
+
+
+def _by_part(parts: Any) -> Iterable[tuple[int, list[int]]]:
+    """Each part that occurs, and where; by hand, since NumPy's way costs five times as much for ten."""
+    groups: dict[int, list[int]] = {}
+    for at, part in enumerate(parts.tolist()):
+        groups.setdefault(part, []).append(at)
+    return groups.items()
 
 
 def _parameters(given: SearchParameters | None, ef_search: int | None, exact: bool) -> SearchParameters:  # noqa: FBT001

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.schema import ID, JSON, Field, FieldType, Schema
-from engine.writes.inference import infer_field, parse_datetime
+from engine.writes.inference import contradicts, infer_field, is_untyped, parse_datetime
 
 _TYPES: dict[FieldType, Any] = {
     FieldType.TEXT: pa.large_string(),
@@ -22,6 +23,7 @@ _TYPES: dict[FieldType, Any] = {
     FieldType.GEO: pa.struct([("lat", pa.float64()), ("lon", pa.float64())]),
     FieldType.JSON: pa.large_string(),
 }
+MISSING: Any = object()  # no key, which is not null
 ID_FIELD = Field(FieldType.KEYWORD, declared=True)
 _encode = msgspec.json.Encoder().encode
 
@@ -62,28 +64,61 @@ def build_columns(schema: Schema, documents: Sequence[dict[str, JSON]]) -> dict[
     return columns
 
 
+def without_negative_zero(values: Any) -> Any:
+    """Numbers as they are compared: Arrow's kernels that gather equal values tell -0.0 from 0.0."""
+    return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
+
+
 def null_column(field: Field, length: int) -> Any:
     """A column of nothing."""
     return pa.nulls(length, type=arrow_type(field))
 
 
 def path_column(json_column: Any, path: Sequence[str]) -> tuple[Field, Any]:
-    """The values at `path` within a JSON column, with the type that they imply (strings are never dates)."""
-    values = [
-        _follow(msgspec.json.decode(text), path) if text is not None else None for text in json_column.to_pylist()
-    ]
+    """The values at `path` within a JSON column, with the type that they imply (strings are never dates).
+
+    Where a list of objects stands on the way, the values of all of them, as a list.
+    """
+    values = [None if value is MISSING else value for value in path_values(json_column, path)]
     field = infer_field(path[-1], values) or Field(FieldType.JSON)
     if field.type is FieldType.DATETIME:  # the next part may hold strings that are not
         field = replace(field, type=FieldType.KEYWORD)
+    if is_untyped(field) or any(contradicts(field, value) for value in values):  # no value may be left out
+        field = Field(FieldType.JSON)
     return field, build_column(field, values)
 
 
+def path_values(json_column: Any, path: Sequence[str]) -> list[JSON]:
+    """The value at `path` in each row, `MISSING` where there is none."""
+    return [MISSING if text is None else _follow(_decoded(text), path) for text in json_column.to_pylist()]
+
+
+def _decoded(text: str | list[str | None]) -> JSON:
+    if isinstance(text, str):
+        return msgspec.json.decode(text)
+    return [None if item is None else msgspec.json.decode(item) for item in text]
+
+
 def _follow(value: JSON, path: Sequence[str]) -> JSON:
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
+    for place, key in enumerate(path):
+        if isinstance(value, list):
+            return _follow_all(value, path[place:])
+        if not isinstance(value, dict) or key not in value:
+            return MISSING
+        value = value[key]
     return value
+
+
+def _follow_all(items: Sequence[JSON], path: Sequence[str]) -> JSON:
+    """What each object of a list has at `path`, in one list; missing where none has it."""
+    found: list[JSON] = []
+    reached = False
+    for item in items:
+        value = _follow(item, path) if isinstance(item, dict) else MISSING
+        if value is not MISSING:
+            reached = True
+            found.extend(value if isinstance(value, list) else [value])
+    return found if reached else MISSING
 
 
 def _each(value: JSON, function: Any) -> Any:

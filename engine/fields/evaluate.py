@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.arrays import Mask
+from engine.fields.columns import without_negative_zero
 from engine.fields.filter import And, Comparison, Filter, Not, Or, in_integer_range
 from engine.fields.geo import match_point, match_points
 from engine.fields.patterns import match_strings
@@ -20,6 +23,8 @@ from engine.schema import JSON, Field, FieldType
 from engine.writes.inference import parse_datetime
 
 ColumnOf = Callable[[str], tuple[Field, Any] | None]
+NullsOf = Callable[[str], Mask | None]
+ScalarsOf = Callable[[str, npt.NDArray[np.int64]], Mask]
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,
@@ -27,19 +32,37 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "$lte": operator.le,
 }
 _PATTERNS = ("$like", "$regex", "$match", "$phrase")
+CONTAINS = frozenset({"$contains", "$contains_any", "$contains_all"})
 _POINTS = ("$geo_radius", "$geo_box")
 _STRINGS = (FieldType.TEXT, FieldType.KEYWORD)
 _TEXT_KERNELS = {"$contains": pc.match_substring, "$starts_with": pc.starts_with, "$ends_with": pc.ends_with}
 _COMPARE = {"$gt": pc.greater, "$gte": pc.greater_equal, "$lt": pc.less, "$lte": pc.less_equal}
 
 
-def evaluate(where: Filter, column_of: ColumnOf, rows: int) -> Mask:
+def _none_given(_: str) -> Mask | None:
+    return None
+
+
+def _none_scalar(_: str, places: npt.NDArray[np.int64]) -> Mask:
+    return np.zeros(len(places), dtype=bool)
+
+
+def evaluate(
+    where: Filter,
+    column_of: ColumnOf,
+    rows: int,
+    nulls_of: NullsOf = _none_given,
+    scalars_of: ScalarsOf = _none_scalar,
+) -> Mask:
     """Which rows satisfy `where`.
 
     Args:
         where: the filter.
         column_of: field name → its field and Arrow column of `rows` values; None for a field that no row has.
         rows: number of rows.
+        nulls_of: field name → the rows that have the field, and null in it; None for none.
+        scalars_of: name of a field whose column holds lists, and places with lists of one → at which of them the
+            document has the value itself, which a string contains where a list would not.
 
     Returns:
         (rows,) bool.
@@ -48,28 +71,55 @@ def evaluate(where: Filter, column_of: ColumnOf, rows: int) -> Mask:
         case And(clauses):
             mask = np.ones(rows, dtype=bool)
             for clause in clauses:
-                mask &= evaluate(clause, column_of, rows)
+                mask &= evaluate(clause, column_of, rows, nulls_of, scalars_of)
             return mask
         case Or(clauses):
             mask = np.zeros(rows, dtype=bool)
             for clause in clauses:
-                mask |= evaluate(clause, column_of, rows)
+                mask |= evaluate(clause, column_of, rows, nulls_of, scalars_of)
             return mask
         case Not(clause):
-            return ~evaluate(clause, column_of, rows)
+            return ~evaluate(clause, column_of, rows, nulls_of, scalars_of)
+        case Comparison(name, "$exists", value):
+            return _exists(column_of(name), nulls_of(name), rows, wanted=value)
         case Comparison(name, op, value):
             found = column_of(name)
             if found is None:
                 return np.full(rows, _holds_for_missing(op, value), dtype=bool)
-            return _compare(found[0], found[1], op, value)
+            mask = _compare(found[0], found[1], op, value)
+            if found[0].many and op in CONTAINS:
+                places = _lone_places(found[0], found[1], op, value, mask)
+                mask[places] = scalars_of(name, places) if len(places) else False
+            return mask
+
+
+def _lone_places(field: Field, column: Any, op: str, value: JSON, mask: Mask) -> npt.NDArray[np.int64]:
+    """Where a list of one does not satisfy `op` (`mask`), but its element, were it not in a list, would."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    lone = np.flatnonzero((lengths == 1) & ~mask)
+    if not len(lone) or field.type not in (*_STRINGS, FieldType.JSON):
+        return lone[:0]
+    elements = pc.list_flatten(column.take(pa.array(lone)))
+    return lone[contains_mask(field, elements, op, value)]
+
+
+def contains_mask(field: Field, elements: Any, op: str, value: JSON) -> Mask:
+    """Which elements of lists, were they not in lists, would satisfy one of `CONTAINS`."""
+    return _compare(replace(field, many=False), elements, op, value)
+
+
+def _exists(found: tuple[Field, Any] | None, nulls: Mask | None, rows: int, *, wanted: bool) -> Mask:
+    """The rows that have a field, be it with null in it; or those that have not."""
+    present = np.zeros(rows, dtype=bool) if found is None else ~_mask(found[1].is_null())
+    if nulls is not None:
+        present |= nulls
+    return present if wanted else ~present
 
 
 def _holds_for_missing(op: str, value: JSON) -> bool:
     match op:
         case "$is_null":
             return bool(value)
-        case "$exists":
-            return not value
         case "$eq":
             return value is None
         case "$ne":
@@ -84,9 +134,9 @@ def _holds_for_missing(op: str, value: JSON) -> bool:
 
 def _compare(field: Field, column: Any, op: str, value: JSON) -> Mask:
     match op:
-        case "$is_null" | "$exists":
+        case "$is_null":
             null = _mask(column.is_null())
-            return null if value is (op == "$is_null") else ~null
+            return null if value else ~null
         case "$ne":
             return ~_compare(field, column, "$eq", value)
         case "$nin":
@@ -104,7 +154,7 @@ def _compare(field: Field, column: Any, op: str, value: JSON) -> Mask:
         case "$eq" if value is None:
             return _mask(column.is_null())
     within = "$in" if op == "$contains_any" else op
-    mask = _any_element(field, column, within, value) if field.many else _elements(field, column, within, value)
+    mask = _any_element(field, column, within, value) if field.many else elements_mask(field, column, within, value)
     if op == "$in" and None in value:
         mask |= _mask(column.is_null())
     return mask
@@ -116,13 +166,13 @@ def _any_element(field: Field, column: Any, op: str, value: JSON) -> Mask:
     start = 0
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         parents = pc.list_parent_indices(chunk).to_numpy(zero_copy_only=False)
-        hits = _elements(field, chunk.flatten(), "$eq" if op == "$contains" else op, value)
+        hits = elements_mask(field, chunk.flatten(), "$eq" if op == "$contains" else op, value)
         mask[start + parents[hits]] = True
         start += len(chunk)
     return mask
 
 
-def _elements(field: Field, elements: Any, op: str, value: JSON) -> Mask:
+def elements_mask(field: Field, elements: Any, op: str, value: JSON) -> Mask:
     """Which single values satisfy `op`; null never does."""
     if op in _PATTERNS:
         return _matching(field, elements, op, value)
@@ -136,7 +186,7 @@ def _elements(field: Field, elements: Any, op: str, value: JSON) -> Mask:
         case "$in":
             operands = [operand for item in value if (operand := _operand(field, item)) is not None]
             value_set = pa.array([operand.as_py() for operand in operands], type=elements.type)
-            return _mask(pc.is_in(elements, value_set=value_set))
+            return _mask(pc.is_in(without_negative_zero(elements), value_set=without_negative_zero(value_set)))
         case "$contains" if field.type not in _STRINGS:
             return _equal(field, elements, value)
         case "$contains" | "$starts_with" | "$ends_with":

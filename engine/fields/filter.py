@@ -1,10 +1,11 @@
 r"""Filters: a Mongo-style JSON object parsed into a small tree.
 
 `{"year": {"$gte": 1990}, "genre": "drama"}` means both; `{"$or": [...]}`, `{"$and": [...]}` and `{"$not": {...}}`
-combine. The rules for what is not there: a missing field and an explicit null are the same, both satisfy
-`$is_null: true` and `$eq: null`; `$exists: true` is their opposite; `$ne` and `$nin` hold where the field is missing;
-every other operator does not. On a list an operator holds if it holds for any element (`$ne` and `$nin`: for none
-equal). An empty list is not null.
+combine. The rules for what is not there: a missing field and an explicit null both satisfy `$is_null: true` and
+`$eq: null`; only a field that is there, be it with null in it, satisfies `$exists: true`; `$ne` and `$nin` hold where
+the field is missing or null; every other operator does not. On a list an operator holds if it holds for any element
+(`$ne` and `$nin`: for none equal). An empty list is not null. `a.b` is the field `b` of the objects in `a`, also of
+those in a list.
 
 Operators on strings: `$like` compares the whole with a pattern (`%` any characters, `_` one, a backslash takes the
 next as it is); `$regex` finds a match anywhere, in RE2's syntax (no backreferences, no look-around), in linear time;

@@ -13,6 +13,7 @@ from engine.arrays import Mask
 from engine.writes.inference import is_point
 
 EARTH_RADIUS_METERS = 6_371_008.8  # mean radius, IUGG
+DEGREE_METERS_MIN = 111_000.0  # of latitude, on that sphere 111,195, less what rounding may take
 
 
 def match_points(points: Any, op: str, value: Mapping[str, float]) -> Mask:
@@ -36,7 +37,11 @@ def match_point(item: Any, op: str, value: Mapping[str, float]) -> bool:
 def within(lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], op: str, value: Mapping[str, float]) -> Mask:
     """Which of (n,) points in degrees lie within; those that are NaN do not."""
     if op == "$geo_radius":
-        return distance_meters(lat, lon, value["lat"], value["lon"]) <= value["meters"]
+        # A degree of latitude is at least so long as this; what is further north or south need not be measured.
+        near = np.flatnonzero(np.abs(lat - value["lat"]) <= value["meters"] / DEGREE_METERS_MIN)
+        mask = np.zeros(len(lat), dtype=bool)
+        mask[near] = distance_meters(lat[near], lon[near], value["lat"], value["lon"]) <= value["meters"]
+        return mask
     west, east = value["west"], value["east"]
     between = (lon >= west) & (lon <= east) if west <= east else (lon >= west) | (lon <= east)
     return (lat >= value["south"]) & (lat <= value["north"]) & between

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
-from engine.fields.columns import ID_FIELD
+from engine.fields.columns import ID_FIELD, without_negative_zero
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
+from engine.fields.order import SortKey
 from engine.schema import ID, JSON, Field, FieldType
 
 ORIGIN = "_engine_origin"  # hidden column: the ordinals behind each row, nested as deep as the grouping
@@ -37,14 +38,6 @@ class Aggregate:
     fn: str
     field: str | None
     alias: str
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """A column to sort by."""
-
-    field: str
-    descending: bool = False
 
 
 class Relation:
@@ -113,6 +106,20 @@ class Relation:
         if n < 0:
             raise InvalidInputError(f"limit must be at least 0: got={n}")
         return self._with(self._table.slice(0, n))
+
+    def skip(self, n: int) -> Relation:
+        """All rows but the first `n`."""
+        return self._with(self._table.slice(n))
+
+    def rename(self, columns: Mapping[str, str]) -> Relation:
+        """Some columns under new names: name → column.
+
+        Raises:
+            InvalidInputError: one does not exist.
+        """
+        types = {name: self._type(column) for name, column in columns.items()}
+        table = self._table.select([*columns.values(), ORIGIN]).rename_columns([*columns, ORIGIN])
+        return Relation(table, types, self._ids_of)
 
     def group(self, by: Sequence[str], aggregates: Sequence[Aggregate]) -> Relation:
         """One row for each combination of values of `by`, in order of first appearance, with its aggregates.
@@ -223,7 +230,7 @@ def _group_numbers(table: Any, by: Sequence[str]) -> tuple[Any, int]:
         return np.zeros(rows, dtype=np.int64), 1
     combined = np.zeros(rows, dtype=np.int64)
     for name in by:
-        encoded = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
+        encoded = without_negative_zero(table[name].combine_chunks()).dictionary_encode(null_encoding="encode")
         combined = combined * max(1, len(encoded.dictionary)) + encoded.indices.to_numpy(zero_copy_only=False)
         combined = np.unique(combined, return_inverse=True)[1]  # many columns must not overflow 64 bits
     _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
@@ -236,10 +243,13 @@ def _figure(fn: str, field: Field | None, values: Any, groups: Any, count: int) 
     integer, number = Field(FieldType.INTEGER), Field(FieldType.NUMBER)
     if field is None:
         return pa.array(np.bincount(groups, minlength=count)), integer
+    if fn == "count_distinct" and not field.many:
+        values = without_negative_zero(values)
     if fn == "median":
         return _median(values, groups, count), number
     if field.many and fn == "count_distinct":
         values, groups = _flatten_values(values, groups)
+        values = without_negative_zero(values)
     kernel = {"avg": "mean"}.get(fn, fn)
     table = pa.table({"group": groups, "value": values})
     if not table.num_rows:

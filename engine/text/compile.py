@@ -6,7 +6,6 @@ a disjunction of which the best counts: Tantivy's own fuzzy and prefix queries w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from engine.text.fields import TextField
 from engine.text.query import CLAUSES_MAX, Clause, Expansion, Occur, TextQuery
 
 _REMEMBERED_MAX = 10_000  # terms, and clauses, a searcher
+_QUERIES_MAX = 1_000  # likewise
 _MUST, _SHOULD, _MUST_NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
 
 
@@ -83,7 +83,7 @@ class _Part(NamedTuple):
 
 
 class Compiler:
-    """Compiles queries against one searcher. Safe for many threads; remembers terms and clauses.
+    """Compiles queries against one searcher. Safe for many threads; remembers terms, clauses and queries.
 
     Args:
         schema: Tantivy's.
@@ -109,24 +109,47 @@ class Compiler:
         self._alike = dict.fromkeys(fields, 1.0)
         self._terms: dict[tuple[str, str], _IndexTerm] = {}
         self._clauses: dict[tuple[Any, ...], list[_Part]] = {}
+        self._whole: dict[tuple[Any, ...], Matching] = {}
+        self._same: dict[int, tuple[TextQuery, Matching]] = {}  # by identity, which costs less than to hash
 
     def compile(self, query: TextQuery) -> Matching:
-        """What a query looks for.
+        """What a query looks for. Do not write to it: it is remembered.
 
         Raises:
             InvalidInputError: `query.fields` names a field that is not searchable.
         """
+        known = self._same.get(id(query))
+        if known is not None and known[0] is query:
+            return known[1]
+        whole = self._find(query)
+        if len(self._same) >= _QUERIES_MAX:
+            self._same.clear()
+        self._same[id(query)] = query, whole
+        return whole
+
+    def _find(self, query: TextQuery) -> Matching:
         boosts = self._alike if query.fields is None else self._checked(query.fields)
-        how = (*boosts.items(), query.match_all, query.prefix, query.typos)
+        asked = None if query.fields is None else tuple(boosts.items())
+        how = (asked, query.match_all, query.prefix, query.typos)
+        whole = self._whole.get((query.clauses, how))
+        if whole is None:
+            whole = self._compile(query, boosts, how)
+            if len(self._whole) >= _QUERIES_MAX:
+                self._whole.clear()
+            self._whole[query.clauses, how] = whole
+        return whole
+
+    def _compile(self, query: TextQuery, boosts: Mapping[str, float], how: tuple[Any, ...]) -> Matching:
         parts: dict[tuple[Any, ...], _Part] = {}
-        times: Counter[tuple[Any, ...]] = Counter()
+        times: dict[tuple[Any, ...], int] = {}
         for clause in query.clauses:
             known = self._clauses.get((clause, how))
             if known is None:
                 known = self._remember((clause, how), self._clause(clause, query, boosts))
             for part in known:
-                parts[part.key] = part
-                times[part.key] += 1
+                key = part.key
+                parts[key] = part
+                times[key] = times.get(key, 0) + 1
         chosen = list(parts.values())[:CLAUSES_MAX]
         matching = Matching()
         if all(part.queries for part in chosen if part.occur is Occur.MUST):

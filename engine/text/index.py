@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 import zlib
@@ -30,15 +31,19 @@ from engine.schema import JSON
 from engine.text.analyzer import Analyzer, Term
 from engine.text.dictionary import WORDS, Dictionary
 from engine.text.errors import TextIndexDamagedError, tantivy_errors
-from engine.text.fields import FILE, FieldTable, make_table, read_table, slot_name, write_table
+from engine.text.fields import FILE, FieldTable, TextField, make_table, read_table, slot_name, write_table
 from engine.text.view import ORDINAL, TextView
 
 log = logging.getLogger(__name__)
 
 HEAP_BYTES = 32 * 1024 * 1024  # of the writer, before it writes a segment by itself
+HEAP_BYTES_MIN = 15_000_000  # Tantivy's
+_WRITER_LOCK = ".tantivy-writer.lock"
 _ANALYZER = "spaced"  # Tantivy's part of the analysis: cut at spaces
 _FOOTER_MAGIC = 1337
 _READ_BYTES = 1024 * 1024
+_SEGMENT = re.compile(r"[0-9a-f]{32}\.")
+_abandoned: list[Any] = []  # writers of the parent, which a forked child must not close
 
 
 class TextIndex:
@@ -47,14 +52,16 @@ class TextIndex:
     Args:
         directory: of the index; made where there is none.
         languages: text field → language of its stems (None: none).
+        heap_bytes: of the writer, before it writes a segment by itself; at least `HEAP_BYTES_MIN`.
 
     Raises:
         TextIndexDamagedError: remove the directory and build it again.
         TextIndexOutdatedError: likewise.
     """
 
-    def __init__(self, directory: Path, languages: Mapping[str, str | None]) -> None:
+    def __init__(self, directory: Path, languages: Mapping[str, str | None], heap_bytes: int = HEAP_BYTES) -> None:
         self.directory = directory
+        self._heap_bytes = max(HEAP_BYTES_MIN, heap_bytes)
         self._lock = threading.Lock()
         self._analyzers: dict[str | None, Analyzer] = {}
         self._writer: Any = None
@@ -79,9 +86,24 @@ class TextIndex:
         return self._next
 
     @property
+    def fields(self) -> Mapping[str, TextField]:
+        """Those it has room for, whether or not a document has them."""
+        return self._table.fields
+
+    @property
     def dirty(self) -> bool:
         """Whether something was added or deleted since the last commit."""
         return self._dirty
+
+    @property
+    def broken(self) -> bool:
+        """Whether a write failed: it holds less than was added, so it must be opened again, from its last commit."""
+        return self._broken
+
+    @property
+    def documents(self) -> int:
+        """How many there are, as of the last commit."""
+        return 0 if self._broken else self._view.documents
 
     def set_fields(self, languages: Mapping[str, str | None]) -> None:
         """Take new fields in, of which no document added so far has a value.
@@ -96,25 +118,26 @@ class TextIndex:
                 self._table = table
                 self._view = self._load()
 
-    def add(self, ordinals: Ordinals, documents: Sequence[Mapping[str, JSON]]) -> None:
+    def add(self, ordinals: Ordinals, documents: Sequence[Mapping[str, JSON]], *, late: bool = False) -> None:
         """Add documents' texts; those of fields that are no text fields of the index are left alone.
 
         Args:
             ordinals: (n,) ascending; those below `next_ordinal` are in already and are passed over.
             documents: field → string, or list of strings.
+            late: none of them is in yet, though they may be below `next_ordinal`.
 
         Raises:
-            TextIndexDamagedError: the writer failed; what was not committed is forgotten (`next_ordinal` tells).
+            TextIndexDamagedError: the writer failed; what was not committed is forgotten, and the index is `broken`.
         """
         made = [
             (ordinal, document)
             for ordinal, values in zip(ordinals.tolist(), documents, strict=True)
-            if ordinal >= self._next and (document := self._make(ordinal, values)) is not None
+            if (late or ordinal >= self._next) and (document := self._make(ordinal, values)) is not None
         ]
 
         def write(writer: Any) -> None:
             for ordinal, document in made:
-                if ordinal >= self._next:
+                if late or ordinal >= self._next:
                     writer.add_document(document)
             self._next = max(self._next, int(ordinals[-1]) + 1)
 
@@ -142,6 +165,7 @@ class TextIndex:
             TextIndexDamagedError: as for `add`.
         """
         if not self._dirty:
+            self._check_whole()
             return False
 
         def write(writer: Any) -> None:
@@ -160,7 +184,8 @@ class TextIndex:
 
     def close_writer(self) -> None:
         """Commit, and let the writer's memory and threads go until the next write."""
-        self.commit()
+        if not self._broken:
+            self.commit()
         with self._lock, tantivy_errors("closed"):
             writer, self._writer = self._writer, None
             if writer is not None:
@@ -170,50 +195,79 @@ class TextIndex:
         """Commit and close; views that are in use stay usable."""
         self.close_writer()
 
-    def destroy(self) -> None:
-        """Remove all files without a commit."""
+    def let_go(self) -> None:
+        """Close without a commit: what was added since the last one is forgotten."""
         with self._lock:
             self._writer = None
-            self._dirty = False
+            self._dirty, self._broken = False, True
+
+    def destroy(self) -> None:
+        """Remove all files without a commit, and let go of what is open; views that are in use stay usable."""
+        with self._lock:
+            writer, self._writer = self._writer, None
+            self._dirty, self._broken = False, True
+            if writer is not None:
+                with suppress(TextIndexDamagedError), tantivy_errors("closed"):
+                    writer.wait_merging_threads()  # else one of them might still write a file
+            del self._view
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """In a forked child: leave the writer alone, whose threads are the parent's."""
+        self._lock = threading.Lock()
+        self._broken = True
+        _abandoned.append(self._writer)
+
+    def dead_share(self) -> tuple[int, float]:
+        """Documents that were deleted and still take room, and their share, as of the last commit."""
+        try:
+            segments = json.loads((self.directory / "meta.json").read_bytes())["segments"]
+            dead = sum((each["deletes"] or {}).get("num_deleted_docs", 0) for each in segments)
+            held = sum(each["max_doc"] for each in segments)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise TextIndexDamagedError(f"text index cannot be read: reason={error}") from error
+        return dead, dead / held if held else 0.0
 
     def memory_bytes(self) -> int:
         """Bytes of the heap, at most: the writer's, and the dictionary's for typing errors."""
-        return (HEAP_BYTES if self._writer is not None else 0) + self._dictionary.memory_bytes()
+        return (self._heap_bytes if self._writer is not None else 0) + self._dictionary.memory_bytes()
 
     def files_bytes(self) -> int:
         """Bytes on disk."""
         return sum(path.stat().st_size for path in self.directory.iterdir() if path.is_file())
 
     def check(self) -> list[str]:
-        """Names of files whose bytes are not those that Tantivy wrote, by its own checksums."""
+        """Names of files whose bytes are not those that Tantivy wrote, by its own checksums; of the last commit."""
         with self._lock:
-            return [path.name for path in sorted(self.directory.iterdir()) if not _is_intact(path)]
+            left = set(_uncommitted(self.directory))
+            files = [path for path in sorted(self.directory.iterdir()) if path not in left]
+            return [path.name for path in files if not _is_intact(path)]
+
+    def free(self) -> None:
+        """Remove what a writer left that failed: it is in the way on a full disk. Nobody may be writing."""
+        if self._writer is None:
+            remove_uncommitted(self.directory)
 
     def _write(self, write: Callable[[Any], None], what: str, *, dirty: bool = False) -> None:
         with self._lock:
-            if self._broken:
-                raise TextIndexDamagedError(f"text index must be opened again: directory={self.directory}")
+            self._check_whole()
             try:
                 with tantivy_errors(what):
                     if self._writer is None:
-                        self._writer = self._index.writer(HEAP_BYTES, 1)
+                        # A forked child may hold the old lock; the database's own keeps other owners away.
+                        (self.directory / _WRITER_LOCK).unlink(missing_ok=True)
+                        self._writer = self._index.writer(self._heap_bytes, 1)
                     self._dirty = self._dirty or dirty
                     write(self._writer)
             except TextIndexDamagedError:
                 log.warning("text_index.failed", extra={"directory": str(self.directory)}, exc_info=True)
-                self._start_over()
+                self._writer = None
+                self._dirty, self._broken = False, True  # whoever added to it must learn that it is not in
                 raise
 
-    def _start_over(self) -> None:
-        """Go back to the last commit, after a failure; it may have been of the step behind a commit."""
-        self._writer = None
-        self._dirty = False
-        self._broken = True
-        with suppress(TextIndexDamagedError):
-            self._view = self._load()
-            self._next = self._view.next_ordinal
-            self._broken = False
+    def _check_whole(self) -> None:
+        if self._broken:
+            raise TextIndexDamagedError(f"text index must be opened again: directory={self.directory}")
 
     def _load(self) -> TextView:
         with tantivy_errors("read"):
@@ -237,6 +291,22 @@ class TextIndex:
 
     def _analyzer(self, language: str | None) -> Analyzer:
         return self._analyzers.setdefault(language, Analyzer(language))
+
+
+def remove_uncommitted(directory: Path) -> None:
+    """Remove the files of segments that no commit knows. Nobody may be writing there."""
+    for path in _uncommitted(directory):
+        path.unlink(missing_ok=True)
+
+
+def _uncommitted(directory: Path) -> list[Path]:
+    """Files of segments that the last commit does not name: they are named by the hexadecimal digits of a UUID."""
+    try:
+        segments = json.loads((directory / "meta.json").read_bytes())["segments"]
+        known = {each["segment_id"].replace("-", "") for each in segments}
+        return [path for path in directory.iterdir() if _SEGMENT.match(path.name) and path.name[:32] not in known]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []  # what is wrong with it is said by whoever opens it
 
 
 def _spaced(terms: list[Term], words: set[str]) -> str:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tantivy
@@ -27,7 +27,8 @@ ORDINAL = "ordinal"  # Tantivy field
 HIT_MICROSECONDS = 0.25  # one more document fetched and looked up
 SET_MICROSECONDS = 20.0  # one ordinal of a term set
 TERM_SET_MAX = 256
-TIES_MAX = 16  # hits fetched beyond those wanted, to put equal scores at the end in order; costs next to nothing
+TIES = 16  # hits fetched beyond those wanted, to put equal scores at the end in order
+TIES_FIRST = 4  # the same at first, without a filter: each costs a microsecond, and few queries need more
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,8 @@ class Allowed:
         return cls(len(bitmap), contains, lambda: np.array(bitmap, dtype=np.uint32))
 
 
-@dataclass(frozen=True, slots=True)
-class TextHits:
+class TextHits(NamedTuple):
     """The best documents, best first, equal scores by ordinal.
-
-    Where more than `TIES_MAX` are equal at the end, which of them are among the best is open.
 
     Attributes:
         ordinals: (n,) uint32.
@@ -99,6 +97,30 @@ class TextView:
         last = self._searcher.search(tantivy.Query.all_query(), 1, count=False, order_by_field=ORDINAL).hits
         self.next_ordinal: int = int(last[0][0]) + 1 if last else 0
 
+    def ordinals(self) -> BitMap:
+        """Those of all documents in the index."""
+        if not self.documents:
+            return BitMap()
+        with tantivy_errors("read"):
+            every = tantivy.Query.all_query()
+            hits = self._searcher.search(every, self.documents, count=False, order_by_field=ORDINAL).hits
+        return BitMap([int(ordinal) for ordinal, _ in hits])
+
+    def matching_ordinals(self, query: TextQuery) -> BitMap:
+        """Those of all documents that match, without scores.
+
+        Raises:
+            InvalidInputError: `query.fields` names a field that is no text field.
+            TextIndexDamagedError: the index's files are damaged.
+        """
+        with tantivy_errors("searched"):
+            matching = self.matching(query)
+            limit = min(self.documents, matching.documents_max)
+            if matching.query is None or not limit:
+                return BitMap()
+            hits = self._searcher.search(matching.query, limit, count=False, order_by_field=ORDINAL).hits
+        return BitMap([int(ordinal) for ordinal, _ in hits])
+
     def matching(self, query: TextQuery) -> Matching:
         """What a query looks for.
 
@@ -135,6 +157,8 @@ class TextView:
         """Ordinals, scores, what was done, and how many documents were fetched for it."""
         if matching.query is None or not self.documents or (allowed is not None and not allowed.count):
             return np.empty(0, np.uint32), np.empty(0, np.float32), "nothing to find", 0
+        if allowed is None and (found := self._best_of_all(matching.query, k)):
+            return found
         limit = self._first_limit(k, allowed)
         query, how = matching.query, "best of all" if allowed is None else "fetched until enough are allowed"
         if allowed is not None and _prefers_set(allowed, limit, matching):
@@ -145,22 +169,44 @@ class TextView:
             ordinals, scores = self._fetch(query, limit)
             fetched += len(ordinals)
             exhausted = len(ordinals) < limit or limit >= self.documents
+            lowest = scores[-1:]
             if allowed is not None:
                 kept = allowed.contains(ordinals)
                 ordinals, scores = ordinals[kept], scores[kept]
-            if exhausted or len(scores) >= k:
+            if exhausted or (len(scores) >= k and lowest < scores[k - 1]):  # else some that are equal are yet to come
                 if (scores[1:] == scores[:-1]).any():
                     order = np.lexsort((ordinals, -scores))
                     ordinals, scores = ordinals[order], scores[order]
                 return ordinals[:k], scores[:k], how, fetched
             limit = min(4 * limit, self.documents)
 
+    def _best_of_all(self, query: Any, k: int) -> tuple[Ordinals, Scores, str, int] | None:
+        """As `_best`, without a filter; None where more are equal at the end. In lists: arrays cost more for a few."""
+        limit = min(k + TIES_FIRST, self.documents)
+        hits = self._searcher.search(query, limit, count=False).hits
+        if len(hits) > k:
+            worst = hits[k - 1][0]
+            if len(hits) == limit < self.documents and hits[-1][0] == worst:
+                return None
+            end = k
+            while end < len(hits) and hits[end][0] == worst:
+                end += 1
+            hits = hits[:end]
+        if not hits:
+            return np.empty(0, np.uint32), np.empty(0, np.float32), "best of all", 0
+        scores = [score for score, _ in hits]
+        ordinals = self._searcher.fast_field_values(ORDINAL, [address for _, address in hits])
+        if len(set(scores)) < len(scores):
+            ranked = sorted(zip([-score for score in scores], ordinals, strict=True))[:k]
+            ordinals, scores = [ordinal for _, ordinal in ranked], [-score for score, _ in ranked]
+        return np.array(ordinals, dtype=np.uint32), np.array(scores, dtype=np.float32), "best of all", len(hits)
+
     def _first_limit(self, k: int, allowed: Allowed | None) -> int:
         """So many that `k` of them are allowed nine times in ten, were they spread evenly."""
         wanted: float = k
         if allowed is not None:
             wanted = (k + 2 * math.sqrt(k) + 2) * max(1.0, self.documents / allowed.count)
-        return max(1, min(math.ceil(wanted) + TIES_MAX, self.documents))
+        return max(1, min(math.ceil(wanted) + TIES, self.documents))
 
     def _fetch(self, query: Any, limit: int) -> tuple[Ordinals, Scores]:
         hits = self._searcher.search(query, limit, count=False).hits

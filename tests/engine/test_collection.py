@@ -370,7 +370,8 @@ def test_unchanged_holds_what_it_reads(collection: Collection, monkeypatch: pyte
     reader.join()
     assert (found, collected) == ([True], [0])
     gc.collect()
-    assert collection.state.collect() == 1
+    collection.state.collect()  # unless the background was quicker
+    assert collection.state.garbage() == 0
 
 
 def test_optimizing_in_the_background_takes_two_threads_at_most(collection: Collection) -> None:

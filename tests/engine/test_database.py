@@ -22,9 +22,11 @@ from engine import (
     DatabaseClosedError,
     DatabaseLockedError,
     FormatError,
+    IndexKind,
     Schema,
     SchemaError,
     StorageFullError,
+    VectorField,
     VectorRows,
     parse_filter,
 )
@@ -430,6 +432,37 @@ def test_a_dropped_collection_leaves_nothing_and_its_number_is_not_given_again(p
         check(database.collection("c"), range(5, 15))
         assert list(database._store.items(DOCUMENTS, *keys.collection_range(first.number))) == []
         assert database._store.get(SYSTEM, keys.manifest_key(first.number)) is None
+
+
+def test_a_drop_waits_for_no_index_that_is_being_built(database: Database) -> None:
+    """What builds is stopped where it is, and tells its caller that the collection is gone."""
+    field = VectorField(16, index=IndexKind.HNSW, m=64, ef_construction=800)
+    collection = database.create_collection("c", Schema(vectors={"v": field}))
+    vectors = np.random.default_rng(2).standard_normal((40_000, 16), dtype=np.float32)
+    ids = [{"id": str(place)} for place in range(len(vectors))]
+    for begin in range(0, len(ids), 10_000):
+        rows = VectorRows(vectors[begin : begin + 10_000], np.arange(10_000))
+        collection.add(ids[begin : begin + 10_000], {"v": rows})
+    refused: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            collection.optimize()
+        except CollectionNotFoundError as error:
+            refused.append(error)
+
+    building = threading.Thread(target=build)
+    building.start()
+    while not any(job["share"] for job in collection.stats()["running"]):
+        assert building.is_alive()
+        time.sleep(0.01)
+    (job,) = collection.state._jobs._running
+
+    database.drop_collection("c")
+
+    building.join()
+    assert (job.stage, job.share < 0.9, len(refused)) == ("rows", True, 1)
+    assert database.collections() == []
 
 
 def test_a_call_on_a_dropped_collection_says_that_it_is_not_found(database: Database) -> None:

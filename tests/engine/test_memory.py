@@ -19,8 +19,14 @@ class Part:
 
 
 def test_the_cap_is_split() -> None:
-    """A fifth for the masks, the rest for blocks; too little is refused."""
-    assert MemoryLimits.split(10_000_000) == MemoryLimits(block_cache_bytes=8_000_000, masks_bytes=2_000_000)
+    """A fifth each for masks and indexes, a tenth for embeddings and for text, the rest for blocks; or refused."""
+    assert MemoryLimits.split(10_000_000) == MemoryLimits(
+        block_cache_bytes=4_000_000,
+        masks_bytes=2_000_000,
+        embeddings_bytes=1_000_000,
+        indexes_bytes=2_000_000,
+        text_bytes=1_000_000,
+    )
     with pytest.raises(ValueError, match="got=1000"):
         MemoryLimits.split(1000)
 
@@ -98,7 +104,7 @@ def test_the_account_says_what_takes_memory(tmp_path: Path) -> None:
         rows = np.random.default_rng(0).standard_normal((1000, 64)).astype(np.float32)
         collection.add([{"id": str(i), "n": i} for i in range(1000)], {"v": VectorRows(rows, np.arange(1000))})
         memory = database.stats()["memory"]
-        assert memory["block_cache_bytes_max"] == 8_000_000
+        assert memory["block_cache_bytes_max"] == 4_000_000
         assert memory["masks_bytes_max"] == 2_000_000
         assert memory["heads_bytes"] >= rows.nbytes
         assert memory["memtables_bytes"] >= rows.nbytes
@@ -116,7 +122,7 @@ def test_the_account_says_what_takes_memory(tmp_path: Path) -> None:
 
 def test_the_block_cache_keeps_to_its_share(tmp_path: Path) -> None:
     """Reading much more than it may hold leaves it within the limit."""
-    with Database.open(tmp_path / "db", memory_bytes_max=2_000_000) as database:
+    with Database.open(tmp_path / "db", memory_bytes_max=4_000_000) as database:
         collection = database.create_collection("c", Schema())
         collection.add([{"id": str(i), "text": "x" * 1000} for i in range(10_000)])
         database.compact()

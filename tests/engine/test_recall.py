@@ -49,7 +49,7 @@ def test_recall_and_latency_are_reported_by_parameter(collection: Collection) ->
     assert levels[SearchParameters()].recall >= 0.95
     assert levels[SearchParameters(recall=0.99)].recall >= 0.97
     poor, rich = (levels[SearchParameters(nprobe=n, oversample=o)] for n, o in ((4, 3.0), (64, 12.0)))
-    assert poor.recall < rich.recall
+    assert poor.recall <= rich.recall
     assert rich.recall >= 0.99
     assert not any(level.parameters.ef_search for level in report.levels)
     assert all(0 < level.milliseconds_p50 <= level.milliseconds_p99 for level in (report.exact, *report.levels))

@@ -8,14 +8,16 @@ import time
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from engine.arrays import Mask
 from engine.errors import FilterError
 from engine.fields.columns import build_column, path_column
-from engine.fields.evaluate import evaluate
+from engine.fields.evaluate import NullsOf, ScalarsOf, evaluate
 from engine.fields.filter import And, Comparison, Filter, Not, Or, parse_filter
 from engine.schema import Field, FieldType
 from engine.text.analyzer import Analyzer
@@ -37,7 +39,7 @@ FIELDS = {
     "gs": Field(FieldType.GEO, many=True),
 }
 INTEGERS = st.sampled_from([0, 1, 2, -1, 2**53 + 1, 2**63 - 1, -(2**63)])
-NUMBERS = st.sampled_from([0.0, 0.5, 1.0, 2.0, -1.5, 1e300, 9007199254740992.0])
+NUMBERS = st.sampled_from([0.0, -0.0, 0.5, 1.0, 2.0, -1.5, 1e300, 9007199254740992.0])
 WORDS = st.sampled_from(["", "a", "ab", "b", "None", "é😀"])
 DATES = st.sampled_from(["2020-01-01", "2020-01-01T00:00Z", "2021-06-01T12:00+02:00", "1969-12-31"])
 POINTS = st.sampled_from([{"lat": 1.0, "lon": 2.0}, {"lat": -3.5, "lon": 0.0}, {"lat": 0.0, "lon": -179.5}])
@@ -61,7 +63,9 @@ BOXES = st.fixed_dictionaries(
     }
 )
 SCALARS = st.one_of(INTEGERS, NUMBERS, WORDS, st.booleans())
-OBJECTS = st.fixed_dictionaries({}, optional={"p": SCALARS, "q": WORDS})
+OBJECTS = st.fixed_dictionaries(
+    {}, optional={"p": SCALARS | st.none(), "q": st.none() | WORDS | st.lists(WORDS, max_size=2)}
+)
 JSONS = st.one_of(SCALARS, PROSE, POINTS, st.lists(SCALARS | PROSE | POINTS, max_size=3), OBJECTS)
 
 
@@ -80,9 +84,9 @@ DOCUMENTS = st.fixed_dictionaries(
         "g": maybe(POINTS),
         "j": maybe(JSONS),
         "is": maybe(st.lists(maybe(INTEGERS), max_size=3) | INTEGERS),
-        "ks": maybe(st.lists(maybe(WORDS), max_size=3)),
+        "ks": maybe(st.lists(maybe(WORDS), max_size=3) | WORDS),
         "t": maybe(PROSE),
-        "ts": maybe(st.lists(maybe(PROSE), max_size=3)),
+        "ts": maybe(st.lists(maybe(PROSE), max_size=3) | PROSE),
         "gs": maybe(st.lists(maybe(POINTS), max_size=2)),
     },
 )
@@ -137,8 +141,21 @@ def holds(document: dict[str, Any], where: Filter) -> bool:
             return any(holds(document, clause) for clause in clauses)
         case Not(clause):
             return not holds(document, clause)
+        case Comparison(name, "$exists", wanted):
+            return present(document, name) is wanted
         case Comparison(name, op, value):
             return compare(stored(document, name), FIELDS.get(name, Field(FieldType.JSON)), op, value)
+
+
+def present(document: dict[str, Any], name: str) -> bool:
+    """Whether the key is there, be it with null."""
+    root, _, key = name.partition(".")
+    if not key:
+        return name in document
+    within = document.get(root)
+    if isinstance(within, list):
+        return any(isinstance(item, dict) and key in item for item in within)
+    return isinstance(within, dict) and key in within
 
 
 def stored(document: dict[str, Any], name: str) -> Any:
@@ -151,8 +168,6 @@ def stored(document: dict[str, Any], name: str) -> Any:
 
 def compare(value: Any, field: Field, op: str, operand: Any) -> bool:
     match op:
-        case "$exists":
-            return (value is not None) is operand
         case "$is_null":
             return (value is None) is operand
         case "$ne" | "$nin":
@@ -233,6 +248,20 @@ def lies(point: dict[str, float], op: str, operand: dict[str, float]) -> bool:
     return 6_371_008.8 * math.acos(max(-1.0, min(1.0, cosine))) <= operand["meters"] + 0.2
 
 
+def given_by(documents: list[dict[str, Any]]) -> tuple[NullsOf, ScalarsOf]:
+    """What documents tell that columns do not."""
+
+    def nulls_of(name: str) -> Mask | None:
+        flags = [present(document, name) and stored(document, name) is None for document in documents]
+        return np.array(flags, dtype=bool) if any(flags) else None
+
+    def scalars_of(name: str, places: npt.NDArray[np.int64]) -> Mask:
+        values = [stored(documents[place], name) for place in places.tolist()]
+        return np.array([not isinstance(value, list) for value in values], dtype=bool)
+
+    return nulls_of, scalars_of
+
+
 def run(documents: list[dict[str, Any]], where: Filter, chunks: int = 1) -> list[bool]:
     def column_of(name: str) -> tuple[Field, Any] | None:
         root, _, key = name.partition(".")
@@ -244,7 +273,7 @@ def run(documents: list[dict[str, Any]], where: Filter, chunks: int = 1) -> list
         column = pa.chunked_array(arrays, type=build_column(FIELDS[root], []).type)
         return path_column(column, [key]) if key else (FIELDS[root], column)
 
-    mask = evaluate(where, column_of, len(documents))
+    mask = evaluate(where, column_of, len(documents), *given_by(documents))
     assert mask.dtype == np.bool_
     return [bool(flag) for flag in mask]
 
@@ -277,7 +306,8 @@ def test_a_filter_and_its_json_form_agree(documents: list[dict[str, Any]], where
     ("where", "expected"),
     [
         ({"k": {"$is_null": True}}, [False, True, True]),
-        ({"k": {"$exists": True}}, [True, False, False]),
+        ({"k": {"$exists": True}}, [True, True, False]),
+        ({"k": {"$exists": False}}, [False, False, True]),
         ({"k": None}, [False, True, True]),
         ({"k": {"$ne": "a"}}, [False, True, True]),
         ({"k": {"$nin": ["a", None]}}, [False, False, False]),
@@ -289,7 +319,7 @@ def test_a_filter_and_its_json_form_agree(documents: list[dict[str, Any]], where
     ],
 )
 def test_the_rules_for_what_is_missing(where: Any, expected: list[bool]) -> None:
-    """Missing and null are the same; an empty list is neither; $ne and $nin hold where the field is missing."""
+    """Missing and null are the same but for $exists; an empty list is neither; $ne and $nin hold for the missing."""
     documents: list[dict[str, Any]] = [
         {"k": "a", "ks": ["x", "y"], "i": 2, "d": "2020-01-01T23:59+00:00"},
         {"k": None, "ks": [], "i": 1},

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from engine.errors import InvalidInputError
 from engine.fields.columns import build_column
 from engine.fields.filter import parse_filter
-from engine.fields.relation import ORIGIN, Aggregate, Relation, SortKey, relation_types
+from engine.fields.order import SortKey
+from engine.fields.relation import ORIGIN, Aggregate, Relation, relation_types
 from engine.schema import Field, FieldType
 
 FIELDS = {

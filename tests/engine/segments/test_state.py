@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from engine import Collection, Database, Schema, VectorRows, failpoints
 from engine.store import keys
 from engine.store.rocks import DOCUMENTS
+from engine.vector.build import build_vectors
 
 
 def test_sealing_and_merging_go_on_in_the_background(tmp_path: Path) -> None:
@@ -139,6 +142,73 @@ def test_a_seal_does_not_wait_for_a_merge(path: Path) -> None:
         assert database.collection("c").state.builds == 0
         assert snapshot.ids(snapshot.ordinals()) == expected
         assert [each["n"] for each in snapshot.get(expected) if each] == [int(id_) for id_ in expected]
+
+
+def test_searches_wait_for_no_seal_and_no_merge(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While both stand still in the middle of building, searches and writes go on, and the figures name what runs."""
+    gate, standing = threading.Event(), threading.Semaphore(0)
+
+    def wait_in_build(*arguments: Any, **named: Any) -> Any:
+        standing.release()
+        assert gate.wait(30)
+        return build_vectors(*arguments, **named)
+
+    schema = Schema.from_json({"fields": {"v": {"type": "vector", "dim": 2, "metric": "l2"}}})
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", schema)
+        for first in (0, 20):
+            collection.add([{"id": str(i), "v": [i, 0]} for i in range(first, first + 20)])
+            collection.state.seal()
+        collection.add([{"id": str(i), "v": [i, 0]} for i in range(40, 60)])
+        monkeypatch.setattr("engine.segments.vectors.build_vectors", wait_in_build)
+        with collection.state._merging:  # so that `optimize` of the second thread is the one that merges
+            sealing = threading.Thread(target=collection.state.seal)
+            sealing.start()
+            assert standing.acquire(timeout=10)
+        merging = threading.Thread(target=collection.state.clean)
+        collection.delete(ids=["3", "23"])
+        merging.start()
+        try:
+            assert standing.acquire(timeout=10)
+            assert [(job["kind"], job["documents"]) for job in collection.stats()["running"]] == [
+                ("seal", 20),
+                ("merge", 40),
+            ]
+            collection.add([{"id": "new", "v": [1000, 0]}])
+            found = [collection.snapshot().search(np.array([at, 0.0]), 1).ids[0] for at in (3, 23, 45, 1000)]
+            assert found == ["2", "22", "45", "new"]
+            assert sealing.is_alive()
+            assert merging.is_alive()
+        finally:
+            gate.set()
+            sealing.join()
+            merging.join()
+        assert collection.stats()["running"] == []
+        found = [collection.snapshot().search(np.array([at, 0.0]), 1).ids[0] for at in (3, 23, 45, 1000)]
+        assert found == ["2", "22", "45", "new"]
+
+
+def test_merges_in_the_background_take_one_processor(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As seals do; only who asks for `optimize` gets all of them."""
+    threads: list[int] = []
+
+    def watch(vectors: Any, spec: Any, count: int, *rest: Any) -> Any:
+        threads.append(count)
+        return build_vectors(vectors, spec, count, *rest)
+
+    monkeypatch.setattr("engine.segments.vectors.build_vectors", watch)
+    schema = Schema.from_json({"fields": {"v": {"type": "vector", "dim": 2, "metric": "l2"}}})
+    with Database.open(path, seal_rows=1_000_000) as database:
+        collection = database.create_collection("c", schema)
+        for i in range(8):
+            collection.add([{"id": str(i), "v": [i, 0]}])
+            collection.state.seal()
+        collection.state.merge()
+        assert len(collection.state.segments()) == 1
+        assert set(threads) == {1}
+        collection.delete(ids=["3"])
+        collection.optimize()
+        assert threads[-1] == (os.cpu_count() or 1)
 
 
 def test_seals_and_merges_at_once_lose_nothing(path: Path) -> None:

@@ -26,3 +26,11 @@ def test_a_result_survives_its_record() -> None:
     result = WriteResult(7, Durability.NONE, 1, 2, 3, 4, ("a", "b"), (), ("added", "skipped"))
     again = WriteResult.from_record(result.to_record(b"own"))
     assert again == replace(result, replayed=True, context=b"own")
+
+
+def test_a_replay_leaves_out_what_was_purged() -> None:
+    """Ids and their statuses; the counts are those of then."""
+    record = WriteResult(3, added=1, replaced=1, ids=("", "b"), statuses=("added", "replaced")).to_record(b"")
+    replay = WriteResult.from_record(record)
+    assert (replay.ids, replay.statuses) == (("b",), ("replaced",))
+    assert (replay.added, replay.replaced, replay.replayed) == (1, 1, True)

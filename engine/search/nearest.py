@@ -15,8 +15,8 @@ import numpy.typing as npt
 from engine.arrays import Numbers, Ordinals, Rows, Scores, Vectors
 from engine.document import Passage
 from engine.errors import InvalidInputError
-from engine.fields.filter import Filter
 from engine.schema import JSON, Metric, VectorField
+from engine.search.scope import Condition
 from engine.segments.part import VectorPart
 from engine.segments.rows import RowOrigins
 from engine.vector.allowed import Allowed
@@ -62,7 +62,7 @@ class _Candidates:
     rows: Rows
 
 
-def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where: Filter | None) -> list[Found]:
+def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where: Condition) -> list[Found]:
     """The `k` best documents of each query, over all parts."""
     prepared = _prepare(queries, snapshot.schema.vectors[query.field])
     candidates: list[_Candidates] = []
@@ -82,7 +82,10 @@ def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where
             scores, rows, how = _search_part(vectors, prepared, query, allowed, count)
             candidates.append(_Candidates(i, vectors, scores, rows))
         elapsed = round(1000 * (time.perf_counter() - started), 3)
-        steps.append({"part": i, "rows": len(vectors.origins), "allowed": count, "how": how, "milliseconds": elapsed})
+        size = len(vectors.origins)
+        steps.append(
+            {"part": i, "rows": size, "allowed": count, "how": how, "why": vectors.reason, "milliseconds": elapsed}
+        )
     explain: dict[str, JSON] = {"vector_field": query.field, "k": query.k, "parts": steps}
     if candidates and all(found.vectors.one_row_a_document for found in candidates):
         return _join_all(snapshot, candidates, query.k, explain)
@@ -123,12 +126,11 @@ def _distinct_least(vectors: VectorPart, rows: Rows) -> int:
 
 def _join_all(snapshot: Snapshot, candidates: list[_Candidates], k: int, explain: dict[str, JSON]) -> list[Found]:
     """All queries at once, where no document has two rows: best first, ties by ordinal."""
-    if (
-        len(candidates) == 1
-        and len(candidates[0].rows) == 1
-        and (alone := _single(snapshot, candidates[0], k, explain))
-    ):
-        return [alone]
+    if len(candidates[0].rows) == 1:
+        several = len(candidates) > 1
+        alone = (_one(snapshot, candidates, k, explain)) if several else _single(snapshot, candidates[0], k, explain)
+        if alone is not None:
+            return [alone]
     places = [found.vectors.origins.documents[found.rows] for found in candidates]
     ordinals = [snapshot.parts[found.part].ordinals[at] for found, at in zip(candidates, places, strict=True)]
     parts = [_repeated(found.part, found.rows.shape[1]) for found in candidates]
@@ -165,6 +167,30 @@ def _single(snapshot: Snapshot, found: _Candidates, k: int, explain: dict[str, J
     if origins.names:
         passages = _passages({found.part: origins}, part, row)
     return Found(snapshot.parts[found.part].ordinals[place], score, part, place, passages, explain)
+
+
+def _one(snapshot: Snapshot, candidates: list[_Candidates], k: int, explain: dict[str, JSON]) -> Found | None:
+    """One query of several parts: as `_join_all`, where there are no ties among the best, and nobody lacks rows."""
+    rows = np.concatenate([found.rows[0] for found in candidates])
+    scores = np.concatenate([found.scores[0] for found in candidates])
+    best = np.argsort(-scores, kind="stable")[: k + 1]
+    ordered = scores[best]
+    if rows.min() < 0 or not (ordered[1:] < ordered[:-1]).all():
+        return None
+    best = best[:k]
+    row, score = rows[best], scores[best]
+    part = np.concatenate([_repeated(found.part, found.rows.shape[1]) for found in candidates])[best]
+    place, ordinal = np.empty(len(best), dtype=np.int64), np.empty(len(best), dtype=np.uint32)
+    for found in candidates:
+        mine = part == found.part
+        at = found.vectors.origins.documents[row[mine]]
+        place[mine], ordinal[mine] = at, snapshot.parts[found.part].ordinals[at]
+    origins = {found.part: found.vectors.origins for found in candidates}
+    named = any(each.names for each in origins.values())
+    passages: list[Passage | None] = [None] * len(row)
+    if named:
+        passages = _passages(origins, part, row)
+    return Found(ordinal, score, part, place, passages, explain)
 
 
 @lru_cache(maxsize=256)

@@ -1,20 +1,28 @@
-"""engine.search: the best documents over all parts."""
+"""engine.search.nearest: the best documents over all parts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine import (
     Collection,
     Database,
     DimensionMismatchError,
+    IndexKind,
     InvalidInputError,
     Metric,
+    Nearest,
     Passage,
+    Quantization,
     Schema,
+    SearchParameters,
+    SearchRequest,
     VectorField,
     VectorRows,
     parse_filter,
@@ -151,4 +159,81 @@ def test_explain_says_what_ran(collection: Collection) -> None:
     hits = collection.snapshot().search(np.ones(2), 3, where=parse_filter({"n": {"$lt": 4}}))
     (part,) = hits.explain["parts"]
     assert (part["rows"], part["allowed"], part["how"]) == (10, 4, "head, exact")
+    assert part["why"] == "not sealed yet"
+    collection.optimize()
+    (part,) = collection.snapshot().search(np.ones(2), 3).explain["parts"]
+    assert part["how"].startswith("flat, exact")
+    assert part["why"] == "auto: 0.0 MiB are compared with quickly enough"
     assert (hits.explain["k"], hits.explain["vector_field"]) == (3, "vector")
+
+
+def one_a_document(vectors: np.ndarray) -> dict[str, VectorRows]:
+    """Of each document in turn, one vector."""
+    return {"v": VectorRows(vectors, np.arange(len(vectors)))}
+
+
+@pytest.fixture(scope="module")
+def duplicated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[Metric, Quantization], Collection]]:
+    """900 documents with six different vectors, in two segments and a head, a collection a metric and quantization."""
+    made = {}
+    rng = np.random.default_rng(3)
+    kinds = rng.integers(-2, 3, (6, 4)).astype(np.float32) + np.float32(0.5)
+    with Database.open(tmp_path_factory.mktemp("duplicated")) as database:
+        for metric in Metric:
+            for quantization in (Quantization.NONE, Quantization.FP16):
+                field = VectorField(4, metric, IndexKind.FLAT, quantization=quantization)
+                collection = database.create_collection(f"{metric}-{quantization}", Schema(vectors={"v": field}))
+                for first in (0, 300, 600):
+                    chosen = kinds[rng.integers(0, len(kinds), 300)]
+                    collection.add([{"id": str(first + i), "n": first + i} for i in range(300)], one_a_document(chosen))
+                    if first < 600:
+                        collection.state.seal()
+                made[metric, quantization] = collection
+        yield made
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    metric=st.sampled_from(list(Metric)),
+    quantization=st.sampled_from([Quantization.NONE, Quantization.FP16]),
+    sizes=st.lists(st.integers(1, 130), min_size=2, max_size=6),
+    least=st.sampled_from([None, 0, 450, 870]),
+    exact=st.booleans(),
+    seed=st.integers(0, 5),
+)
+def test_pages_over_many_equal_vectors_neither_overlap_nor_leave_out(
+    duplicated: dict[tuple[Metric, Quantization], Collection],
+    metric: Metric,
+    quantization: Quantization,
+    sizes: list[int],
+    least: int | None,
+    exact: bool,
+    seed: int,
+) -> None:
+    """Pages of any sizes are the beginning of one order: best first, equal scores as they were written."""
+    snapshot = duplicated[metric, quantization].snapshot()
+    where = None if least is None else parse_filter({"n": {"$gte": least}})
+    query = Nearest(
+        np.random.default_rng(seed).standard_normal(4).astype(np.float32), "v", SearchParameters(exact=exact)
+    )
+    everything = snapshot.query(SearchRequest((query,), 900, 0, where))
+    found: list[str] = []
+
+    for size in sizes:
+        found += snapshot.query(SearchRequest((query,), size, len(found), where)).ids
+
+    assert found == everything.ids[: sum(sizes)]
+    assert snapshot.search(query.vector, sizes[0], where=where, parameters=query.parameters).ids == found[: sizes[0]]
+    places = [(-score, int(id_)) for score, id_ in zip(everything.scores.tolist(), everything.ids, strict=True)]
+    assert places == sorted(places)
+
+
+def test_one_query_among_many_that_ties_is_completed(database: Database) -> None:
+    """In a batch, too, the first of the equal ones are those that were written first."""
+    collection = database.create_collection("c", Schema(vectors={"v": VectorField(2, Metric.DOT)}))
+    vectors = np.array([[1, 0]] * 50 + [[0, 1], [0, 2], [0, 3]], dtype=np.float32)
+    collection.add([{"id": str(i)} for i in range(53)], one_a_document(vectors))
+
+    found = collection.snapshot().search_batch(np.array([[0, 1], [1, 0], [0, -1]], dtype=np.float32), 3)
+
+    assert [list(hits.ids) for hits in found] == [["52", "51", "50"], ["0", "1", "2"], ["0", "1", "2"]]

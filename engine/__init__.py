@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.errors import DocumentError as DocumentError
     from engine.errors import DocumentExistsError as DocumentExistsError
     from engine.errors import DocumentsNotFoundError as DocumentsNotFoundError
+    from engine.errors import EmbeddingChangedError as EmbeddingChangedError
     from engine.errors import EngineError as EngineError
     from engine.errors import FilterError as FilterError
     from engine.errors import ForeignDirectoryError as ForeignDirectoryError
@@ -40,20 +41,36 @@ if TYPE_CHECKING:
     from engine.errors import InvalidDocumentsError as InvalidDocumentsError
     from engine.errors import InvalidInputError as InvalidInputError
     from engine.errors import LimitExceededError as LimitExceededError
+    from engine.errors import MemoryLimitError as MemoryLimitError
+    from engine.errors import QueryError as QueryError
     from engine.errors import ReadOnlyError as ReadOnlyError
     from engine.errors import SchemaError as SchemaError
+    from engine.errors import SqlError as SqlError
     from engine.errors import StorageError as StorageError
     from engine.errors import StorageFullError as StorageFullError
+    from engine.errors import TimeLimitError as TimeLimitError
+    from engine.facets.counting import count_facets as count_facets
+    from engine.facets.specification import FacetError as FacetError
+    from engine.facets.specification import parse_facets as parse_facets
     from engine.fields.filter import And as And
     from engine.fields.filter import Comparison as Comparison
     from engine.fields.filter import Filter as Filter
     from engine.fields.filter import Not as Not
     from engine.fields.filter import Or as Or
     from engine.fields.filter import parse_filter as parse_filter
+    from engine.fields.order import OrderError as OrderError
+    from engine.fields.order import SortKey as SortKey
+    from engine.fields.order import parse_order as parse_order
     from engine.fields.relation import Aggregate as Aggregate
     from engine.fields.relation import Relation as Relation
-    from engine.fields.relation import SortKey as SortKey
+    from engine.filtering import explain_filter as explain_filter
     from engine.hits import Hits as Hits
+    from engine.languages.executor import QueryResult as QueryResult
+    from engine.languages.executor import read_query as read_query
+    from engine.languages.executor import run_query as run_query
+    from engine.memory import MEMORY_BYTES_DEFAULT as MEMORY_BYTES_DEFAULT
+    from engine.memory import MemoryLimits as MemoryLimits
+    from engine.ordering import ordered as ordered
     from engine.schema import Embedding as Embedding
     from engine.schema import Field as Field
     from engine.schema import FieldType as FieldType
@@ -63,8 +80,27 @@ if TYPE_CHECKING:
     from engine.schema import Schema as Schema
     from engine.schema import Ttl as Ttl
     from engine.schema import VectorField as VectorField
+    from engine.search.grouping import Group as Group
+    from engine.search.keyword import Highlight as Highlight
+    from engine.search.request import Examples as Examples
+    from engine.search.request import Fusion as Fusion
+    from engine.search.request import FusionMethod as FusionMethod
+    from engine.search.request import GroupBy as GroupBy
+    from engine.search.request import Nearest as Nearest
+    from engine.search.request import Rerank as Rerank
+    from engine.search.request import SearchRequest as SearchRequest
+    from engine.search.request import Strategy as Strategy
+    from engine.search.request import Words as Words
     from engine.snapshot import Snapshot as Snapshot
+    from engine.sql.engine import SqlEngine as SqlEngine
+    from engine.sql.engine import SqlSearchRequest as SqlSearchRequest
+    from engine.sql.result import SqlColumn as SqlColumn
+    from engine.sql.result import SqlResult as SqlResult
+    from engine.sql.result import arrow_of as arrow_of
+    from engine.statistics import FieldStatistics as FieldStatistics
     from engine.store.options import StoreOptions as StoreOptions
+    from engine.text.query import Expansion as Expansion
+    from engine.text.query import TextQuery as TextQuery
     from engine.vector.parameters import SearchParameters as SearchParameters
     from engine.writes.batch import BATCH_BYTES_MAX as BATCH_BYTES_MAX
     from engine.writes.batch import BATCH_DOCUMENTS_MAX as BATCH_DOCUMENTS_MAX
@@ -73,6 +109,8 @@ if TYPE_CHECKING:
     from engine.writes.changes import Changes as Changes
     from engine.writes.commit import Durability as Durability
     from engine.writes.conditions import Conditions as Conditions
+    from engine.writes.copying import HIDDEN_PREFIX as HIDDEN_PREFIX
+    from engine.writes.copying import Copied as Copied
     from engine.writes.idempotency import IdempotencyKey as IdempotencyKey
     from engine.writes.patching import merge_patch as merge_patch
     from engine.writes.plan import WriteResult as WriteResult
@@ -81,6 +119,7 @@ _MODULES = {
     "directory.archive": ["ArchiveInfo", "ArchiveList"],
     "writes.batch": ["BATCH_BYTES_MAX", "BATCH_DOCUMENTS_MAX", "VectorRows"],
     "writes.changes": ["ChangeRecord", "Changes"],
+    "memory": ["MEMORY_BYTES_DEFAULT", "MemoryLimits"],
     "collection": ["Collection"],
     "writes.commit": ["Durability"],
     "writes.conditions": ["Conditions"],
@@ -99,6 +138,7 @@ _MODULES = {
         "DocumentError",
         "DocumentExistsError",
         "DocumentsNotFoundError",
+        "EmbeddingChangedError",
         "EngineError",
         "FilterError",
         "DatabaseNotFoundError",
@@ -108,15 +148,27 @@ _MODULES = {
         "InvalidDocumentsError",
         "InvalidInputError",
         "LimitExceededError",
+        "QueryError",
         "ReadOnlyError",
         "SchemaError",
+        "MemoryLimitError",
+        "SqlError",
         "StorageError",
         "StorageFullError",
+        "TimeLimitError",
     ],
     "fields.filter": ["And", "Comparison", "Filter", "Not", "Or", "parse_filter"],
-    "fields.relation": ["Aggregate", "Relation", "SortKey"],
+    "facets.counting": ["count_facets"],
+    "facets.specification": ["FacetError", "parse_facets"],
+    "filtering": ["explain_filter"],
+    "ordering": ["ordered"],
+    "fields.order": ["OrderError", "SortKey", "parse_order"],
+    "statistics": ["FieldStatistics"],
+    "fields.relation": ["Aggregate", "Relation"],
     "hits": ["Hits"],
+    "writes.copying": ["Copied", "HIDDEN_PREFIX"],
     "writes.idempotency": ["IdempotencyKey"],
+    "languages.executor": ["QueryResult", "read_query", "run_query"],
     "writes.patching": ["merge_patch"],
     "directory.reading": ["read_archive", "verify_archive"],
     "directory.restoring": ["restore_archive"],
@@ -133,7 +185,23 @@ _MODULES = {
         "VectorField",
     ],
     "directory.scrub": ["CheckReport", "Problem"],
+    "search.grouping": ["Group"],
+    "search.request": [
+        "Examples",
+        "Fusion",
+        "FusionMethod",
+        "GroupBy",
+        "Nearest",
+        "Rerank",
+        "SearchRequest",
+        "Strategy",
+        "Words",
+    ],
+    "search.keyword": ["Highlight"],
     "snapshot": ["Snapshot"],
+    "text.query": ["Expansion", "TextQuery"],
+    "sql.engine": ["SqlEngine", "SqlSearchRequest"],
+    "sql.result": ["SqlColumn", "SqlResult", "arrow_of"],
     "vector.parameters": ["SearchParameters"],
     "store.options": ["StoreOptions"],
 }

@@ -4,6 +4,8 @@ EngineError
 ├── InvalidInputError            change the call
 │   ├── SchemaError              change the schema, or the data that contradicts it
 │   ├── FilterError              change the filter at `.pointer`
+│   ├── QueryError               change the statement (likewise)
+│   ├── SqlError                 change the query (`details["offset"]`: at that character)
 │   ├── DimensionMismatchError   send a vector of `.expected` numbers
 │   ├── LimitExceededError       send less: at most `.limit`
 │   ├── IdempotencyConflictError take another key, or send the same request again
@@ -13,6 +15,9 @@ EngineError
 │       ├── DocumentsNotFoundError   `add` what is to be there
 │       └── ConditionFailedError     read the documents again, and decide anew
 ├── ChangesGoneError             start over from `.oldest`, with all documents
+├── TimeLimitError               ask for less, or for more time
+├── MemoryLimitError             ask for less
+├── EmbeddingChangedError        make the vectors again, as the schema says now
 ├── ReadOnlyError                open the database as its one writer
 ├── CollectionNotFoundError      create it, or correct the name
 ├── CollectionExistsError        use it, or choose another name
@@ -67,6 +72,22 @@ class FilterError(InvalidInputError):
     """A filter is malformed; `pointer` is the place within the filter."""
 
     code = "filter_invalid"
+
+
+class SqlError(InvalidInputError):
+    """A query is malformed, asks for what is not there, or is not allowed (code "sql_not_allowed")."""
+
+    code = "sql_invalid"
+
+    def __init__(self, message: str, *, code: str | None = None, pointer: str | None = None, **details: Any) -> None:
+        super().__init__(message, pointer=pointer, **details)
+        self.code = code or self.code
+
+
+class QueryError(InvalidInputError):
+    """A statement of a query language is malformed, or asks for what cannot be."""
+
+    code = "query_invalid"
 
 
 class DimensionMismatchError(InvalidInputError):
@@ -181,6 +202,27 @@ class ChangesGoneError(EngineError):
         what = "after is ahead of the log" if after > latest else "changes are gone from the log"
         super().__init__(f"{what}: {facts}", after=after, oldest=oldest, latest=latest)
         self.oldest = oldest
+
+
+class TimeLimitError(EngineError):
+    """A query took longer than it may."""
+
+    code = "time_limit_exceeded"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"query took too long: maximum={seconds:g} seconds", limit=seconds)
+
+
+class MemoryLimitError(EngineError):
+    """A query needs more memory, or more room on disk beside it, than it may take."""
+
+    code = "memory_limit_exceeded"
+
+
+class EmbeddingChangedError(EngineError):
+    """The vectors of a write were made by a model that the collection no longer has."""
+
+    code = "embedding_changed"
 
 
 class ReadOnlyError(EngineError):

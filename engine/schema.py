@@ -123,11 +123,13 @@ class Embedding:
         fields: the fields whose text is embedded; None means every text field.
         model: the model's name.
         identity: what the model must still be when the database is opened again (revision, fingerprint, …).
+        splitter: how long text is cut into passages.
     """
 
     fields: tuple[str, ...] | None
     model: str
     identity: Mapping[str, JSON] = field(default_factory=dict)
+    splitter: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ class Schema:
                 "from": None if e.fields is None else list(e.fields),
                 "model": e.model,
                 "identity": dict(e.identity),
+                "splitter": e.splitter,
             }
             for name, e in self.embed.items()
         }
@@ -293,7 +296,7 @@ def _vector_field(spec: dict[str, JSON], pointer: str) -> VectorField:
 
 def _embedding(given: JSON, pointer: str) -> Embedding:
     spec = _mapping(given, pointer)
-    _known_keys(spec, {"from", "model", "identity"}, pointer)
+    _known_keys(spec, {"from", "model", "identity", "splitter"}, pointer)
     source = spec.get("from")
     if source is not None and (
         not isinstance(source, list) or not source or not all(isinstance(name, str) for name in source)
@@ -303,7 +306,10 @@ def _embedding(given: JSON, pointer: str) -> Embedding:
     if not isinstance(model, str) or not model:
         raise SchemaError("model must be a name", pointer=f"{pointer}/model")
     identity = _mapping(spec.get("identity") or {}, f"{pointer}/identity")
-    return Embedding(None if source is None else tuple(source), model, identity)
+    splitter = spec.get("splitter", "auto")
+    if not isinstance(splitter, str) or not splitter:
+        raise SchemaError("splitter must be a name", pointer=f"{pointer}/splitter")
+    return Embedding(None if source is None else tuple(source), model, identity, splitter)
 
 
 def _ttl(given: JSON, fields: dict[str, Field], vectors: Mapping[str, VectorField]) -> Ttl:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         LLMUnavailableError,
         ModelDamagedError,
         ModelError,
+        ModelNameError,
         ModelNotFoundError,
         ModelUnsupportedError,
         QueueFullError,
@@ -38,13 +39,22 @@ if TYPE_CHECKING:
     from models.llm import LLM, Message, Reply, Usage
     from models.llms.network import restrict_llms_to_loopback
     from models.llms.scripted import ScriptedLLM, ScriptedRequest
-    from models.registry import DEFAULT_MODEL, load_embedder, load_llm, load_reranker
+    from models.names import ModelName, RemoteAccess
+    from models.registry import DEFAULT_MODEL, LATE_INTERACTION, load_embedder, load_llm, load_reranker, short_name
     from models.remote import RetryPolicy
     from models.reranker import Reranker, Scores, TokenEmbedder
+    from models.rerankers.cross_encoder import CrossEncoderReranker
+    from models.rerankers.late_interaction import LateInteractionReranker
     from models.rerankers.remote import RemoteReranker
-    from models.splitter import split_passages
+    from models.splitting.choice import structure_of
+    from models.splitting.code import CODE_SUFFIXES, splitter_of
+    from models.splitting.markdown import heading_titles
+    from models.splitting.passages import split_passages
+    from models.splitting.structure import Scope, Splitter, Structure
 
 _EXPORTS = {
+    "LateInteractionReranker": "models.rerankers.late_interaction",
+    "CrossEncoderReranker": "models.rerankers.cross_encoder",
     "BatchingEmbedder": "models.batcher",
     "CacheCounts": "models.cache",
     "CacheUnavailableError": "models.errors",
@@ -55,6 +65,7 @@ _EXPORTS = {
     "Embedder": "models.embedder",
     "EmbeddingCache": "models.cache",
     "InvalidTextError": "models.errors",
+    "LATE_INTERACTION": "models.registry",
     "list_models": "models.information",
     "LLM": "models.llm",
     "LLMError": "models.errors",
@@ -69,6 +80,8 @@ _EXPORTS = {
     "ModelDamagedError": "models.errors",
     "ModelError": "models.errors",
     "ModelInformation": "models.information",
+    "ModelName": "models.names",
+    "ModelNameError": "models.errors",
     "ModelNotFoundError": "models.errors",
     "ModelUnsupportedError": "models.errors",
     "OnnxEmbedder": "models.embedders.onnx",
@@ -77,6 +90,7 @@ _EXPORTS = {
     "Progress": "models.embedder",
     "QueueFullError": "models.errors",
     "RedisCache": "models.caches.redis",
+    "RemoteAccess": "models.names",
     "RemoteEmbedder": "models.embedders.remote",
     "RemoteModelError": "models.errors",
     "RemoteReplyError": "models.errors",
@@ -89,7 +103,15 @@ _EXPORTS = {
     "Scores": "models.reranker",
     "ScriptedLLM": "models.llms.scripted",
     "ScriptedRequest": "models.llms.scripted",
-    "split_passages": "models.splitter",
+    "short_name": "models.registry",
+    "CODE_SUFFIXES": "models.splitting.code",
+    "heading_titles": "models.splitting.markdown",
+    "Scope": "models.splitting.structure",
+    "split_passages": "models.splitting.passages",
+    "Splitter": "models.splitting.structure",
+    "splitter_of": "models.splitting.code",
+    "Structure": "models.splitting.structure",
+    "structure_of": "models.splitting.choice",
     "SqliteCache": "models.caches.sqlite",
     "TokenEmbedder": "models.reranker",
     "TokenOffsets": "models.embedder",
@@ -98,12 +120,15 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "CODE_SUFFIXES",
     "DEFAULT_MODEL",
+    "LATE_INTERACTION",
     "LLM",
     "BatchingEmbedder",
     "CacheCounts",
     "CacheUnavailableError",
     "CachingEmbedder",
+    "CrossEncoderReranker",
     "Distillation",
     "Embedder",
     "EmbeddingCache",
@@ -111,11 +136,14 @@ __all__ = [
     "LLMError",
     "LLMReplyError",
     "LLMUnavailableError",
+    "LateInteractionReranker",
     "MemoryCache",
     "Message",
     "ModelDamagedError",
     "ModelError",
     "ModelInformation",
+    "ModelName",
+    "ModelNameError",
     "ModelNotFoundError",
     "ModelUnsupportedError",
     "OnnxEmbedder",
@@ -124,6 +152,7 @@ __all__ = [
     "Progress",
     "QueueFullError",
     "RedisCache",
+    "RemoteAccess",
     "RemoteEmbedder",
     "RemoteModelError",
     "RemoteReplyError",
@@ -132,22 +161,29 @@ __all__ = [
     "Reply",
     "Reranker",
     "RetryPolicy",
+    "Scope",
     "Scores",
     "ScriptedLLM",
     "ScriptedRequest",
+    "Splitter",
     "SqliteCache",
+    "Structure",
     "TokenEmbedder",
     "TokenOffsets",
     "Usage",
     "Vectors",
     "distill",
+    "heading_titles",
     "list_models",
     "load_embedder",
     "load_llm",
     "load_reranker",
     "model_information",
     "restrict_llms_to_loopback",
+    "short_name",
     "split_passages",
+    "splitter_of",
+    "structure_of",
 ]
 
 

@@ -137,6 +137,7 @@ class BatchingEmbedder:
         self.name, self.revision = embedder.name, embedder.revision
         self.dim, self.max_tokens = embedder.dim, embedder.max_tokens
         self.normalized, self.fingerprint = embedder.normalized, embedder.fingerprint
+        self.precision: str | None = getattr(embedder, "precision", None)
         self._queries = _Lane("queries", embedder.embed_queries, queries_max, lambda: None)
         self._documents = _Lane("documents", embedder.embed_documents, documents_max, self._queries.wait_idle)
 

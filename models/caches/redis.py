@@ -11,7 +11,7 @@ import redis
 
 from models.cache import Vector, decode_vector, encode_vector
 from models.embedder import Vectors
-from models.errors import CacheUnavailableError
+from models.errors import CacheUnavailableError, ModelError
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +31,25 @@ class RedisCache:
         prefix: before every key; services that share vectors share it.
         ttl_seconds: how long a vector is kept after it was last put.
 
-    The lock guards the time of rest.
+    Raises:
+        ModelError: the URL is none of Redis'.
+
+    The lock guards the time of rest. An outage is logged once, when it begins, and its end once.
     """
 
     name = "redis"
 
     def __init__(self, url: str, *, prefix: str = DEFAULT_PREFIX, ttl_seconds: int = DEFAULT_TTL_SECONDS) -> None:
         self._prefix, self._ttl_seconds = prefix.encode(), ttl_seconds
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
-        )
+        try:
+            self._client = redis.Redis.from_url(
+                url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+            )
+        except ValueError:  # whose message may quote the password
+            raise ModelError("redis address is wrong: expected=redis://, rediss:// or unix://") from None
         self._lock = threading.Lock()
         self._resting_until = 0.0
+        self._failing = False  # said once; until it answers again
 
     def get_many(self, model: str, digests: Sequence[bytes]) -> list[Vector | None]:
         """The vector under each digest, or None; None for all where the server does not answer."""
@@ -57,6 +64,7 @@ class RedisCache:
         except redis.RedisError as error:
             self._rest(error)
             return nothing
+        self._answered()
         return [decode_vector(data) if isinstance(data, bytes) else None for data in found]
 
     def put_many(self, model: str, digests: Sequence[bytes], vectors: Vectors) -> None:
@@ -71,6 +79,8 @@ class RedisCache:
             pipeline.execute()
         except redis.RedisError as error:
             self._rest(error)
+        else:
+            self._answered()
 
     def delete_many(self, digests: Sequence[bytes]) -> None:
         """Forget these digests, of all models.
@@ -110,9 +120,17 @@ class RedisCache:
             return time.monotonic() < self._resting_until
 
     def _rest(self, error: redis.RedisError) -> None:
-        log.warning("cache.failed", extra={"cache": self.name, "reason": type(error).__name__})
         with self._lock:
+            first, self._failing = not self._failing, True
             self._resting_until = time.monotonic() + _REST_SECONDS
+        if first:
+            log.warning("cache.failed", extra={"cache": self.name, "reason": type(error).__name__})
+
+    def _answered(self) -> None:
+        if self._failing:
+            with self._lock:
+                self._failing = False
+            log.info("cache.recovered", extra={"cache": self.name})
 
     def _unavailable(self, error: redis.RedisError) -> CacheUnavailableError:
         return CacheUnavailableError(f"embedding cache does not answer: cache=redis reason={type(error).__name__}")

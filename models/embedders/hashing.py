@@ -27,6 +27,7 @@ class HashingEmbedder:
 
     normalized = True
     revision = "1"
+    is_cheap = True  # a cache would cost more than it spares
 
     def __init__(self, dim: int = 64, *, max_tokens: int = 254) -> None:
         if dim < 2:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from models.errors import ModelDamagedError, ModelNotFoundError, ModelUnsupportedError
 
@@ -23,6 +23,8 @@ REVISION_CHARACTERS = 16  # of the weights' checksum
 SPECIAL_TOKENS = 2  # [CLS] and [SEP]
 
 _HASH_CHUNK_BYTES = 1 << 20
+
+Pooling: TypeAlias = Literal["mean", "cls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class ModelFiles:
 
     directory: Path
     bert: BertConfig
-    pooling: Literal["mean", "cls"]
+    pooling: Pooling
     normalized: bool
     sequence_length: int
     query_prefix: str
@@ -82,12 +84,12 @@ def read_model_files(directory: Path) -> ModelFiles:
             f"model directory is incomplete: directory={directory} missing={', '.join(missing)}", missing=missing
         )
     bert = _bert_config(directory / "config.json")
-    prompts = _prompts(directory)
+    prompts = read_prompts(directory)
     return ModelFiles(
         directory=directory,
         bert=bert,
-        pooling=_pooling(directory),
-        normalized=any(kind.endswith("Normalize") for kind, _ in _modules(directory)),
+        pooling=read_pooling(directory),
+        normalized=read_normalized(directory),
         sequence_length=_sequence_length(directory, bert),
         query_prefix=prompts.get("query", ""),
         document_prefix=prompts.get("document", prompts.get("passage", "")),
@@ -100,12 +102,12 @@ def read_architectures(directory: Path) -> list[str]:
     Raises:
         ModelDamagedError: the file is unreadable.
     """
-    return [str(name) for name in _read_optional_object(directory / "config.json").get("architectures") or []]
+    return [str(name) for name in read_optional_object(directory / "config.json").get("architectures") or []]
 
 
 def read_label_count(directory: Path) -> int:
     """Labels of a classifier's head; transformers' default is 2. Raises what `read_architectures` does."""
-    config = _read_optional_object(directory / "config.json")
+    config = read_optional_object(directory / "config.json")
     labels = config.get("id2label")
     return int(config.get("num_labels") or (len(labels) if isinstance(labels, dict) else 2))
 
@@ -126,7 +128,12 @@ def _read_json(path: Path) -> Any:
         raise ModelDamagedError(f"model file is unreadable: file={path} reason={error}", file=str(path)) from error
 
 
-def _read_optional_object(path: Path) -> Mapping[str, Any]:
+def read_optional_object(path: Path) -> Mapping[str, Any]:
+    """The JSON object in a file; empty where there is no file.
+
+    Raises:
+        ModelDamagedError: it is unreadable, or no object.
+    """
     data = _read_json(path) if path.is_file() else {}
     if not isinstance(data, dict):
         raise ModelDamagedError(f"model file is not a JSON object: file={path}", file=str(path))
@@ -134,7 +141,7 @@ def _read_optional_object(path: Path) -> Mapping[str, Any]:
 
 
 def _bert_config(path: Path) -> BertConfig:
-    data = _read_optional_object(path)
+    data = read_optional_object(path)
     _check_architecture(data)
     try:
         return BertConfig(
@@ -189,10 +196,15 @@ def _modules(directory: Path) -> list[tuple[str, str]]:
     return modules
 
 
-def _pooling(directory: Path) -> Literal["mean", "cls"]:
-    """Pooling as written; mean where nothing is written, which is sentence-transformers' own default."""
+def read_pooling(directory: Path) -> Pooling:
+    """Pooling as written; mean where nothing is written, which is sentence-transformers' own default.
+
+    Raises:
+        ModelUnsupportedError: it is neither mean nor CLS.
+        ModelDamagedError: a file is unreadable.
+    """
     paths = [path for kind, path in _modules(directory) if kind.endswith("Pooling")]
-    data = _read_optional_object(directory / (paths[0] if paths else "1_Pooling") / "config.json")
+    data = read_optional_object(directory / (paths[0] if paths else "1_Pooling") / "config.json")
     if "pooling_mode" in data:  # sentence-transformers 5 and later write one name
         modes = [str(data["pooling_mode"])]
     else:
@@ -209,10 +221,16 @@ def _pooling(directory: Path) -> Literal["mean", "cls"]:
 
 
 def _sequence_length(directory: Path, bert: BertConfig) -> int:
-    configured = _read_optional_object(directory / "sentence_bert_config.json").get("max_seq_length")
+    configured = read_optional_object(directory / "sentence_bert_config.json").get("max_seq_length")
     return min(int(configured or bert.max_position_embeddings), bert.max_position_embeddings)
 
 
-def _prompts(directory: Path) -> Mapping[str, str]:
-    prompts = _read_optional_object(directory / "config_sentence_transformers.json").get("prompts") or {}
+def read_normalized(directory: Path) -> bool:
+    """Whether a module scales vectors to length 1; raises what `read_pooling` does."""
+    return any(kind.endswith("Normalize") for kind, _ in _modules(directory))
+
+
+def read_prompts(directory: Path) -> Mapping[str, str]:
+    """The prefixes of the model's kinds of texts, by the kind's name."""
+    prompts = read_optional_object(directory / "config_sentence_transformers.json").get("prompts") or {}
     return {str(name): str(text) for name, text in prompts.items()}

@@ -36,6 +36,7 @@ class RemoteEmbedder:
 
     Args:
         model: its name at the service.
+        name: the model's name as users know it; by default "remote:" and `model`.
         api_key: None for local servers that want none.
         base_url: the address ending before `/embeddings`; by default OpenAI's.
         dimensions: ask for shorter vectors, where the model offers that.
@@ -52,6 +53,7 @@ class RemoteEmbedder:
         self,
         *,
         model: str,
+        name: str | None = None,
         api_key: str | None = None,
         base_url: str | None = None,
         dimensions: int | None = None,
@@ -64,7 +66,7 @@ class RemoteEmbedder:
     ) -> None:
         if base_url is None and not api_key:
             raise RemoteModelError("API key is missing: provider=openai")
-        self.name, self.revision, self.max_tokens = f"remote:{model}", "remote", max_tokens
+        self.name, self.revision, self.max_tokens = name or f"remote:{model}", "remote", max_tokens
         self._model, self._dimensions = model, dimensions
         self._query_prefix, self._document_prefix = query_prefix, document_prefix
         self._batch_texts, self._batch_tokens = batch_texts, batch_tokens

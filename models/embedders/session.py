@@ -14,7 +14,7 @@ from models.errors import ModelError
 
 MAX_DEFAULT_THREADS = 16
 
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
@@ -37,16 +37,17 @@ def load_session(path: Path, build: Callable[[], bytes], threads: int) -> ort.In
     """
     graph = cached_graph(path, build)
     try:
-        return _session(graph, threads)
-    except _LOAD_ERRORS:
+        return open_session(graph, threads)
+    except LOAD_ERRORS:
         graph = cached_graph(path, build, rebuild=True)
     try:
-        return _session(graph, threads)
-    except _LOAD_ERRORS as error:
+        return open_session(graph, threads)
+    except LOAD_ERRORS as error:
         raise ModelError(f"model graph does not load: file={path} reason={error}", file=str(path)) from error
 
 
-def _session(path: Path, threads: int) -> ort.InferenceSession:
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """A session over a graph as it is; raises `LOAD_ERRORS` where it does not load."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

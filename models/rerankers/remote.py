@@ -25,14 +25,21 @@ class RemoteReranker:
     Args:
         model: its name at the service.
         base_url: the address ending before `/rerank`, e.g. "https://api.jina.ai/v1".
+        name: the model's name as users know it; by default "remote:" and `model`.
         api_key: None for local servers that want none.
         policy: retries and timeouts.
     """
 
     def __init__(
-        self, *, model: str, base_url: str, api_key: str | None = None, policy: RetryPolicy | None = None
+        self,
+        *,
+        model: str,
+        base_url: str,
+        name: str | None = None,
+        api_key: str | None = None,
+        policy: RetryPolicy | None = None,
     ) -> None:
-        self.name = f"remote:{model}"
+        self.name = name or f"remote:{model}"
         self._model = model
         self._endpoint = RemoteEndpoint(base_url, api_key=api_key, model=model, policy=policy)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import Embedder, split_passages
+from models import Embedder, Splitter, split_passages, structure_of
 from models.embedders.hashing import HashingEmbedder
 
 WORDS = HashingEmbedder()
@@ -47,6 +47,7 @@ def test_a_paragraph_break_in_the_second_half_is_preferred() -> None:
 def test_lines_that_start_anew_are_boundaries_and_wrapped_lines_are_not() -> None:
     """A list item starts a new line; a line in lower case goes on."""
     assert passages("- red apples\n- green pears", 5) == ["- red apples", "- green pears"]
+    assert passages("One two\n  three. Four five six", 5) == ["One two\n  three.", "Four five six"]
     assert passages("One two\nthree. Four five six", 5) == ["One two\nthree.", "Four five six"]
 
 
@@ -122,13 +123,41 @@ prose = st.lists(
 ).map("".join) | st.text(max_size=200)
 
 
+def test_numbers_of_lists_do_not_end_sentences() -> None:
+    """A number with its full stop at the start of a line is no sentence."""
+    assert passages("It was in 2024. Then\n2. Green pears", 8) == ["It was in 2024. Then", "2. Green pears"]
+
+
+def test_sentences_of_other_scripts_end_at_their_marks() -> None:
+    """The danda and the Arabic question mark end sentences as the full stop does."""
+    first, second = "एक दो तीन।", "चार पाँच छह।"
+    assert passages(f"{first} {second}", len(WORDS.token_offsets(first)) + 2) == [first, second]
+    assert passages("هل هذا جيد؟ نعم هو كذلك", 5) == ["هل هذا جيد؟", "نعم هو كذلك"]
+
+
+marked = st.lists(
+    st.sampled_from(
+        ["# One\n", "## Two\n", "text. ", "More text", "\n", "\n\n", "```\n", "~~~~\n", "| a | b |\n", "|---|---|\n",
+         "- it\n", "def f(x):\n", "    return 1\n", "class A:\n", "{", "}\n", '"', "'''", "/*", "*/", "// x\n",
+         "Title\n===\n", "---\n", "\r"]
+    ),
+    max_size=60,
+).map("".join)  # fmt: skip
+
+
 @settings(max_examples=300, deadline=None)
-@given(text=prose, max_tokens=st.integers(1, 12), data=st.data())
-def test_passages_cover_the_text_and_cut_no_token(text: str, max_tokens: int, data: st.DataObject) -> None:
+@given(
+    text=prose | marked, max_tokens=st.integers(1, 12), splitter=st.sampled_from(list(Splitter)[:4]),
+    path=st.sampled_from(["", "a.md", "a.py", "a.c", "a.rb"]), data=st.data(),
+)  # fmt: skip
+def test_passages_cover_the_text_and_cut_no_token(
+    text: str, max_tokens: int, splitter: Splitter, path: str, data: st.DataObject
+) -> None:
     """For any text: all that is not space is covered, in order, with no token cut and none too long."""
     overlap = data.draw(st.integers(0, max_tokens - 1))
     offsets = WORDS.token_offsets(text)
-    spans = split_passages(text, offsets, max_tokens=max_tokens, overlap_tokens=overlap)
+    structure = structure_of(text, splitter, path)
+    spans = split_passages(text, offsets, max_tokens=max_tokens, overlap_tokens=overlap, structure=structure)
     covered = np.zeros(len(text), dtype=bool)
     for start, end in spans:
         covered[start:end] = True

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
     )
     from lumaai.ingestion import IngestSummary, ingest
+    from lumaai.model_options import ModelOptions
     from lumaai.remote_collection import RemoteCollection
     from lumaai.reports import Change, Changes, CheckProblem, CheckReport, SnapshotInfo
     from lumaai.results import (
@@ -88,6 +89,7 @@ _EXPORTS = {
     "InvalidRequestError": "lumaai.errors",
     "LumaError": "lumaai.errors",
     "ModelMismatchError": "lumaai.errors",
+    "ModelOptions": "lumaai.model_options",
     "ModelUnavailableError": "lumaai.errors",
     "NotFoundError": "lumaai.errors",
     "NotSupportedError": "lumaai.errors",
@@ -134,6 +136,7 @@ __all__ = [
     "InvalidRequestError",
     "LumaError",
     "ModelMismatchError",
+    "ModelOptions",
     "ModelUnavailableError",
     "NotFoundError",
     "NotSupportedError",
@@ -162,6 +165,7 @@ def connect(
     timeout_seconds: float = 60.0,
     progress: Callable[[str, float], None] | None = None,
     read_only: bool = False,
+    model_options: ModelOptions | None = None,
 ) -> Database | Client:
     """Open a database directory in this process, or a client of the service at an address.
 
@@ -174,6 +178,8 @@ def connect(
         timeout_seconds: how long the client waits for one request. Only for an address.
         progress: called with a stage and a fraction 0..1 while a model is made ready. Only for a directory.
         read_only: look at a directory that another process may be writing to, as of now and of each `refresh`.
+        model_options: how models are run, and where the vectors of texts are kept; by default as the environment says
+            (`LUMAAI_EMBEDDING_PRECISION`, `LUMAAI_EMBEDDING_CACHE` and others). Only for a directory.
 
     Raises:
         DatabaseLockedError: another process has the directory open.
@@ -188,14 +194,19 @@ def connect(
             from lumaai.errors import InvalidRequestError
 
             raise InvalidRequestError("read_only belongs to a directory: what a service allows is its own affair")
+        if model_options is not None:
+            from lumaai.errors import InvalidRequestError
+
+            raise InvalidRequestError("model_options belong to a directory: a service has its own")
         return Client(target, api_key=api_key, timeout_seconds=timeout_seconds)
     if api_key is not None:
         from lumaai.errors import InvalidRequestError
 
         raise InvalidRequestError("api_key belongs to an http address: a directory has no key")
-    from lumaai.database import Database, configured_llm
+    from lumaai.database import Database, configured_llm, configured_model_options
 
-    return Database(target, llm=configured_llm, progress=progress, read_only=read_only)
+    options = model_options or configured_model_options()
+    return Database(target, llm=configured_llm, progress=progress, read_only=read_only, model_options=options)
 
 
 def restore(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from lumaai.declare import declared_schema
-from lumaai.errors import ConflictError, InvalidRequestError, ModelUnavailableError, NotSupportedError
+from lumaai.errors import ConflictError, InvalidRequestError
 from lumaai.remote_collection import RemoteCollection
-from lumaai.remote_upkeep import RemoteUpkeep
+from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
+from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, SqlResult, check_query
 from lumaai.translation import translated
 from lumaai.transport import Transport, collection_path, given_keys
 
@@ -79,17 +80,13 @@ class Client(RemoteUpkeep):
         _check_fields(fields, embed, strict=strict, ttl=ttl)
         body = given_keys({"fields": fields, "embed": embed, "strict": strict or None, "ttl": ttl})
         try:
-            answer = self._transport.send("PUT", collection_path(name), body=body, safe=False)
+            with model_of_the_service():
+                answer = self._transport.send("PUT", collection_path(name), body=body, safe=False)
         except ConflictError as error:
             # The service says how the schemas differ; to a caller who wants a new collection it is merely there.
             if exist_ok:
                 raise
             raise _exists(name) from error
-        except InvalidRequestError as error:
-            # To the service the name of a model is the caller's word; to the caller the model is missing.
-            if error.code == "model_not_found":
-                raise ModelUnavailableError(error.message, code=error.code) from error
-            raise
         if not (exist_ok or answer.status_code == httpx.codes.CREATED):
             raise _exists(name)
         return RemoteCollection(self._transport, name)
@@ -125,13 +122,37 @@ class Client(RemoteUpkeep):
         body = given_keys({"question": question, "collections": collections, "planner": planner})
         return Answer.from_json(self._transport.post("/v1/ask", body, safe=True))
 
-    def sql(self, query: str, params: Sequence[Any] = ()) -> NoReturn:  # noqa: ARG002
-        """Not in this version.
+    def sql(
+        self,
+        query: str,
+        params: Parameters | None = None,
+        *,
+        limit: int = ROWS_DEFAULT,
+        timeout: float = SECONDS_DEFAULT,
+        dialect: str = "duckdb",
+        explain: bool = False,
+    ) -> SqlResult:
+        """Run a query in SQL; see `Database.sql`."""
+        check_query(params, limit, timeout)
+        body = given_keys(
+            {"sql": query, "params": params, "limit": limit, "timeout": timeout, "dialect": dialect,
+             "explain": explain or None}
+        )  # fmt: skip
+        return SqlResult.from_json(self._transport.post("/v1/sql", body, safe=True))
 
-        Raises:
-            NotSupportedError: always.
-        """
-        raise NotSupportedError("sql is not built yet: use search, count with a filter, or ask")
+    def query(
+        self,
+        language: str,
+        query: str | Mapping[str, Any],
+        params: Parameters | None = None,
+        *,
+        limit: int = ROWS_DEFAULT,
+        timeout: float = SECONDS_DEFAULT,
+    ) -> SqlResult:
+        """Run a statement in LQL, JQL or NQL; see `Database.query`."""
+        check_query(params, limit, timeout)
+        body = given_keys({"language": language, "query": query, "params": params, "limit": limit, "timeout": timeout})
+        return SqlResult.from_json(self._transport.post("/v1/query", body, safe=False))
 
     def stats(self) -> dict[str, Any]:
         """Bytes on disk and in memory."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 import engine
 from lumaai.batch import vector_array
+from lumaai.composing import Composer, at, vector_of_document
+from lumaai.countable import CountableCollection
 from lumaai.documents import Removal, WritableCollection, Write
 from lumaai.embedding import UNBOUNDED, EmbedBounds, embed_query
-from lumaai.errors import InvalidRequestError, NotFoundError
+from lumaai.errors import ErrorDetail, InvalidRequestError
+from lumaai.ingestion.manifest import FIELDS, manifest_name
 from lumaai.opened import Opened
 from lumaai.pages import bounded, up_to
 from lumaai.results import (
@@ -23,32 +28,37 @@ from lumaai.results import (
     DeleteResult,
     Document,
     Fetched,
+    Highlight,
+    HitGroup,
     Hits,
     PassageHit,
+    RecallLevel,
+    RecallReport,
     ScrollPage,
     WriteResult,
 )
 from lumaai.scroll import Pin
 from lumaai.search import (
-    ROWS_MAX,
     RawHits,
-    check_mode,
+    check_page,
     check_rows,
     check_strings,
     effort_of,
     passage_hit,
     selected,
     vector_field_of,
-    whole_number,
 )
+from lumaai.searchable import Search, SearchableCollection
 from lumaai.translation import translated
 from lumaai.write import conditions_of, key_of
 from lumaai.write import write as write_batch
 
 if TYPE_CHECKING:
+    from lumaai import wire
     from lumaai.embedding import Vector
 
-Filter = Mapping[str, Any]
+Filter = Mapping[str, Any] | str
+Order = str | Mapping[str, str] | Sequence[str | Mapping[str, str]]
 
 SCROLL_LIMIT = 1000
 
@@ -56,7 +66,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Collection(WritableCollection):
+class Collection(WritableCollection, SearchableCollection, CountableCollection):
     """Documents under one name, with their vectors. Made by `Database`; safe for many threads.
 
     Every read sees one state of the collection; what a write has returned from is seen by the next read. After the
@@ -91,6 +101,14 @@ class Collection(WritableCollection):
 
     def _write(self, write: Write) -> WriteResult:
         return self.write_bounded(write, UNBOUNDED)
+
+    @translated
+    def _manifest(self) -> Collection:
+        name, database = manifest_name(self.name), self._opened.native
+        if name not in database.collections():
+            with suppress(engine.CollectionExistsError):  # another thread was quicker
+                database.create_collection(name, engine.Schema.from_json({"fields": FIELDS}))
+        return Collection(database.collection(name), self._opened)
 
     @translated
     def write_bounded(self, write: Write, bounds: EmbedBounds) -> WriteResult:
@@ -181,45 +199,18 @@ class Collection(WritableCollection):
         snapshot = self._native.snapshot()
         return snapshot.count(_where(filter, snapshot))
 
-    def search(
-        self,
-        query: str | None = None,
-        *,
-        vector: ArrayLike | None = None,
-        id: str | None = None,  # noqa: A002
-        vector_field: str | None = None,
-        limit: int = 10,
-        offset: int = 0,
-        filter: Filter | None = None,  # noqa: A002
-        select: Sequence[str] | None = None,
-        params: Mapping[str, Any] | None = None,
-        mode: str = "semantic",
-        explain: bool = False,
-    ) -> Hits:
-        """The documents nearest to a text, to a vector, or to another document; one hit a document.
+    def _search(self, search: Search) -> Hits:
+        if not search.more:
+            return self.search_raw(
+                search.query, vector=search.vector, id=search.id, vector_field=search.vector_field,
+                limit=search.limit, offset=search.offset, filter=search.filter, select=search.select,
+                params=search.params, explain=search.explain,
+            ).decoded()  # fmt: skip
+        return self.answer_raw(_read_search(search.body(), "")).decoded()
 
-        Args:
-            query: embedded with the collection's model.
-            vector: (dim,) numbers.
-            id: of a document; it is not among its own hits.
-            vector_field: needed where there are several.
-            limit: hits at most.
-            offset: hits passed over; `limit + offset` at most 10,000.
-            filter: only documents that match, such as `{"year": {"$gte": 1990}}`.
-            select: fields that the documents come with, beside their id.
-            params: `ef_search` (candidates kept in the graph), `exact` (compare with every vector).
-            mode: "semantic" is the only one in this version.
-            explain: say in `Hits.explain` what ran.
-
-        Raises:
-            InvalidRequestError: not exactly one of query, vector and id; a vector of the wrong size; a bad filter.
-            NotFoundError: there is no document with that id.
-            ModelMismatchError: the collection was embedded with another model than is installed.
-        """
-        return self.search_raw(
-            query, vector=vector, id=id, vector_field=vector_field, limit=limit, offset=offset, filter=filter,
-            select=select, params=params, mode=mode, explain=explain,
-        ).decoded()  # fmt: skip
+    def _search_many(self, bodies: list[dict[str, Any]]) -> list[Hits]:
+        requests = [_read_search(body, f"/searches/{place}") for place, body in enumerate(bodies)]
+        return [raw.decoded() for raw in self.answers_raw(requests)]
 
     @translated
     def search_raw(
@@ -234,13 +225,11 @@ class Collection(WritableCollection):
         filter: Filter | None = None,  # noqa: A002
         select: Sequence[str] | None = None,
         params: Mapping[str, Any] | None = None,
-        mode: str = "semantic",
         explain: bool = False,
         bytes_max: int | None = None,
     ) -> RawHits:
-        """As `search`, with documents as the bytes they are stored as: the way of the HTTP service."""
+        """The usual searches, by one text, vector or document, as fast as can be; documents as they are stored."""
         started = time.perf_counter()
-        check_mode(mode)
         rows = check_rows(limit, offset)
         effort = effort_of(params)
         fields = None if select is None else check_strings("select", select)
@@ -248,18 +237,61 @@ class Collection(WritableCollection):
             raise InvalidRequestError("give exactly one of query, vector and id", code="exactly_one")
         # A text is embedded before the snapshot is taken, so that the answer is as fresh as it can be.
         name = vector_field_of(self._native.schema, vector_field, embedded=query is not None)
-        target = None if id is not None else self._query_vector(query, vector, name)
-        snapshot = self._native.snapshot()
-        if id is not None:
-            target = _vector_of_document(snapshot, id, name)
-        assert target is not None
-        found = snapshot.search(
-            target, rows + (id is not None), vector_field=name, where=_where(filter, snapshot),
-            ef_search=effort.ef_search, exact=effort.exact,
-        )  # fmt: skip
-        raw = _raw_hits(snapshot, found, slice(offset, offset + limit), id, fields, bytes_max)
+        while True:
+            embed = self._native.schema.embed
+            target = None if id is not None else self._query_vector(query, vector, name)
+            snapshot = self._native.snapshot()
+            if query is None or snapshot.schema.embed == embed:
+                break  # else it was embedded anew meanwhile, and the query's vector is of the model before
+        where = _where(filter, snapshot)
+        if target is not None and not offset:
+            found = _nearest(snapshot, target, rows, name, where, effort)
+        else:
+            without = () if id is None else self._own(snapshot, id)
+            near = engine.Nearest(
+                vector_of_document(snapshot, str(id), name) if target is None else target, name, effort
+            )
+            found = snapshot.query(engine.SearchRequest((near,), limit, offset, where, without))
+        raw = _raw_hits(snapshot, found, fields, bytes_max)
         milliseconds = (time.perf_counter() - started) * 1000
         return RawHits(*raw, snapshot.sequence, milliseconds, found.explain if explain else None)
+
+    @staticmethod
+    def _own(snapshot: engine.Snapshot, id_: object) -> tuple[int, ...]:
+        """The ordinal of the document that is asked by, which is not to be found itself."""
+        return tuple(ordinal for ordinal in snapshot.ordinals_of(check_strings("id", [id_])) if ordinal is not None)
+
+    @translated
+    def answer_raw(self, body: wire.SearchRequest, *, bytes_max: int | None = None) -> RawHits:
+        """A search of any kind: the way of the HTTP service."""
+        started = time.perf_counter()
+        snapshot, request = Composer(self._native, self._opened).compose(body)
+        found = snapshot.query(request)
+        raw = _raw_hits(snapshot, found, body.select, bytes_max)
+        groups = None if found.groups is None else _hit_groups(found.groups, raw[0])
+        facets = None if body.facets is None else engine.count_facets(snapshot, _plain_facets(body), request.where)
+        highlights = _highlights(snapshot, body, found) if body.highlight else None
+        milliseconds = (time.perf_counter() - started) * 1000
+        explain = found.explain if body.explain else None
+        return RawHits(*raw, snapshot.sequence, milliseconds, explain, groups, facets, highlights)
+
+    def answers_raw(self, bodies: Sequence[wire.SearchRequest], *, bytes_max: int | None = None) -> list[RawHits]:
+        """Several searches, one after the other; `bytes_max` holds for each."""
+        answers = []
+        for place, body in enumerate(bodies):
+            with at(f"/searches/{place}"):
+                answers.append(self.answer_raw(body, bytes_max=bytes_max))
+        return answers
+
+    @translated
+    def _recall(self, body: dict[str, Any]) -> RecallReport:
+        snapshot = self._native.snapshot()
+        report = snapshot.recall(
+            body["queries"], body["limit"], where=_where(body.get("filter"), snapshot),
+            vector_field=vector_field_of(snapshot.schema, body.get("vector_field"), embedded=False),
+        )  # fmt: skip
+        levels = tuple(map(_recall_level, report.levels))
+        return RecallReport(report.queries, report.k, _recall_level(report.exact), levels)
 
     @translated
     def search_batch(
@@ -289,7 +321,7 @@ class Collection(WritableCollection):
         snapshot = self._native.snapshot()
         found = snapshot.search_batch(
             queries, rows, vector_field=vector_field_of(snapshot.schema, vector_field, embedded=False),
-            where=_where(filter, snapshot), ef_search=effort.ef_search, exact=effort.exact,
+            where=_where(filter, snapshot), parameters=effort,
         )  # fmt: skip
         milliseconds = (time.perf_counter() - started) * 1000
         ids, scores = [list(hits.ids) for hits in found], [hits.scores for hits in found]
@@ -302,8 +334,9 @@ class Collection(WritableCollection):
         limit: int = SCROLL_LIMIT,
         cursor: str | None = None,
         filter: Filter | None = None,  # noqa: A002
+        order_by: Order | None = None,
     ) -> ScrollPage:
-        """A page of all documents, or of those that match, in the order of the store.
+        """A page of all documents, or of those that match, in the order of the store or of some fields.
 
         All pages show the state at the first one: each document once, whatever is written meanwhile.
 
@@ -311,12 +344,15 @@ class Collection(WritableCollection):
             limit: documents at most, up to 10,000.
             cursor: `next_cursor` of the page before; None for the first page.
             filter: the same for all pages; may be left out after the first.
+            order_by: `"year"`, `"year desc"`, or a list of those; documents without the field come last, those that are
+                equal in the order of the store. As the filter, it may be left out after the first page.
 
         Raises:
-            GoneError: the cursor has not been used for five minutes, or its service was restarted.
-            InvalidRequestError: the cursor is not one of this collection and filter.
+            GoneError: the cursor has not been used for five minutes, is older than an hour, or its service was
+                restarted.
+            InvalidRequestError: the cursor is not one of this collection, filter and order; there is no such field.
         """
-        documents, next_cursor = self.scroll_raw(limit=limit, cursor=cursor, filter=filter)
+        documents, next_cursor = self.scroll_raw(limit=limit, cursor=cursor, filter=filter, order_by=order_by)
         return ScrollPage([_decode(document) for document in documents], next_cursor)
 
     @translated
@@ -326,22 +362,23 @@ class Collection(WritableCollection):
         limit: int = SCROLL_LIMIT,
         cursor: str | None = None,
         filter: Filter | None = None,  # noqa: A002
+        order_by: Order | None = None,
         bytes_max: int | None = None,
     ) -> tuple[list[bytes], str | None]:
         """As `scroll`: the documents as the bytes they are stored as, and the next cursor.
 
         A page ends early, with at least one document, before it is larger than `bytes_max`.
         """
-        if whole_number("limit", limit, least=1) > ROWS_MAX:
-            raise InvalidRequestError(f"limit is too large: maximum={ROWS_MAX} got={limit}")
+        check_page(limit)
         position = 0
         if cursor is None:
             snapshot = self._native.snapshot()
-            pin = Pin(self.name, filter, snapshot, snapshot.ordinals(_where(filter, snapshot)))
+            pin = Pin(self.name, filter, snapshot, _in_order(snapshot, order_by, _where(filter, snapshot)), order_by)
         else:
             pin, position, cursor_at = self._opened.cursors.resume(cursor)
-            if pin.collection != self.name or filter not in (None, pin.filter):
-                raise InvalidRequestError("cursor is of another collection or filter", code="cursor_invalid")
+            is_same = filter in (None, pin.filter) and order_by in (None, pin.order_by)
+            if pin.collection != self.name or not is_same:
+                raise InvalidRequestError("cursor is of another collection, filter or order", code="cursor_invalid")
         end = position + limit
         documents = up_to(pin.ordinals[position:end], pin.snapshot.documents_raw, bytes_max)
         end = position + (len(documents) or limit)
@@ -359,6 +396,20 @@ class Collection(WritableCollection):
         """Documents, rows, segments, bytes."""
         return self._native.stats()
 
+    @translated
+    def _facets(self, facets: Any, filter: Filter | None) -> dict[str, Any]:  # noqa: A002
+        snapshot = self._native.snapshot()
+        return engine.count_facets(snapshot, facets, _where(filter, snapshot))
+
+    @translated
+    def _statistics(self) -> dict[str, Any]:
+        return {name: figures.to_json() for name, figures in self._native.snapshot().statistics().items()}
+
+    @translated
+    def _explain(self, filter: Filter) -> dict[str, Any]:  # noqa: A002
+        snapshot = self._native.snapshot()
+        return engine.explain_filter(snapshot, engine.parse_filter(filter, snapshot.schema))
+
     def _query_vector(self, query: str | None, vector: ArrayLike | None, name: str) -> Vector:
         if vector is not None:
             return vector_array(vector, dimensions=1)
@@ -368,6 +419,13 @@ class Collection(WritableCollection):
 
 def _where(filter: Filter | None, snapshot: engine.Snapshot) -> engine.Filter | None:  # noqa: A002
     return None if filter is None else engine.parse_filter(filter, snapshot.schema)
+
+
+def _in_order(snapshot: engine.Snapshot, order_by: Order | None, where: engine.Filter | None) -> NDArray[np.uint32]:
+    """The documents that satisfy a filter, in the order of the store or of some fields."""
+    if order_by is None:
+        return snapshot.ordinals(where)
+    return engine.ordered(snapshot, engine.parse_order(order_by), where)
 
 
 def _documents_raw(
@@ -384,34 +442,74 @@ def _documents_raw(
     return bounded(ids, read, bytes_max)
 
 
-def _vector_of_document(snapshot: engine.Snapshot, id_: object, name: str) -> Vector:
-    """The vector of a stored document: the mean of its passages' where it has several."""
-    (wanted,) = check_strings("id", [id_])
-    vectors = snapshot.vectors_of(wanted, name)
-    if not len(vectors):
-        if snapshot.get_raw([wanted]) == [None]:
-            raise NotFoundError(f"document does not exist: {wanted!r:.100}", code="document_not_found")
-        raise InvalidRequestError(f"document {wanted!r:.100} has no vector in {name!r}", code="vector_missing")
-    return np.ascontiguousarray(vectors.mean(axis=0), dtype=np.float32)
+def _nearest(
+    snapshot: engine.Snapshot,
+    target: Vector,
+    rows: int,
+    name: str,
+    where: engine.Filter | None,
+    effort: engine.SearchParameters,
+) -> engine.Hits:
+    try:
+        return snapshot.search(target, rows, vector_field=name, where=where, parameters=effort)
+    except engine.InvalidInputError as error:
+        error.pointer = error.pointer or "/vector"
+        raise
+
+
+def _read_search(body: dict[str, Any], place: str) -> wire.SearchRequest:
+    """A search in the shape of the HTTP API, checked as the service checks it."""
+    from pydantic import ValidationError
+
+    from lumaai.wire import SearchRequest
+    from lumaai.wire.faults import invalid_request
+
+    try:
+        return SearchRequest.model_validate(body)
+    except ValidationError as error:
+        with at(place):
+            raise invalid_request(error, body, "search does not have the right shape") from error
+
+
+def _plain_facets(body: wire.SearchRequest) -> Any:
+    """The facets as they were given."""
+    if isinstance(body.facets, Mapping):
+        return {name: spec.model_dump(by_alias=True, exclude_unset=True) for name, spec in body.facets.items()}
+    return body.facets
+
+
+def _highlights(snapshot: engine.Snapshot, body: wire.SearchRequest, found: engine.Hits) -> list[tuple[Highlight, ...]]:
+    if "query" not in body.model_fields_set:
+        message = "highlight needs a query: words to show in the hits"
+        raise InvalidRequestError(message, errors=[ErrorDetail("/highlight", "invalid_value", message)])
+    lists = snapshot.highlights(body.query, found.ordinals, body.text_fields)
+    return [tuple(Highlight(h.field, h.item, h.text, h.start, h.spans) for h in each) for each in lists]
+
+
+def _recall_level(level: Any) -> RecallLevel:
+    params = {key: value for key, value in asdict(level.parameters).items() if value not in (None, False)}
+    return RecallLevel(params, level.recall, level.milliseconds_p50, level.milliseconds_p99)
+
+
+def _hit_groups(groups: Sequence[engine.Group], ids: Sequence[str]) -> tuple[HitGroup, ...]:
+    found, begin = [], 0
+    for group in groups:
+        found.append(HitGroup(group.value, tuple(ids[begin : begin + group.count])))
+        begin += group.count
+    return tuple(found)
 
 
 def _raw_hits(
-    snapshot: engine.Snapshot,
-    found: engine.Hits,
-    page: slice,
-    without: str | None,
-    fields: Sequence[str] | None,
-    bytes_max: int | None,
+    snapshot: engine.Snapshot, found: engine.Hits, fields: Sequence[str] | None, bytes_max: int | None
 ) -> tuple[list[str], list[float], list[bytes], list[PassageHit | None]]:
-    """A page of the hits: ids, scores, documents, passages."""
-    ids, scores, passages = found.ids, found.scores.tolist(), found.passages
-    chosen = [row for row, id_ in enumerate(ids) if id_ != without][page]
+    """Ids, scores, documents and passages."""
+    passages = found.passages
     texts: list[PassageHit | None] = []
 
-    def read(rows: list[int]) -> list[bytes]:
-        bodies = snapshot.documents_raw(found.ordinals[rows])
+    def read(rows: range) -> list[bytes]:
+        bodies = snapshot.documents_raw(found.ordinals[rows.start : rows.stop])
         texts.extend(passage_hit(body, passages[row]) for body, row in zip(bodies, rows, strict=True))
         return bodies if fields is None else [selected(body, fields) for body in bodies]
 
-    documents = bounded(chosen, read, bytes_max)
-    return [ids[row] for row in chosen], [scores[row] for row in chosen], documents, texts
+    documents = bounded(range(len(found)), read, bytes_max)
+    return found.ids, found.scores.tolist(), documents, texts

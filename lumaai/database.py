@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 import engine
 import models
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
-from lumaai.embedding import Embedders, LoadEmbedder, identity_of
-from lumaai.errors import CorruptionError, InvalidRequestError, NotFoundError, NotSupportedError
+from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
+from lumaai.embedding_cache import EmbeddingCaches
+from lumaai.errors import CorruptionError, InvalidRequestError, NotFoundError
+from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
+from lumaai.model_options import ModelOptions
 from lumaai.opened import Opened
 from lumaai.options import check_durability
+from lumaai.query import Statements
+from lumaai.reranking import Rerankers
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
+from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, Queries, SqlResult
 from lumaai.translation import translate, translated
 from lumaai.upkeep import Upkeep, open_engine
 
@@ -42,13 +48,15 @@ class Database(Upkeep):
         llm: the language model that plans questions, or how to get it when the first question is asked.
         default_model: embeds collections that name no model.
         cache_directory: where models are kept; by default `lumaai` in the user's cache directory.
-        threads: of a model; by default it chooses.
+        model_options: how models are run, and where the vectors of texts are kept.
         progress: called with a stage and a fraction 0..1 while a model is made ready.
         read_only: look at a directory that another process may be writing to. Shows what was written when it was
             opened, or at the last `refresh`.
         durability: of writes that ask for none: "sync", "interval" or "none".
         sync_interval_seconds: how long at most a write of durability "interval" may wait for the disk.
         memory_bytes_max: of all caches together; by default the engine's own choice.
+        device: where vectors are searched: "auto" takes a CUDA card where there is one, "cuda" warns where there is
+            none, "cpu" wants none.
         snapshots_directory: where snapshots of this database, and of no other, are kept; by default "snapshots" in
             `path`. On another file system files are copied rather than linked.
 
@@ -68,23 +76,31 @@ class Database(Upkeep):
         llm: LLMSource = None,
         default_model: str | None = None,
         cache_directory: str | Path | None = None,
-        threads: int | None = None,
+        model_options: ModelOptions | None = None,
         progress: Callable[[str, float], None] | None = None,
         read_only: bool = False,
         durability: str = "sync",
         sync_interval_seconds: float | None = None,
         memory_bytes_max: int | None = None,
+        device: str = "auto",
         snapshots_directory: str | Path | None = None,
     ) -> None:
         place = _directory(path)
         directory = Path(cache_directory) if cache_directory is not None else default_cache_directory()
         self._default_model = default_model or models.DEFAULT_MODEL
-        embedders = Embedders(
-            load_embedder
-            or functools.partial(models.load_embedder, cache_directory=directory, threads=threads, progress=progress)
-        )
+        chosen_options = model_options or ModelOptions()
+
+        def load(name: str, precision: str | None) -> models.Embedder:
+            if load_embedder is not None:
+                return load_embedder(name)
+            return chosen_options.load_embedder(name, precision, cache_directory=directory, progress=progress)
+
         self._llm = llm
-        chosen = {"sync_interval_seconds": sync_interval_seconds, "memory_bytes_max": memory_bytes_max}
+        chosen = {
+            "sync_interval_seconds": sync_interval_seconds,
+            "memory_bytes_max": memory_bytes_max,
+            "device": device,
+        }
         options: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
         check_durability(durability)
 
@@ -93,11 +109,21 @@ class Database(Upkeep):
 
         native = open_at(place)
         self._path = native.path
-        self._opened = Opened(native, embedders, durability, lambda: open_at(self._path))
+        limits = engine.MemoryLimits.split(memory_bytes_max or engine.MEMORY_BYTES_DEFAULT)
+        caches = EmbeddingCaches(chosen_options, None if read_only else native.path, limits.embeddings_bytes)
+        embedders = Embedders(load, caches)
+
+        def load_reranker(name: str, embedder: object) -> models.Reranker:
+            return chosen_options.load_reranker(name, embedder, cache_directory=directory, progress=progress)
+
+        rerankers = Rerankers(load_reranker, embedders, chosen_options.reranker)
+        self._opened = Opened(native, embedders, rerankers, durability, lambda: open_at(self._path))
         kept = native.path / SNAPSHOTS if snapshots_directory is None else _directory(snapshots_directory)
         self._snapshots = SnapshotDirectory(kept)
+        self._queries = Queries(self._opened, memory_bytes_max)
         if not read_only:
             self._snapshots.sweep()
+            self._opened.reembeddings.sweep()
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -134,6 +160,7 @@ class Database(Upkeep):
     @translated
     def close(self) -> None:
         """Close the directory for others to open. Doing it twice does no harm."""
+        self._queries.close()
         self._opened.close()
 
     @translated
@@ -150,15 +177,17 @@ class Database(Upkeep):
         """Make a collection.
 
         Args:
-            name: letters, digits, `_`, `.` and `-`, up to 128.
+            name: letters, digits, `_`, `.` and `-`, up to 128; names that begin with `_files.` are reserved.
             fields: types by field name, such as `{"year": {"type": "integer"}, "vector": {"type": "vector",
                 "dim": 384}}`; what is not declared is inferred from the documents.
             embed: what is embedded into which vector field: `{"vector": {"from": ["title", "plot"], "model":
-                "all-MiniLM-L6-v2"}}`. None embeds all text into "vector" with the default model, unless `fields`
-                declares vector fields, which are then the caller's to fill; `{}` embeds nothing.
+                "all-MiniLM-L6-v2", "splitter": "markdown"}}`; the splitter says where long text is cut: "auto" (by the
+                suffix of a document's `path`), "sentences", "markdown", "code" or "none". None embeds all text into
+                "vector" with the default model, unless `fields` declares vector fields, which are then the caller's to
+                fill; `{}` embeds nothing.
             strict: refuse documents with fields that are not declared.
-            ttl: when documents expire: `{"field": "expires_at"}` (at the time in that field) or `{"seconds": 3600}`
-                (so long after they were last written).
+            ttl: when documents expire: `{"field": "expires_at"}` (at the time in that field, which this declares as a
+                datetime if `fields` does not) or `{"seconds": 3600}` (so long after they were last written).
             exist_ok: answer the collection that there is, if it was declared the same.
 
         Raises:
@@ -168,6 +197,7 @@ class Database(Upkeep):
         """
         if not isinstance(name, str):
             raise InvalidRequestError(f"name must be a string: got={type(name).__name__}", code="type_mismatch")
+        check_name(name, fields, embed, strict=strict, ttl=ttl)
         if name in self._native.collections():
             if not exist_ok:
                 raise engine.CollectionExistsError(name)
@@ -187,12 +217,12 @@ class Database(Upkeep):
         Raises:
             NotFoundError: there is none.
         """
-        return self._wrapped(self._native.collection(name))
+        return self._wrapped(self._native.collection(_shown(name)))
 
     @translated
     def collections(self) -> list[str]:
         """Names of all collections, sorted."""
-        return self._native.collections()
+        return [name for name in self._native.collections() if not is_manifest(name)]
 
     @translated
     def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:
@@ -202,7 +232,7 @@ class Database(Upkeep):
             names: of these; those that are not there, or no longer, are left out.
         """
         found = []
-        for name in self._native.collections() if names is None else check_strings("names", names):
+        for name in self.collections() if names is None else check_strings("names", names):
             try:
                 found.append(self.collection(name).info())
             except NotFoundError:
@@ -218,8 +248,17 @@ class Database(Upkeep):
         Raises:
             NotFoundError: there is none.
         """
+        self._opened.reembeddings.forget(name)
+        _shown(name)
+        # What is remembered of its files goes first: without it files are read again, and with it they would not be.
+        with suppress(engine.CollectionNotFoundError):
+            self._native.drop_collection(manifest_name(name))
         self._native.drop_collection(name)
         self._opened.cursors.forget(name)
+
+    def _asked(self) -> list[str] | None:
+        """What a question is asked of that names no collection: all of them, but for the manifests of files."""
+        return self.collections() if any(map(is_manifest, self._native.collections())) else None
 
     @translated
     def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
@@ -237,28 +276,86 @@ class Database(Upkeep):
         from promptql import PromptQL
 
         # A bare string would be taken for the collections that its letters name.
-        names = None if collections is None else check_strings("collections", collections)
+        names = self._asked() if collections is None else check_strings("collections", collections)
         if planner not in ("auto", "rules", "llm"):
             raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
         promptql = PromptQL(self._native, self._embedder_of, self._language_model(planner))
         return promptql.ask(question, collections=names, planner=cast("Literal['auto', 'rules', 'llm']", planner))
 
-    def sql(self, query: str, params: Sequence[Any] = ()) -> NoReturn:  # noqa: ARG002 - the call to come
-        """Not in this version.
+    @translated
+    def sql(
+        self,
+        query: str,
+        params: Parameters | None = None,
+        *,
+        limit: int = ROWS_DEFAULT,
+        timeout: float = SECONDS_DEFAULT,
+        dialect: str = "duckdb",
+        explain: bool = False,
+    ) -> SqlResult:
+        """Run a query in SQL (DuckDB's) over the collections, as they are at this moment. Nothing can be written.
+
+        `search('films', 'space opera', 10)` stands for a table: the documents found, with their `_score`.
+
+        Args:
+            query: SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW TABLES, or EXPLAIN of one of these.
+            params: values of the parameters: a list for `?` and `$1`, a mapping for `$name`.
+            limit: rows at most.
+            timeout: seconds that it may take.
+            dialect: what it is written in, such as "duckdb", "sqlite", "postgres" or "mysql".
+            explain: say in the answer what ran.
 
         Raises:
-            NotSupportedError: always.
+            InvalidRequestError: the query is malformed (the message says where), not allowed (code
+                "sql_not_allowed"), or fails on what the documents hold.
+            NotFoundError: it names a collection that is not there.
+            TimeLimitError: it took too long.
+            MemoryLimitError: it needs more memory than it may take.
         """
-        raise NotSupportedError("sql is not built yet: use search, count with a filter, or ask")
+        return self._queries.run(query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain)
+
+    @translated
+    def query(
+        self,
+        language: str,
+        query: str | Mapping[str, Any],
+        params: Parameters | None = None,
+        *,
+        limit: int = ROWS_DEFAULT,
+        timeout: float = SECONDS_DEFAULT,
+    ) -> SqlResult:
+        """Run a statement in one of the query languages. They read one collection, and write.
+
+        Args:
+            language: "lql" (like SQL), "jql" (JSON) or "nql" (English); see `engine.languages`.
+            query: the statement; of JQL the object or its text.
+            params: of LQL, for each `?` in turn.
+            limit: rows of the answer at most.
+            timeout: as for `sql`.
+
+        Returns:
+            The rows found; after a write one row with the number of documents.
+
+        Raises:
+            InvalidRequestError: the statement is malformed; the message says where.
+            NotFoundError: it names a collection that is not there.
+            LumaError: what a write may raise.
+        """
+        return Statements(self, self._opened).run(language, query, params, limit=limit, timeout_seconds=timeout)
 
     @translated
     def stats(self) -> dict[str, Any]:
         """Bytes on disk and in memory; where that is, `path` says."""
         stats = {name: value for name, value in self._native.stats().items() if name != "path"}
-        memory = stats["memory"]
+        embedders = self._opened.embedders
+        caches = embedders.caches
+        kept = {"embeddings_bytes": caches.memory_bytes, "embeddings_bytes_max": caches.memory_bytes_max}
+        memory = {**stats["memory"], **kept}
         limits = {name.removesuffix("_max"): value for name, value in memory.items() if name.endswith("_max")}
         taken = {name: value for name, value in memory.items() if not name.endswith("_max")}
-        return {**stats, "memory": taken, "memory_limits": {**limits, **stats.get("memory_limits", {})}}
+        limits = {**limits, **stats.get("memory_limits", {})}
+        stats |= {"collections": len(self.collections()), "memory": taken, "memory_limits": limits}
+        return {**stats, "embedding_cache": embedders.figures()}
 
     def _wrapped(self, native: engine.Collection) -> Collection:
         return Collection(native, self._opened)
@@ -288,10 +385,11 @@ class Database(Upkeep):
         known: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> engine.Schema:
         """The schema that is declared; `known` spares loading a model only to compare."""
+        given = _declared_precisions(embed, self._default_model)
 
         def identity(model: str) -> Mapping[str, Any]:
             stored = (known or {}).get(model)
-            return stored if stored is not None else identity_of(self._opened.embedders.get(model))
+            return stored if stored is not None else identity_of(self._opened.embedders.get(model, given.get(model)))
 
         return declared_schema(
             fields, embed, strict=strict, ttl=ttl, default_model=self._default_model, identity_of=identity
@@ -321,6 +419,23 @@ class Database(Upkeep):
         return self._llm
 
 
+def _shown(name: str) -> str:
+    """The name, unless it is one that only the database itself may know."""
+    if str(name).startswith(engine.HIDDEN_PREFIX):
+        raise engine.CollectionNotFoundError(name)
+    return name
+
+
+def _declared_precisions(embed: object, default_model: str) -> dict[str, str]:
+    """The precision of each model whose identity is declared, as another collection has it."""
+    declared = embed.values() if isinstance(embed, Mapping) else ()
+    found = {}
+    for spec in declared:
+        if isinstance(spec, Mapping) and isinstance(spec.get("identity"), Mapping):
+            found[str(spec.get("model") or default_model)] = precision_of(spec["identity"])
+    return found
+
+
 def default_cache_directory() -> Path:
     """Where models are kept: `$XDG_CACHE_HOME/lumaai`, by default `~/.cache/lumaai`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lumaai"
@@ -335,6 +450,19 @@ def configured_llm() -> models.LLM | None:
     from lumaai.settings import load_settings
 
     return load_settings().llm
+
+
+def configured_model_options() -> ModelOptions:
+    """How models are run, as the environment says.
+
+    Raises:
+        InvalidRequestError: a variable of the environment is wrong.
+    """
+    if not any(name.startswith("LUMAAI_") or name == "OPENAI_API_KEY" for name in os.environ):
+        return ModelOptions()  # spares reading the settings
+    from lumaai.settings import load_model_settings
+
+    return load_model_settings().model_options
 
 
 def _directory(path: object) -> Path:

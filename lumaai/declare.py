@@ -43,7 +43,8 @@ def declared_schema(
         model = _model_name(name, spec.get("model"), default_model)
         identity = identity_of(model)
         _check_identity(name, model, spec.get("identity"), identity)
-        embeddings[name] = {**spec, "model": model, "identity": dict(identity)}
+        splitter = _splitter(name, spec.get("splitter"))
+        embeddings[name] = {**spec, "model": model, "identity": dict(identity), "splitter": splitter}
         specs[name] = _sized(name, specs.get(name, {"type": "vector"}), model, identity)
     return Schema.from_json({"fields": specs, "embed": embeddings, "strict": strict, "ttl": ttl})
 
@@ -82,6 +83,17 @@ def _model_name(name: str, given: object, default: str) -> str:
     return given
 
 
+def _splitter(name: str, given: object) -> str:
+    from models import Splitter
+
+    known = [str(splitter) for splitter in Splitter]
+    if given is None:
+        return Splitter.AUTO.value
+    if not isinstance(given, str) or given not in known:
+        raise _malformed(f"/embed/{name}/splitter", f"splitter must be one of {', '.join(known)}: got={given!r:.40}")
+    return given
+
+
 def _malformed(pointer: str, message: str) -> InvalidRequestError:
     detail = ErrorDetail(pointer, "schema_invalid", message)
     return InvalidRequestError(message, errors=[detail], code="schema_invalid")
@@ -113,7 +125,7 @@ def _check_identity(name: str, model: str, given: object, identity: Mapping[str,
 
 def _embed_facts(schema: Schema) -> dict[str, tuple[Any, ...]]:
     def facts(embedding: Embedding) -> tuple[Any, ...]:
-        return (embedding.model, embedding.fields)
+        return (embedding.model, embedding.fields, embedding.splitter)
 
     return {name: facts(embedding) for name, embedding in schema.embed.items()}
 

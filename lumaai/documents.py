@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import ArrayLike
 
@@ -15,7 +16,12 @@ from lumaai.options import WriteOptions
 from lumaai.results import DeleteResult, WriteResult
 from lumaai.search import check_strings
 
-Filter = Mapping[str, Any]
+Filter = Mapping[str, Any] | str
+
+if TYPE_CHECKING:
+    from lumaai.ingestion import DirectorySummary, Progress
+    from lumaai.ingestion.directory import Ingestible
+    from lumaai.ingestion.manifest import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,56 @@ class WritableCollection(ABC):
     @abstractmethod
     def _remove(self, removal: Removal) -> DeleteResult:
         """Do it."""
+
+    @abstractmethod
+    def _manifest(self) -> Kept:
+        """The collection that keeps which files were ingested into this one; made if it is missing."""
+
+    def ingest(
+        self,
+        path: str | Path,
+        *,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        gitignore: bool = True,
+        hidden: bool = False,
+        follow_symlinks: bool = False,
+        prefix: str = "",
+        sync: bool = False,
+        force: bool = False,
+        strict: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> DirectorySummary:
+        """Add the documents of a directory's files, those in the directories below it included.
+
+        What was ingested is remembered in the database. Running it again reads only files that are new or have
+        changed, and removes the documents that changed files no longer give; a run that was stopped in the middle,
+        however, is finished by the next one. Bad records and unreadable files are reported, and the others go in.
+
+        Args:
+            path: the directory, or one file.
+            include: patterns as in .gitignore, such as `*.md`: only these files.
+            exclude: patterns: not these files, nor anything below these directories.
+            gitignore: leave out what .gitignore files in the directory leave out.
+            hidden: take names that begin with a dot.
+            follow_symlinks: go where symbolic links lead, each directory once.
+            prefix: in front of every file's name, to tell the files of several directories apart.
+            sync: also remove the documents of files that are gone, or are no longer selected.
+            force: read all files, whether or not they have changed.
+            strict: stop at the first bad record.
+            on_progress: called after every batch and file.
+
+        Raises:
+            InvalidRequestError: there is no such path, a pattern is malformed, or (strict) the first bad record.
+        """
+        from lumaai.ingestion.directory import ingest_directory
+        from lumaai.ingestion.walk import Selection
+
+        selection = Selection(include, exclude, gitignore, hidden, follow_symlinks)
+        return ingest_directory(
+            cast("Ingestible", self), self._manifest(), path, selection, prefix=prefix, sync=sync, force=force,
+            strict=strict, on_progress=on_progress,
+        )  # fmt: skip
 
     def add(
         self,

@@ -1,19 +1,19 @@
-"""Which model a collection is embedded with, and the vectors of its documents."""
+"""The vectors of queries, and of the passages of documents."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import Embedding, VectorRows
-from lumaai.errors import ErrorDetail, InvalidRequestError, ModelMismatchError, OverloadedError, TooLargeError
+from engine import VectorRows
+from lumaai.errors import ErrorDetail, InvalidRequestError, OverloadedError, TooLargeError
 from lumaai.passages import pieces_of, text_characters
-from models import BatchingEmbedder, Embedder
+from models import Embedder
 
 # Texts handed to the model in one call: it forms its own batches, this bounds what it holds at once, and how long
 # it goes on for a request that is gone.
@@ -21,83 +21,7 @@ SLICE_TEXTS = 256
 # A query longer than this is a mistake or an attack; the model reads 256 tokens of it anyway.
 QUERY_CHARACTERS_MAX = 20_000
 
-LoadEmbedder = Callable[[str], Embedder]
 Vector = NDArray[np.float32]  # (dim,)
-
-
-class Embedders:
-    """The models in use, each loaded when it is first needed and then kept. Safe for many threads.
-
-    Calls from many threads are joined into few runs of a model, queries first. The lock guards loading, so that two
-    threads never load one model twice.
-    """
-
-    def __init__(self, load: LoadEmbedder) -> None:
-        self._load = load
-        self._loaded: dict[str, BatchingEmbedder] = {}
-        self._lock = threading.Lock()
-
-    def get(self, model: str) -> Embedder:
-        """The model of that name.
-
-        Raises:
-            ModelError: its weights are missing or damaged.
-        """
-        embedder = self._loaded.get(model)
-        if embedder is not None:
-            return embedder
-        with self._lock:
-            if model not in self._loaded:
-                self._loaded[model] = BatchingEmbedder(self._load(model))
-            return self._loaded[model]
-
-    def close(self) -> None:
-        """Answer what waits, then let the models go."""
-        with self._lock:
-            while self._loaded:
-                self._loaded.popitem()[1].close()
-
-    def of(self, embedding: Embedding, collection: str) -> Embedder:
-        """The model that made a collection's vectors.
-
-        Raises:
-            ModelMismatchError: what is installed under that name makes other vectors now.
-        """
-        embedder = self.get(embedding.model)
-        check_identity(embedding, embedder, collection)
-        return embedder
-
-
-def identity_of(embedder: Embedder) -> dict[str, Any]:
-    """What must stay the same for a collection's vectors to mean anything."""
-    return {
-        "revision": embedder.revision,
-        "dim": embedder.dim,
-        "normalized": embedder.normalized,
-        "fingerprint": embedder.fingerprint,
-    }
-
-
-def check_identity(embedding: Embedding, embedder: Embedder, collection: str) -> None:
-    """Refuse a model that is not the one the collection was embedded with.
-
-    The fingerprint decides, because it is made from a vector: the same weights in another file are the same model.
-
-    Raises:
-        ModelMismatchError: naming both.
-    """
-    stored, current = embedding.identity, identity_of(embedder)
-    if all(stored.get(key) == current[key] for key in ("dim", "normalized", "fingerprint")):
-        return
-    expected, got = _described(embedding.model, stored), _described(embedder.name, current)
-    raise ModelMismatchError(
-        f"collection {collection!r} was embedded with another model: expected={expected} got={got}"
-    )
-
-
-def _described(model: str, identity: Mapping[str, Any]) -> str:
-    facts = [f"{key} {identity.get(key)}" for key in ("revision", "dim", "fingerprint")]
-    return f"{model} ({', '.join(facts)})"
 
 
 def embed_query(embedder: Embedder, text: object) -> Vector:
@@ -170,6 +94,8 @@ def embed_documents(
     fields: Sequence[str],
     embedder: Embedder,
     bounds: EmbedBounds = UNBOUNDED,
+    *,
+    splitter: str = "auto",
 ) -> VectorRows:
     """Vectors of the passages of some documents of a batch.
 
@@ -179,6 +105,7 @@ def embed_documents(
         fields: whose text is embedded.
         embedder: makes the vectors.
         bounds: how far it may go.
+        splitter: how long text is cut into passages.
 
     Raises:
         TooLargeError: there is more text than the bounds allow.
@@ -188,7 +115,7 @@ def embed_documents(
     pieces = []
     for index in chosen:
         bounds.check_wanted()
-        pieces.append(pieces_of(documents[index], fields, embedder))
+        pieces.append(pieces_of(documents[index], fields, embedder, splitter))
     flat = [piece for group in pieces for piece in group]
     vectors = np.empty((len(flat), embedder.dim), dtype=np.float32)
     for start in range(0, len(flat), SLICE_TEXTS):

@@ -13,6 +13,8 @@
     │   └── ChangesGoneError         410  the log no longer holds the changes asked for
     ├── PreconditionFailedError      412  a condition of the write does not hold
     ├── TooLargeError                413
+    ├── TimeLimitError               408  a query took longer than it may
+    ├── MemoryLimitError             507  a query needs more memory than it may take
     ├── OverloadedError              429 or 503, retryable
     ├── ModelUnavailableError        503  an embedder or LLM is missing or does not answer
     ├── DatabaseLockedError          503  another process has the directory open
@@ -45,6 +47,7 @@ class ErrorDetail:
         pointer: JSON Pointer into the request's body, such as `/documents/3/vector`; "" for the whole.
         index: position of the document in the batch, where there is one.
         id: id of that document, where it has one.
+        offset: character of a text at `pointer`, counted from 0, where that says more: in a filter written like SQL.
     """
 
     pointer: str
@@ -54,11 +57,14 @@ class ErrorDetail:
     got: str | int | None = None
     index: int | None = None
     id: str | None = None
+    offset: int | None = None
 
     def to_json(self) -> dict[str, JSONValue]:
         """The detail as a JSON object, without the keys that say nothing."""
         data = {"pointer": self.pointer, "code": self.code, "message": self.message}
-        rest = {"expected": self.expected, "got": self.got, "index": self.index, "id": self.id}
+        rest = {
+            "expected": self.expected, "got": self.got, "index": self.index, "id": self.id, "offset": self.offset,
+        }  # fmt: skip
         return {**data, **{key: value for key, value in rest.items() if value is not None}}
 
     @classmethod
@@ -72,6 +78,7 @@ class ErrorDetail:
             got=data.get("got"),
             index=data.get("index"),
             id=data.get("id"),
+            offset=data.get("offset"),
         )
 
 
@@ -223,6 +230,22 @@ class TooLargeError(LumaError):
     default_status = 413
     default_code = "too_large"
     title = "Too large"
+
+
+class TimeLimitError(LumaError):
+    """A query took longer than it may; the message says how long that is."""
+
+    default_status = 408
+    default_code = "time_limit_exceeded"
+    title = "Took too long"
+
+
+class MemoryLimitError(LumaError):
+    """A query needs more memory, or more room on disk beside it, than it may take."""
+
+    default_status = 507
+    default_code = "memory_limit_exceeded"
+    title = "Too much memory"
 
 
 class OverloadedError(LumaError):

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 
 import engine
-from lumaai.embedding import Embedders
+from lumaai.embedders import Embedders
 from lumaai.errors import DatabaseClosedError, LumaError, OverloadedError
+from lumaai.reembedding import Reembeddings
+from lumaai.reranking import Rerankers
 from lumaai.scroll import Cursors
 
 log = logging.getLogger("lumaai")
@@ -37,12 +39,19 @@ class Opened:
     """
 
     def __init__(
-        self, native: engine.Database, embedders: Embedders, durability: str, reopen: Callable[[], engine.Database]
+        self,
+        native: engine.Database,
+        embedders: Embedders,
+        rerankers: Rerankers,
+        durability: str,
+        reopen: Callable[[], engine.Database],
     ) -> None:
         self._native = native
         self._reopen = reopen
         self.generation = 0
         self.embedders = embedders
+        self.rerankers = rerankers
+        self.reembeddings = Reembeddings(lambda: self.native, embedders, self._switched)
         self.cursors = Cursors()
         self.durability = durability
         self.is_closed = False
@@ -68,6 +77,7 @@ class Opened:
         Where it raises, the database in use stays, or, where it was closed already, is opened at its next use.
         """
         native = self.native
+        self.reembeddings.close()
         with self._replacing:
             try:
                 self._use(replacement(native))
@@ -89,11 +99,17 @@ class Opened:
 
     def close(self) -> None:
         """Close everything; doing it twice does no harm."""
+        self.reembeddings.close()
         with self._replacing:
             self.is_closed = True
             self.cursors.clear()
             self.embedders.close()
+            self.rerankers.close()
             self._native.close()
+
+    def _switched(self, name: str) -> None:
+        """A collection has changed its model: scrolls of what it was end."""
+        self.cursors.forget(name)
 
     def _use(self, native: engine.Database) -> None:
         self._native, self._lost, self._wait = native, None, REOPEN_SECONDS_MIN

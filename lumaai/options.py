@@ -12,7 +12,7 @@ import msgspec
 
 from lumaai.errors import ErrorDetail, InvalidRequestError
 
-Filter = Mapping[str, Any]
+Filter = Mapping[str, Any] | str
 
 DURABILITIES = ("sync", "interval", "none")
 IDEMPOTENCY_KEY = r"[!-~]{1,255}"  # visible ASCII: what travels in a header as it is
@@ -110,7 +110,7 @@ def _check_flag(name: str, value: object) -> None:
 
 
 def _check_filter(value: object) -> None:
-    if value is not None and not isinstance(value, Mapping):
+    if value is not None and not isinstance(value, Mapping | str):
         got = type(value).__name__
         raise _refused("if_matches", "type_mismatch", f"if_matches must be a filter: got={got}")
 

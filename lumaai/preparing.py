@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 import engine
-from lumaai.embedding import EmbedBounds, Embedders, embed_documents
+from lumaai.embedders import Embedders
+from lumaai.embedding import EmbedBounds, embed_documents
 from lumaai.passages import texts_of
 from models import Embedder
 
@@ -27,6 +28,7 @@ class Ready:
     Attributes:
         vectors: by field, for some of the documents.
         versions: what the stored documents must still be, by id, for the vectors to be right; 0: not there.
+        made_for: how the collection embedded text when the vectors were made; None where it does not.
         is_stored: every document is stored already, exactly the same; `documents` is what the engine prepared.
     """
 
@@ -34,6 +36,7 @@ class Ready:
     vectors: Mapping[str, engine.VectorRows] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
     is_stored: bool = False
+    made_for: Mapping[str, engine.Embedding] | None = None
 
 
 def ready_to_add(
@@ -76,7 +79,8 @@ def ready_to_add(
     rows = {}
     for name, spec in embedded.items():
         fields = spec.fields if spec.fields is not None else collection.text_fields(chosen)
-        rows[name] = _vectors_of(documents, new, name, fields, embedders.of(spec, collection.name), bounds)
+        embedder = embedders.of(spec, collection.name)
+        rows[name] = _vectors_of(documents, new, name, fields, embedder, bounds, spec.splitter)
     if any(name in document for document in documents for name in embedded):
         return Ready([_without(document, embedded) for document in documents], rows, versions)
     return Ready(prepared, rows, versions, is_stored=not new and not insert)
@@ -104,7 +108,8 @@ def ready_to_patch(
         versions |= {ids[i]: stored[ids[i]][1] or 0 for i in touched}
         changed = [i for i in touched if texts_of(merged[i], fields) != texts_of(stored[ids[i]][0] or {}, fields)]
         if changed:
-            rows[name] = embed_documents(merged, changed, fields, embedders.of(spec, collection.name), bounds)
+            embedder = embedders.of(spec, collection.name)
+            rows[name] = embed_documents(merged, changed, fields, embedder, bounds, splitter=spec.splitter)
             for index in set(changed) - set(rows[name].documents.tolist()):
                 bare.setdefault(index, []).append(name)
     return Ready([_with_nulls(patch, bare.get(i, ())) for i, patch in enumerate(patches)], rows, versions)
@@ -139,12 +144,12 @@ def _with_nulls(patch: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, 
 
 def _vectors_of(
     documents: Documents, chosen: Sequence[int], name: str, fields: Sequence[str], embedder: Embedder,
-    bounds: EmbedBounds,
+    bounds: EmbedBounds, splitter: str,
 ) -> engine.VectorRows:  # fmt: skip
     """The vectors of some documents: those that they carry under the field's name, and of the others' text."""
     carried = [index for index in chosen if documents[index].get(name) is not None]
     silent = [index for index in chosen if documents[index].get(name) is None]
-    made = embed_documents(documents, silent, fields, embedder, bounds)
+    made = embed_documents(documents, silent, fields, embedder, bounds, splitter=splitter)
     if not carried:
         return made
     own = np.asarray([documents[index][name] for index in carried], dtype=np.float32)

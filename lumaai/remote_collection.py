@@ -9,20 +9,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine import parse_filter
+from engine import parse_facets, parse_filter, parse_order
 from lumaai.batch import Batch, vector_array
+from lumaai.countable import CountableCollection
 from lumaai.documents import Removal, WritableCollection, Write
 from lumaai.errors import InvalidRequestError
-from lumaai.results import BatchHits, CollectionInfo, DeleteResult, Document, Fetched, Hits, ScrollPage, WriteResult
-from lumaai.search import check_mode, check_rows, check_strings, effort_of, whole_number
+from lumaai.results import (
+    BatchHits,
+    CollectionInfo,
+    DeleteResult,
+    Document,
+    Fetched,
+    Hits,
+    RecallReport,
+    ScrollPage,
+    WriteResult,
+)
+from lumaai.search import check_page, check_rows, check_strings, effort_of
+from lumaai.searchable import Search, SearchableCollection
 from lumaai.sendable import check_sendable
 from lumaai.translation import translated
 from lumaai.transport import Transport, collection_path, given_keys, new_key
 
-Filter = Mapping[str, Any]
+Filter = Mapping[str, Any] | str
+Order = str | Mapping[str, str] | Sequence[str | Mapping[str, str]]
 
 
-class RemoteCollection(WritableCollection):
+class RemoteCollection(WritableCollection, SearchableCollection, CountableCollection):
     """A collection of a running service: the methods of `Collection`, over HTTP.
 
     What is said here is what differs: limits on sizes are the service's (`/v1/limits`). Writes that would do more when
@@ -66,6 +79,14 @@ class RemoteCollection(WritableCollection):
         # Under a key made here a replay is this very call, whose first answer got lost.
         return WriteResult.from_json(answer.body, replayed=answer.replayed and options.idempotency_key is not None)
 
+    def _manifest(self) -> RemoteCollection:
+        from lumaai.ingestion.manifest import FIELDS, manifest_name
+
+        self.info()  # of a collection that is not there no manifest is made
+        name = manifest_name(self.name)
+        self._transport.send("PUT", collection_path(name), body={"fields": FIELDS, "embed": {}}, safe=True)
+        return RemoteCollection(self._transport, name)
+
     def _remove(self, removal: Removal) -> DeleteResult:
         given = removal.options.idempotency_key
         what = {"ids": removal.ids, "filter": _checked(removal.filter), "dry_run": removal.dry_run or None}
@@ -95,41 +116,30 @@ class RemoteCollection(WritableCollection):
         """How many documents there are, or match a filter."""
         return int(self._read("/count", filter=_checked(filter))["count"])
 
-    def search(
-        self,
-        query: str | None = None,
-        *,
-        vector: ArrayLike | None = None,
-        id: str | None = None,  # noqa: A002
-        vector_field: str | None = None,
-        limit: int = 10,
-        offset: int = 0,
-        filter: Filter | None = None,  # noqa: A002
-        select: Sequence[str] | None = None,
-        params: Mapping[str, Any] | None = None,
-        mode: str = "semantic",
-        explain: bool = False,
-    ) -> Hits:
-        """The documents nearest to a text, to a vector, or to another document; see `Collection.search`."""
-        check_mode(mode)
-        check_rows(limit, offset)
-        effort_of(params)
-        fields = None if select is None else check_strings("select", select)
-        if sum(given is not None for given in (query, vector, id)) != 1:
-            raise InvalidRequestError("give exactly one of query, vector and id", code="exactly_one")
-        if query is not None and not isinstance(query, str):
-            raise InvalidRequestError(f"query must be a string: got={type(query).__name__}", code="query_invalid")
-        if id is not None:
-            check_strings("id", [id])
-        target = None if vector is None else vector_array(vector, dimensions=1)
+    def _search(self, search: Search) -> Hits:
+        if not search.more:
+            self._check_plain(search)
+        _checked(search.filter)
+        return Hits.from_json(self._read("/search", **search.body()))
+
+    def _search_many(self, bodies: list[dict[str, Any]]) -> list[Hits]:
+        return [Hits.from_json(answer) for answer in self._read("/search:batch", searches=bodies)["answers"]]
+
+    def _recall(self, body: dict[str, Any]) -> RecallReport:
+        _checked(body.get("filter"))
+        return RecallReport.from_json(self._read("/search:recall", **body))
+
+    def _check_plain(self, search: Search) -> None:
+        """Refuse in the words of the embedded database what it refuses before it looks."""
+        if search.query is not None and not isinstance(search.query, str):
+            raise InvalidRequestError(
+                f"query must be a string: got={type(search.query).__name__}", code="query_invalid"
+            )
+        if search.id is not None:
+            check_strings("id", [search.id])
+        target = None if search.vector is None else vector_array(search.vector, dimensions=1)
         if target is not None and not len(target):
-            self._check_size(target[np.newaxis], vector_field)
-        answer = self._read(
-            "/search", query=query, vector=None if target is None else _base64(target), id=id,
-            vector_field=vector_field, limit=limit, offset=offset or None, filter=_checked(filter), select=fields,
-            params=params, explain=explain or None,
-        )  # fmt: skip
-        return Hits.from_json(answer)
+            self._check_size(target[np.newaxis], search.vector_field)
 
     def search_batch(
         self,
@@ -165,10 +175,14 @@ class RemoteCollection(WritableCollection):
         limit: int = 1000,
         cursor: str | None = None,
         filter: Filter | None = None,  # noqa: A002
+        order_by: Order | None = None,
     ) -> ScrollPage:
         """A page of all documents, or of those that match; see `Collection.scroll`."""
-        rows = whole_number("limit", limit, least=1)
-        return ScrollPage.from_json(self._read("/scroll", limit=rows, cursor=cursor, filter=_checked(filter)))
+        rows = check_page(limit)
+        order = _checked_order(order_by)
+        return ScrollPage.from_json(
+            self._read("/scroll", limit=rows, cursor=cursor, filter=_checked(filter), order_by=order)
+        )
 
     def optimize(self, *, wait: bool = True) -> None:
         """Merge what has been written into one index; see `Collection.optimize`."""
@@ -178,6 +192,18 @@ class RemoteCollection(WritableCollection):
         """Documents, rows, segments, bytes."""
         stats: dict[str, Any] = self._transport.get(f"{collection_path(self.name)}/stats")
         return stats
+
+    def _facets(self, facets: Any, filter: Filter | None) -> dict[str, Any]:  # noqa: A002
+        found: dict[str, Any] = self._read("/facets", facets=_checked_facets(facets), filter=_checked(filter))["facets"]
+        return found
+
+    def _statistics(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._transport.get(f"{collection_path(self.name)}/statistics")["fields"]
+        return found
+
+    def _explain(self, filter: Filter) -> dict[str, Any]:  # noqa: A002
+        found: dict[str, Any] = self._read("/count", filter=_checked(filter), explain=True)["explain"]
+        return found
 
     def _read(self, action: str, **values: Any) -> Any:
         """A POST that may be repeated without harm, because it only reads."""
@@ -212,10 +238,28 @@ class RemoteCollection(WritableCollection):
 
 @translated
 def _checked(filter: Filter | None) -> Filter | None:  # noqa: A002
-    """The filter, if it has the form of one; whether its types are those of the fields, the service knows."""
-    if filter is not None:
+    """The filter, if it has the form of one; whether its types are those of the fields, the service knows.
+
+    A string is read by the service: its parser is no part of a light client.
+    """
+    if filter is not None and not isinstance(filter, str):
         parse_filter(filter)
     return filter
+
+
+@translated
+def _checked_order(order_by: Order | None) -> Any:
+    """The order, if it has the form of one."""
+    if order_by is not None:
+        parse_order(order_by)
+    return order_by
+
+
+@translated
+def _checked_facets(facets: Any) -> Any:
+    """The facets, if they have the form of some."""
+    parse_facets(facets)
+    return facets
 
 
 def _of_column(error: InvalidRequestError, batch: Batch) -> InvalidRequestError:

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lumaai.reports import CHANGES_LIMIT, Changes, CheckReport, Progress, SnapshotInfo, check_changes, check_flag
+from lumaai.errors import InvalidRequestError, ModelUnavailableError, OverloadedError
+from lumaai.reports import (
+    CHANGES_LIMIT,
+    Changes,
+    CheckReport,
+    Progress,
+    Reembedding,
+    SnapshotInfo,
+    check_changes,
+    check_flag,
+)
 from lumaai.snapshots import check_snapshot_name, write_file
 from lumaai.transport import Transport, collection_path, given_keys
 
 SNAPSHOTS_PATH = "/v1/snapshots"
+POLL_SECONDS = 0.1
+
+
+@contextmanager
+def model_of_the_service() -> Iterator[None]:
+    """To the service the name of a model is the caller's word (422); to the caller the model is missing."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        if error.code in {"model_not_found", "model_unsupported"}:
+            raise ModelUnavailableError(error.message, code=error.code) from error
+        raise
 
 
 class RemoteUpkeep:
@@ -53,6 +78,40 @@ class RemoteUpkeep:
     def delete_snapshot(self, name: str) -> None:
         """Delete a snapshot; see `Database.delete_snapshot`."""
         self._transport.send("DELETE", _snapshot_path(name), safe=False, patient=True)
+
+    def reembed(
+        self,
+        collection: str,
+        model: str,
+        *,
+        field: str | None = None,
+        wait: bool = True,
+        progress: Progress | None = None,
+    ) -> Reembedding:
+        """Embed a collection anew, with another model; see `Database.reembed`."""
+        body = given_keys({"model": model, "field": field})
+        path = f"{collection_path(collection)}/reembedding"
+        with model_of_the_service():
+            state = Reembedding.from_json(self._transport.post(path, body, safe=True))
+        if not check_flag("wait", wait):
+            return state
+        while not state.has_ended:
+            time.sleep(POLL_SECONDS)
+            state = self.reembedding(collection) or state
+            if progress is not None:
+                progress("embedding anew", state.documents / max(state.total, 1))
+        if state.state != "done":
+            raise OverloadedError(str(state.error), code=state.state, retryable=False)
+        return state
+
+    def reembedding(self, collection: str) -> Reembedding | None:
+        """How far a collection is on its way to another model; see `Database.reembedding`."""
+        found = self._transport.get(f"{collection_path(collection)}/reembedding")["reembedding"]
+        return None if found is None else Reembedding.from_json(found)
+
+    def cancel_reembedding(self, collection: str) -> None:
+        """Stay with the old model; see `Database.cancel_reembedding`."""
+        self._transport.send("DELETE", f"{collection_path(collection)}/reembedding", safe=True, patient=True)
 
     def check(self, *, repair: bool = True, progress: Progress | None = None) -> CheckReport:
         """Read everything and compare it; see `Database.check`."""

@@ -102,6 +102,45 @@ class SnapshotInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Reembedding:
+    """A collection on its way to another model.
+
+    Attributes:
+        collection: its name.
+        field: the vector field.
+        model: the new model.
+        state: "running", "switching", "done", "failed", "cancelled", or "interrupted": by the end of a process; the
+            same call again goes on.
+        documents: that the new model has embedded.
+        total: documents of the collection.
+        error: why it failed.
+    """
+
+    collection: str
+    field: str
+    model: str
+    state: str
+    documents: int
+    total: int
+    error: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.state not in {"running", "switching"}
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer in the shape of the HTTP API."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Reembedding:
+        """Read the HTTP API's shape."""
+        collection, field, model, state = (str(data[key]) for key in ("collection", "field", "model", "state"))
+        return cls(collection, field, model, state, int(data["documents"]), int(data["total"]), data.get("error"))
+
+
+@dataclass(frozen=True, slots=True)
 class CheckProblem:
     """Something that is wrong in the database's files.
 

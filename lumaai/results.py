@@ -37,13 +37,47 @@ class PassageHit:
 
 
 @dataclass(frozen=True, slots=True)
+class Highlight:
+    """Where one text of a document has words of the query.
+
+    Attributes:
+        item: the text's place, where the field is a list.
+        text: the part of it that shows most of them.
+        start: of that part, in characters of the whole text.
+        spans: (start, end) of each, in characters of the whole text.
+    """
+
+    field: str
+    item: int | None
+    text: str
+    start: int
+    spans: tuple[tuple[int, int], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The highlight in the shape of the HTTP API."""
+        spans = [list(span) for span in self.spans]
+        return {"field": self.field, "item": self.item, "text": self.text, "start": self.start, "spans": spans}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Highlight:
+        """Read the HTTP API's shape."""
+        spans = tuple((int(start), int(end)) for start, end in data["spans"])
+        return cls(data["field"], data["item"], data["text"], data["start"], spans)
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """One document that was found; `score` is larger where it fits better."""
+    """One document that was found; `score` is larger where it fits better.
+
+    Attributes:
+        highlights: with `highlight`, where the words of the query are.
+    """
 
     id: str
     score: float
     document: Document
     passage: PassageHit | None = None
+    highlights: tuple[Highlight, ...] | None = None
 
     def __repr__(self) -> str:
         text = self.passage.text if self.passage else _first_text(self.document)
@@ -52,7 +86,10 @@ class Hit:
     def to_json(self) -> dict[str, Any]:
         """The hit in the shape of the HTTP API."""
         passage = self.passage.to_json() if self.passage else None
-        return {"id": self.id, "score": self.score, "document": self.document, "passage": passage}
+        data = {"id": self.id, "score": self.score, "document": self.document, "passage": passage}
+        if self.highlights is None:
+            return data
+        return {**data, "highlights": [highlight.to_json() for highlight in self.highlights]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Hit:
@@ -63,7 +100,25 @@ class Hit:
             float(data["score"]),
             data.get("document") or {},
             PassageHit.from_json(passage) if passage else None,
+            None if data.get("highlights") is None else tuple(map(Highlight.from_json, data["highlights"])),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class HitGroup:
+    """The hits with one value of the field that a search is grouped by."""
+
+    value: Any
+    ids: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The group in the shape of the HTTP API."""
+        return {"value": self.value, "ids": list(self.ids)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> HitGroup:
+        """Read the HTTP API's shape."""
+        return cls(data["value"], tuple(data["ids"]))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -74,12 +129,17 @@ class Hits(Sequence[Hit]):
         sequence: state of the database that was searched.
         milliseconds: time the search took where it ran, embedding of the query included.
         explain: how it ran, where that was asked for.
+        groups: with `group_by`, whose hits are whose: those of one group stand together, in the groups' order. A
+            document with several values is a hit of each.
+        facets: what was counted of all documents that match the filter.
     """
 
     items: tuple[Hit, ...]
     sequence: int
     milliseconds: float
     explain: Mapping[str, Any] | None = None
+    groups: tuple[HitGroup, ...] | None = None
+    facets: Mapping[str, Any] | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -123,6 +183,10 @@ class Hits(Sequence[Hit]):
             "sequence": self.sequence,
             "milliseconds": self.milliseconds,
         }
+        if self.groups is not None:
+            data["groups"] = [group.to_json() for group in self.groups]
+        if self.facets is not None:
+            data["facets"] = dict(self.facets)
         return data if self.explain is None else {**data, "explain": dict(self.explain)}
 
     @classmethod
@@ -133,6 +197,8 @@ class Hits(Sequence[Hit]):
             int(data["sequence"]),
             float(data["milliseconds"]),
             data.get("explain"),
+            None if data.get("groups") is None else tuple(map(HitGroup.from_json, data["groups"])),
+            data.get("facets"),
         )
 
 
@@ -182,6 +248,59 @@ class BatchHits:
         for row, values in zip(padded, scores, strict=True):
             row[: len(values)] = values
         return cls(ids, padded, sequence, milliseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RecallLevel:
+    """One set of parameters: the mean share of the true nearest documents that it finds, and its latency."""
+
+    params: Mapping[str, Any]
+    recall: float
+    milliseconds_p50: float
+    milliseconds_p99: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The level in the shape of the HTTP API."""
+        return {
+            "params": dict(self.params),
+            "recall": self.recall,
+            "milliseconds_p50": self.milliseconds_p50,
+            "milliseconds_p99": self.milliseconds_p99,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RecallLevel:
+        """Read the HTTP API's shape."""
+        p50, p99 = float(data["milliseconds_p50"]), float(data["milliseconds_p99"])
+        return cls(data["params"], float(data["recall"]), p50, p99)
+
+
+@dataclass(frozen=True, slots=True)
+class RecallReport:
+    """What searches find of what is there, by parameter.
+
+    Attributes:
+        queries: stored vectors that were asked for their neighbours.
+        limit: neighbours of each.
+        exact: comparing with every vector, whose recall is 1.
+        levels: the default parameters first, then those that can be asked for.
+    """
+
+    queries: int
+    limit: int
+    exact: RecallLevel
+    levels: tuple[RecallLevel, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report in the shape of the HTTP API."""
+        levels = [level.to_json() for level in self.levels]
+        return {"queries": self.queries, "limit": self.limit, "exact": self.exact.to_json(), "levels": levels}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RecallReport:
+        """Read the HTTP API's shape."""
+        levels = tuple(map(RecallLevel.from_json, data["levels"]))
+        return cls(int(data["queries"]), int(data["limit"]), RecallLevel.from_json(data["exact"]), levels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from lumaai.errors import GoneError, InvalidRequestError
 
 PINS_MAX = 64
 PIN_SECONDS_MAX = 300.0
+PIN_AGE_SECONDS_MAX = 3600.0  # what is pinned keeps disk and memory from being given back
 
 _PAYLOAD = struct.Struct("<8sQQ")  # this process, the pin, how many rows are behind
 _SIGNATURE_BYTES = 16
@@ -35,12 +36,14 @@ class Pin:
     filter: Any
     snapshot: Snapshot
     ordinals: NDArray[np.uint32]
+    order_by: Any = None
 
 
 class Cursors:
     """The scrolls under way. Safe for many threads; the lock guards the table of pins.
 
-    A pin is dropped when it has not been used for `PIN_SECONDS_MAX`, or when `PINS_MAX` others were used since.
+    A pin is dropped when it has not been used for `PIN_SECONDS_MAX`, when `PINS_MAX` others were used since, or when it
+    is `PIN_AGE_SECONDS_MAX` old.
     The secret lives as long as the process: a restart ends every scroll.
     """
 
@@ -48,7 +51,8 @@ class Cursors:
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._process = secrets.token_bytes(8)
-        self._pins: OrderedDict[int, tuple[Pin, float]] = OrderedDict()
+        self._pins: OrderedDict[int, tuple[Pin, float]] = OrderedDict()  # with when each was used
+        self._begun: dict[int, float] = {}
         self._made = 0
         self._lock = threading.Lock()
 
@@ -56,7 +60,8 @@ class Cursors:
         """A cursor to the rows of `pin` from `position` on."""
         with self._lock:
             self._made += 1
-            self._pins[self._made] = (pin, self._clock())
+            now = self._clock()
+            self._pins[self._made], self._begun[self._made] = (pin, now), now
             self._drop_old()
             return self._write(self._made, position)
 
@@ -71,6 +76,9 @@ class Cursors:
         with self._lock:
             self._drop_old()
             held = self._pins.get(number)
+            if held is not None and self._clock() - self._begun[number] > PIN_AGE_SECONDS_MAX:
+                self._drop(number)
+                held = None
             if held is None:
                 raise GoneError("cursor has expired: start again without a cursor")
             self._pins[number] = (held[0], self._clock())
@@ -81,12 +89,13 @@ class Cursors:
         """Drop the scrolls of a collection, so that what they hold can go."""
         with self._lock:
             for number in [n for n, (pin, _) in self._pins.items() if pin.collection == collection]:
-                del self._pins[number]
+                self._drop(number)
 
     def clear(self) -> None:
         """Drop every scroll."""
         with self._lock:
             self._pins.clear()
+            self._begun.clear()
 
     def _drop_old(self) -> None:
         oldest = self._clock() - PIN_SECONDS_MAX
@@ -94,7 +103,10 @@ class Cursors:
             number, (_, used) = next(iter(self._pins.items()))
             if used >= oldest and len(self._pins) <= PINS_MAX:
                 return
-            del self._pins[number]
+            self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        del self._pins[number], self._begun[number]
 
     def _write(self, number: int, position: int) -> str:
         payload = _PAYLOAD.pack(self._process, number, position)

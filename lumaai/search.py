@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from engine import Passage, Schema
-from lumaai.errors import ErrorDetail, InvalidRequestError, NotSupportedError
-from lumaai.results import Document, Hit, Hits, PassageHit
+from engine import InvalidInputError, Passage, Schema, SearchParameters
+from lumaai.errors import ErrorDetail, InvalidRequestError
+from lumaai.results import Document, Highlight, Hit, HitGroup, Hits, PassageHit
 
 # limit + offset: beyond this a search is a scan, and `scroll` is made for that.
 ROWS_MAX = 10_000
-EF_SEARCH_MAX = 100_000
+MODES = ("semantic", "keyword", "hybrid")
+PARAMETERS = ("ef_search", "nprobe", "oversample", "exact", "recall")
+DEFAULT_EFFORT = SearchParameters()
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How hard to search; None leaves it to the engine."""
-
-    ef_search: int | None = None
-    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +37,36 @@ class RawHits:
     sequence: int
     milliseconds: float
     explain: Mapping[str, Any] | None = None
+    groups: tuple[HitGroup, ...] | None = None
+    facets: Mapping[str, Any] | None = None
+    highlights: Sequence[tuple[Highlight, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to_json_bytes(self) -> bytes:
         """The answer as `Hits.to_json` has it, encoded."""
-        hits = [
+        hits: list[dict[str, Any]] = [
             {"id": id_, "score": score, "document": msgspec.Raw(document), "passage": passage}
             for id_, score, document, passage in zip(self.ids, self.scores, self.documents, self.passages, strict=True)
         ]
-        body = {"hits": hits, "sequence": self.sequence, "milliseconds": self.milliseconds}
+        if self.highlights is not None:
+            for hit, highlights in zip(hits, self.highlights, strict=True):
+                hit["highlights"] = highlights
+        body: dict[str, Any] = {"hits": hits, "sequence": self.sequence, "milliseconds": self.milliseconds}
+        if self.groups is not None:
+            body["groups"] = self.groups
+        if self.facets is not None:
+            body["facets"] = self.facets
         return _encode(body if self.explain is None else {**body, "explain": self.explain})
 
     def decoded(self) -> Hits:
         """The same with documents as dicts."""
         rows = zip(self.ids, self.scores, self.documents, self.passages, strict=True)
         hits = tuple(Hit(id_, score, _decode(document), passage) for id_, score, document, passage in rows)
-        return Hits(hits, self.sequence, self.milliseconds, self.explain)
+        if self.highlights is not None:
+            hits = tuple(replace(hit, highlights=each) for hit, each in zip(hits, self.highlights, strict=True))
+        return Hits(hits, self.sequence, self.milliseconds, self.explain, self.groups, self.facets)
 
 
 def passage_hit(document: bytes, passage: Passage | None) -> PassageHit | None:
@@ -79,17 +85,13 @@ def selected(document: bytes, fields: Sequence[str]) -> bytes:
 
 
 def check_mode(mode: object) -> None:
-    """Refuse what this version does not search by.
+    """Refuse what is no way to search.
 
     Raises:
-        NotSupportedError: keyword and hybrid search.
         InvalidRequestError: there is no such mode.
     """
-    if mode == "semantic":
-        return
-    if mode in ("keyword", "hybrid"):
-        raise _at("/mode", f"mode {mode!r} is not built yet: use 'semantic'", NotSupportedError)
-    raise _at("/mode", f"mode must be 'semantic', 'keyword' or 'hybrid': got={mode!r:.40}")
+    if mode not in MODES:
+        raise _at("/mode", f"mode must be 'semantic', 'keyword' or 'hybrid': got={mode!r:.40}")
 
 
 def check_rows(limit: object, offset: object = 0) -> int:
@@ -101,6 +103,18 @@ def check_rows(limit: object, offset: object = 0) -> int:
     rows = whole_number("limit", limit, least=1) + whole_number("offset", offset, least=0)
     if rows > ROWS_MAX:
         raise _at("/limit", f"limit + offset is too large: maximum={ROWS_MAX} got={rows}")
+    return rows
+
+
+def check_page(limit: object) -> int:
+    """How many documents a page of a scroll has at most.
+
+    Raises:
+        InvalidRequestError: not a whole number, or out of range.
+    """
+    rows = whole_number("limit", limit, least=1)
+    if rows > ROWS_MAX:
+        raise _at("/limit", f"limit is too large: maximum={ROWS_MAX} got={rows}")
     return rows
 
 
@@ -117,25 +131,26 @@ def whole_number(name: str, value: object, *, least: int) -> int:
     return value
 
 
-def effort_of(params: Mapping[str, Any] | None) -> Effort:
+def effort_of(params: Mapping[str, Any] | None) -> SearchParameters:
     """The search parameters.
 
     Raises:
         InvalidRequestError: an unknown one, or one of the wrong type or size.
     """
     if params is None:
-        return Effort()
+        return DEFAULT_EFFORT
     if not isinstance(params, Mapping):
         raise _at("/params", f"params must be an object: got={type(params).__name__}")
-    unknown = [key for key in params if key not in ("ef_search", "exact")]
+    unknown = [key for key in params if key not in PARAMETERS]
     if unknown:
-        raise _at(f"/params/{unknown[0]}", f"unknown search parameter {unknown[0]!r}: expected ef_search or exact")
-    ef_search, exact = params.get("ef_search"), params.get("exact", False)
-    if ef_search is not None and whole_number("params/ef_search", ef_search, least=1) > EF_SEARCH_MAX:
-        raise _at("/params/ef_search", f"ef_search is too large: maximum={EF_SEARCH_MAX} got={ef_search}")
-    if not isinstance(exact, bool):
-        raise _at("/params/exact", f"exact must be true or false: got={type(exact).__name__}")
-    return Effort(ef_search, exact)
+        raise _at(
+            f"/params/{unknown[0]}",
+            f"unknown search parameter {unknown[0]!r}: expected one of {', '.join(PARAMETERS)}",
+        )
+    try:
+        return SearchParameters(**params)
+    except InvalidInputError as error:
+        raise _at(error.pointer or "/params", str(error)) from error
 
 
 def check_strings(name: str, values: object) -> list[str]:
@@ -174,6 +189,6 @@ def vector_field_of(schema: Schema, name: str | None, *, embedded: bool) -> str:
     raise _at("/vector_field", f"{what}: {have}")
 
 
-def _at(pointer: str, message: str, cls: type[InvalidRequestError] = InvalidRequestError) -> InvalidRequestError:
-    code = cls.default_code if cls is NotSupportedError else "invalid_value"
-    return cls(message, code=code, errors=[ErrorDetail(pointer, code, message)])
+def _at(pointer: str, message: str) -> InvalidRequestError:
+    code = "invalid_value"
+    return InvalidRequestError(message, code=code, errors=[ErrorDetail(pointer, code, message)])

@@ -48,6 +48,7 @@ def serve(
     insecure: bool | None = None,
     durability: str | None = None,
     memory_bytes_max: int | None = None,
+    device: str | None = None,
     snapshots_directory: Path | None = None,
 ) -> None:
     """Serve a database over HTTP until SIGINT or SIGTERM; then answer what is under way and close the database.
@@ -60,6 +61,7 @@ def serve(
         insecure: listen on other addresses than loopback without a key.
         durability: of writes that ask for none.
         memory_bytes_max: of all caches together.
+        device: where vectors are searched: "auto", "cpu" or "cuda".
         snapshots_directory: where snapshots are kept.
 
     Raises:
@@ -67,7 +69,7 @@ def serve(
     """
     given = {
         "directory": directory, "host": host, "port": port, "insecure": insecure, "durability": durability,
-        "memory_bytes_max": memory_bytes_max, "snapshots_directory": snapshots_directory,
+        "memory_bytes_max": memory_bytes_max, "device": device, "snapshots_directory": snapshots_directory,
     }  # fmt: skip
     chosen = _settings(settings, {key: value for key, value in given.items() if value is not None})
     if not (chosen.is_loopback or chosen.api_key is not None or chosen.insecure):
@@ -120,10 +122,11 @@ def _opened(settings: Settings) -> Iterator[Database]:
             settings.directory,
             default_model=settings.model,
             llm=lambda: settings.llm,  # made when the first question is asked
-            threads=settings.threads,
+            model_options=settings.model_options,
             durability=settings.durability,
             sync_interval_seconds=settings.sync_interval_seconds,
             memory_bytes_max=settings.memory_bytes_max,
+            device=settings.device,
             snapshots_directory=settings.snapshots_directory,
         )
     except LumaError as error:

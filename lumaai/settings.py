@@ -6,7 +6,7 @@ import functools
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,13 +15,66 @@ from lumaai.errors import InvalidRequestError
 from models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from lumaai.model_options import ModelOptions
     from models import LLM
 
 MEBIBYTE = 1 << 20
 CORES = os.cpu_count() or 1
 
+S = TypeVar("S", bound="ModelSettings")
 
-class Settings(BaseSettings):
+
+class ModelSettings(BaseSettings):
+    """How models are run: the part of the settings that an embedded database reads, too, and nothing else of them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LUMAAI_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    threads: int | None = Field(default=None, ge=1, description="Threads of the embedder; null: it chooses.")
+    embedding_precision: Literal["auto", "float32", "int8"] = Field(
+        default="auto", description="Of collections to come; auto: int8 where its measured loss of quality is small."
+    )
+    embedding_cache: Literal["none", "memory", "sqlite", "redis"] = Field(
+        default="sqlite", description="Where vectors of texts are kept; sqlite: a file in the database directory."
+    )
+    embedding_cache_bytes_max: int = Field(default=1024 * MEBIBYTE, ge=MEBIBYTE, description="Of that file.")
+    redis_url: SecretStr | None = Field(default=None, description="Of embedding_cache redis, e.g. redis://localhost/0.")
+    embedding_base_url: str | None = Field(
+        default=None, description="The service of models named openai:NAME; null: OpenAI's own."
+    )
+    embedding_api_key: SecretStr | None = Field(default=None, description="Its key; of OpenAI's own, OPENAI_API_KEY.")
+    rerank_model: str = Field(default="late-interaction", description="Reranks searches that name no model.")
+    rerank_base_url: str | None = Field(default=None, description="The service of rerankers named openai:NAME.")
+    rerank_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+
+    @model_validator(mode="after")
+    def _redis_has_an_address(self) -> Self:
+        if self.embedding_cache == "redis" and self.redis_url is None:
+            raise ValueError("LUMAAI_EMBEDDING_CACHE=redis needs LUMAAI_REDIS_URL, such as redis://localhost:6379/0")
+        return self
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """How models are run."""
+        from lumaai.model_options import ModelOptions
+        from models import RemoteAccess
+
+        own = self.embedding_api_key or (self.openai_api_key if self.embedding_base_url is None else None)
+        return ModelOptions(
+            precision=self.embedding_precision,
+            threads=self.threads,
+            cache=self.embedding_cache,
+            cache_bytes_max=self.embedding_cache_bytes_max,
+            redis_url=_secret(self.redis_url),
+            embeddings=RemoteAccess(self.embedding_base_url, _secret(own)),
+            reranker=self.rerank_model,
+            rerankers=RemoteAccess(self.rerank_base_url, _secret(self.rerank_api_key)),
+        )
+
+
+class Settings(ModelSettings):
     """Everything about the service that is not in the database.
 
     Values come from arguments (`Settings(port=9000)`), then from the environment (`LUMAAI_PORT=9000`).
@@ -73,11 +126,12 @@ class Settings(BaseSettings):
     memory_bytes_max: int | None = Field(
         default=None, ge=MEBIBYTE, description="Of all caches together; null: the engine's own choice."
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where vectors are searched; auto: a CUDA card where there is one."
+    )
     snapshots_directory: Path | None = Field(default=None, description="null: snapshots in the database's directory.")
 
     model: str = Field(default=DEFAULT_MODEL, description="Embedder of collections that name none.")
-    threads: int | None = Field(default=None, ge=1, description="Threads of the embedder; null: it chooses.")
-    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     llm_base_url: str | None = Field(default=None, description="A local service with OpenAI's API.")
     llm_model: str | None = None
@@ -114,8 +168,17 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         InvalidRequestError: some are wrong (code "settings_invalid"); one line names them, without their values.
     """
+    return _read(Settings, given)
+
+
+def load_model_settings() -> ModelSettings:
+    """Settings of models from the environment; raises what `load_settings` does."""
+    return _read(ModelSettings, {})
+
+
+def _read(kind: type[S], given: dict[str, Any]) -> S:
     try:
-        return Settings(**given)
+        return kind(**given)
     except ValidationError as error:
         problems = []
         for item in error.errors(include_input=False, include_url=False):
@@ -124,6 +187,10 @@ def load_settings(**given: Any) -> Settings:
             problems.append(f"{place}: {message}" if place else message)
         # The cause would quote the values, keys among them.
         raise InvalidRequestError(f"settings are wrong: {'; '.join(problems)}", code="settings_invalid") from None
+
+
+def _secret(given: SecretStr | None) -> str | None:
+    return None if given is None else given.get_secret_value()
 
 
 def is_loopback(host: str) -> bool:

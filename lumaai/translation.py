@@ -19,12 +19,14 @@ from lumaai.errors import (
     InternalError,
     InvalidRequestError,
     LumaError,
+    MemoryLimitError,
     ModelUnavailableError,
     NotFoundError,
     OverloadedError,
     PreconditionFailedError,
     ReadOnlyError,
     StorageFullError,
+    TimeLimitError,
     TooLargeError,
 )
 
@@ -33,17 +35,20 @@ R = TypeVar("R")
 
 # What the system says where a disk, or a quota on it, is full.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+# A service that we asked refused, or answered with nonsense.
+BAD_GATEWAY = 502
 # Faults of a document that are limits on size: a batch with no others is too large rather than wrong.
 LIMIT_CODES = frozenset({"id_too_long", "document_too_large", "batch_too_large"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Translation:
-    """What a foreign error becomes, what its pointers are relative to, and where it is without a pointer."""
+    """What a foreign error becomes, what its pointers are relative to, where it is without one, and its HTTP status."""
 
     to: type[LumaError]
     prefix: str = ""
     place: str = ""
+    status: int | None = None
 
 
 # Foreign classes by name, so that the light parts of lumaai need not import the packages they come from. The
@@ -51,6 +56,12 @@ class _Translation:
 TRANSLATIONS: Mapping[str, _Translation] = {
     "engine.SchemaError": _Translation(InvalidRequestError),
     "engine.FilterError": _Translation(InvalidRequestError, "/filter"),
+    "engine.FacetError": _Translation(InvalidRequestError, "/facets"),
+    "engine.OrderError": _Translation(InvalidRequestError, "/order_by"),
+    "engine.SqlError": _Translation(InvalidRequestError, place="/sql"),
+    "engine.QueryError": _Translation(InvalidRequestError, "/query"),
+    "engine.TimeLimitError": _Translation(TimeLimitError),
+    "engine.MemoryLimitError": _Translation(MemoryLimitError),
     "engine.DimensionMismatchError": _Translation(InvalidRequestError, place="/vector"),
     "engine.InvalidDocumentsError": _Translation(InvalidRequestError, "/documents"),
     "engine.DocumentExistsError": _Translation(ConflictError, "/documents"),
@@ -72,7 +83,10 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "engine.FormatError": _Translation(InvalidRequestError),
     "engine.EngineError": _Translation(InternalError),
     "models.InvalidTextError": _Translation(InvalidRequestError),
+    "models.ModelNameError": _Translation(InvalidRequestError),
     "models.QueueFullError": _Translation(OverloadedError),
+    "models.RemoteUnavailableError": _Translation(ModelUnavailableError),
+    "models.RemoteModelError": _Translation(ModelUnavailableError, status=BAD_GATEWAY),
     "models.ModelError": _Translation(ModelUnavailableError),
     "promptql.QuestionError": _Translation(InvalidRequestError, "/question"),
     "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
@@ -105,6 +119,7 @@ def translate(error: BaseException) -> LumaError | None:
                 str(error),
                 code=getattr(error, "code", None),
                 errors=details,
+                status=translation.status,
                 retryable=getattr(error, "retryable", None),
             )
     return None
@@ -142,7 +157,8 @@ def _details(error: BaseException, translation: _Translation) -> list[ErrorDetai
     if pointer is None and not place:
         return []
     expected, got = getattr(error, "expected", getattr(error, "oldest", None)), getattr(error, "got", None)
-    return [ErrorDetail(place, str(getattr(error, "code", "invalid")), str(error), expected, got)]
+    offset = getattr(error, "details", {}).get("offset")
+    return [ErrorDetail(place, str(getattr(error, "code", "invalid")), str(error), expected, got, offset=offset)]
 
 
 def _document_detail(item: Any, prefix: str) -> ErrorDetail:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import engine
 from lumaai.errors import ConflictError, InvalidRequestError, StorageFullError
+from lumaai.ingestion.manifest import is_manifest
 from lumaai.opened import Opened
 from lumaai.reports import (
     CHANGES_LIMIT,
@@ -16,6 +17,7 @@ from lumaai.reports import (
     CheckProblem,
     CheckReport,
     Progress,
+    Reembedding,
     SnapshotInfo,
     check_changes,
     check_flag,
@@ -49,7 +51,8 @@ class Upkeep:
             NotFoundError: there is no such collection.
         """
         rows = check_changes(after, limit)
-        found = self._opened.native.changes(after, collection=collection, limit=rows)
+        # What is noted of ingested files is no document of anybody's; who names a manifest may follow it.
+        found = self._opened.native.changes(after, collection=collection, limit=rows, passed_over=is_manifest)
         return Changes(tuple(map(_change, found.changes)), found.next)
 
     @translated
@@ -159,22 +162,74 @@ class Upkeep:
     def purge(self, *, progress: Progress | None = None) -> dict[str, Any]:
         """As `compact`, and leave nothing of what was deleted in any file. Scrolls under way end.
 
-        Snapshots are not touched: delete those that hold what must go.
+        The vectors of texts that were embedded before are forgotten as well. Snapshots are not touched: delete those
+        that hold what must go.
 
         Returns:
             What it did, such as the bytes before and after, and under "snapshots" the names of those there are.
 
         Raises:
             ConflictError: for a minute somebody has gone on reading what is to vanish (code "documents_in_use").
+            ModelUnavailableError: all that is done, but a cache of embeddings could not be emptied (code
+                "cache_unavailable"); try again.
         """
         self._opened.cursors.clear()  # they would go on reading what is to vanish
         self._snapshots.sweep()
+        self._opened.reembeddings.before_purge()
         try:
-            return self._with_snapshots(self._opened.native.purge(progress=_told(progress)))
+            figures = self._opened.native.purge(progress=_told(progress))
         except engine.EngineError as error:
             if type(error) is not engine.EngineError:
                 raise
             raise ConflictError(str(error), code="documents_in_use") from error
+        self._opened.embedders.forget_all()
+        return self._with_snapshots(figures)
+
+    @translated
+    def reembed(
+        self,
+        collection: str,
+        model: str,
+        *,
+        field: str | None = None,
+        wait: bool = True,
+        progress: Progress | None = None,
+    ) -> Reembedding:
+        """Embed a collection anew, with another model, while it is read and written.
+
+        Searches go on with the old model until the new one has embedded everything; then it takes over at once, for
+        all. Documents keep their versions. A process that ends before that changes nothing: the same call goes on.
+
+        Args:
+            collection: its name.
+            model: the new model's name.
+            field: the vector field; needed where several are embedded.
+            wait: return when it is done; else it goes on in the background: see `reembedding`.
+            progress: called with a stage and a fraction 0..1, while it is waited for.
+
+        Raises:
+            NotFoundError: there is no such collection.
+            InvalidRequestError: it embeds no text.
+            ConflictError: it is being embedded anew with another model (code "reembedding").
+            ModelUnavailableError: the model cannot be had.
+        """
+        works = self._opened.reembeddings
+        state = works.start(collection, model, field)
+        return works.wait(collection, progress) if check_flag("wait", wait) else state
+
+    @translated
+    def reembedding(self, collection: str) -> Reembedding | None:
+        """How far a collection is on its way to another model, or how that ended; None where there is none."""
+        return self._opened.reembeddings.state(collection)
+
+    @translated
+    def cancel_reembedding(self, collection: str) -> None:
+        """Stay with the old model; doing it twice does no harm.
+
+        Raises:
+            NotFoundError: there is no such collection.
+        """
+        self._opened.reembeddings.cancel(collection)
 
     def _with_snapshots(self, figures: dict[str, Any]) -> dict[str, Any]:
         return {**figures, "snapshots": self._snapshots.names()}

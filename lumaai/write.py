@@ -12,7 +12,8 @@ import numpy as np
 import engine
 from lumaai.batch import Batch
 from lumaai.documents import Write
-from lumaai.embedding import UNBOUNDED, EmbedBounds, Embedders
+from lumaai.embedders import Embedders
+from lumaai.embedding import UNBOUNDED, EmbedBounds
 from lumaai.errors import ErrorDetail, InvalidRequestError, OverloadedError
 from lumaai.options import WriteOptions, fingerprint
 from lumaai.preparing import Ready, ready_to_add, ready_to_patch
@@ -82,7 +83,8 @@ def conditions_of(options: WriteOptions, schema: engine.Schema) -> engine.Condit
     try:
         where = None if options.if_matches is None else engine.parse_filter(options.if_matches, schema)
     except engine.FilterError as error:
-        detail = ErrorDetail(f"/if_matches{error.pointer or ''}", error.code, str(error))
+        offset = error.details.get("offset")
+        detail = ErrorDetail(f"/if_matches{error.pointer or ''}", error.code, str(error), offset=offset)
         raise InvalidRequestError(str(error), code=error.code, errors=[detail]) from error
     return engine.Conditions(options.if_version, options.if_absent, where)
 
@@ -144,6 +146,8 @@ class _Writing:
             ready = self._ready(batch, may_assume=remaining > 0)
             try:
                 return self._commit(ready, conditions, refused)
+            except engine.EmbeddingChangedError:  # it was embedded anew meanwhile: make the vectors again
+                continue
             except engine.ConditionFailedError as error:
                 theirs = (conditions.if_version if conditions else None) or {}
                 if not {fault.id for fault in error.errors} & (ready.versions.keys() - theirs.keys()):
@@ -157,13 +161,14 @@ class _Writing:
         if not embedded or not batch.documents:
             return Ready(batch.documents, _rows(given))
         if self.request.mode == "patch":
-            return ready_to_patch(self.collection, batch.documents, self.embedders, self.bounds)
+            ready = ready_to_patch(self.collection, batch.documents, self.embedders, self.bounds)
+            return replace(ready, made_for=schema.embed)
         unchanged_may_stay = may_assume and not given
         ready = ready_to_add(
             self.collection, batch.documents, embedded, self.embedders, self.bounds,
             insert=self.request.mode == "insert", may_assume=unchanged_may_stay, durability=self._durability,
         )  # fmt: skip
-        return replace(ready, vectors={**_rows(given), **ready.vectors})
+        return replace(ready, vectors={**_rows(given), **ready.vectors}, made_for=schema.embed)
 
     def _commit(
         self, ready: Ready, conditions: engine.Conditions | None, refused: Mapping[int, ErrorDetail]
@@ -177,11 +182,12 @@ class _Writing:
             conditions = replace(given, if_version={**ready.versions, **(given.if_version or {})})
         if self.request.mode == "patch":
             return self.collection.patch(
-                ready.documents, ready.vectors, conditions=conditions, durability=self._durability, key=key
-            )
+                ready.documents, ready.vectors, conditions=conditions, durability=self._durability, key=key,
+                made_for=ready.made_for,
+            )  # fmt: skip
         return self.collection.add(
             ready.documents, ready.vectors, insert=self.request.mode == "insert",
-            conditions=conditions, durability=self._durability, key=key,
+            conditions=conditions, durability=self._durability, key=key, made_for=ready.made_for,
         )  # fmt: skip
 
 

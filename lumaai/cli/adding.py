@@ -11,13 +11,16 @@ import typer
 from rich.console import Console
 
 from lumaai.cli.output import plural
-from lumaai.errors import ConflictError, LumaError, NotFoundError
+from lumaai.errors import ConflictError, InvalidRequestError, LumaError, NotFoundError
 from lumaai.ingestion import IngestSummary, Progress, ingest, read
 from lumaai.progress import DocumentProgress
 
 if TYPE_CHECKING:
     from lumaai import Client, Collection, Database, RemoteCollection
+    from lumaai.ingestion import DirectorySummary
     from lumaai.results import CollectionInfo, WriteResult
+
+_SHARED_SHOWN_MAX = 20
 
 
 def refuse_unreadable(files: Sequence[Path]) -> None:
@@ -29,6 +32,16 @@ def refuse_unreadable(files: Sequence[Path]) -> None:
     if not any(path.is_file() for path in files):
         for path in files:
             next(read(path), None)
+
+
+def refuse_missing(path: Path) -> None:
+    """Stops before a database is made, if there is nothing at a path.
+
+    Raises:
+        InvalidRequestError: there is not.
+    """
+    if not path.exists():
+        raise InvalidRequestError(f"cannot read {path}: no such file or directory", code="file_unreadable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,62 @@ class _Written:
             case "patch":
                 return self.collection.patch(documents, atomic=atomic, durability=self.how.durability)
         return self.collection.add(documents, atomic=atomic, durability=self.how.durability)
+
+
+def ingest_path(
+    database: Database | Client,
+    name: str,
+    path: Path,
+    options: Mapping[str, Any],
+    *,
+    embed: Sequence[str] | None,
+    splitter: str | None,
+) -> bool:
+    """Ingests a directory and prints what became of it; whether something failed.
+
+    Args:
+        database: open here or behind an address.
+        name: of the collection; one that is missing is made.
+        path: the directory, or a file.
+        options: of `Collection.ingest`.
+        embed: fields whose text a new collection embeds.
+        splitter: how a new collection splits long text.
+
+    Raises:
+        KeyboardInterrupt: what is stored stays, and the next run goes on from there.
+    """
+    collection, is_new = _collection(database, name, embed, splitter)
+    console = Console(stderr=True, highlight=False, markup=False)
+    try:
+        with DocumentProgress(console, f"ingesting {path.name} into {name}") as bar:
+            summary = collection.ingest(path, on_progress=lambda at: bar.at(at.documents, at.fraction), **options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted: what was added is stored; running it again goes on from there") from None
+    finally:
+        if is_new and collection.count() == 0:
+            database.drop(name)
+    _report(summary.documents)
+    _report_files(summary, synced=bool(options.get("sync")))
+    return bool(summary.documents.failures)
+
+
+def _report_files(summary: DirectorySummary, *, synced: bool) -> None:
+    counts = [
+        f"{plural(summary.read, 'file')} read",
+        f"{summary.unchanged:,} unchanged",
+        f"{summary.unreadable:,} not readable" if summary.unreadable else "",
+        f"{summary.other:,} of other kinds passed over" if summary.other else "",
+        f"{plural(summary.removed, 'document')} removed" if summary.removed else "",
+    ]
+    typer.echo(", ".join(filter(None, counts)))
+    for shared in summary.shared[:_SHARED_SHOWN_MAX]:
+        typer.echo(f"lumaai: {shared}", err=True)
+    if len(summary.shared) > _SHARED_SHOWN_MAX:
+        typer.echo(f"lumaai: … and {len(summary.shared) - _SHARED_SHOWN_MAX:,} more groups of files", err=True)
+    if summary.vanished and not synced:
+        shown = ", ".join(summary.vanished[:5]) + (", …" if len(summary.vanished) > 5 else "")
+        gone = "file is" if len(summary.vanished) == 1 else "files are"
+        typer.echo(f"{len(summary.vanished):,} {gone} gone: {shown}; --sync removes their documents")
 
 
 def add_files(
@@ -102,16 +171,18 @@ def add_files(
 
 
 def _collection(
-    database: Database | Client, name: str, embed: Sequence[str] | None
+    database: Database | Client, name: str, embed: Sequence[str] | None, splitter: str | None = None
 ) -> tuple[Collection | RemoteCollection, bool]:
     try:
         collection = database.collection(name)
     except NotFoundError:
+        how = {} if splitter is None else {"splitter": splitter}
         if embed is None:
-            return database.create_collection(name), True
+            return database.create_collection(name, embed={"vector": how} if how else None), True
         # Declared, so that they are text however short their values are.
         fields = {field: {"type": "text"} for field in embed}
-        return database.create_collection(name, fields, embed={"vector": {"from": list(embed)}} if embed else {}), True
+        made = {"vector": {"from": list(embed), **how}} if embed else {}
+        return database.create_collection(name, fields, embed=made), True
     embedded = _embedded(collection)
     if embed is not None and set(embedded) != set(embed):
         raise ConflictError(

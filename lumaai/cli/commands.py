@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -12,8 +11,13 @@ import typer
 from typer.core import TyperGroup
 
 from lumaai.cli import output
-from lumaai.cli.options import JsonOption, YesOption, confirm, examples
-from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file, service_address
+from lumaai.cli.bench import bench
+from lumaai.cli.counting import counting
+from lumaai.cli.models import models_app
+from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
+from lumaai.cli.search import searching
+from lumaai.cli.sql import queries
+from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file
 from lumaai.cli.upkeep import snapshot, upkeep
 from lumaai.errors import DatabaseLockedError, LumaError, UnauthorizedError
 from lumaai.options import check_durability
@@ -28,9 +32,11 @@ EXAMPLES = """
 Try:
   lumaai demo                                   see it work on Python's own documentation
   lumaai add films films.jsonl                  documents from JSONL, JSON, CSV, Parquet, text, Markdown
+  lumaai ingest docs/                           a directory: also HTML, PDF, Word and source code; again for changes
   lumaai search films "a space opera"           what is nearest in meaning
-  lumaai search films robots --filter '{"year": {"$gte": 1990}}'
+  lumaai search films robots --filter "year >= 1990 AND genre = 'drama'"
   lumaai ask "How many films are there per genre?"
+  lumaai sql "SELECT genre, count(*) FROM films GROUP BY genre"
   lumaai serve                                  the same over HTTP; add --url to the commands above
   lumaai snapshot create                        keep it all as it is now; lumaai restore goes back
 """
@@ -75,25 +81,10 @@ app = typer.Typer(
 )
 
 Collection = Annotated[str, typer.Argument(metavar="COLLECTION", help="Name of the collection.", show_default=False)]
-FilterOption = Annotated[
-    str | None, typer.Option("--filter", metavar="JSON", help='Conditions, e.g. \'{"year": {"$gte": 1990}}\'.')
-]
 
 
 def _complain(message: str) -> None:
     typer.echo(f"lumaai: {message}", err=True)
-
-
-def _parsed(filter_text: str | None) -> dict[str, Any] | None:
-    if filter_text is None:
-        return None
-    try:
-        value = json.loads(filter_text)
-    except ValueError as error:
-        raise typer.BadParameter(f"not JSON: {error}", param_hint="--filter") from error
-    if not isinstance(value, dict):
-        raise typer.BadParameter(f"a filter is a JSON object: got {filter_text}", param_hint="--filter")
-    return value
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
@@ -160,6 +151,62 @@ def add(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog=examples(
+        "lumaai ingest docs/",
+        'lumaai ingest . --into project --include "*.py" --include "*.md" --exclude tests/',
+        "lumaai ingest docs/ --sync --url http://127.0.0.1:8000",
+    )
+)
+def ingest(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="A directory, or one file.", show_default=False)],
+    *,
+    into: Annotated[
+        str | None, typer.Option(metavar="COLLECTION", help="[default: the directory's name]", show_default=False)
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Only files that match; repeatable.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Not these; repeatable.")] = None,
+    sync: Annotated[bool, typer.Option("--sync", help="Remove the documents of files that are gone.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Read unchanged files too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")] = False,
+    prefix: Annotated[str, typer.Option(metavar="TEXT", help="In front of the files' names.")] = "",
+    hidden: Annotated[bool, typer.Option("--hidden", help="Take names that begin with a dot.")] = False,
+    no_gitignore: Annotated[bool, typer.Option("--no-gitignore", help="Take what .gitignore leaves out.")] = False,
+    follow_symlinks: Annotated[bool, typer.Option("--follow-symlinks", help="Go where symbolic links lead.")] = False,
+    embed: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD,…", help="What a new collection embeds. [default: all text]", show_default=False),
+    ] = None,
+    splitter: Annotated[
+        str | None,
+        typer.Option(metavar="auto|sentences|markdown|code|none", help="How a new collection splits long text."),
+    ] = None,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Ingest a directory: text, Markdown, HTML, PDF, Word, source code, CSV, JSON, Parquet.
+
+    Run it again to bring in what is new or has changed; stopped in the middle, it goes on from there. HTML, PDF,
+    Word and text that is not UTF-8 need the extra: pip install 'lumaai[readers]'.
+    """
+    from lumaai.cli.adding import ingest_path, refuse_missing
+
+    refuse_missing(path)
+    name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", path.resolve().name).lstrip(".-") or "files"
+    options = {
+        "include": include, "exclude": exclude or (), "sync": sync, "force": force, "strict": strict, "prefix": prefix,
+        "hidden": hidden, "gitignore": not no_gitignore, "follow_symlinks": follow_symlinks,
+    }  # fmt: skip
+    with opened(directory, url, make=True) as database:
+        failed = ingest_path(
+            database, name, path, options, embed=_embedded_fields(embed, no_embed=False), splitter=splitter
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
 def _embedded_fields(embed: str | None, *, no_embed: bool) -> list[str] | None:
     """What `--embed` and `--no-embed` ask for: fields, none of them, or nothing in particular."""
     if embed is None:
@@ -170,34 +217,6 @@ def _embedded_fields(embed: str | None, *, no_embed: bool) -> list[str] | None:
     if not all(fields):
         raise typer.BadParameter(f"not names of fields: {embed!r}", param_hint="--embed")
     return fields
-
-
-@app.command(
-    epilog=examples(
-        'lumaai search films "a space opera"',
-        'lumaai search films robots -n 3 --filter \'{"year": {"$gte": 1990}, "genre": "drama"}\'',
-        "lumaai search films robots --json | jq -r '.hits[].id'",
-    )
-)
-def search(
-    collection: Collection,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in words.", show_default=False)],
-    *,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many documents at most.")] = 10,
-    filter_text: FilterOption = None,
-    as_json: JsonOption = False,
-    directory: DirectoryOption = None,
-    url: UrlOption = None,
-) -> None:
-    """Find the documents nearest in meaning to some words."""
-    conditions = _parsed(filter_text)
-    with opened(directory, url, reading=True) as database:
-        hits = database[collection].search(query, limit=limit, filter=conditions)
-    if as_json:
-        output.print_json(hits.to_json())
-    else:
-        # A service has its model at hand; here it was loaded for this one search.
-        output.print_hits(hits, with_loading=service_address(directory, url) is None)
 
 
 @app.command(
@@ -270,13 +289,17 @@ def count(
     collection: Collection,
     *,
     filter_text: FilterOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say as JSON how the filter was evaluated.")] = False,
     directory: DirectoryOption = None,
     url: UrlOption = None,
 ) -> None:
     """Print how many documents there are, or match a filter."""
-    conditions = _parsed(filter_text)
+    conditions = parsed_filter(filter_text)
     with opened(directory, url, reading=True) as database:
-        typer.echo(database[collection].count(conditions))
+        if explain:
+            output.print_json(database[collection].explain(conditions if conditions is not None else {}))
+        else:
+            typer.echo(database[collection].count(conditions))
 
 
 @app.command(
@@ -292,7 +315,7 @@ def delete(
     url: UrlOption = None,
 ) -> None:
     """Delete documents by id, or all that satisfy a filter."""
-    conditions = _parsed(filter_text)
+    conditions = parsed_filter(filter_text)
     if bool(ids) == (conditions is not None):
         raise typer.BadParameter("give ids or --filter, one of the two")
     with opened(directory, url) as database:
@@ -328,8 +351,13 @@ def optimize(collection: Collection, *, directory: DirectoryOption = None, url: 
     typer.echo(f"optimized {collection} ({output.plural(documents, 'document')})")
 
 
+app.add_typer(searching)
+app.add_typer(counting)
+app.add_typer(queries)
 app.add_typer(upkeep)
 app.add_typer(snapshot, name="snapshot")
+app.add_typer(models_app, name="models")
+app.add_typer(bench, name="bench")
 
 
 @app.command(epilog=examples("lumaai serve --data ./films-data", "LUMAAI_API_KEY=… lumaai serve --host 0.0.0.0"))
@@ -354,6 +382,9 @@ def serve(
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of all caches together, e.g. 512MB. [$LUMAAI_MEMORY_BYTES_MAX]")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda", help="Where vectors are searched. [$LUMAAI_DEVICE]")
+    ] = None,
     snapshots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where snapshots are kept. [default: DIR/snapshots]")
     ] = None,
@@ -369,7 +400,7 @@ def serve(
     refuse_file(directory)
     run(
         directory=directory, host=host, port=port, insecure=insecure or None, durability=durability,
-        memory_bytes_max=None if memory is None else _bytes(memory), snapshots_directory=snapshots,
+        memory_bytes_max=None if memory is None else _bytes(memory), device=device, snapshots_directory=snapshots,
     )  # fmt: skip
 
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="FILTER", help='Conditions, e.g. "year >= 1990" or \'{"year": {"$gte": 1990}}\'.'),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def parsed_filter(filter_text: str | None) -> dict[str, Any] | str | None:
+    """A filter as it was typed: JSON where it begins like an object, else written like SQL."""
+    if filter_text is None or not filter_text.lstrip().startswith("{"):
+        return filter_text
+    try:
+        value: dict[str, Any] = json.loads(filter_text)
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--filter") from error
+    return value
 
 
 def examples(*lines: str) -> str:

@@ -120,10 +120,16 @@ def figure_rows(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str,
         elif isinstance(value, list):
             rows += figure_rows({str(place): item for place, item in enumerate(value)}, f"{prefix}{name}.")
         else:
-            is_size = isinstance(value, int) and "bytes" in name
-            shown = size(value) if is_size else f"{value:,}" if isinstance(value, int | float) else str(value)
-            rows.append((f"{prefix}{name}", shown))
+            rows.append((f"{prefix}{name}", _shown(name, value)))
     return rows
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and "bytes" in name:
+        return size(value)
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def size(count: int) -> str:

@@ -13,7 +13,7 @@ import typer
 from lumaai.errors import DatabaseLockedError, InvalidRequestError, LumaError, NotFoundError, StorageFullError
 
 if TYPE_CHECKING:
-    from lumaai import Client, Database
+    from lumaai import Client, Database, ModelOptions
     from models import LLM
 
 # What the system says of a place that may only be read.
@@ -58,6 +58,7 @@ def opened(directory: Path | None, url: str | None, *, make: bool = False, readi
         raise NotFoundError(f"there is no database at {place}; `lumaai add` makes one", code="database_not_found")
     options: dict[str, Any] = {
         "default_model": os.environ.get("LUMAAI_MODEL") or None,
+        "model_options": _model_options(),
         "llm": _language_model,
         "progress": _say_model_progress,
         "snapshots_directory": os.environ.get("LUMAAI_SNAPSHOTS_DIRECTORY") or None,
@@ -107,6 +108,13 @@ def _language_model() -> LLM | None:
     from lumaai.settings import load_settings
 
     return load_settings().llm
+
+
+def _model_options() -> ModelOptions:
+    """How models are run, as the environment says."""
+    from lumaai.database import configured_model_options
+
+    return configured_model_options()
 
 
 def _say_model_progress(stage: str, fraction: float) -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from lumaai.cli import output
+from lumaai.cli.counting import print_fields
 from lumaai.cli.options import JsonOption, YesOption, confirm, examples
 from lumaai.cli.target import DirectoryOption, UrlOption, opened, service_address
 from lumaai.errors import ChangesGoneError
@@ -116,6 +117,41 @@ def delete_snapshot(
             confirm(f"Delete snapshot {name}?")
         database.delete_snapshot(name)
     typer.echo(f"deleted snapshot {name}")
+
+
+@upkeep.command(epilog=examples("lumaai reembed films --model bge-small", "lumaai reembed films --cancel"))
+def reembed(
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="Name of the collection.")],
+    *,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The new model; `lumaai models list`.", show_default=False)
+    ] = None,
+    field: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Where several vector fields are embedded.", show_default=False)
+    ] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Stay with the old model.")] = False,
+    as_json: JsonOption = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Embed a collection anew, with another model, while it is read and written.
+
+    Searches go on with the old model until the new one takes over, at once for all. What Ctrl-C or a power cut
+    interrupts goes on with the same command.
+    """
+    if (model is None) == (not cancel):
+        raise typer.BadParameter("give --model or --cancel, one of the two")
+    with opened(directory, url) as database:
+        if model is None:
+            database.cancel_reembedding(collection)
+            typer.echo(f"{collection} stays with its model")
+            return
+        with _progress(f"embedding {collection} anew", is_remote=False) as bar:
+            state = database.reembed(collection, model, field=field, progress=bar.at)
+    if as_json:
+        output.print_json(state.to_json())
+    else:
+        typer.echo(f"{collection} is embedded with {state.model} now ({output.plural(state.total, 'document')})")
 
 
 @upkeep.command(
@@ -305,18 +341,27 @@ def _oldest(database: Database | Client, collection: str | None) -> int:
     return 0
 
 
-@upkeep.command(epilog=examples("lumaai stats", "lumaai stats films --json"))
+@upkeep.command(epilog=examples("lumaai stats", "lumaai stats films --json", "lumaai stats films --fields"))
 def stats(
     collection: Annotated[
         str | None, typer.Argument(metavar="COLLECTION", help="Only it. [default: all]", show_default=False)
     ] = None,
     *,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="What the values of each field are like, of a collection.")
+    ] = False,
     as_json: JsonOption = False,
     directory: DirectoryOption = None,
     url: UrlOption = None,
 ) -> None:
-    """Print what the database, or a collection, takes: documents, disk, memory."""
+    """Print what the database, or a collection, takes: documents, disk, memory; or what its fields are like."""
+    if fields and collection is None:
+        raise typer.BadParameter("name the collection whose fields are wanted", param_hint="--fields")
     with opened(directory, url, reading=True) as database:
+        if fields and collection is not None:
+            found = database[collection].statistics()
+            output.print_json(found) if as_json else print_fields(found)
+            return
         figures = database.stats() if collection is None else database[collection].stats()
     if as_json:
         output.print_json(figures)

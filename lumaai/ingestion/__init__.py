@@ -6,8 +6,9 @@ an embedded collection or to one of a running service, in batches, and says what
 
 from __future__ import annotations
 
+from lumaai.ingestion.directory import DirectorySummary
 from lumaai.ingestion.ingest import Failure, IngestSummary, Progress, ingest
 from lumaai.ingestion.read import SUFFIXES, read
 from lumaai.ingestion.record import Record
 
-__all__ = ["SUFFIXES", "Failure", "IngestSummary", "Progress", "Record", "ingest", "read"]
+__all__ = ["SUFFIXES", "DirectorySummary", "Failure", "IngestSummary", "Progress", "Record", "ingest", "read"]

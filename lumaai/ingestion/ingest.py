@@ -23,7 +23,20 @@ OVERLOAD_SECONDS_MAX = 10.0
 FAILURES_KEPT_MAX = 1000
 
 Document = Mapping[str, Any]
-_Entry = tuple[str, int, Document]  # path, position and document
+Entry = tuple[str, int, Document]  # path, position and document
+
+
+class Watcher(Protocol):
+    """Is told what becomes of files and batches."""
+
+    def before(self, entries: Sequence[Entry]) -> None:
+        """These documents are about to be added."""
+
+    def after(self) -> None:
+        """All documents read so far have been added."""
+
+    def failed(self, path: str, position: int) -> None:
+        """A record of a file does not go in, or (0) the file cannot be read any further."""
 
 
 class Target(Protocol):
@@ -114,7 +127,7 @@ def ingest(
     if batch < 1:
         raise InvalidRequestError(f"batch must be at least 1: got={batch}")
     files = [Path(path) for path in paths]
-    run = _Run(collection, strict, batch, on_progress, files, total_bytes=max(1, sum(map(_size, files))))
+    run = IngestRun(collection, strict, batch, on_progress, files, total_bytes=max(1, sum(map(_size, files))))
     for path in run.paths:
         run.take(path)
     run.flush()
@@ -125,7 +138,7 @@ def ingest(
 
 
 @dataclass(slots=True)
-class _Run:
+class IngestRun:
     """One call of `ingest`: the batch in hand and the counts so far."""
 
     collection: Target
@@ -134,8 +147,9 @@ class _Run:
     on_progress: Callable[[Progress], None] | None
     paths: list[Path]
     total_bytes: int
+    watcher: Watcher | None = None
     started: float = field(default_factory=time.perf_counter)
-    pending: list[_Entry] = field(default_factory=list)
+    pending: list[Entry] = field(default_factory=list)
     pending_bytes: int = 0
     read_bytes: int = 0
     finished_bytes: int = 0
@@ -147,12 +161,12 @@ class _Run:
     notes: list[str] = field(default_factory=list)
     mixtures: Mixtures = field(default_factory=Mixtures)
 
-    def take(self, path: Path) -> None:
-        """Read one file into batches."""
+    def take(self, path: Path, name: str | None = None) -> None:
+        """Read one file into batches; a document that is made of all of it is called `name`, or as its path."""
         self.read_bytes = 0
         # Only CSV leaves open what is text; a service need not be asked for every one of many small files.
         guesses = path.suffix.lower() in GUESSING_SUFFIXES
-        records = read(path, fields=self.known_fields() if guesses else None, on_note=self.notes.append)
+        records = read(path, fields=self.known_fields() if guesses else None, on_note=self.notes.append, name=name)
         while True:
             try:
                 record = next(records, None)
@@ -185,6 +199,8 @@ class _Run:
         if self.strict:
             raise self.stop(path, position, reason)
         self.failures += 1
+        if self.watcher is not None:
+            self.watcher.failed(path, position)
         if len(self.failed) < FAILURES_KEPT_MAX:
             self.failed.append(Failure(path, position, reason))
 
@@ -205,14 +221,18 @@ class _Run:
         pending, self.pending, self.pending_bytes = self.pending, [], 0
         for entry in pending:
             self.mixtures.see(*entry)
+        if self.watcher is not None:
+            self.watcher.before(pending)
         try:
             for part, result in _added(self.collection, pending, strict=self.strict):
                 self.count(part, result)
         except _Refused as error:
             raise self.stop(error.entry[0], error.entry[1], error.reason, error.errors) from error
         self.mixtures.end_batch()
+        if self.watcher is not None:
+            self.watcher.after()
 
-    def count(self, part: Sequence[_Entry], result: WriteResult) -> None:
+    def count(self, part: Sequence[Entry], result: WriteResult) -> None:
         """Account for a batch, or a part of one, that was added."""
         self.added += result.added
         self.replaced += result.replaced
@@ -236,7 +256,7 @@ class _Run:
         return IngestSummary(self.added, self.replaced, self.skipped, self.failed, seconds, self.failures, notes)
 
 
-class _Refused(Exception):  # noqa: N818 - not an error of the caller's yet: `_Run` knows what had gone in before
+class _Refused(Exception):  # noqa: N818 - not an error of the caller's yet: `IngestRun` knows what had gone in before
     """A strict batch was refused because of a document.
 
     Attributes:
@@ -245,14 +265,14 @@ class _Refused(Exception):  # noqa: N818 - not an error of the caller's yet: `_R
         errors: what is wrong with all of the batch.
     """
 
-    def __init__(self, entry: _Entry, reason: str, errors: Sequence[ErrorDetail]) -> None:
+    def __init__(self, entry: Entry, reason: str, errors: Sequence[ErrorDetail]) -> None:
         super().__init__(reason)
         self.entry, self.reason, self.errors = entry, reason, errors
 
 
 def _added(
-    collection: Target, entries: Sequence[_Entry], *, strict: bool
-) -> Iterator[tuple[Sequence[_Entry], WriteResult]]:
+    collection: Target, entries: Sequence[Entry], *, strict: bool
+) -> Iterator[tuple[Sequence[Entry], WriteResult]]:
     """Add entries in one batch, or in halves where the service finds the batch too large."""
     if not entries:
         return

@@ -48,6 +48,20 @@ def opened_text(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def read_bytes(path: Path, *, bytes_max: int) -> bytes:
+    """The whole file.
+
+    Raises:
+        InvalidRequestError: as `opened`.
+        TooLargeError: it has more than `bytes_max` bytes.
+    """
+    with opened(path) as file:
+        data = file.read(bytes_max + 1)
+    if len(data) > bytes_max:
+        raise TooLargeError(f"{path} is too large to be read whole: maximum={bytes_max} bytes")
+    return data
+
+
 def read_text(path: Path, *, bytes_max: int) -> str:
     """The whole file as text.
 

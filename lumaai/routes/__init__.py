@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from lumaai.routes import ask, bulk, changes, collections, documents, health, maintenance, search, snapshots
+from lumaai.routes import (
+    ask,
+    bulk,
+    changes,
+    collections,
+    documents,
+    facets,
+    health,
+    maintenance,
+    query,
+    reembedding,
+    search,
+    snapshots,
+    sql,
+)
 from lumaai.routes.operation import Operation
 
 __all__ = ["all_operations"]
@@ -14,8 +28,12 @@ def all_operations() -> tuple[Operation, ...]:
         *search.OPERATIONS,
         *bulk.OPERATIONS,
         *documents.OPERATIONS,
+        *facets.OPERATIONS,
+        *sql.OPERATIONS,
+        *query.OPERATIONS,
         *ask.OPERATIONS,
         *collections.OPERATIONS,
+        *reembedding.OPERATIONS,
         *changes.OPERATIONS,
         *snapshots.OPERATIONS,
         *maintenance.OPERATIONS,

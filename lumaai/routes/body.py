@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from lumaai.errors import ErrorDetail, InvalidRequestError
+from lumaai.errors import InvalidRequestError
+from lumaai.wire.faults import invalid_request
 
 M = TypeVar("M", bound=BaseModel)
 
-ERRORS_MAX = 100
-# A union complains once for each of its members about one place: so many complaints are looked at to find the errors.
-COMPLAINTS_MAX = 4 * ERRORS_MAX
 # Reading so much holds the event loop for about a millisecond; what is larger is read in a thread.
 INLINE_BYTES_MAX = 256 << 10
 # Beyond so many pieces, splitting a body takes more memory than it is worth.
@@ -29,15 +27,6 @@ _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 
 # Runs work in a thread: what a lane's `run` is.
 InThread = Callable[..., Awaitable[Any]]
-
-_CODES = {
-    "missing": "missing_key",
-    "extra_forbidden": "unknown_key",
-    "finite_number": "not_finite",
-    "not_finite": "not_finite",
-    "exactly_one": "exactly_one",
-    "literal_error": "unknown_value",
-}
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -119,7 +108,7 @@ async def read_body(
         receive: where the body comes from.
         model: of the body.
         in_thread: runs work in a thread.
-        may_lack: no body at all, and none announced by a Content-Type, stands for `{}`.
+        may_lack: no body at all stands for `{}`, whether a Content-Type announces JSON or nothing.
 
     Raises:
         InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
@@ -130,6 +119,8 @@ async def read_body(
             return _validated({}, model)
     require_media_type(scope, "application/json")
     content = await read_bytes(receive)
+    if may_lack and not content:
+        return _validated({}, model)
     if len(content) <= INLINE_BYTES_MAX:
         return _validated(parse_json(content), model)
     read: M = await in_thread(lambda: _validated(_parse_large(content), model))
@@ -140,7 +131,7 @@ def _validated(data: Any, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _invalid(error, data, "body does not have the right shape") from error
+        raise invalid_request(error, data, "body does not have the right shape") from error
 
 
 def parse_json(content: bytes) -> Any:
@@ -193,60 +184,4 @@ def validated_query(scope: Scope, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _invalid(error, values, "query string does not have the right shape") from error
-
-
-def _invalid(error: ValidationError, data: Any, what: str) -> InvalidRequestError:
-    found = error.errors(include_url=False, include_input=True)[:COMPLAINTS_MAX]
-    details = _deepest([_detail(item, data) for item in found])[:ERRORS_MAX]
-    first = details[0]
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    place = f" at {first.pointer}" if first.pointer else ""
-    return InvalidRequestError(f"{what}{place}: {first.message}{more}", code=first.code, errors=details)
-
-
-def _detail(item: ErrorDetails, data: Any) -> ErrorDetail:
-    kind = item["type"]
-    code = _CODES.get(kind) or ("wrong_type" if kind.endswith("_type") else "invalid_value")
-    message = item["msg"][:1].lower() + item["msg"][1:]
-    got = _type_name(item["input"]) if code == "wrong_type" else None
-    return ErrorDetail(_pointer(item["loc"], data, missing=kind == "missing"), code, message, got=got)
-
-
-def _pointer(loc: Sequence[int | str], data: Any, *, missing: bool) -> str:
-    """The place in the body; pydantic's path also names members of unions, which are no part of the body.
-
-    Args:
-        loc: pydantic's path.
-        data: the body.
-        missing: the last part is a key that the body should have.
-    """
-    tokens: list[str] = []
-    value = data
-    for number, part in enumerate(loc):
-        if isinstance(value, Mapping) and (part in value or (missing and number == len(loc) - 1)):
-            value = value.get(part)
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
-            continue
-        tokens.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "".join(f"/{token}" for token in tokens)
-
-
-def _deepest(details: list[ErrorDetail]) -> list[ErrorDetail]:
-    """Without the complaints of a union's other members about the place that a finer complaint is inside."""
-    inner: set[str] = set()
-    first: dict[str, ErrorDetail] = {}
-    for detail in details:
-        above = detail.pointer
-        while above:
-            above = above.rpartition("/")[0]
-            inner.add(above)
-        first.setdefault(detail.pointer, detail)
-    return [detail for pointer, detail in first.items() if pointer not in inner]
-
-
-def _type_name(value: Any) -> str:
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+        raise invalid_request(error, values, "query string does not have the right shape") from error

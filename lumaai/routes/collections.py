@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, Model
 from lumaai.results import CollectionInfo
 from lumaai.routes.operation import Call, Operation, json_response
 from lumaai.routes.service import Service
+from models import ModelName
 
 PAGE_COLLECTIONS = 1_000
 PATH = "/v1/collections/{c}"
@@ -29,30 +31,39 @@ async def create_collection(call: Call) -> Response:
 
 def _created(service: Service, name: str, given: dict[str, Any]) -> tuple[CollectionInfo, bool]:
     for field, spec in (given.get("embed") or {}).items():
-        _check_model(field, spec.get("model"), service.settings.model)
+        check_model(f"/embed/{field}/model", spec.get("model"), service.settings.model)
     create = service.database.create_collection
     options = {"embed": given.get("embed"), "strict": given.get("strict", False), "ttl": given.get("ttl")}
-    try:
+    with model_of_the_caller():
         try:
             return create(name, given.get("fields"), **options).info(), True
         except ConflictError:
             return create(name, given.get("fields"), **options, exist_ok=True).info(), False
+
+
+@contextmanager
+def model_of_the_caller() -> Iterator[None]:
+    """Where the caller chooses the model, its absence is the caller's to mend: 422, not 503."""
+    try:
+        yield
     except ModelUnavailableError as error:
         if error.code in {"model_not_found", "model_unsupported"}:
-            # Here the model is the caller's choice, so that its absence is the caller's to mend.
             raise InvalidRequestError(error.message, code=error.code) from error
         raise
 
 
-def _check_model(field: str, model: str | None, default: str) -> None:
-    """Refuse directories: which files of this machine are read as a model is for its operator to say.
+def check_model(pointer: str, model: str | None, default: str) -> None:
+    """Refuse directories and addresses: which files are read and which services are asked is for the operator to say.
 
     Raises:
-        InvalidRequestError: `model` is a directory here, and not the service's own model.
+        InvalidRequestError: `model` is a directory here or names an address, and is not the service's own model.
     """
-    if model is not None and model != default and Path(model).is_dir():
-        message = f"a model over HTTP is a name, not a directory: got={model!r:.100}"
-        detail = ErrorDetail(f"/embed/{field}/model", "model_not_found", message)
+    if model is None or model == default:
+        return
+    named = ModelName.parse(model)
+    if named.is_directory or named.runtime in {"static", "hub"} or named.base_url is not None:
+        message = f"a model over HTTP is a name, not a directory or an address: got={model!r:.100}"
+        detail = ErrorDetail(pointer, "model_not_found", message)
         raise InvalidRequestError(message, code="model_not_found", errors=[detail])
 
 

@@ -17,7 +17,6 @@ from lumaai.errors import (
     InvalidRequestError,
     LumaError,
     NotFoundError,
-    NotSupportedError,
     PreconditionFailedError,
     TooLargeError,
 )
@@ -94,6 +93,9 @@ async def count_documents(call: Call) -> Response:
     """How many documents match."""
     body = await call.body(wire.CountDocuments)
     collection = call.service.database.collection(call.path("c"))
+    if body.explain and body.filter is not None:
+        explained = await call.service.searches.run(collection.explain, body.filter)
+        return json_response(msgspec.json.encode({"count": explained["count"], "explain": explained}))
     count = await call.service.searches.run(collection.count, body.filter)
     return json_response(msgspec.json.encode({"count": count}))
 
@@ -101,8 +103,6 @@ async def count_documents(call: Call) -> Response:
 async def scroll_documents(call: Call) -> Response:
     """One page of all the documents that match."""
     body = await call.body(wire.ScrollDocuments)
-    if body.order_by is not None:
-        raise NotSupportedError("this version does not sort scrolls: leave order_by out")
     maximum = call.service.settings.scroll_limit_max
     if body.limit > maximum:
         raise TooLargeError(f"limit is too large: scroll_limit_max={maximum} got={body.limit}", code="limit_too_large")
@@ -116,10 +116,17 @@ async def scroll_documents(call: Call) -> Response:
 
 def _scrolled(collection: Collection, body: wire.ScrollDocuments, bytes_max: int) -> tuple[bytes, int]:
     documents, next_cursor = collection.scroll_raw(
-        limit=body.limit, cursor=body.cursor, filter=body.filter, bytes_max=bytes_max
+        limit=body.limit, cursor=body.cursor, filter=body.filter, order_by=_order(body.order_by), bytes_max=bytes_max
     )
     content = {"documents": [msgspec.Raw(raw) for raw in documents], "next_cursor": next_cursor}
     return msgspec.json.encode(content), len(documents)
+
+
+def _order(given: Any) -> Any:
+    """An order as it was given, without what pydantic made of it."""
+    if isinstance(given, list):
+        return [_order(key) for key in given]
+    return given.model_dump(exclude_unset=True) if isinstance(given, wire.OrderSpec) else given
 
 
 async def get_document(call: Call) -> Response:

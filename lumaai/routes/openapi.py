@@ -26,6 +26,7 @@ may ask for at most is at `/v1/limits`. Every answer carries `X-Request-Id`; a r
 TAGS = {
     "search": "Find documents by meaning.",
     "documents": "Put documents in, take them out.",
+    "queries": "Ask in SQL and other query languages.",
     "questions": "Ask in natural language.",
     "collections": "What documents are kept in.",
     "maintenance": "Snapshots, checks, and giving disk back. These take as long as they take.",
@@ -90,7 +91,7 @@ ERRORS: dict[int, str] = {
     401: "No API key, or a wrong one.",
     403: "Not from this machine, and no API key is set.",
     404: "There is no such collection, document or snapshot.",
-    408: "The body did not arrive in time.",
+    408: "The body did not arrive in time, or a query took too long.",
     409: "What is there already is in the way.",
     410: "The cursor has expired, or the changes are no longer kept.",
     412: "A condition of the request does not hold: `errors` names the documents.",
@@ -99,7 +100,7 @@ ERRORS: dict[int, str] = {
     422: "Understood, and cannot be done as asked: the message and `errors` say why.",
     500: "A mistake of the service's; its log has more under the request's id.",
     503: "Busy, not ready, or too slow: `retryable` and Retry-After say whether to try again.",
-    507: "The disk is full.",
+    507: "The disk is full, or a query needs more memory than it may take.",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +11,8 @@ from starlette.responses import Response
 
 from lumaai import wire
 from lumaai.collection import Collection
-from lumaai.errors import ErrorDetail, InvalidRequestError, NotSupportedError, TooLargeError
+from lumaai.errors import ErrorDetail, InvalidRequestError, TooLargeError
+from lumaai.reranking import check_over_http
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
@@ -18,12 +20,24 @@ PATH = "/v1/collections/{c}"
 HIT_BYTES = 64
 
 
+# A request with these keys only, by one vector field, takes the short way.
+PLAIN_KEYS = frozenset(
+    {"query", "vector", "id", "vector_field", "limit", "offset", "filter", "select", "params", "explain"}
+)
+
+
 async def search(call: Call) -> Response:
-    """The documents nearest to a text, a vector or another document, best first."""
-    body = await call.body(wire.SearchRequest)
-    if body.positive is not None or body.negative is not None:
-        raise NotSupportedError("this version does not search by examples: leave positive and negative out")
-    _check_limit(call, body.limit + body.offset)
+    """The documents that fit best to a text, a vector, another document or examples, best first."""
+    return await _answer(call, await call.body(wire.SearchRequest))
+
+
+async def explain(call: Call) -> Response:
+    """The same as a search that is asked to explain itself."""
+    return await _answer(call, (await call.body(wire.SearchRequest)).model_copy(update={"explain": True}))
+
+
+async def _answer(call: Call, body: wire.SearchRequest) -> Response:
+    _check(call, body)
     collection = call.service.database.collection(call.path("c"))
     content, rows = await call.service.searches.run(_search, collection, body, call.service.settings.response_bytes_max)
     call.count_rows(rows)
@@ -31,17 +45,20 @@ async def search(call: Call) -> Response:
 
 
 def _search(collection: Collection, body: wire.SearchRequest, bytes_max: int) -> tuple[bytes, int]:
+    field = body.vector_field
+    if not body.model_fields_set <= PLAIN_KEYS or not (field is None or isinstance(field, str)):
+        found = collection.answer_raw(body, bytes_max=bytes_max)
+        return found.to_json_bytes(), len(found)
     hits = collection.search_raw(
         body.query if "query" in body.model_fields_set else None,
         vector=_vector(body.vector) if body.vector else None,
         id=body.id or None,
-        vector_field=body.vector_field,
+        vector_field=field,
         limit=body.limit,
         offset=body.offset,
         filter=body.filter,
         select=body.select,
-        params=_params(body.params),
-        mode=body.mode,
+        params=_params(body),
         explain=body.explain,
         bytes_max=bytes_max,
     )
@@ -49,18 +66,43 @@ def _search(collection: Collection, body: wire.SearchRequest, bytes_max: int) ->
 
 
 async def search_batch(call: Call) -> Response:
-    """For each vector the ids and scores of its nearest documents, best first."""
+    """For each vector the ids and scores of its nearest documents, best first; or the answers to several searches."""
     body = await call.body(wire.SearchBatchRequest)
-    _check_limit(call, body.limit)
     collection = call.service.database.collection(call.path("c"))
+    run, bytes_max = call.service.searches.run, call.service.settings.response_bytes_max
+    if body.searches:
+        for each in body.searches:
+            _check(call, each)
+        content, rows = await run(_search_many, collection, body.searches, bytes_max)
+        call.count_rows(rows)
+        return json_response(content)
+    _check_limit(call, body.limit)
     vectors = _vectors(body.vectors, _dim(collection, body.vector_field))
     maximum = call.service.settings.search_batch_max
     if len(vectors) > maximum:
         raise TooLargeError(f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}")
     _check_answer(call, len(vectors) * body.limit)
-    content, rows = await call.service.searches.run(_search_batch, collection, body, vectors)
+    content, rows = await run(_search_batch, collection, body, vectors)
     call.count_rows(rows)
     return json_response(content)
+
+
+def _search_many(collection: Collection, bodies: Sequence[wire.SearchRequest], bytes_max: int) -> tuple[bytes, int]:
+    answers = collection.answers_raw(bodies, bytes_max=bytes_max // len(bodies))
+    content = msgspec.json.encode({"answers": [msgspec.Raw(each.to_json_bytes()) for each in answers]})
+    return content, sum(map(len, answers))
+
+
+async def recall(call: Call) -> Response:
+    """What searches find of what is there, and how long they take, by parameter."""
+    body = await call.body(wire.RecallRequest)
+    collection = call.service.database.collection(call.path("c"))
+    return json_response(await call.service.searches.run(_recall, collection, body))
+
+
+def _recall(collection: Collection, body: wire.RecallRequest) -> bytes:
+    report = collection.recall(body.queries, body.limit, vector_field=body.vector_field, filter=body.filter)
+    return msgspec.json.encode(report.to_json())
 
 
 def _search_batch(collection: Collection, body: wire.SearchBatchRequest, vectors: np.ndarray) -> tuple[bytes, int]:
@@ -69,13 +111,19 @@ def _search_batch(collection: Collection, body: wire.SearchBatchRequest, vectors
         limit=body.limit,
         vector_field=body.vector_field,
         filter=body.filter,
-        params=_params(body.params),
+        params=_params(body),
     )
     return msgspec.json.encode(hits.to_json()), sum(map(len, hits.ids))
 
 
-def _params(params: wire.SearchParams) -> dict[str, Any] | None:
-    return params.model_dump(exclude_unset=True) or None
+def _params(body: wire.SearchRequest | wire.SearchBatchRequest) -> dict[str, Any] | None:
+    return body.params.model_dump(exclude_unset=True) if "params" in body.model_fields_set else None
+
+
+def _check(call: Call, body: wire.SearchRequest) -> None:
+    _check_limit(call, body.limit + body.offset)
+    if body.rerank is not None:
+        check_over_http(body.rerank.model, call.service.settings.rerank_model)
 
 
 def _check_limit(call: Call, rows: int) -> None:
@@ -130,21 +178,44 @@ OPERATIONS = (
         method="POST",
         path=f"{PATH}/search",
         handler=search,
-        summary="Find the documents nearest to a text, a vector or a document",
+        summary="Find documents by meaning, words, vectors, examples, or several of them",
         tag="search",
         answers={200: wire.SearchResponse},
         body=wire.SearchRequest,
-        errors=(404,),
+        errors=(404, 409),
     ),
     Operation(
         id="search_batch",
         method="POST",
         path=f"{PATH}/search:batch",
         handler=search_batch,
-        summary="Find the documents nearest to many vectors",
+        summary="Find the documents nearest to many vectors, or answer several searches",
         tag="search",
         answers={200: wire.SearchBatchResponse},
         body=wire.SearchBatchRequest,
+        errors=(404, 409),
+    ),
+    Operation(
+        id="explain_search",
+        method="POST",
+        path=f"{PATH}/search:explain",
+        handler=explain,
+        summary="Search, and say what ran and how long it took",
+        tag="search",
+        answers={200: wire.SearchResponse},
+        body=wire.SearchRequest,
+        errors=(404, 409),
+    ),
+    Operation(
+        id="measure_recall",
+        method="POST",
+        path=f"{PATH}/search:recall",
+        handler=recall,
+        summary="Measure what searches find, and how long they take, by parameter",
+        tag="search",
+        answers={200: wire.RecallReport},
+        body=wire.RecallRequest,
+        needs_body=False,
         errors=(404,),
     ),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lumaai.collection import Collection
 from lumaai.database import Database
@@ -112,6 +112,7 @@ class Service:
             )
         for name, figure in stats["memory_limits"].items():
             yield ("lumaai_memory_limit_bytes", "What a cache may take at most.", {"kind": name}, figure)
+        yield from _cache_gauges(stats["embedding_cache"])
         for info in self.database.infos():
             label = {"collection": info.name}
             is_damaged = info.damaged is not None
@@ -124,3 +125,11 @@ class Service:
         last = time.monotonic() + CLOSE_SECONDS_MAX
         for lane in self.lanes:
             lane.close(timeout_seconds=max(0.0, last - time.monotonic()))
+
+
+def _cache_gauges(figures: Mapping[str, Any]) -> Iterable[tuple[str, str, dict[str, str], float]]:
+    name, text = "lumaai_embedding_cache_texts", "Texts that vectors were wanted of, by the cache that had them."
+    for cache, hits in figures["hits"].items():
+        yield (name, text, {"found_in": cache}, hits)
+    yield (name, text, {"found_in": "none"}, figures["misses"])
+    yield ("lumaai_embedding_cache_hit_rate", "Share of them that a cache had.", {}, figures["hit_rate"])

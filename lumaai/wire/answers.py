@@ -21,6 +21,7 @@ class ErrorItem(Wire):
     id: str | None = None
     expected: Any = None
     got: Any = None
+    offset: int | None = Field(default=None, description="Character of a filter written like SQL, from 0.")
 
 
 class Problem(Wire):
@@ -46,6 +47,24 @@ class CollectionInfo(Wire):
     # Called `schema` on the wire; pydantic has a method of that name.
     schema_: dict[str, Any] = Field(alias="schema", description="What `PUT` takes: fields, embed, strict.")
     damaged: str | None = Field(default=None, description="Why it cannot be used; the others serve.")
+
+
+class Reembedding(Wire):
+    """A collection on its way to another model."""
+
+    collection: str
+    field: str
+    model: str
+    state: Literal["running", "switching", "done", "failed", "cancelled", "interrupted"]
+    documents: int = Field(description="That the new model has embedded.")
+    total: int
+    error: str | None = None
+
+
+class ReembeddingState(Wire):
+    """What is known of it in this process, or was left by one that ended."""
+
+    reembedding: Reembedding | None
 
 
 class CollectionList(Wire):
@@ -121,6 +140,7 @@ class CountResponse(Wire):
     """How many documents match."""
 
     count: int
+    explain: dict[str, Any] | None = Field(default=None, description="What ran on which part, where it was asked for.")
 
 
 class ScrollPage(Wire):
@@ -139,6 +159,16 @@ class PassageHit(Wire):
     text: str
 
 
+class Highlight(Wire):
+    """Where one text of a document has words of the query."""
+
+    field: str
+    item: int | None = Field(description="Its place, where the field is a list.")
+    text: str = Field(description="The part of it that shows most of them.")
+    start: int = Field(description="Of that part, in characters of the whole text.")
+    spans: list[tuple[int, int]] = Field(description="Start and end of each, in characters of the whole text.")
+
+
 class Hit(Wire):
     """One document found; a larger score is better."""
 
@@ -146,6 +176,14 @@ class Hit(Wire):
     score: float
     document: StoredDocument
     passage: PassageHit | None = None
+    highlights: list[Highlight] | None = Field(default=None, description="With `highlight`.")
+
+
+class HitGroup(Wire):
+    """Hits with one value of the field that they are grouped by; they stand together, in the groups' order."""
+
+    value: Any
+    ids: list[str]
 
 
 class SearchResponse(Wire):
@@ -154,16 +192,37 @@ class SearchResponse(Wire):
     hits: list[Hit]
     sequence: int
     milliseconds: float
+    groups: list[HitGroup] | None = Field(default=None, description="With `group_by`: whose hits are whose.")
+    facets: dict[str, dict[str, Any]] | None = None
     explain: dict[str, Any] | None = None
 
 
 class SearchBatchResponse(Wire):
-    """For each vector its nearest documents, best first."""
+    """For each vector its nearest documents, best first; or the answers to several searches."""
 
-    ids: list[list[str]]
-    scores: list[list[float]]
-    sequence: int
-    milliseconds: float
+    ids: list[list[str]] | None = None
+    scores: list[list[float]] | None = None
+    sequence: int | None = None
+    milliseconds: float | None = None
+    answers: list[SearchResponse] | None = None
+
+
+class RecallLevel(Wire):
+    """One set of parameters."""
+
+    params: dict[str, Any]
+    recall: float = Field(description="The mean share of the true nearest documents that is found.")
+    milliseconds_p50: float
+    milliseconds_p99: float
+
+
+class RecallReport(Wire):
+    """What was measured; the default parameters first, then those that can be asked for."""
+
+    queries: int
+    limit: int
+    exact: RecallLevel = Field(description="Comparing with every vector, whose recall is 1.")
+    levels: list[RecallLevel]
 
 
 class BulkLine(Wire):

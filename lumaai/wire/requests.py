@@ -58,11 +58,12 @@ def _whole(value: Any) -> Any:
 Integer = Annotated[int, BeforeValidator(_whole)]
 DocumentId = Annotated[str, Field(min_length=1, max_length=512, description="At most 512 bytes of UTF-8.")]
 Filter = Annotated[
-    dict[str, Any],
+    dict[str, Any] | str,
     BeforeValidator(_finite),
     Field(
-        description='Conditions in the style of MongoDB, e.g. `{"year": {"$gte": 1990}, "genre": "drama"}`.',
-        examples=[{"year": {"$gte": 1990}}],
+        description='Conditions in the style of MongoDB, e.g. `{"year": {"$gte": 1990}, "genre": "drama"}`, or written '
+        "like SQL, e.g. `year >= 1990 AND genre = 'drama'`.",
+        examples=[{"year": {"$gte": 1990}}, "year >= 1990 AND genre = 'drama'"],
     ),
 ]
 Document = Annotated[dict[str, Any], Field(description='A JSON object; its string "id" is made if missing.')]
@@ -116,6 +117,10 @@ class EmbedSpec(Wire):
     identity: Annotated[dict[str, Any], BeforeValidator(_finite)] | None = Field(
         default=None, description="What the model was; filled in by the service."
     )
+    splitter: str | None = Field(
+        default=None,
+        description="How long text is cut: auto (by the suffix of `path`), sentences, markdown, code, none.",
+    )
 
 
 def _few_fields(value: Any) -> Any:
@@ -135,7 +140,8 @@ class TtlSpec(Wire):
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["field"]}, {"required": ["seconds"]}]})
 
     field: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
-        default=None, description="A datetime field; documents without it never expire."
+        default=None,
+        description="A datetime field, declared by this where `fields` does not; documents without it never expire.",
     )
     seconds: Annotated[float, Field(gt=0, le=10_000_000_000)] | None = Field(
         default=None, description="Writing a document again renews it."
@@ -239,73 +245,41 @@ class CountDocuments(Wire):
     """How many documents match."""
 
     filter: Filter | None = None
+    explain: bool = Field(default=False, description="Say how the filter is evaluated; needs one.")
+
+
+class OrderSpec(Wire):
+    """A field to sort by."""
+
+    field: FieldName
+    direction: Literal["asc", "desc"] = "asc"
+
+
+OrderKey = Annotated[str, Field(min_length=1, max_length=512)] | OrderSpec
 
 
 class ScrollDocuments(Wire):
-    """One page of all the documents that match, in the order of the store."""
+    """One page of all the documents that match, in the order of the store or of some fields."""
 
     limit: Integer = Field(default=1_000, ge=1)
     cursor: str | None = Field(default=None, description="`next_cursor` of the page before.")
     filter: Filter | None = None
-    order_by: Annotated[str | None, not_built({"type": "null"})] = None
+    order_by: OrderKey | Annotated[list[OrderKey], Field(min_length=1, max_length=8, fail_fast=True)] | None = Field(
+        default=None, description='Fields that have an order; nulls come last. `"year desc"` is in falling order.'
+    )
+
+
+class Reembed(Wire):
+    """Embed a collection anew, with another model."""
+
+    model: str = Field(pattern=r"^[^\x00-\x1f]{1,4096}$", description="The new model's name.")
+    field: str | None = Field(default=None, description="The vector field; needed where several are embedded.")
 
 
 class OptimizeCollection(Wire):
     """Seal and merge what is held in memory and in small segments."""
 
     wait: bool = Field(default=True, description="Answer when it is done rather than when it has begun.")
-
-
-class SearchParams(Wire):
-    """How hard to search."""
-
-    ef_search: Integer | None = Field(
-        default=None, ge=1, le=100_000, description="Candidates kept while walking the graph."
-    )
-    exact: bool = Field(default=False, description="Compare with every vector instead of using the index.")
-
-
-class SearchOptions(Wire):
-    """What one search and a batch of searches have in common."""
-
-    vector_field: str | None = Field(default=None, description="Needed where a collection has several.")
-    limit: Integer = Field(default=10, ge=1)
-    filter: Filter | None = None
-    params: SearchParams = SearchParams()
-
-
-class SearchRequest(SearchOptions):
-    """The documents nearest to a text, a vector or another document."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in ("query", "vector", "id")]})
-
-    query: Annotated[str, not_blank(QUERY_CHARACTERS_MAX)] = Field(
-        default="", description="Text to embed and search for."
-    )
-    vector: FloatList | Base64Floats = Field(default=[], description="As many numbers as the vector field has.")
-    id: DocumentId = Field(default="", description="Find documents like this one.")
-    positive: Annotated[list[Any] | None, not_built({"type": "null"})] = None
-    negative: Annotated[list[Any] | None, not_built({"type": "null"})] = None
-    mode: Annotated[Literal["semantic", "keyword", "hybrid"], not_built({"type": "string", "const": "semantic"})] = (
-        "semantic"
-    )
-    offset: Integer = Field(default=0, ge=0)
-    select: Strings | None = Field(default=None, description="Fields of the documents to give; null: all.")
-    explain: bool = False
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if "positive" not in self.model_fields_set and "negative" not in self.model_fields_set:
-            _exactly_one(self, ("query", "vector", "id"))
-        return self
-
-
-class SearchBatchRequest(SearchOptions):
-    """Many vectors at once; the answer gives ids and scores only."""
-
-    vectors: Annotated[list[FloatList], Field(min_length=1, fail_fast=True)] | Base64Floats = Field(
-        description="Lists of equal length, or all numbers row after row as base64 float32."
-    )
 
 
 class AskRequest(Wire):

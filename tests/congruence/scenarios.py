@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 
 from tests.congruence.agreement import outcome
+from tests.congruence.counting import COUNTING
+from tests.congruence.ingesting import INGESTING
 from tests.congruence.material import FILMS, VECTORS, AnyDatabase, Scenario, films, points, refused
+from tests.congruence.queries import QUERIES
+from tests.congruence.searching import SEARCHING
 from tests.congruence.upkeep import UPKEEP
 from tests.congruence.writing import WRITING
 
@@ -325,7 +329,7 @@ def refusing_searches(database: AnyDatabase) -> Any:
         searched(vector=right, limit=True),
         searched(vector=right, offset=-1),
         searched(vector=right, select="color"),
-        searched(vector=right, params={"nprobe": 3}),
+        searched(vector=right, params={"probes": 3}),
         searched(vector=right, params={"ef_search": 0}),
         searched(vector=right, params={"exact": "yes"}),
         searched(vector=right, mode="keyword"),
@@ -398,12 +402,6 @@ def optimizing(database: AnyDatabase) -> Any:
     return before, after, sorted(stats), stats["documents"], sorted(database.stats())
 
 
-def what_is_not_built_yet(database: AnyDatabase) -> Any:
-    result = outcome(lambda: database.sql("SELECT 1"))
-    assert refused(result)
-    return result
-
-
 SCENARIOS: list[Scenario] = [
     making_collections,
     making_a_collection_twice,
@@ -424,7 +422,10 @@ SCENARIOS: list[Scenario] = [
     asking,
     refusing_questions,
     optimizing,
-    what_is_not_built_yet,
+    *COUNTING,
+    *SEARCHING,
+    *QUERIES,
     *WRITING,
     *UPKEEP,
+    *INGESTING,
 ]

@@ -129,7 +129,29 @@ def looking_after_the_files(database: AnyDatabase) -> Any:
     ]
 
 
+def embedding_anew(database: AnyDatabase) -> Any:
+    collection = films(database)
+    before = database.reembedding("films")
+    done = database.reembed("films", "hashing:32")
+    assert (done.state, done.documents, done.total) == ("done", 5, 5)
+    return [
+        before,
+        done,
+        database.reembedding("films"),
+        collection.search("a distant planet"),
+        len((collection.get(["1"], vectors=True)[0] or {})["vector"]),
+        collection.fetch(["1", "5"]).versions,
+        database.collections(),
+        outcome(lambda: database.cancel_reembedding("films")),
+        outcome(lambda: database.cancel_reembedding("none")),
+        outcome(lambda: database.reembed("none", "hashing")),
+        outcome(lambda: database.reembed("films", "hashing", field="title")),
+        outcome(lambda: database.reembedding("none")),
+    ]
+
+
 UPKEEP: list[Scenario] = [
+    embedding_anew,
     following_changes,
     going_back_to_snapshots,
     exporting_a_snapshot,

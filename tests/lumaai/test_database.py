@@ -21,7 +21,6 @@ from lumaai.errors import (
     ModelMismatchError,
     ModelUnavailableError,
     NotFoundError,
-    NotSupportedError,
 )
 from models.embedders.hashing import HashingEmbedder
 from tests.lumaai.films import FILMS, open_database, passage_of
@@ -46,6 +45,7 @@ def test_a_collection_without_declarations_embeds_its_text(db: Database) -> None
         "from": None,
         "model": "all-MiniLM-L6-v2",
         "identity": {"revision": "1", "dim": 64, "normalized": True, "fingerprint": embedder.fingerprint},
+        "splitter": "auto",
     }
 
 
@@ -65,6 +65,17 @@ def test_declared_vector_fields_are_the_callers_to_fill(db: Database) -> None:
     films.add([{"id": "1", "v": [1.0, 0.0], "title": "Alien"}])
     assert films.info().schema["embed"] == {}
     assert films.search(vector=[1.0, 0.0]).ids == ["1"]
+
+
+@pytest.mark.parametrize("model", ["a" * 5000, "x\0y", "\ud800"])
+def test_what_is_no_models_name_is_refused(tmp_path: Path, model: str) -> None:
+    """As what the caller has to mend, and never as what the system says of a path."""
+    with Database(tmp_path / "data") as database:
+        with pytest.raises(InvalidRequestError, match="model name"):
+            database.create_collection("films", embed={"vector": {"model": model}})
+        database.create_collection("films", embed={"vector": {"model": "hashing"}}).add(FILMS)
+        with pytest.raises(InvalidRequestError, match="model name"):
+            database.reembed("films", model)
 
 
 def test_only_the_fields_named_are_embedded(db: Database) -> None:
@@ -269,13 +280,6 @@ def test_importing_lumaai_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set() True"
-
-
-def test_sql_says_that_it_is_not_built_yet(db: Database) -> None:
-    """422, code not_supported."""
-    with pytest.raises(NotSupportedError) as caught:
-        db.sql("SELECT 1")
-    assert (caught.value.status, caught.value.code) == (422, "not_supported")
 
 
 def test_a_question_is_answered_from_the_documents(db: Database) -> None:

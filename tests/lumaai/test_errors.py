@@ -83,9 +83,9 @@ def test_an_answer_without_problem_details_is_read_by_its_status(status: Any, cl
 
 @pytest.mark.parametrize("name", list(TRANSLATIONS))
 def test_every_class_in_the_translation_table_exists(name: Any) -> None:
-    """The table names classes as text; each is the name of an exception in its package."""
+    """The table names classes as text; each is the name of an exception that its package exports."""
     package, _, cls = name.partition(".")
-    found = getattr(importlib.import_module(f"{package}.errors"), cls)
+    found = getattr(importlib.import_module(package), cls)
     assert issubclass(found, Exception)
     assert found.__name__ == cls
 

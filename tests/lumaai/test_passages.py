@@ -82,6 +82,41 @@ def test_a_document_without_text_has_no_passage() -> None:
     assert pieces_of({"title": " \n", "year": 1979}, ["title", "year", "plot"], SMALL) == []
 
 
+GUIDE = "# Guide\n\n" + "\n\n".join(f"## Part {i}\n\n{sentences('sun', 9)}" for i in range(3))
+
+
+def test_markdown_passages_say_which_section_they_are_in() -> None:
+    """The path of headings, without what the title says already, and what the passage begins with."""
+    document = {"title": "Guide", "text": GUIDE, "path": "docs/guide.md"}
+    pieces = pieces_of(document, ["title", "text"], SMALL)
+    for piece in pieces:
+        assert piece.passage is not None
+        shown = GUIDE[piece.passage.start : piece.passage.end]
+        part = GUIDE[: piece.passage.start].rpartition("\n## ")[2].partition("\n")[0]
+        begins_a_section = shown.startswith("#")
+        assert piece.text == f"Guide\n{shown}" if begins_a_section else piece.text == f"Guide\n{part}\n{shown}"
+        assert len(SMALL.token_offsets(piece.text)) <= 40
+        assert shown.count("## ") <= 1
+    assert sum(piece.text.startswith("Guide\nPart 1\n") for piece in pieces) >= 1
+
+
+def test_a_method_says_which_class_it_is_of() -> None:
+    """By the suffix of the path, and just so where code is declared."""
+    source = "class Point:\n" + "".join(f"    def f{i}(self):\n        return {i} + 1 + 2\n\n" for i in range(8))
+    for document, splitter in (({"text": source, "path": "a.py"}, "auto"), ({"text": source}, "code")):
+        pieces = pieces_of(document, ["text"], SMALL, splitter)
+        assert all(piece.text.startswith("class Point\ndef f") for piece in pieces[1:])
+    assert not any(piece.text.startswith("class Point\n") for piece in pieces_of({"text": source}, ["text"], SMALL)[1:])
+
+
+def test_without_a_splitter_a_document_is_one_piece() -> None:
+    """All of its text goes to the model, which reads the beginning; the span is that of the longest field."""
+    document = {"title": "Alien", "plot": sentences("moon", 20)}
+    (piece,) = pieces_of(document, ["title", "plot"], SMALL, "none")
+    assert piece.text == f"Alien\n{document['plot']}"
+    assert spans([piece]) == [("plot", 0, len(document["plot"]))]
+
+
 TEXTS = st.lists(st.text(st.sampled_from("ab é漢\U0001f600.!?\n\t \u0301"), max_size=400), min_size=1, max_size=3)
 
 

@@ -25,6 +25,11 @@ from tests.lumaai.serving import FILMS, Service, serving
 WITH_MEANING = (
     "search",
     "search_batch",
+    "explain_search",
+    "measure_recall",  # of a field that there is none of
+    "count_facets",  # the same, or a facet without a name
+    "sql",  # what is no SQL
+    "query",  # what is none of its language
     "bulk_documents",
     "write_documents",
     "put_document",
@@ -33,6 +38,7 @@ WITH_MEANING = (
     "count_documents",
     "scroll_documents",
     "create_collection",
+    "start_reembedding",  # a model that there is none of
     "ask",  # planner "llm" where none is configured
     "create_snapshot",  # a name that ends like a file or like a snapshot in the making, and so for those below
     "restore_snapshot",

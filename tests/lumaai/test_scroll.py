@@ -10,7 +10,7 @@ import pytest
 from lumaai.collection import Collection
 from lumaai.database import Database
 from lumaai.errors import GoneError, InvalidRequestError
-from lumaai.scroll import PIN_SECONDS_MAX, PINS_MAX, Cursors, Pin
+from lumaai.scroll import PIN_AGE_SECONDS_MAX, PIN_SECONDS_MAX, PINS_MAX, Cursors, Pin
 
 
 def scrolled(collection: Collection, **options: Any) -> list[dict[str, Any]]:
@@ -42,6 +42,37 @@ def test_a_scroll_shows_the_state_at_its_first_page(db: Database) -> None:
     assert [d["n"] for d in [*page.documents, *rest.documents]] == [0, 1, 2, 3, 4, 5]
     assert rest.next_cursor is None
     assert notes.scroll(cursor=page.next_cursor, limit=10) == rest
+
+
+def test_an_order_holds_while_others_write(db: Database) -> None:
+    """Each document once, in order, nulls last, ties as written, while documents come, change and go."""
+    notes = db.create_collection("notes", embed={})
+    notes.add([{"id": f"{i:03}", "n": i % 7 if i % 5 else None} for i in range(200)])
+    expected = sorted((i for i in range(200) if i % 5), key=lambda i: -(i % 7)) + list(range(0, 200, 5))
+    page = notes.scroll(order_by="n desc", limit=9)
+    found = [document["id"] for document in page.documents]
+    while page.next_cursor is not None:
+        first = int(found[-1])
+        notes.delete(ids=[f"{first:03}", f"{(first + 50) % 200:03}"])
+        notes.add([{"id": f"{(first + 20) % 200:03}", "n": 6}, {"id": f"new {len(found)}", "n": 3}])
+        notes.optimize()
+        page = notes.scroll(cursor=page.next_cursor, limit=9)
+        found += [document["id"] for document in page.documents]
+    assert found == [f"{i:03}" for i in expected]
+
+
+def test_a_cursor_ends_when_it_is_too_old(films: Collection) -> None:
+    """However often it is used."""
+    now = 0.0
+    cursors = Cursors(lambda: now)
+    snapshot = films._native.snapshot()
+    cursor = cursors.start(Pin("films", None, snapshot, snapshot.ordinals()), 1)
+    while now < PIN_AGE_SECONDS_MAX - PIN_SECONDS_MAX / 2:
+        now += PIN_SECONDS_MAX / 2
+        cursors.resume(cursor)
+    now = PIN_AGE_SECONDS_MAX + 1
+    with pytest.raises(GoneError, match="expired"):
+        cursors.resume(cursor)
 
 
 def test_a_cursor_that_was_changed_or_is_anothers_is_refused(films: Collection, db: Database) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+import lumaai
 from lumaai.errors import InvalidRequestError
 from lumaai.settings import Settings, is_loopback, load_settings
 from models import ScriptedLLM
@@ -102,3 +103,20 @@ def test_wrong_settings_are_one_error_without_their_values(monkeypatch: pytest.M
     assert "sesame" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.code == "settings_invalid"
+
+
+def test_the_device_is_one_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Auto by default, from the environment, and nothing else; a database says the same in its own words."""
+    assert Settings().device == "auto"
+    monkeypatch.setenv("LUMAAI_DEVICE", "cuda")
+    assert load_settings().device == "cuda"
+    monkeypatch.setenv("LUMAAI_DEVICE", "gpu")
+    with pytest.raises(InvalidRequestError, match="device: Input should be 'auto', 'cpu' or 'cuda'"):
+        load_settings()
+
+
+def test_a_database_refuses_an_unknown_device(tmp_path: Path) -> None:
+    """One line that names the choices; nothing is made."""
+    with pytest.raises(InvalidRequestError, match="unknown device: expected one of auto, cpu, cuda got='gpu'"):
+        lumaai.Database(tmp_path / "db", device="gpu")
+    assert not (tmp_path / "db").exists()

@@ -99,7 +99,7 @@ def test_bad_records_are_reported_and_the_others_go_in(db: Database, write: Writ
     assert by_place[bad, 4] == "expected an object: got=array"
     assert "expected=integer" in by_place[bad, 3]
     assert "no such file" in by_place[missing, 0]
-    assert "suffix '.pdf' is not one of" in by_place[pdf, 0]
+    assert "it is not a readable PDF" in by_place[pdf, 0]
     assert [hit["id"] for hit in films.scroll().documents] == ["1", "3", "4"]
     assert str(Failure("a.jsonl", 2, "why")) == "a.jsonl:2: why"
     assert str(Failure("a.csv", 0, "why")) == "a.csv: why"

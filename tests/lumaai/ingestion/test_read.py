@@ -12,7 +12,7 @@ from lumaai.errors import InvalidRequestError
 from lumaai.ingestion import read
 
 
-@pytest.mark.parametrize("name", ["a.pdf", "a", "a.jsonl.gz"])
+@pytest.mark.parametrize("name", ["a.mp4", "a", "a.jsonl.gz"])
 def test_an_unsupported_suffix_names_those_that_are(tmp_path: Path, name: Any) -> None:
     """So that the user knows what to convert it to."""
     (tmp_path / name).write_text("x")

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
+from engine.segments.vectors import write_vectors
+from lumaai.ingestion.manifest import FIELDS
 from tests.lumaai.serving import Service, problem_of
 
 SPEC = {"fields": {"year": {"type": "integer"}, "v": {"type": "vector", "dim": 4, "metric": "l2"}}, "embed": {}}
@@ -60,6 +65,33 @@ def test_names_outside_the_alphabet_are_refused(service: Service, name: str) -> 
 
 
 @pytest.mark.parametrize(
+    "body",
+    [{}, {"embed": {}}, {"fields": FIELDS}, {"fields": FIELDS, "embed": {}, "strict": True},
+     {"fields": FIELDS, "embed": {}, "ttl": {"seconds": 5}}],
+)  # fmt: skip
+def test_what_is_kept_of_files_has_names_of_its_own(service: Service, body: object) -> None:
+    """Nothing else can be declared under them; what a client of ours makes there is in no list of collections."""
+    path = "/v1/collections/_files.things"
+    problem_of(service.put(path, body), 422, "name_reserved")
+    problem_of(service.get(path), 404, "collection_not_found")
+    assert service.put(path, {"fields": FIELDS, "embed": {}}).status_code == 201
+    service.post(f"{path}/documents", {"documents": [{"id": "file:1", "kind": "file"}]})
+    service.put("/v1/collections/things", {"embed": {}})
+    service.post("/v1/collections/things/documents", {"documents": [{"id": "1"}]})
+    assert [item["name"] for item in service.get("/v1/collections").json()["collections"]] == ["things"]
+    assert [item["collection"] for item in service.get("/v1/changes").json()["changes"]] == ["things"]
+    assert service.post("/v1/sql", {"sql": "SHOW TABLES"}).json()["rows"] == [["things"]]
+
+
+@pytest.mark.parametrize("model", ["a" * 5000, "a" * 300, "x\u0000y", "", "\n"])
+def test_what_is_no_models_name_is_refused(service: Service, model: str) -> None:
+    """Wherever one is taken: 422, never a path that the system cannot have."""
+    problem_of(service.put("/v1/collections/things", {"embed": {"v": {"model": model}}}), 422)
+    assert service.put("/v1/collections/things", {"fields": {"title": "text"}, "embed": {"v": {}}}).status_code == 201
+    problem_of(service.post("/v1/collections/things/reembedding", {"model": model}), 422)
+
+
+@pytest.mark.parametrize(
     ("body", "pointer"),
     [
         ({"fields": {"a": {"type": "colour"}}}, "/fields/a"),
@@ -92,3 +124,31 @@ def test_stats_and_optimize(points: Service) -> None:
     assert points.post("/v1/collections/points/optimize", {"wait": True}).status_code == 204
     assert points.get("/v1/collections/points/stats").json()["documents"] == 3
     assert points.get("/v1/stats").status_code == 200
+
+
+def test_what_is_being_built_is_in_stats(points: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an index is built, with how far it is; not before, and not afterwards."""
+    path, gate, standing = "/v1/collections/points", threading.Event(), threading.Event()
+
+    def running() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = points.get(f"{path}/stats").json()["running"]
+        return found
+
+    def wait_in_build(*arguments: Any) -> None:
+        standing.set()
+        assert gate.wait(30)
+        write_vectors(*arguments)
+
+    monkeypatch.setattr("engine.segments.segment.write_vectors", wait_in_build)
+    assert running() == []
+    assert points.post(f"{path}/optimize", {"wait": False}).status_code in {202, 204}
+    try:
+        assert standing.wait(30)
+        (job,) = running()
+        assert (job["documents"], job["kind"]) == (3, "seal")
+        assert 0 <= job["share"] <= 1
+        assert job["stage"]
+    finally:
+        gate.set()
+    assert points.post(f"{path}/optimize", {"wait": True}).status_code == 204
+    assert running() == []

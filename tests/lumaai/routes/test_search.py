@@ -60,7 +60,18 @@ def test_explain_says_what_ran(points: Service) -> None:
     """Only when asked for."""
     assert "explain" not in points.post(POINTS_SEARCH, {"vector": [1, 0]}).json()
     asked = points.post(POINTS_SEARCH, {"vector": [1, 0], "explain": True, "params": {"exact": True}}).json()
-    assert asked["explain"]
+    (part,) = asked["explain"]["parts"]
+    assert set(part) == {"part", "rows", "allowed", "how", "why", "milliseconds"}
+    assert (part["rows"], part["allowed"], part["why"]) == (3, 3, "not sealed yet")
+    points.post("/v1/collections/points/optimize", {"wait": True})
+    few = {"filter": {"id": {"$in": ["a", "b"]}}}
+    for path, more in ((POINTS_SEARCH, {"explain": True}), (f"{POINTS_SEARCH}:explain", {})):
+        (part,) = points.post(path, {"vector": [1, 0], **few, **more}).json()["explain"]["parts"]
+        assert (part["rows"], part["allowed"], part["how"]) == (3, 2, "flat, exact")
+        assert part["why"].startswith("auto: ")
+    composed = points.post(POINTS_SEARCH, {"positive": ["a"], "diversity": 0.5, "explain": True}).json()["explain"]
+    assert [step["step"] for step in composed["steps"]] == ["semantic", "diversity"]
+    assert composed["steps"][0]["parts"][0]["allowed"] == 3
 
 
 def test_a_batch_gives_ids_and_scores(points: Service) -> None:
@@ -78,6 +89,17 @@ def test_the_wrong_size_names_expected_and_got(points: Service) -> None:
     assert (problem["errors"][0]["expected"], problem["errors"][0]["got"]) == (2, 3)
     problem = problem_of(points.post(f"{POINTS_SEARCH}:batch", {"vectors": [[1, 2, 3]]}), 422)
     assert "expected=2 got=3" in problem["detail"]
+
+
+def test_a_boost_that_is_none_is_told_at_its_place(films: Service) -> None:
+    """Of a search, and of one within it."""
+    words = {"query": "crew", "mode": "keyword"}
+    for boost in ("nan", "x", "0"):
+        wrong = {**words, "text_fields": ["plot", f"title^{boost}"]}
+        problem = problem_of(films.post(FILMS_SEARCH, wrong), 422)
+        assert [item["pointer"] for item in problem["errors"]] == ["/text_fields/1"]
+        problem = problem_of(films.post(FILMS_SEARCH, {**words, "prefetch": [wrong]}), 422)
+        assert [item["pointer"] for item in problem["errors"]] == ["/prefetch/0/text_fields/1"]
 
 
 @pytest.mark.parametrize(
@@ -111,18 +133,6 @@ def test_requests_that_mean_nothing_are_refused_at_their_place(points: Service, 
     answer = points.post(POINTS_SEARCH, content=content, headers={"content-type": "application/json"})
     problem = problem_of(answer, 422)
     assert [item["pointer"] for item in problem["errors"]] == [pointer]
-
-
-@pytest.mark.parametrize("body", [{"mode": "keyword"}, {"mode": "hybrid"}])
-def test_modes_that_are_not_built_say_so(films: Service, body: dict[str, Any]) -> None:
-    """422 with the code `not_supported`."""
-    problem_of(films.post(FILMS_SEARCH, {"query": "x", **body}), 422, "not_supported")
-
-
-@pytest.mark.parametrize("key", ["positive", "negative"])
-def test_examples_are_not_built(points: Service, key: str) -> None:
-    """422 with the code `not_supported`."""
-    problem_of(points.post(POINTS_SEARCH, {key: ["a"]}), 422, "not_supported")
 
 
 def test_limits_are_named(points: Service) -> None:

@@ -1,0 +1,70 @@
+"""Statements of the query languages: read by the engine, their writes made by the collections themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import engine
+from lumaai.sql import Parameters, SqlColumn, SqlResult, check_query
+
+if TYPE_CHECKING:
+    from lumaai.database import Database
+    from lumaai.opened import Opened
+
+
+class Statements:
+    """Runs statements over one database; `engine.languages.executor.Target` for them.
+
+    Args:
+        database: what is written.
+        opened: what is read.
+    """
+
+    def __init__(self, database: Database, opened: Opened) -> None:
+        self._database = database
+        self._opened = opened
+
+    def run(
+        self,
+        language: str,
+        query: str | Mapping[str, Any],
+        parameters: Parameters | None,
+        *,
+        limit: int,
+        timeout_seconds: float,
+    ) -> SqlResult:
+        """One statement; see `Database.query`."""
+        check_query(parameters, limit, timeout_seconds)
+        if isinstance(parameters, Mapping):
+            raise engine.QueryError("parameters of a statement go by place: give a list", pointer="/params")
+        if parameters and language != "lql":
+            raise engine.QueryError("only LQL takes parameters", pointer="/params")
+        found = engine.run_query(engine.read_query(language, query, list(parameters or ())), self, limit)
+        columns = tuple(SqlColumn(name, kind) for name, kind in found.columns)
+        sequence = self._database.sequence if found.sequence is None else found.sequence
+        return SqlResult(columns, found.truncated, sequence, found.milliseconds, found.explain, _rows=found.rows)
+
+    def snapshot(self, collection: str) -> engine.Snapshot:
+        """See `Target.snapshot`."""
+        return self._opened.native.collection(collection).snapshot()
+
+    def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
+        """See `Target.insert`."""
+        return self._database.collection(collection).insert([dict(document) for document in documents]).added
+
+    def patch(self, collection: str, patches: Sequence[Mapping[str, Any]]) -> int:
+        """See `Target.patch`."""
+        return self._database.collection(collection).patch([dict(patch) for patch in patches]).replaced
+
+    def delete(self, collection: str, where: Mapping[str, Any] | str) -> int:
+        """See `Target.delete`."""
+        return self._database.collection(collection).delete(filter=where).deleted
+
+    def create(self, collection: str, fields: Mapping[str, Any]) -> None:
+        """See `Target.create`."""
+        self._database.create_collection(collection, fields or None)
+
+    def drop(self, collection: str) -> None:
+        """See `Target.drop`."""
+        self._database.drop(collection)

@@ -1,0 +1,38 @@
+"""Statements in LQL, JQL and NQL."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from lumaai import wire
+from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.routes.sql import encoded
+
+
+async def query(call: Call) -> Response:
+    """What a statement finds or writes, in the lane of writes that embed: it may be one."""
+    body = await call.body(wire.QueryRequest)
+    content, rows = await call.service.embeds.run(_answer, call, body)
+    call.count_rows(rows)
+    return json_response(content)
+
+
+def _answer(call: Call, body: wire.QueryRequest) -> tuple[bytes, int]:
+    timeout = min(body.timeout, call.service.settings.request_seconds_max)
+    result = call.service.database.query(body.language, body.query, body.params, limit=body.limit, timeout=timeout)
+    return encoded(call, result.to_json()), len(result)
+
+
+OPERATIONS = (
+    Operation(
+        id="query",
+        method="POST",
+        path="/v1/query",
+        handler=query,
+        summary="Run a statement in LQL, JQL or NQL",
+        tag="queries",
+        answers={200: wire.SqlResponse},
+        body=wire.QueryRequest,
+        errors=(403, 404, 408, 409, 507),
+    ),
+)

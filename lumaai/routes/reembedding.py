@@ -1,0 +1,74 @@
+"""Embedding a collection anew, with another model: begin, look, give up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from lumaai import wire
+from lumaai.routes.collections import check_model, model_of_the_caller
+from lumaai.routes.operation import Call, Operation, json_response
+
+PATH = "/v1/collections/{c}/reembedding"
+
+
+async def start_reembedding(call: Call) -> Response:
+    """202: it goes on in the background."""
+    body = await call.body(wire.Reembed)
+    name, database = call.path("c"), call.service.database
+    check_model("/model", body.model, call.service.settings.model)
+    with model_of_the_caller():  # in the lane of writes that embed: the model may have to be loaded
+        state = await call.service.embeds.run(lambda: database.reembed(name, body.model, field=body.field, wait=False))
+    return json_response(msgspec.json.encode(state.to_json()), 202)
+
+
+async def get_reembedding(call: Call) -> Response:
+    """How far it is, or how it ended."""
+    name, database = call.path("c"), call.service.database
+    state = await call.service.searches.run(lambda: database.reembedding(name))
+    content: dict[str, Any] = {"reembedding": None if state is None else state.to_json()}
+    return json_response(msgspec.json.encode(content))
+
+
+async def cancel_reembedding(call: Call) -> Response:
+    """Stay with the old model."""
+    name, database = call.path("c"), call.service.database
+    await call.service.writes.run(lambda: database.cancel_reembedding(name))
+    return Response(status_code=204)
+
+
+OPERATIONS = (
+    Operation(
+        id="start_reembedding",
+        method="POST",
+        path=PATH,
+        handler=start_reembedding,
+        summary="Embed a collection anew, with another model, in the background",
+        tag="collections",
+        answers={202: wire.Reembedding},
+        body=wire.Reembed,
+        errors=(404, 409, 507),
+    ),
+    Operation(
+        id="get_reembedding",
+        method="GET",
+        path=PATH,
+        handler=get_reembedding,
+        summary="How far a collection is on its way to another model",
+        tag="collections",
+        answers={200: wire.ReembeddingState},
+        errors=(404,),
+    ),
+    Operation(
+        id="cancel_reembedding",
+        method="DELETE",
+        path=PATH,
+        handler=cancel_reembedding,
+        summary="Stay with the old model",
+        tag="collections",
+        answers={204: None},
+        errors=(404, 507),
+    ),
+)

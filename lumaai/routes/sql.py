@@ -1,0 +1,62 @@
+"""Queries in SQL."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from lumaai import wire
+from lumaai.errors import TooLargeError
+from lumaai.routes.operation import Call, Operation, json_response
+
+
+async def sql(call: Call) -> Response:
+    """The rows that a query finds, in the lane of searches: it reads, and takes as long as it may."""
+    body = await call.body(wire.SqlRequest)
+    service = call.service
+    content, rows = await service.searches.run(_answer, call, body)
+    call.count_rows(rows)
+    return json_response(content)
+
+
+def _answer(call: Call, body: wire.SqlRequest) -> tuple[bytes, int]:
+    result = call.service.database.sql(
+        body.sql,
+        body.params,
+        limit=body.limit,
+        timeout=min(body.timeout, call.service.settings.request_seconds_max),
+        dialect=body.dialect,
+        explain=body.explain,
+    )
+    return encoded(call, result.to_json()), len(result)
+
+
+def encoded(call: Call, answer: object) -> bytes:
+    """An answer as JSON.
+
+    Raises:
+        TooLargeError: it is more than an answer may be.
+    """
+    content = msgspec.json.encode(answer)
+    maximum = call.service.settings.response_bytes_max
+    if len(content) > maximum:
+        raise TooLargeError(
+            f"answer is too large: response_bytes_max={maximum} got={len(content)} bytes; ask for fewer rows",
+            code="response_too_large",
+        )
+    return content
+
+
+OPERATIONS = (
+    Operation(
+        id="sql",
+        method="POST",
+        path="/v1/sql",
+        handler=sql,
+        summary="Run a query in SQL over the collections",
+        tag="queries",
+        answers={200: wire.SqlResponse},
+        body=wire.SqlRequest,
+        errors=(404, 408, 507),
+    ),
+)

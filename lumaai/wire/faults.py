@@ -1,0 +1,87 @@
+"""What is wrong with a body, out of pydantic's complaints: places as JSON Pointers, codes, one error a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from lumaai.errors import ErrorDetail, InvalidRequestError
+
+ERRORS_MAX = 100
+# A union complains once for each of its members about one place: so many complaints are looked at to find the errors.
+COMPLAINTS_MAX = 4 * ERRORS_MAX
+
+_CODES = {
+    "missing": "missing_key",
+    "extra_forbidden": "unknown_key",
+    "finite_number": "not_finite",
+    "not_finite": "not_finite",
+    "exactly_one": "exactly_one",
+    "literal_error": "unknown_value",
+}
+
+
+def invalid_request(error: ValidationError, data: Any, what: str) -> InvalidRequestError:
+    """The error to raise.
+
+    Args:
+        error: pydantic's.
+        data: the body.
+        what: the beginning of the message.
+    """
+    found = error.errors(include_url=False, include_input=True)[:COMPLAINTS_MAX]
+    details = _deepest([_detail(item, data) for item in found])[:ERRORS_MAX]
+    first = details[0]
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    place = f" at {first.pointer}" if first.pointer else ""
+    return InvalidRequestError(f"{what}{place}: {first.message}{more}", code=first.code, errors=details)
+
+
+def _detail(item: ErrorDetails, data: Any) -> ErrorDetail:
+    kind = item["type"]
+    code = _CODES.get(kind) or ("wrong_type" if kind.endswith("_type") else "invalid_value")
+    message = item["msg"][:1].lower() + item["msg"][1:]
+    got = _type_name(item["input"]) if code == "wrong_type" else None
+    return ErrorDetail(_pointer(item["loc"], data, missing=kind == "missing"), code, message, got=got)
+
+
+def _pointer(loc: Sequence[int | str], data: Any, *, missing: bool) -> str:
+    """The place in the body; pydantic's path also names members of unions, which are no part of the body.
+
+    Args:
+        loc: pydantic's path.
+        data: the body.
+        missing: the last part is a key that the body should have.
+    """
+    tokens: list[str] = []
+    value = data
+    for number, part in enumerate(loc):
+        if isinstance(value, Mapping) and (part in value or (missing and number == len(loc) - 1)):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        tokens.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{token}" for token in tokens)
+
+
+def _deepest(details: list[ErrorDetail]) -> list[ErrorDetail]:
+    """Without the complaints of a union's other members about the place that a finer complaint is inside."""
+    inner: set[str] = set()
+    first: dict[str, ErrorDetail] = {}
+    for detail in details:
+        above = detail.pointer
+        while above:
+            above = above.rpartition("/")[0]
+            inner.add(above)
+        first.setdefault(detail.pointer, detail)
+    return [detail for pointer, detail in first.items() if pointer not in inner]
+
+
+def _type_name(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)

@@ -19,12 +19,13 @@ demo: $(VENV)/.base  ## Ingest the Python documentation, search it, ask it quest
 serve: $(VENV)/.base  ## Start the service on DATA (./data), HOST and PORT
 	@$(BIN)/lumaai serve --data $(DATA) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.dev  ## Run the tests (TESTS=path for some of them)
-	@$(BIN)/python -m pytest -q -m "not slow" $(TESTS)
+test: $(VENV)/.dev  ## Run the tests, several files at a time (TESTS=path for some of them)
+	@$(BIN)/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(TESTS)
 
-slow: $(VENV)/.dev $(VENV)-torch/.torch  ## Run the tests that take minutes: quality, parity with sentence-transformers
+slow: $(VENV)/.dev $(VENV)-torch/.torch  ## Run the tests that take minutes: quality, parity with sentence-transformers, the device by torch
 	@$(BIN)/python -m pytest -q -m slow
 	@$(VENV)-torch/bin/python -m pytest -q -m slow tests/models/embedders/test_parity.py tests/models/embedders/test_parity_families.py
+	@$(VENV)-torch/bin/python -m pytest -q tests/gpu
 
 soak: $(VENV)/.dev  ## Run the store's long tests: 200,000 operations, 200 kills, an hour of load (ARGS="--minutes 5")
 	@$(BIN)/python -m tests.model.soak $(ARGS)

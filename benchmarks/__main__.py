@@ -5,16 +5,42 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import embedding, ingestion, isolation, quality, service, store, vectors
+from benchmarks import (
+    embedding,
+    filters,
+    gpu,
+    hybrid,
+    ingestion,
+    isolation,
+    peers,
+    pipeline,
+    quality,
+    service,
+    sql,
+    store,
+    text,
+    vectors,
+)
+from benchmarks.ann_benchmarks import driver as ann_benchmarks
 from benchmarks.report import Report, machine
+from benchmarks.vectordbbench import section as vectordbbench
 
 SECTIONS: dict[str, Callable[[Report], None]] = {
     "vectors": vectors.run,
     "growth": vectors.run_growth,
     "service": service.run,
+    "gpu": gpu.run,
+    "peers": peers.run,
+    "ann_benchmarks": ann_benchmarks.run,
+    "vectordbbench": vectordbbench.run,
     "isolation": isolation.run,
     "store": store.run,
+    "sql": sql.run,
+    "text": text.run,
+    "hybrid": hybrid.run,
+    "filters": filters.run,
     "embedding": embedding.run,
+    "pipeline": pipeline.run,
     "ingestion": ingestion.run,
     "quality": quality.run,
 }

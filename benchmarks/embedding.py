@@ -41,7 +41,7 @@ for line in sys.stdin:
 
 
 def run(report: Report) -> None:
-    documents, queries = _texts()
+    documents, queries = corpus_texts()
     cache = default_cache_directory()
     int8 = models.load_embedder(cache_directory=cache, threads=THREADS, precision="int8")
     float32 = models.load_embedder(cache_directory=cache, threads=THREADS, precision="float32")
@@ -54,7 +54,7 @@ def run(report: Report) -> None:
     _static(report, float32, documents)
 
 
-def _texts() -> tuple[list[str], list[str]]:
+def corpus_texts() -> tuple[list[str], list[str]]:
     """Abstracts of about 200 words, and claims of about 12; from SciFact, or made of the same words again and again."""
     folder = SHARED_DATA / "scifact"
     if folder.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -40,3 +41,8 @@ def rss_bytes(pid: int) -> int:
         if line.startswith("VmRSS"):
             return 1024 * int(line.split()[1])
     return 0
+
+
+def load_average() -> str:
+    """How many processes wanted a processor in the last minute."""
+    return f"{os.getloadavg()[0]:.1f}"

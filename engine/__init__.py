@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.database import Database as Database
     from engine.directory.archive import ArchiveInfo as ArchiveInfo
     from engine.directory.archive import ArchiveList as ArchiveList
+    from engine.directory.lock import check_unlocked as check_unlocked
     from engine.directory.reading import read_archive as read_archive
     from engine.directory.reading import verify_archive as verify_archive
     from engine.directory.restoring import restore_archive as restore_archive
@@ -170,6 +171,7 @@ _MODULES = {
     "writes.idempotency": ["IdempotencyKey"],
     "languages.executor": ["QueryResult", "read_query", "run_query"],
     "writes.patching": ["merge_patch"],
+    "directory.lock": ["check_unlocked"],
     "directory.reading": ["read_archive", "verify_archive"],
     "directory.restoring": ["restore_archive"],
     "writes.plan": ["WriteResult"],

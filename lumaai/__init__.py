@@ -203,10 +203,23 @@ def connect(
         from lumaai.errors import InvalidRequestError
 
         raise InvalidRequestError("api_key belongs to an http address: a directory has no key")
+    if not read_only:
+        _check_unlocked(target)
     from lumaai.database import Database, configured_llm, configured_model_options
 
     options = model_options or configured_model_options()
     return Database(target, llm=configured_llm, progress=progress, read_only=read_only, model_options=options)
+
+
+def _check_unlocked(target: str | Path) -> None:
+    """At once, before a second of imports; what else is wrong with the directory is found by opening it."""
+    import os
+
+    import engine
+    from lumaai.translation import translated
+
+    if isinstance(target, str | os.PathLike):
+        translated(engine.check_unlocked)(target)
 
 
 def restore(

@@ -142,6 +142,23 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.partition("loaded:")[2].split())
 
 
+def test_a_second_writer_is_refused_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
+    """Importing what opens a database takes longer than it may wait for the answer."""
+    code = f"""
+import sys
+import lumaai
+from engine.directory.lock import DirectoryLock
+from pathlib import Path
+lock = DirectoryLock(Path({str(tmp_path)!r}))
+try:
+    lumaai.connect({str(tmp_path)!r})
+except lumaai.DatabaseLockedError as error:
+    print(error.code, sorted({{"faiss", "pyarrow", "onnxruntime", "tantivy", "duckdb"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "database_locked []"
+
+
 def test_importing_the_client_loads_nothing_heavy() -> None:
     """`import lumaai` and a client of an address need no engine, no models and no web framework."""
     assert loaded_by("import lumaai\nlumaai.connect('http://127.0.0.1:1').close()") & HEAVY == set()

@@ -7,12 +7,15 @@ import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from typing import IO, Any
 
 from engine.directory import forking
 from engine.directory.layout import LOCK_FILE
 from engine.errors import DatabaseLockedError
+
+LOOK_SECONDS = 0.02  # longer than somebody takes to look whether it is locked
 
 
 class DirectoryLock:
@@ -44,11 +47,33 @@ class DirectoryLock:
         self._file.close()
 
 
+def check_unlocked(path: str | Path) -> None:
+    """Refuse a directory that another process owns, before anything large is imported to open it.
+
+    Raises:
+        DatabaseLockedError: naming the owner's pid and host.
+    """
+    directory = Path(path).expanduser().resolve()
+    with contextlib.suppress(OSError), (directory / LOCK_FILE).open("r+") as file:  # else opening it says what is wrong
+        if not _try_lock(file):
+            owner = _parse_owner(file.read())
+            raise DatabaseLockedError(str(directory), owner.get("pid"), owner.get("host"))
+
+
+def _try_lock(file: IO[str]) -> bool:
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
 def _locked(path: Path, directory: Path) -> IO[str]:
     """The file, opened and locked."""
     file = path.open("a+")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _try_lock(file):
+            time.sleep(LOOK_SECONDS)  # it was only `check_unlocked`
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.seek(0)
         owner = _parse_owner(file.read())

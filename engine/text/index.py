@@ -239,9 +239,9 @@ class TextIndex:
     def check(self) -> list[str]:
         """Names of files whose bytes are not those that Tantivy wrote, by its own checksums; of the last commit."""
         with self._lock:
-            left = set(_uncommitted(self.directory))
-            files = [path for path in sorted(self.directory.iterdir()) if path not in left]
-            return [path.name for path in files if not _is_intact(path)]
+            suspects = [path for path in sorted(self.directory.iterdir()) if not _is_intact(path)]
+            left = set(_uncommitted(self.directory))  # asked now: Tantivy's threads merge, and finish and remove files
+            return [path.name for path in suspects if path not in left and path.exists() and not _is_intact(path)]
 
     def free(self) -> None:
         """Remove what a writer left that failed: it is in the way on a full disk. Nobody may be writing."""
@@ -330,12 +330,19 @@ def _create(directory: Path, languages: Mapping[str, str | None]) -> FieldTable:
 
 
 def _is_intact(path: Path) -> bool:
-    """Whether a file of a Tantivy segment has the CRC-32 that its footer says; other files pass.
+    """Whether a file of a Tantivy segment has the CRC-32 that its footer says, or is gone; other files pass.
 
     The footer is JSON with `crc`, its length, and a magic number, the last two as 32-bit little-endian.
     """
     if path.name.startswith(".") or path.suffix in (".json", ".new", ".lock"):
         return path.name != FILE or read_table(path.parent) is not None
+    try:
+        return _fits_its_footer(path)
+    except FileNotFoundError:  # merged away; that one is missing which is named is said by whoever opens it
+        return True
+
+
+def _fits_its_footer(path: Path) -> bool:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))

@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from engine.directory.lock import DirectoryLock
+from engine.directory.lock import DirectoryLock, check_unlocked
 from engine.errors import DatabaseLockedError
 
 HOLD = """
@@ -53,6 +53,20 @@ def test_another_process_holds_it_until_it_is_killed(tmp_path: Path) -> None:
         owner.wait()
         if owner.stdout is not None:
             owner.stdout.close()
+    DirectoryLock(tmp_path).release()
+
+
+def test_looking_tells_of_an_owner_and_leaves_no_trace(tmp_path: Path) -> None:
+    """Nothing is made where nothing is; what is free stays free."""
+    check_unlocked(tmp_path / "missing")
+    check_unlocked(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    lock = DirectoryLock(tmp_path)
+    with pytest.raises(DatabaseLockedError) as caught:
+        check_unlocked(tmp_path)
+    assert (caught.value.pid, caught.value.host) == (os.getpid(), socket.gethostname())
+    lock.release()
+    check_unlocked(tmp_path)
     DirectoryLock(tmp_path).release()
 
 

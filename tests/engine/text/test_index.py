@@ -236,3 +236,23 @@ def test_readers_and_a_writer_at_once(make_index: MakeIndex) -> None:
         reader.join()
     assert problems == []
     assert acknowledged > 20
+
+
+def test_what_tantivy_is_merging_is_no_damage(make_index: MakeIndex) -> None:
+    """Files that come and go while it is checked: those of no commit, half written, and those taken away."""
+    index = make_index()
+    stop = threading.Event()
+    found: list[str] = []
+
+    def check() -> None:
+        while not stop.is_set():
+            found.extend(index.check())
+
+    checker = threading.Thread(target=check)
+    checker.start()
+    for i in range(40):  # many small commits make Tantivy merge
+        add(index, [f"word{i} common text number {j}" for j in range(50)], first=50 * i)
+        index.commit()
+    stop.set()
+    checker.join()
+    assert found == []

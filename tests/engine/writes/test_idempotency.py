@@ -233,14 +233,14 @@ def test_records_are_bounded_by_their_bytes_and_swept_by_time(
 
 
 def test_purge_takes_the_ids_of_deleted_documents_out_of_records(collection: Collection, database: Database) -> None:
-    """A replay says "" in their place and else the same; a record whose context may name them is dropped."""
+    """A replay leaves them and their statuses out, and is else the same; whose context may name them is dropped."""
     collection.add([{"id": "kept"}, {"id": "deleted"}], key=KEY)
     collection.add([{"id": "other"}], key=IdempotencyKey("whole", ""))
     collection.add([{"id": "deleted"}, {"id": "x"}], key=IdempotencyKey("context", "", b"deleted"))
     collection.delete(ids=["deleted"])
     database.purge()
     again = collection.add([{"id": "kept"}, {"id": "deleted"}], key=KEY)
-    assert (again.replayed, again.ids, again.statuses) == (True, ("kept", ""), ("added", "added"))
+    assert (again.replayed, again.ids, again.statuses) == (True, ("kept",), ("added",))
     assert collection.snapshot().get(["deleted"]) == [None]
     whole = collection.replayed(IdempotencyKey("whole", ""))
     assert whole is not None

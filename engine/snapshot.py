@@ -14,7 +14,7 @@ from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError
 from engine.fields.bitmaps import bitmap_of_mask, mask_of_bitmap
-from engine.fields.columns import ID_FIELD
+from engine.fields.columns import ID_FIELD, without_negative_zero
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
 from engine.fields.index_cache import IndexCache, is_indexed
@@ -530,7 +530,7 @@ class Snapshot:
         column = relation.arrow(field).combine_chunks()
         if spec.many:
             column = column.flatten()
-        counts = pc.value_counts(column.drop_null())
+        counts = pc.value_counts(without_negative_zero(column.drop_null()))
         pairs = sorted(
             zip(relation.to_json(field, counts.field("values")), counts.field("counts").to_pylist(), strict=True),
             key=lambda pair: (-pair[1], str(pair[0])),

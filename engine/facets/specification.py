@@ -212,7 +212,11 @@ def _ranges(given: JSON, pointer: str) -> tuple[tuple[JSON, JSON], ...]:
 def _interval(given: JSON, pointer: str) -> float | str:
     if isinstance(given, str) and given in INTERVALS:
         return given
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given <= sys.float_info.max:
+    if (
+        isinstance(given, int | float)
+        and not isinstance(given, bool)
+        and sys.float_info.min <= given <= sys.float_info.max
+    ):
         return given
     wanted = f"a number above 0 or one of {', '.join(INTERVALS)}"
     raise FacetError(f"interval must be {wanted}: got={given!r:.60}", pointer=pointer)

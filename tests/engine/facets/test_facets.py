@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from engine import Collection, Database, Schema, parse_filter
 from engine.facets.counting import count_facets
 from engine.facets.specification import FacetError
+from engine.facets.steps import count_steps
 from tests.engine.fields.test_evaluate import FIELDS
 
 SHELF: list[dict[str, Any]] = [
@@ -147,6 +150,8 @@ def test_combinations_of_fields(shelf: Collection) -> None:
         ({"year": {"prefix": "1"}}, "/year/prefix"),
         ({"year": {"interval": "month"}}, "/year"),
         ({"year": {"interval": 0}}, "/year/interval"),
+        ({"year": {"interval": 5e-324}}, "/year/interval"),
+        ({"year": {"interval": 10**400}}, "/year/interval"),
         ({"year": {"interval": 1e-9}}, ""),
         ({"year": {"ranges": []}}, "/year/ranges"),
         ({"year": {"ranges": [{}]}}, "/year/ranges/0"),
@@ -170,6 +175,42 @@ def test_bad_facets_name_the_place(shelf: Collection, spec: Any, pointer: str) -
     with pytest.raises(FacetError) as caught:
         count_facets(shelf.snapshot(), spec)
     assert caught.value.pointer == pointer
+
+
+def test_steps_begin_where_their_decimals_say(tmp_path: Path) -> None:
+    """0.3 / 0.1 is less than 3 in floats; -0.0 is 0.0."""
+    with Database.open(tmp_path / "db") as database:
+        collection = database.create_collection("c", Schema())
+        collection.add([{"id": str(i), "v": v} for i, v in enumerate([0.3, 0.7, 0.1, 1.1, 0.6, 0.0, -0.0, -0.05])])
+        found = count_facets(collection.snapshot(), {"v": {"interval": 0.1}, "zeros": {"field": "v", "sort": "value"}})
+        assert collection.snapshot().field_values("v")[0] == (0.0, 2)
+    starts = [(bucket["start"], bucket["count"]) for bucket in found["v"]["buckets"]]
+    assert starts == [(-0.1, 1), (0.0, 2), (0.1, 1), (0.3, 1), (0.6, 1), (0.7, 1), (1.1, 1)]
+    assert found["zeros"]["values"][:2] == [{"value": -0.05, "count": 1}, {"value": 0.0, "count": 2}]
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-9, 99).map(lambda n: n / 10), min_size=1),
+    st.sampled_from([0.1, 0.25, 3, 10, 1e-9, 1e300, 1e-300]),
+)
+def test_each_number_lies_in_its_step(numbers: list[float], interval: float) -> None:
+    """None is lost, none lies below its step; those beyond the end of a step are in another."""
+    starts, counts = count_steps(np.array(numbers), interval)
+    assert starts == sorted(set(starts))
+    assert int(counts.sum()) == len(numbers)
+    ordered = np.sort(np.array(numbers))
+    assert (ordered >= np.repeat(np.array(starts), counts)).all()
+    for start in starts:
+        if abs(start) / interval < 2**52 and start > -sys.float_info.max:
+            steps = round(Decimal(start) / Decimal(repr(interval)))
+            assert start == float(steps * Decimal(repr(interval)))
+
+
+def test_steps_of_the_largest_integers() -> None:
+    """Exactly, and by steps longer than all of them."""
+    numbers = np.array([2**63 - 1, -(2**63), 0])
+    assert count_steps(numbers, 10)[0] == [-9223372036854775810, 0, 9223372036854775800]
+    assert count_steps(numbers, 2**70)[0] == [-(2**70), 0]
 
 
 def test_too_many_steps_are_refused(tmp_path: Path) -> None:

@@ -53,11 +53,12 @@ def check_unlocked(path: str | Path) -> None:
     Raises:
         DatabaseLockedError: naming the owner's pid and host.
     """
-    directory = Path(path).expanduser().resolve()
-    with contextlib.suppress(OSError), (directory / LOCK_FILE).open("r+") as file:  # else opening it says what is wrong
-        if not _try_lock(file):
-            owner = _parse_owner(file.read())
-            raise DatabaseLockedError(str(directory), owner.get("pid"), owner.get("host"))
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # opening it says what is wrong with the path
+        directory = Path(path).expanduser().resolve()
+        with (directory / LOCK_FILE).open("r+") as file:
+            if not _try_lock(file):
+                owner = _parse_owner(file.read())
+                raise DatabaseLockedError(str(directory), owner.get("pid"), owner.get("host"))
 
 
 def _try_lock(file: IO[str]) -> bool:

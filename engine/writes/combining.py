@@ -15,16 +15,11 @@ from dataclasses import dataclass, field
 
 from engine.writes.commit import WAKE_SECONDS
 from engine.writes.plan import WriteResult
+from engine.writes.waking import Waking
 
 SERVE_SECONDS = 0.005  # of others' work, at most, before one's own is seen to; a long one is begun none the less
 
 Write = Callable[[], tuple[WriteResult, Callable[[], None]]]
-
-
-def _held() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
 
 
 @dataclass(slots=True, eq=False)
@@ -36,11 +31,7 @@ class _Request:
     wait: Callable[[], None] | None = None
     error: Exception | None = None
     done: bool = False
-    ready: threading.Lock = field(default_factory=_held)  # let go of when there is something to look at
-
-    def wake(self) -> None:
-        with suppress(RuntimeError):  # it was let go of already
-            self.ready.release()
+    writer: Waking = field(default_factory=Waking)  # told when there is something to look at
 
     def finish(self) -> None:
         """Wait until what was written holds."""
@@ -84,7 +75,7 @@ class Combining:
             while not request.done:
                 if self._lock.acquire(blocking=False):
                     self._serve(request)
-                elif not request.ready.acquire(timeout=WAKE_SECONDS) and request.wait is not None:
+                elif not request.writer.wait(WAKE_SECONDS) and request.wait is not None:
                     request.finish()  # whoever wrote it was interrupted, or the disk is slow
         except BaseException:  # Ctrl-C: what is not begun shall not be
             with suppress(ValueError):
@@ -120,9 +111,9 @@ class Combining:
             request.finish()
         for request in served:
             if request is not own:
-                request.wake()
+                request.writer.wake()
 
     def _hand_on(self) -> None:
         """Let the first that waits look after itself."""
         with suppress(IndexError):
-            self._requests[0].wake()
+            self._requests[0].writer.wake()

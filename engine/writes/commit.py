@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine import failpoints
 from engine.errors import DatabaseClosedError, StorageError, StorageFullError
 from engine.writes.expiry import Clock
+from engine.writes.waking import Waking
 
 SYNC_INTERVAL_SECONDS = 0.05
 GATHER_SHARE = 1.0  # of the last sync's time, that a leader waits for as many writers as came together before
@@ -34,12 +35,6 @@ class Durability(StrEnum):
     NONE = "none"
 
 
-def _held() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
-
-
 @dataclass(slots=True)
 class _Entry:
     sequence: int
@@ -47,12 +42,7 @@ class _Entry:
     durability: Durability
     done: bool = False
     error: BaseException | None = None
-    ready: threading.Lock = field(default_factory=_held)  # let go of when there is something to look at
-
-    def wake(self) -> None:
-        """Let its writer look: it is done, or has to look after itself. A bare lock, a third of an event's cost."""
-        with suppress(RuntimeError):  # it was let go of already
-            self.ready.release()
+    writer: Waking = field(default_factory=Waking)  # told when it is done, or has to look after itself
 
 
 class CommitQueue:
@@ -174,7 +164,7 @@ class CommitQueue:
             if leads:
                 self._lead_group(entry)
             else:
-                entry.ready.acquire(timeout=WAKE_SECONDS)
+                entry.writer.wait(WAKE_SECONDS)
         if entry.error is not None:
             raise entry.error
         if entry.durability is Durability.INTERVAL and self.synced < entry.sequence:
@@ -193,7 +183,7 @@ class CommitQueue:
             with self._order:
                 self._following = False
                 for each in self._waiting:
-                    each.wake()
+                    each.writer.wake()
             raise
 
     def _gather(self) -> None:
@@ -242,7 +232,7 @@ class CommitQueue:
                 entry.publish()
                 self.published = entry.sequence
                 entry.done = True
-                entry.wake()
+                entry.writer.wake()
             except BaseException as error:
                 self._fail(entries[place:], error)
                 if not isinstance(error, Exception):
@@ -255,7 +245,7 @@ class CommitQueue:
         for entry in entries:
             entry.error = failure
             entry.done = True
-            entry.wake()
+            entry.writer.wake()
 
     def _check(self) -> None:
         if isinstance(self._failure, DatabaseClosedError):

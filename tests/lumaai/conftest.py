@@ -1,15 +1,32 @@
-"""A database of films and of points, for the tests of the embedded facade."""
+"""A database of films and of points, for the tests of the embedded facade; the command line, for those of commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from lumaai.cli.commands import app
 from lumaai.collection import Collection
 from lumaai.database import Database
 from tests.lumaai.films import FILMS, CountingEmbedder, open_database
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run() -> Run:
+    """A command in this process; it ends with an exit code, never with a traceback."""
+
+    def invoke(*arguments: str | Path) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
 
 
 @pytest.fixture

@@ -9,26 +9,25 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import lumaai
 from lumaai.cli import output
-from lumaai.cli.commands import app
 from lumaai.demo.service import free_port
 from lumaai.progress import DocumentProgress
 from lumaai.results import Hit
+from tests.lumaai.conftest import Run
 
 FILMS = [
     {"id": "1", "title": "Metropolis", "year": 1927, "plot": "A robot replaces a worker in a city of the future."},
     {"id": "2", "title": "Alien", "year": 1979, "plot": "A deadly creature comes aboard a freighter in space."},
     {"id": "3", "title": "Stalker", "year": 1979, "plot": "A guide leads two men to a room that grants wishes."},
 ]
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -40,17 +39,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LUMAAI_MODEL", "hashing")
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run() -> Run:
-    def invoke(*arguments: str | Path) -> Result:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert "Traceback" not in result.output
-        return result
-
-    return invoke
 
 
 @pytest.fixture

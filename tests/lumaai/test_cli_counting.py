@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from tests.lumaai.test_cli import Run, environment, failed, filled, films, run
+from tests.lumaai.conftest import Run
+from tests.lumaai.test_cli import environment, failed, filled, films
 
-__all__ = ["environment", "filled", "films", "run"]  # fixtures
+__all__ = ["environment", "filled", "films"]  # fixtures
 
 
 @pytest.mark.parametrize("where", ["year = 1979", '{"year": 1979}', " year BETWEEN 1979 AND 1979 "])

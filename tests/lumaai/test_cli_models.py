@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import lumaai
-from lumaai.cli.commands import app
 from tests.congruence.conftest import served
+from tests.lumaai.conftest import Run
 from tests.lumaai.films import FILMS
 from tests.models.embedders.tiny_bert import write_model
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -27,16 +25,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LUMAAI_MODEL", "hashing")
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run() -> Run:
-    def invoke(*arguments: str | Path) -> Result:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
 
 
 @pytest.fixture

@@ -7,21 +7,19 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import engine
 import lumaai
 from lumaai.cli import output
-from lumaai.cli.commands import app
 from tests.congruence.conftest import served
+from tests.lumaai.conftest import Run
 from tests.lumaai.films import FILMS
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -31,16 +29,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LUMAAI_MODEL", "hashing")
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run() -> Run:
-    def invoke(*arguments: str | Path) -> Result:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
 
 
 @pytest.fixture

@@ -395,6 +395,8 @@ class Snapshot:
             if instead_of is not None:
                 self._text.suspect(instead_of)
             view = self._text_view = self._text.view(self)
+        elif view.successor is not None:
+            view = self._text_view = view.successor
         return view
 
     def may_hold(self, field: str, op: str, words: str) -> BitMap | None:

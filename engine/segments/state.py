@@ -286,7 +286,7 @@ class CollectionState:
                 self._merge(segments[run], threads=1)
 
     def optimize(self) -> None:
-        """Seal, then merge all into one segment without what is deleted; with every processor.
+        """Seal, then merge all into one segment without what is deleted; with every processor. Of words, see `text`.
 
         Raises:
             DatabaseClosedError: closed, before or meanwhile.
@@ -301,7 +301,10 @@ class CollectionState:
                     dirty = any(segment.bitmap.intersect(deleted) for segment in segments)
                     if len(segments) > 1 or dirty:
                         self._merge(segments, threads=0)
-                    return
+            if not self._stopping.is_set():
+                if self.text is not None:
+                    self.text.optimize()
+                return
         except BuildStoppedError:
             log.info("optimize.stopped", extra={"collection": self._name})
         if self._dropping:

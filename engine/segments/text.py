@@ -169,6 +169,21 @@ class CollectionText:
         except OSError as error:
             raise translate(error, self.directory) from error
 
+    def optimize(self) -> None:
+        """Wait for the merges that are going on, and let searches use what they made."""
+        try:
+            with self._lock:
+                if self._index is not None and not self._index.broken and not self._closed:
+                    self._commit(self._index)
+                    self._index.close_writer()
+                    self._writers.forget(self)
+                    self._index.adopt_merges()
+        except TextIndexDamagedError as error:
+            self._raise_if_full(error)
+            self._recover(str(error), discard=True)
+        except OSError as error:
+            raise translate(error, self.directory) from error
+
     def discard(self) -> None:
         """Remove all files; the index is built again when it is asked for."""
         with self._building, self._lock:
@@ -303,6 +318,7 @@ class CollectionText:
         if time.monotonic() - self._used_at >= WRITER_IDLE_SECONDS:
             index.close_writer()
             self._writers.forget(self)
+        index.adopt_merges()
         return False
 
     def _is_mostly_dead(self, index: TextIndex) -> bool:

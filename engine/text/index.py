@@ -182,6 +182,19 @@ class TextIndex:
         self.commit()
         return self._view
 
+    def adopt_merges(self) -> bool:
+        """Let searches use what Tantivy has merged since the last commit; whether there was anything.
+
+        Views in use pass on to the new one where no deleted document was in the way: then no score is another.
+        """
+        with self._lock:
+            if self._dirty or self._broken or self._view.segments == len(_segments(self.directory)):
+                return False
+            old, self._view = self._view, self._load()
+            if not old.dead and not self._view.dead:
+                old.successor = self._view
+            return True
+
     def close_writer(self) -> None:
         """Commit, and let the writer's memory and threads go until the next write."""
         if not self._broken:
@@ -220,12 +233,7 @@ class TextIndex:
 
     def dead_share(self) -> tuple[int, float]:
         """Documents that were deleted and still take room, and their share, as of the last commit."""
-        try:
-            segments = json.loads((self.directory / "meta.json").read_bytes())["segments"]
-            dead = sum((each["deletes"] or {}).get("num_deleted_docs", 0) for each in segments)
-            held = sum(each["max_doc"] for each in segments)
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise TextIndexDamagedError(f"text index cannot be read: reason={error}") from error
+        dead, held = _dead(self.directory)
         return dead, dead / held if held else 0.0
 
     def memory_bytes(self) -> int:
@@ -271,9 +279,10 @@ class TextIndex:
 
     def _load(self) -> TextView:
         with tantivy_errors("read"):
+            dead = _dead(self.directory)[0] > 0  # first: a merge may do away with what this view still counts
             self._index.reload()
             analyzers = {name: self._analyzer(field.language) for name, field in self._table.fields.items()}
-            return TextView(self._index, self._table.fields, analyzers, self._dictionary)
+            return TextView(self._index, self._table.fields, analyzers, self._dictionary, dead=dead)
 
     def _make(self, ordinal: int, values: Mapping[str, JSON]) -> tantivy.Document | None:
         """The Tantivy document of one of ours; None without text."""
@@ -291,6 +300,33 @@ class TextIndex:
 
     def _analyzer(self, language: str | None) -> Analyzer:
         return self._analyzers.setdefault(language, Analyzer(language))
+
+
+def _segments(directory: Path) -> list[dict[str, Any]]:
+    """What Tantivy says of the segments of the last commit.
+
+    Raises:
+        TextIndexDamagedError: it cannot be read.
+    """
+    try:
+        found: list[dict[str, Any]] = json.loads((directory / "meta.json").read_bytes())["segments"]
+        return found
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise TextIndexDamagedError(f"text index cannot be read: reason={error}") from error
+
+
+def _dead(directory: Path) -> tuple[int, int]:
+    """Documents of the last commit that were deleted and still take room, and how many do.
+
+    Raises:
+        TextIndexDamagedError: it cannot be read.
+    """
+    try:
+        segments = _segments(directory)
+        dead = sum((each["deletes"] or {}).get("num_deleted_docs", 0) for each in segments)
+        return dead, sum(each["max_doc"] for each in segments)
+    except (LookupError, TypeError) as error:
+        raise TextIndexDamagedError(f"text index cannot be read: reason={error}") from error
 
 
 def remove_uncommitted(directory: Path) -> None:

@@ -79,6 +79,9 @@ class TextView:
         analyzers: field → its analysis.
         documents: how many are in the index.
         next_ordinal: one more than the highest of them; 0 where there are none.
+        segments: of Tantivy's, each of which costs a search some microseconds.
+        dead: whether documents that were deleted are still in its statistics.
+        successor: the same documents and scores in fewer segments, once they are merged.
     """
 
     def __init__(
@@ -87,9 +90,14 @@ class TextView:
         fields: Mapping[str, TextField],
         analyzers: Mapping[str, Analyzer],
         dictionary: Dictionary,
+        *,
+        dead: bool = False,
     ) -> None:
         self._schema = index.schema
         self._searcher = index.searcher()
+        self.segments: int = self._searcher.num_segments
+        self.dead = dead
+        self.successor: TextView | None = None
         self.fields = tuple(fields)
         self.analyzers = dict(analyzers)
         self._compiler = Compiler(self._schema, self._searcher, fields, analyzers, dictionary)

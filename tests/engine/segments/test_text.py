@@ -509,3 +509,18 @@ def test_a_full_disk_is_said_and_then_all_is_found(collection: Collection) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(found(snapshot, "common")) == 300
     assert text.check(snapshot) == []
+
+
+def test_optimizing_lets_snapshots_search_what_was_merged(collection: Collection) -> None:
+    """Without a write between: the same snapshot, the same answer, fewer of Tantivy's segments."""
+    for i in range(100):
+        add(collection, range(i, i + 1))
+        snapshot = collection.snapshot()
+        before = snapshot.text_view()
+        collection.optimize()
+        after = snapshot.text_view()
+        assert found(snapshot, "common") == ids(range(i + 1))
+        if after is not before:
+            assert after.segments < before.segments
+            return
+    raise AssertionError("nothing was merged")

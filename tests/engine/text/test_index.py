@@ -12,6 +12,7 @@ import pytest
 
 from engine.text.errors import TextIndexDamagedError, TextIndexOutdatedError
 from engine.text.index import HEAP_BYTES, TextIndex
+from engine.text.view import TextView
 from tests.engine.text.conftest import MakeIndex
 from tests.engine.text.support import add, found, search
 
@@ -256,3 +257,41 @@ def test_what_tantivy_is_merging_is_no_damage(make_index: MakeIndex) -> None:
     stop.set()
     checker.join()
     assert found == []
+
+
+def merging(index: TextIndex, first: int = 0) -> TextView:
+    """A view that was made just before Tantivy merged some of its segments."""
+    for i in range(first, first + 100):
+        add(index, [f"common word{i}"], i)
+        index.commit()
+        view = index.view()
+        index.close_writer()  # waits for merges
+        if len(list(index.directory.glob("*.term"))) < view.segments:
+            return view
+    raise AssertionError("nothing was merged")
+
+
+def test_views_pass_on_to_what_tantivy_merged(make_index: MakeIndex) -> None:
+    """Fewer segments, the same documents and scores."""
+    index = make_index()
+    old = merging(index)
+    assert index.adopt_merges()
+    merged = old.successor
+    assert merged is index.view()
+    assert merged.segments < old.segments
+    before, after = search(old, "common word3"), search(merged, "common word3")
+    assert before.ordinals.tolist() == after.ordinals.tolist()
+    assert before.scores.tolist() == after.scores.tolist()
+    assert not index.adopt_merges()
+
+
+def test_a_view_that_counts_deleted_documents_has_no_successor(make_index: MakeIndex) -> None:
+    """Merging them away changes the scores of the rest."""
+    index = make_index()
+    add(index, ["common gone", "common kept"])
+    index.commit()
+    index.delete(np.array([0], dtype=np.uint32))
+    old = merging(index, 2)
+    assert old.dead
+    assert index.adopt_merges()
+    assert old.successor is None

@@ -56,8 +56,6 @@ class IndexCache:
             field: its type now.
             column: gives the Arrow column.
         """
-        if not is_indexed(part):
-            return None
         key = weakref.ref(part), name, field
         with self._lock:
             found = self._kept.get(key)
@@ -65,6 +63,8 @@ class IndexCache:
                 self._kept.move_to_end(key)
                 index: FieldIndex | None = found[0]
                 return index
+            if not is_indexed(part):
+                return None
             left = self._wanted.get(key, ASKED_MIN) - 1
             self._wanted[key] = left
             if left:  # below 0: it is being made, or does not fit
@@ -74,8 +74,11 @@ class IndexCache:
         return made
 
     def bitmap(self, part: Any, condition: str, field: Field | None, make: Callable[[], BitMap]) -> BitMap:
-        """The places that satisfy a condition on one field of an immutable part, which `make` finds. Do not write."""
-        return self._made((weakref.ref(part), f"{condition}\0places", field), make, bitmap_bytes)
+        """The places that satisfy a condition on one field of an immutable part, which `make` finds. Do not write.
+
+        `condition` is the field's name, a NUL, and an operator with its operand.
+        """
+        return self._made((weakref.ref(part), condition, field), make, bitmap_bytes)
 
     def path(self, part: Any, name: str, root: Field, make: Callable[[], tuple[Field, Any]]) -> tuple[Field, Any]:
         """The column of a path within JSON, which `make` reads from the documents of `part`."""

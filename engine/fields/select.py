@@ -135,7 +135,7 @@ def _find(
     elif index.is_range(where.op):
         found = _range(index, source, within, where, mine=mine)
     else:
-        lone = _lone(index, source, where, within)
+        lone = _lone(index, source, where, within) if where.op in CONTAINS else None
         found = index.find(where.op, where.value, within, mine=mine)
         found = found | lone if lone else found
     if steps is not None:
@@ -145,8 +145,6 @@ def _find(
 
 def _lone(index: FieldIndex, source: Source, where: Comparison, within: BitMap | None) -> BitMap | None:
     """Of a field with lists, the strings in none that contain what a list would have to have."""
-    if where.op not in CONTAINS:
-        return None
     lone = index.lone(where.op, where.value)
     if lone:
         lone = lone - index.find(where.op, where.value, within) if within is None else lone & within
@@ -162,7 +160,10 @@ def _range(index: FieldIndex, source: Source, within: BitMap | None, *bounds: Co
     def make() -> BitMap:
         return range_of(index, *((bound.op, bound.value) for bound in bounds))
 
-    found = source.kept(bounds[0].field, " ".join([f"{bound.op} {bound.value!r}" for bound in bounds]), make)
+    condition = f"{bounds[0].op} {bounds[0].value!r}"
+    if len(bounds) > 1:
+        condition = f"{condition} {bounds[1].op} {bounds[1].value!r}"
+    found = source.kept(bounds[0].field, condition, make)
     if within is None:
         return found
     if not mine:
@@ -176,23 +177,31 @@ def _all(clauses: Sequence[Filter], source: Source, within: BitMap | None, steps
 
     Each within what is left.
     """
-    sets: list[Filter | Between] = []
-    bounds: dict[str, list[Comparison]] = {}
-    rest: list[Filter] = []
+    sets: list[tuple[Filter | Between, FieldIndex | None]] = []
+    bounds: dict[str, tuple[FieldIndex, list[Comparison]]] = {}
+    rest: list[tuple[Filter | Between, FieldIndex | None]] = []
     scans: list[Filter] = []
     for clause in clauses:
         index = _index(clause, source) if isinstance(clause, Comparison) else None
         if not isinstance(clause, Comparison) or index is None:
-            (scans if _is_scan(clause, source) else rest).append(clause)
-        elif index.is_range(clause.op):
-            bounds.setdefault(clause.field, []).append(clause)
+            if _is_scan(clause, source):
+                scans.append(clause)
+            else:
+                rest.append((clause, None))
+        elif not index.is_range(clause.op):
+            sets.append((clause, index))
+        elif clause.field in bounds:
+            bounds[clause.field][1].append(clause)
         else:
-            sets.append(clause)
-    for own in bounds.values():
-        sets += _ranges(own) if len(own) > 1 else own
+            bounds[clause.field] = index, [clause]
+    for index, own in bounds.values():
+        sets += [(part, index) for part in (_ranges(own) if len(own) > 1 else own)]
     mine = False
-    for part in (*sets, *rest):
-        found = select(part, source, within, steps, mine=mine)
+    for part, index in (*sets, *rest):
+        if index is not None and not isinstance(part, And | Or | Not):
+            found = _find(index, source, part, within, steps, mine=mine)
+        else:
+            found = select(part, source, within, steps, mine=mine)
         mine = mine or (within is not None and found is not within)
         within = found
     if scans:
@@ -202,7 +211,10 @@ def _all(clauses: Sequence[Filter], source: Source, within: BitMap | None, steps
 
 def _flat(clauses: Sequence[Filter]) -> Sequence[Filter]:
     """Those of an `And` within (a BETWEEN is one) stand for themselves."""
-    if not any(isinstance(clause, And) and clause.clauses for clause in clauses):
+    for clause in clauses:
+        if isinstance(clause, And) and clause.clauses:
+            break
+    else:
         return clauses
     return [part for clause in clauses for part in (_flat(clause.clauses) if isinstance(clause, And) else (clause,))]
 

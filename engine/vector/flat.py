@@ -17,6 +17,7 @@ from engine.vector.progress import report
 from engine.vector.quantization import check_fits, half_view, scalar_type
 
 GATHER_ROWS_MAX = 4096  # so few allowed rows of half precision are decoded rather than looked up among all
+NAMED_ROWS_MAX = 4096  # so few allowed rows are compared by their numbers, without what FAISS does around a search
 ADD_ROWS = 4096  # at a time; a build can stop between
 OVERSAMPLES = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0)
 
@@ -28,6 +29,9 @@ class ExactVectors:
         self.index = index
         self._metric = metric
         self._half = isinstance(index, faiss.IndexScalarQuantizer)
+        near = metric is Metric.L2
+        self._compare = faiss.fvec_L2sqr_by_idx if near else faiss.fvec_inner_products_by_idx
+        self._sign = np.float32(1 if near else -1)
 
     @classmethod
     def build(cls, vectors: Vectors, spec: VectorField, stop: Callable[[], bool]) -> ExactVectors:
@@ -79,6 +83,8 @@ class ExactVectors:
             taken = half_view(self.index)[allowed.rows].astype(np.float32)
             scores, places = search_exact(queries, taken, k, self._metric, threads=threads)
             return scores, allowed.rows[places]
+        if allowed is not None and len(queries) == 1 and not self._half and allowed.count <= NAMED_ROWS_MAX:
+            return self._named(queries, k, allowed.rows)
         if allowed is not None:
             options = faiss.SearchParameters(sel=allowed.by_bits if self._half else allowed.by_rows)
 
@@ -87,6 +93,15 @@ class ExactVectors:
             return to_scores(distances, self._metric), rows
 
         return in_row_order(search, queries, k, len(self) if allowed is None else allowed.count)
+
+    def _named(self, query: Vectors, k: int, rows: Rows) -> tuple[Scores, Rows]:
+        """One query (1, dim), compared with `rows` alone, ascending: half the time of a selector for a few dozen."""
+        distances = np.empty(len(rows), dtype=np.float32)
+        pointer = faiss.swig_ptr
+        vectors = self.index.get_xb()
+        self._compare(pointer(distances), pointer(query), vectors, pointer(rows), query.shape[1], 1, len(rows))
+        best = np.argsort(self._sign * distances, kind="stable")[:k]
+        return to_scores(distances[best][np.newaxis], self._metric), rows[best][np.newaxis]
 
 
 class QuantizedScan:

@@ -91,6 +91,7 @@ class SealedVectors:
         self.kind = info.kind
         self._metric = metric
         self._usual: dict[tuple[SearchParameters, int], tuple[Any, str]] = {}
+        self._efforts: dict[float, Effort | None] = {}
         self._costs: Costs | None = None
         quantized = "" if info.quantization is Quantization.NONE else f" {info.quantization.value}"
         self._name = f"{info.kind.value}{quantized}"
@@ -188,8 +189,8 @@ class SealedVectors:
             return None
         calibration = self.info.calibration
         if parameters.recall is not None:
-            return calibration.effort(parameters.recall)
-        usual = calibration.effort(RECALL_DEFAULT)
+            return self._effort_for(parameters.recall)
+        usual = self._effort_for(RECALL_DEFAULT)
         if usual is None:
             usual = calibration.best().effort if calibration.levels else EFFORT_UNKNOWN
         return Effort(
@@ -197,6 +198,14 @@ class SealedVectors:
             parameters.nprobe or usual.nprobe,
             parameters.oversample or usual.oversample,
         )
+
+    def _effort_for(self, recall: float) -> Effort | None:
+        """What the calibration says, which is the same each time."""
+        if recall not in self._efforts:
+            if len(self._efforts) >= PARAMETERS_MAX:
+                self._efforts.clear()
+            self._efforts[recall] = self.info.calibration.effort(recall)
+        return self._efforts.get(recall)
 
     def candidates(self, queries: Vectors, k: int, effort: Effort, selector: Any | None = None) -> tuple[Scores, Rows]:
         """The k nearest rows by the approximate index, compared again with the exact vectors where it is lossy."""

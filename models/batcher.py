@@ -138,6 +138,7 @@ class BatchingEmbedder:
         self.dim, self.max_tokens = embedder.dim, embedder.max_tokens
         self.normalized, self.fingerprint = embedder.normalized, embedder.fingerprint
         self.precision: str | None = getattr(embedder, "precision", None)
+        self.tokenization: str | None = getattr(embedder, "tokenization", None)
         self._queries = _Lane("queries", embedder.embed_queries, queries_max, lambda: None)
         self._documents = _Lane("documents", embedder.embed_documents, documents_max, self._queries.wait_idle)
 

@@ -26,7 +26,7 @@ from models.embedders.model_files import (
     read_prompts,
 )
 from models.embedders.session import LOAD_ERRORS, default_threads, open_session
-from models.embedders.tokens import TokenMatrix, batches, load_tokenizer, padded
+from models.embedders.tokens import TokenMatrix, batches, load_tokenizer, padded, tokenization
 from models.errors import ModelDamagedError, ModelNotFoundError, ModelUnsupportedError
 
 PLACES = ("model.onnx", "onnx/model.onnx")
@@ -78,6 +78,7 @@ class OnnxFilesEmbedder:
         self._tokenizer = load_tokenizer(directory / "tokenizer.json", vocabulary)
         self._tokenizer.enable_truncation(length)
         self._untruncated_tokenizer = load_tokenizer(directory / "tokenizer.json", vocabulary)
+        self.tokenization = tokenization(self._untruncated_tokenizer, length, self.query_prefix, self.document_prefix)
         self.max_tokens = length - self._tokenizer.num_special_tokens_to_add(is_pair=False)
         self._graph = graph
         self._session = _session(graph, threads or default_threads())

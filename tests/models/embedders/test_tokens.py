@@ -38,7 +38,7 @@ def hash_of(path: Path, *settings: object) -> str:
 def test_a_tokenizer_of_another_model_is_refused(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], reason: str
 ) -> None:
-    """A token without an embedding, no [CLS] and [SEP], an unknown kind: before anything is embedded, naming the file."""
+    """A token without an embedding, no [CLS] and [SEP], an unknown kind: before any text is read, naming the file."""
     path = changed(tmp_path / "model", change)
     with pytest.raises(ModelDamagedError, match=reason) as failure:
         load_embedder(str(path.parent), cache_directory=tmp_path / "cache")

@@ -88,7 +88,6 @@ class OnnxEmbedder:
         self.revision = checksum[:REVISION_CHARACTERS]
         self.vocabulary_size = files.bert.vocab_size
         self.dim = files.bert.hidden_size
-        self.max_tokens = files.sequence_length - SPECIAL_TOKENS
         self.normalized = files.normalized
         self._query_prefix, self._document_prefix = files.query_prefix, files.document_prefix
         self._pad_token_id = files.bert.pad_token_id
@@ -96,6 +95,8 @@ class OnnxEmbedder:
             load_tokenizer(files.tokenizer, files.bert.vocab_size, special_tokens=SPECIAL_TOKENS) for _ in range(2)
         )
         self._tokenizer.enable_truncation(files.sequence_length)
+        prefix_tokens = len(self.token_ids(files.document_prefix))
+        self.max_tokens = max(files.sequence_length - SPECIAL_TOKENS - prefix_tokens, 1)
         self.tokenization = tokenization(
             self._untruncated_tokenizer, files.sequence_length, files.query_prefix, files.document_prefix
         )

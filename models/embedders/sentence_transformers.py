@@ -43,7 +43,9 @@ class SentenceTransformersEmbedder:
         self._device = self._model.device.type
         self._lock = threading.Lock()
         self._tokenizer: Any = self._model.tokenizer
-        self.max_tokens = int(self._model.max_seq_length or 512) - _SPECIAL_TOKENS
+        self._document_prompt = self._model.prompts.get("document") or self._model.prompts.get("passage") or ""
+        taken = _SPECIAL_TOKENS + (len(self.token_offsets(self._document_prompt)) if self._document_prompt else 0)
+        self.max_tokens = max(int(self._model.max_seq_length or 512) - taken, 1)
         self.normalized = False
         vector = self._embed([PROBE_TEXT], "")[0]
         if not np.isfinite(vector).all():
@@ -55,8 +57,7 @@ class SentenceTransformersEmbedder:
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of documents or passages, (n, dim) float32; see `Embedder`."""
         check_texts(texts)
-        prompts = self._model.prompts
-        return self._embed(texts, prompts.get("document") or prompts.get("passage") or "")
+        return self._embed(texts, self._document_prompt)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of queries, (n, dim) float32; see `Embedder`."""

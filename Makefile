@@ -25,7 +25,7 @@ test: $(VENV)/.dev  ## Run the tests, several files at a time (TESTS=path for so
 slow: $(VENV)/.dev $(VENV)-torch/.torch  ## Run the tests that take minutes: quality, parity with sentence-transformers, the device by torch
 	@$(BIN)/python -m pytest -q -m slow
 	@$(VENV)-torch/bin/python -m pytest -q -m slow tests/models/embedders/test_parity.py tests/models/embedders/test_parity_families.py
-	@$(VENV)-torch/bin/python -m pytest -q tests/gpu
+	@$(VENV)-torch/bin/python -m pytest -q tests/gpu tests/models/embedders/test_sentence_transformers.py
 
 soak: $(VENV)/.dev  ## Run the store's long tests: 200,000 operations, 200 kills, an hour of load (ARGS="--minutes 5")
 	@$(BIN)/python -m tests.model.soak $(ARGS)

@@ -117,7 +117,8 @@ def _sized(name: str, spec: object, model: str, identity: Mapping[str, Any]) -> 
 
 
 def _check_identity(name: str, model: str, given: object, identity: Mapping[str, Any]) -> None:
-    if given is not None and given != identity:
+    first = {key: value for key, value in identity.items() if key != "tokenization"}  # as before there was such a thing
+    if given is not None and given not in (identity, first):
         raise ModelMismatchError(
             f"embed {name!r} names another state of model {model}: expected={given} got={dict(identity)}"
         )

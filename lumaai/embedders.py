@@ -117,13 +117,13 @@ class Embedders:
 
 def identity_of(embedder: Embedder) -> dict[str, Any]:
     """What must stay the same for a collection's vectors to mean anything."""
-    precision = _precision(embedder)
+    optional = {"precision": _precision(embedder), "tokenization": getattr(embedder, "tokenization", None)}
     return {
         "revision": embedder.revision,
         "dim": embedder.dim,
         "normalized": embedder.normalized,
         "fingerprint": embedder.fingerprint,
-        **({} if precision is None else {"precision": precision}),
+        **{name: value for name, value in optional.items() if value is not None},
     }
 
 
@@ -135,13 +135,16 @@ def precision_of(identity: Mapping[str, Any]) -> str:
 def check_identity(embedding: Embedding, embedder: Embedder, collection: str) -> None:
     """Refuse a model that is not the one the collection was embedded with.
 
-    The fingerprint decides, because it is made from a vector: the same weights in another file are the same model.
+    The fingerprint decides, because it is made from a vector: the same weights in another file are the same model. So
+    does the tokenization where both are known: another vocabulary may leave the fingerprint's probe as it is.
 
     Raises:
         ModelMismatchError: naming both.
     """
     stored, current = embedding.identity, identity_of(embedder)
-    if all(stored.get(key) == current[key] for key in ("dim", "normalized", "fingerprint")):
+    decide = ["dim", "normalized", "fingerprint"]
+    decide += ["tokenization"] if {"tokenization"} <= stored.keys() & current.keys() else []
+    if all(stored.get(key) == current[key] for key in decide):
         return
     expected, got = _described(embedding.model, stored), _described(embedder.name, current)
     raise ModelMismatchError(
@@ -155,5 +158,6 @@ def _precision(embedder: Embedder) -> str | None:
 
 
 def _described(model: str, identity: Mapping[str, Any]) -> str:
-    facts = [f"{key} {identity.get(key)}" for key in ("revision", "dim", "fingerprint")]
+    keys = ("revision", "dim", "fingerprint", "tokenization")
+    facts = [f"{key} {identity[key]}" for key in keys if key in identity]
     return f"{model} ({', '.join(facts)})"

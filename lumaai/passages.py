@@ -77,7 +77,7 @@ def pieces_of(
     texts = texts_of(document, fields)
     if not texts:
         return []
-    window = embedder.max_tokens - SPECIAL_TOKENS
+    window = max(embedder.max_tokens - SPECIAL_TOKENS, 1)
     joined = "\n".join(text for _, text in texts)
     # No tokenizer makes more tokens than there are bytes, and bytes are counted in no time.
     fits = len(joined.encode("utf-8", "surrogatepass")) <= window or splitter == Splitter.NONE

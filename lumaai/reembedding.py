@@ -263,7 +263,8 @@ class _Work:
     def _vectors(self, copied: engine.Copied) -> engine.VectorRows:
         spec = self._target.schema.embed[self.state.field]
         fields = spec.fields if spec.fields is not None else self._target.text_fields(copied.documents)
-        return embed_documents(copied.documents, range(len(copied.documents)), fields, self._embedder)
+        documents = copied.documents
+        return embed_documents(documents, range(len(documents)), fields, self._embedder, splitter=spec.splitter)
 
     def _delete_gone(self, snapshot: engine.Snapshot) -> int:
         target = self._target.snapshot()

@@ -12,7 +12,7 @@ import numpy as np
 from models.embedder import Embedder, TokenOffsets, Vectors, check_texts
 from models.errors import ModelError, QueueFullError
 
-SLICE_CHARACTERS = 4096  # padding included: about 1,000 tokens, one run of the model
+SLICE_CHARACTERS = 4096  # padding included: about 1,000 tokens, one run of a model on CPU
 YIELD_SECONDS = 0.05  # how long a slice of documents steps back for queries; bounded, so that it starves neither
 
 
@@ -33,9 +33,15 @@ class _Lane:
     """
 
     def __init__(
-        self, name: str, embed: Callable[[Sequence[str]], Vectors], callers_max: int, before: Callable[[], None]
+        self,
+        name: str,
+        embed: Callable[[Sequence[str]], Vectors],
+        callers_max: int,
+        characters: int,
+        before: Callable[[], None],
     ) -> None:
         self._name, self._embed, self._callers_max, self._before = name, embed, callers_max, before
+        self._characters = characters
         self._condition = threading.Condition()
         self._queue: deque[_Waiting] = deque()
         self._callers = 0
@@ -54,7 +60,7 @@ class _Lane:
                 )
             self._callers += 1
         try:
-            for rows in _slices(texts):
+            for rows in _slices(texts, self._characters):
                 vectors[rows] = self._embed_slice([texts[row] for row in rows])
         finally:
             with self._condition:
@@ -102,7 +108,7 @@ class _Lane:
     def _take(self) -> list[_Waiting]:
         joined = [self._queue.popleft()]
         characters = _padded(joined[0].texts)
-        while self._queue and (characters := characters + _padded(self._queue[0].texts)) <= SLICE_CHARACTERS:
+        while self._queue and (characters := characters + _padded(self._queue[0].texts)) <= self._characters:
             joined.append(self._queue.popleft())
         return joined
 
@@ -112,7 +118,11 @@ class _Lane:
             bounds = np.cumsum([len(waiting.texts) for waiting in joined])[:-1]
             for waiting, part in zip(joined, np.split(vectors, bounds), strict=True):
                 waiting.vectors = part
-        except Exception as error:  # noqa: BLE001 - handed to the callers, who raise it
+        except Exception as error:  # noqa: BLE001 - handed to the caller, who raises it
+            if len(joined) > 1 and not getattr(error, "retryable", False):
+                for waiting in joined:  # a text that a service refuses is its caller's alone
+                    self._run([waiting])
+                return
             for waiting in joined:
                 waiting.error = error
         for waiting in joined:
@@ -125,10 +135,11 @@ class BatchingEmbedder:
     Queries and documents have a queue and a thread each. Documents go in slices of about one run of the model;
     before each slice, waiting queries are let through, so a long ingestion never delays a query by more than the
     run that is under way, beside which it may already start. Nothing waits for company: what arrives during one
-    run is joined in the next.
+    run is joined in the next. Where joined calls fail, each is tried by itself.
 
     Args:
-        embedder: does the work; must be safe to call from two threads.
+        embedder: does the work; must be safe to call from two threads. Its `slice_characters`, if it has any, is what
+            one run takes at best, padding included.
         queries_max: calls to `embed_queries` that may wait at once; `documents_max` likewise.
     """
 
@@ -138,8 +149,10 @@ class BatchingEmbedder:
         self.dim, self.max_tokens = embedder.dim, embedder.max_tokens
         self.normalized, self.fingerprint = embedder.normalized, embedder.fingerprint
         self.precision: str | None = getattr(embedder, "precision", None)
-        self._queries = _Lane("queries", embedder.embed_queries, queries_max, lambda: None)
-        self._documents = _Lane("documents", embedder.embed_documents, documents_max, self._queries.wait_idle)
+        self.tokenization: str | None = getattr(embedder, "tokenization", None)
+        size: int = getattr(embedder, "slice_characters", SLICE_CHARACTERS)
+        self._queries = _Lane("queries", embedder.embed_queries, queries_max, size, lambda: None)
+        self._documents = _Lane("documents", embedder.embed_documents, documents_max, size, self._queries.wait_idle)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of queries, (n, dim) float32; see `Embedder`.
@@ -179,11 +192,11 @@ class BatchingEmbedder:
         return vectors
 
 
-def _slices(texts: Sequence[str]) -> Iterator[list[int]]:
-    """Rows in order of length, in groups of at most `SLICE_CHARACTERS` when padded, or a single row."""
+def _slices(texts: Sequence[str], characters: int) -> Iterator[list[int]]:
+    """Rows in order of length, in groups of at most so many characters when padded, or a single row."""
     rows: list[int] = []
     for row in sorted(range(len(texts)), key=lambda row: len(texts[row])):
-        if rows and (len(rows) + 1) * len(texts[row]) > SLICE_CHARACTERS:
+        if rows and (len(rows) + 1) * len(texts[row]) > characters:
             yield rows
             rows = []
         rows.append(row)

@@ -103,6 +103,9 @@ class CachingEmbedder:
         self.dim, self.max_tokens = embedder.dim, embedder.max_tokens
         self.normalized, self.fingerprint = embedder.normalized, embedder.fingerprint
         self.precision: str | None = getattr(embedder, "precision", None)
+        self.tokenization: str | None = getattr(embedder, "tokenization", None)
+        # Another tokenizer with the same weights makes other vectors, even if it reads the fingerprint's probe alike.
+        self._key = self.fingerprint if self.tokenization is None else f"{self.fingerprint}-{self.tokenization}"
         self._lock = threading.Lock()
         self._counts = CacheCounts({cache.name: 0 for cache in self._caches}, 0)
 
@@ -159,7 +162,7 @@ class CachingEmbedder:
             for digest, vector in zip(missing, made, strict=True):
                 vectors[rows[digest]] = vector
             for cache in self._caches:
-                cache.put_many(self.fingerprint, missing, made)
+                cache.put_many(self._key, missing, made)
         return vectors
 
     def _fill(self, vectors: Vectors, rows: dict[bytes, list[int]]) -> list[bytes]:
@@ -168,7 +171,7 @@ class CachingEmbedder:
         for index, cache in enumerate(self._caches):
             if not missing:
                 break
-            found = cache.get_many(self.fingerprint, missing)
+            found = cache.get_many(self._key, missing)
             known = {d: v for d, v in zip(missing, found, strict=True) if v is not None and v.shape == (self.dim,)}
             for digest, vector in known.items():
                 vectors[rows[digest]] = vector

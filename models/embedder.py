@@ -37,7 +37,7 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Tokens that the model reads of one text, counted as `token_offsets` does: without the special ones."""
+        """Tokens of a document that the model reads, counted as `token_offsets` does: no special ones, no prefix."""
 
     @property
     def normalized(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from lumaai.ingestion.source import not_utf8, opened_text
 
 _DELIMITERS = ",;\t|"
 _CELL_CHARACTERS_MAX = 16 * 1024 * 1024
+_NAMES_SHOWN_MAX = 5
 
 
 def read_csv(
@@ -104,9 +106,10 @@ def _numbered(reader: Any) -> Iterator[_Row]:
 
 def _named(path: Path, header: Sequence[str]) -> list[str]:
     names = [name.strip() or f"column_{number}" for number, name in enumerate(header, start=1)]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise InvalidRequestError(f"{path} has a column twice: {', '.join(twice)}", code="file_malformed")
+        shown = ", ".join(sorted(twice[:_NAMES_SHOWN_MAX])) + (", …" if len(twice) > _NAMES_SHOWN_MAX else "")
+        raise InvalidRequestError(f"{path} has a column twice: {shown}", code="file_malformed")
     return names
 
 

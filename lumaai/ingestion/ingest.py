@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError, OverloadedError, TooLargeError
+from lumaai.errors import (
+    ErrorDetail,
+    InvalidRequestError,
+    LumaError,
+    ModelUnavailableError,
+    OverloadedError,
+    TooLargeError,
+)
 from lumaai.ingestion.mixtures import Mixtures
 from lumaai.ingestion.read import GUESSING_SUFFIXES, place, read
 from lumaai.results import CollectionInfo, WriteResult
@@ -18,6 +25,11 @@ BATCH_DOCUMENTS = 256
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 OVERLOAD_TRIES = 6
 OVERLOAD_SECONDS_MAX = 10.0
+
+# How a service of embeddings answers a text that it cannot embed, or does not embed rightly.
+TEXT_REFUSED_CODES = frozenset({"remote_model_error", "remote_model_reply"})
+# So many documents in a row that it does so with, and it is the service that is at fault and not they.
+TEXTS_REFUSED_MAX = 8
 
 # So many are described; a file of another kind than its name says may have millions.
 FAILURES_KEPT_MAX = 1000
@@ -122,7 +134,8 @@ def ingest(
     Raises:
         InvalidRequestError: with `strict`, the first bad record (code "record_invalid"), as
             `path: stopped at line 4: reason; 256 documents had gone in before`.
-        LumaError: the collection refuses everything: it is gone, the disk is full, the service does not answer.
+        LumaError: the collection refuses everything: it is gone, the disk is full, the service does not answer, the
+            model's service refuses one document after the other.
     """
     if batch < 1:
         raise InvalidRequestError(f"batch must be at least 1: got={batch}")
@@ -160,6 +173,7 @@ class IngestRun:
     failed: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     mixtures: Mixtures = field(default_factory=Mixtures)
+    texts_refused: int = 0  # one after the other
 
     def take(self, path: Path, name: str | None = None) -> None:
         """Read one file into batches; a document that is made of all of it is called `name`, or as its path."""
@@ -224,13 +238,42 @@ class IngestRun:
         if self.watcher is not None:
             self.watcher.before(pending)
         try:
-            for part, result in _added(self.collection, pending, strict=self.strict):
-                self.count(part, result)
+            self.add(pending)
         except _Refused as error:
             raise self.stop(error.entry[0], error.entry[1], error.reason, error.errors) from error
         self.mixtures.end_batch()
         if self.watcher is not None:
             self.watcher.after()
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Add entries in one batch, or in halves where it is too large, or holds what the model's service refuses."""
+        if not entries:
+            return
+        try:
+            result = _add(self.collection, [document for _, _, document in entries], atomic=self.strict)
+        except (TooLargeError, ModelUnavailableError) as error:
+            if isinstance(error, ModelUnavailableError):
+                self.bear_with_model(error, single=len(entries) == 1)
+            if len(entries) == 1:
+                self.count(entries, _refused(error))
+                return
+            half = len(entries) // 2
+            self.add(entries[:half])
+            self.add(entries[half:])
+        except InvalidRequestError as error:
+            if error.code != "documents_invalid" or not error.errors:
+                raise
+            first = error.errors[0]
+            raise _Refused(entries[first.index or 0], first.message, error.errors) from error
+        else:
+            self.texts_refused = 0
+            self.count(entries, result)
+
+    def bear_with_model(self, error: ModelUnavailableError, *, single: bool) -> None:
+        """Raise what is not the fault of single documents."""
+        self.texts_refused += single
+        if self.strict or error.code not in TEXT_REFUSED_CODES or self.texts_refused >= TEXTS_REFUSED_MAX:
+            raise error
 
     def count(self, part: Sequence[Entry], result: WriteResult) -> None:
         """Account for a batch, or a part of one, that was added."""
@@ -270,28 +313,6 @@ class _Refused(Exception):  # noqa: N818 - not an error of the caller's yet: `In
         self.entry, self.reason, self.errors = entry, reason, errors
 
 
-def _added(
-    collection: Target, entries: Sequence[Entry], *, strict: bool
-) -> Iterator[tuple[Sequence[Entry], WriteResult]]:
-    """Add entries in one batch, or in halves where the service finds the batch too large."""
-    if not entries:
-        return
-    try:
-        yield entries, _add(collection, [document for _, _, document in entries], atomic=strict)
-    except TooLargeError as error:
-        if len(entries) == 1:
-            yield entries, _refused(error)
-            return
-        half = len(entries) // 2
-        yield from _added(collection, entries[:half], strict=strict)
-        yield from _added(collection, entries[half:], strict=strict)
-    except InvalidRequestError as error:
-        if error.code != "documents_invalid" or not error.errors:
-            raise
-        first = error.errors[0]
-        raise _Refused(entries[first.index or 0], first.message, error.errors) from error
-
-
 def _add(collection: Target, documents: list[Document], *, atomic: bool) -> WriteResult:
     """Add a batch; a service that is busy is asked again, a bounded number of times."""
     for tried in range(1, OVERLOAD_TRIES):
@@ -303,7 +324,7 @@ def _add(collection: Target, documents: list[Document], *, atomic: bool) -> Writ
 
 
 def _refused(error: LumaError) -> WriteResult:
-    """What adding a single document comes to that is too large for the service."""
+    """What adding a single document comes to that a service refuses."""
     return WriteResult(0, "none", 0, 0, 0, (ErrorDetail("/documents/0", error.code, error.message, index=0),))
 
 

@@ -94,6 +94,7 @@ class _Encoder:
 
     def build(self, segments: str) -> str:
         """The last hidden state, (rows, tokens, hidden_size); `segments` is the name of an input or "" for none."""
+        self._weights.check_layers(self._bert.num_hidden_layers)
         hidden = self._embeddings(segments)
         for layer in range(self._bert.num_hidden_layers):
             self._report("building the model graph", layer / self._bert.num_hidden_layers)

@@ -102,14 +102,13 @@ def read_architectures(directory: Path) -> list[str]:
     Raises:
         ModelDamagedError: the file is unreadable.
     """
-    return [str(name) for name in read_optional_object(directory / "config.json").get("architectures") or []]
+    return _architectures(directory / "config.json", read_optional_object(directory / "config.json"))
 
 
 def read_label_count(directory: Path) -> int:
     """Labels of a classifier's head; transformers' default is 2. Raises what `read_architectures` does."""
-    config = read_optional_object(directory / "config.json")
-    labels = config.get("id2label")
-    return int(config.get("num_labels") or (len(labels) if isinstance(labels, dict) else 2))
+    labels = read_optional_object(directory / "config.json").get("id2label")
+    return read_number(directory / "config.json", "num_labels", len(labels) if isinstance(labels, dict) else 2)
 
 
 def file_checksum(path: Path) -> str:
@@ -140,11 +139,32 @@ def read_optional_object(path: Path) -> Mapping[str, Any]:
     return data
 
 
+def read_number(path: Path, name: str, default: int) -> int:
+    """The integer called `name` of the JSON object in a file; `default` where there is none, or no file.
+
+    Raises:
+        ModelDamagedError: the file is unreadable, or has something else there.
+    """
+    value = read_optional_object(path).get(name)
+    if value is None:
+        return default
+    if type(value) is not int:
+        raise ModelDamagedError(f"model configuration lacks a number: file={path} {name}={value!r:.40}", file=str(path))
+    return value
+
+
+def _architectures(path: Path, data: Mapping[str, Any]) -> list[str]:
+    names = data.get("architectures") or []
+    if not isinstance(names, list):
+        raise ModelDamagedError(f"model configuration is damaged: file={path} architectures={names!r:.40}")
+    return [str(name) for name in names]
+
+
 def _bert_config(path: Path) -> BertConfig:
     data = read_optional_object(path)
-    _check_architecture(data)
+    _check_architecture(path, data)
     try:
-        return BertConfig(
+        bert = BertConfig(
             hidden_size=int(data["hidden_size"]),
             intermediate_size=int(data["intermediate_size"]),
             num_hidden_layers=int(data["num_hidden_layers"]),
@@ -159,16 +179,20 @@ def _bert_config(path: Path) -> BertConfig:
         raise ModelDamagedError(
             f"model configuration lacks a number: file={path} field={error}", file=str(path)
         ) from error
+    sizes = (bert.hidden_size, bert.num_hidden_layers, bert.num_attention_heads, bert.vocab_size, bert.type_vocab_size)
+    if min(sizes) < 1 or bert.hidden_size % bert.num_attention_heads or not 0 <= bert.pad_token_id < bert.vocab_size:
+        raise ModelDamagedError(f"model configuration contradicts itself: file={path} got={bert}", file=str(path))
+    return bert
 
 
-def _check_architecture(data: Mapping[str, Any]) -> None:
-    architectures = data.get("architectures") or []
-    named = ", ".join(map(str, architectures)) or "none named"
-    if data.get("model_type") != "bert" or not all(str(name).startswith("Bert") for name in architectures):
+def _check_architecture(path: Path, data: Mapping[str, Any]) -> None:
+    architectures = _architectures(path, data)
+    named = ", ".join(architectures) or "none named"
+    if data.get("model_type") != "bert" or not all(name.startswith("Bert") for name in architectures):
         raise ModelUnsupportedError(
             f"model architecture is not supported: got={named} model_type={data.get('model_type')} "
             "supported=BertModel (all-MiniLM, bge-*-en-v1.5, e5-*-v2, gte-small and gte-base v1)",
-            architectures=list(architectures),
+            architectures=architectures,
         )
     wanted = {"hidden_act": "gelu", "position_embedding_type": "absolute"}
     for field, value in wanted.items():
@@ -188,6 +212,8 @@ def _modules(directory: Path) -> list[tuple[str, str]]:
         modules = [(str(module["type"]), str(module["path"])) for module in data]
     except (TypeError, KeyError) as error:
         raise ModelDamagedError(f"model file is not a list of modules: file={path}", file=str(path)) from error
+    if not modules:
+        raise ModelDamagedError(f"model file names no modules: file={path}", file=str(path))
     unknown = [kind for kind, _ in modules if not kind.endswith(("Transformer", "Pooling", "Normalize"))]
     if unknown:
         raise ModelUnsupportedError(
@@ -221,8 +247,11 @@ def read_pooling(directory: Path) -> Pooling:
 
 
 def _sequence_length(directory: Path, bert: BertConfig) -> int:
-    configured = read_optional_object(directory / "sentence_bert_config.json").get("max_seq_length")
-    return min(int(configured or bert.max_position_embeddings), bert.max_position_embeddings)
+    path = directory / "sentence_bert_config.json"
+    length = min(read_number(path, "max_seq_length", bert.max_position_embeddings), bert.max_position_embeddings)
+    if length <= SPECIAL_TOKENS:
+        raise ModelDamagedError(f"model reads no tokens: file={path} max_seq_length={length}", file=str(path))
+    return length
 
 
 def read_normalized(directory: Path) -> bool:
@@ -231,6 +260,13 @@ def read_normalized(directory: Path) -> bool:
 
 
 def read_prompts(directory: Path) -> Mapping[str, str]:
-    """The prefixes of the model's kinds of texts, by the kind's name."""
-    prompts = read_optional_object(directory / "config_sentence_transformers.json").get("prompts") or {}
-    return {str(name): str(text) for name, text in prompts.items()}
+    """The prefixes of the model's kinds of texts, by the kind's name.
+
+    Raises:
+        ModelDamagedError: the file is unreadable, or a prefix is no text.
+    """
+    path = directory / "config_sentence_transformers.json"
+    prompts = read_optional_object(path).get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise ModelDamagedError(f"model's prompts are not texts by name: file={path}", file=str(path))
+    return {name: text or "" for name, text in prompts.items()}

@@ -33,7 +33,7 @@ from models.embedders.model_files import (
 )
 from models.embedders.quantization import PROBE_TEXTS, QuantizationLoss, instruction_set
 from models.embedders.session import default_threads, load_session
-from models.embedders.tokens import TokenMatrix, batches, load_tokenizer, padded
+from models.embedders.tokens import TokenMatrix, batches, load_tokenizer, padded, tokenization
 from models.errors import ModelDamagedError
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class OnnxEmbedder:
 
     Attributes:
         precision: what was chosen; `graph` is its file.
+        tokenization: how texts become what the model reads, prefixes and window included; equal for equal readings.
         loss: what int8 costs in quality; None where it was not asked for.
 
     Raises:
@@ -87,14 +88,22 @@ class OnnxEmbedder:
         self.revision = checksum[:REVISION_CHARACTERS]
         self.vocabulary_size = files.bert.vocab_size
         self.dim = files.bert.hidden_size
-        self.max_tokens = files.sequence_length - SPECIAL_TOKENS
         self.normalized = files.normalized
         self._query_prefix, self._document_prefix = files.query_prefix, files.document_prefix
         self._pad_token_id = files.bert.pad_token_id
-        self._tokenizer = load_tokenizer(files.tokenizer, files.bert.vocab_size)
+        self._tokenizer, self._untruncated_tokenizer = (
+            load_tokenizer(files.tokenizer, files.bert.vocab_size, special_tokens=SPECIAL_TOKENS) for _ in range(2)
+        )
         self._tokenizer.enable_truncation(files.sequence_length)
-        self._untruncated_tokenizer = load_tokenizer(files.tokenizer, files.bert.vocab_size)
-        self._graphs = _Graphs(files, checksum, cache_directory, threads or default_threads(), report)
+        prefix_tokens = len(self.token_ids(files.document_prefix))
+        self.max_tokens = max(files.sequence_length - SPECIAL_TOKENS - prefix_tokens, 1)
+        self.tokenization = tokenization(
+            self._untruncated_tokenizer, files.sequence_length, files.query_prefix, files.document_prefix
+        )
+        described = f"{checksum} {files.bert} {files.pooling} {files.normalized} {BUILDER_VERSION}"
+        self._graphs = _Graphs(
+            files, described, self.tokenization, cache_directory, threads or default_threads(), report
+        )
         self.precision = Precision.FLOAT32
         self.loss: QuantizationLoss | None = None
         self._session, self.fingerprint = self._open(precision)
@@ -203,10 +212,18 @@ class OnnxEmbedder:
 class _Graphs:
     """The graphs of one model in the cache directory, and what was measured when they were built."""
 
-    def __init__(self, files: ModelFiles, checksum: str, directory: Path, threads: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        files: ModelFiles,
+        described: str,
+        tokenization: str,
+        directory: Path,
+        threads: int,
+        progress: Progress,
+    ) -> None:
         self.weights = files.weights
         self._files, self._threads, self._progress = files, threads, progress
-        described = f"{checksum} {files.bert} {files.pooling} {files.normalized} {BUILDER_VERSION}"
+        self._tokenization = tokenization
         self._base = directory / f"bert-{hashlib.sha256(described.encode()).hexdigest()[:16]}"
 
     def path(self, precision: Precision) -> Path:
@@ -219,8 +236,8 @@ class _Graphs:
         )
 
     def loss(self, measure: Callable[[], QuantizationLoss]) -> QuantizationLoss:
-        """What int8 costs on this kind of processor: measured once and kept beside the graphs."""
-        path = self._base.with_name(f"{self._base.name}-int8-{instruction_set()}.json")
+        """What int8 costs on this kind of processor and with these tokens: measured once and kept beside the graphs."""
+        path = self._base.with_name(f"{self._base.name}-int8-{self._tokenization}-{instruction_set()}.json")
 
         def build() -> bytes:
             self._progress("measuring the quality of int8", 0.0)

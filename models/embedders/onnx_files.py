@@ -21,12 +21,13 @@ from models.embedders.model_files import (
     REVISION_CHARACTERS,
     file_checksum,
     read_normalized,
+    read_number,
     read_optional_object,
     read_pooling,
     read_prompts,
 )
 from models.embedders.session import LOAD_ERRORS, default_threads, open_session
-from models.embedders.tokens import TokenMatrix, batches, load_tokenizer, padded
+from models.embedders.tokens import TokenMatrix, batches, load_tokenizer, padded, tokenization
 from models.errors import ModelDamagedError, ModelNotFoundError, ModelUnsupportedError
 
 PLACES = ("model.onnx", "onnx/model.onnx")
@@ -66,19 +67,20 @@ class OnnxFilesEmbedder:
             raise ModelNotFoundError(
                 f"model directory is incomplete: directory={directory} missing={', '.join(missing)}", missing=missing
             )
-        config = read_optional_object(directory / "config.json")
         self.name, self.revision = name, graph_checksum(directory)[:REVISION_CHARACTERS]
-        self._pad_token_id = int(config.get("pad_token_id") or 0)
+        self._pad_token_id = read_number(directory / "config.json", "pad_token_id", 0)
         self.pooling, self.normalized = read_pooling(directory), read_normalized(directory)
         prompts = read_prompts(directory)
         self.query_prefix = prompts.get("query", "")
         self.document_prefix = prompts.get("document", prompts.get("passage", ""))
         length = _sequence_length(directory)
-        vocabulary = int(config.get("vocab_size") or 0) or 2**31
+        vocabulary = read_number(directory / "config.json", "vocab_size", 0) or 2**31
         self._tokenizer = load_tokenizer(directory / "tokenizer.json", vocabulary)
         self._tokenizer.enable_truncation(length)
         self._untruncated_tokenizer = load_tokenizer(directory / "tokenizer.json", vocabulary)
-        self.max_tokens = length - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.tokenization = tokenization(self._untruncated_tokenizer, length, self.query_prefix, self.document_prefix)
+        taken = self._tokenizer.num_special_tokens_to_add(is_pair=False) + len(self.token_offsets(self.document_prefix))
+        self.max_tokens = max(length - taken, 1)
         self._graph = graph
         self._session = _session(graph, threads or default_threads())
         self._inputs = _inputs(self._session, graph)

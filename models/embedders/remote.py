@@ -22,6 +22,7 @@ DEFAULT_MAX_TOKENS = 8_000  # OpenAI's models take 8,192 a text
 
 _REQUESTS_AT_ONCE = 4
 _TOO_LARGE = 413
+_TOKEN_CHARACTERS = 4  # about, in English; only how much is handed on at once depends on it
 _UNIT_LENGTH_TOLERANCE = 1e-3
 # What byte-pair vocabularies hardly ever cut finer: four letters, three digits, one other character.
 _TOKEN = re.compile(r"[A-Za-z]{1,4}|[0-9]{1,3}|[^\sA-Za-z0-9]")
@@ -70,6 +71,7 @@ class RemoteEmbedder:
         self._model, self._dimensions = model, dimensions
         self._query_prefix, self._document_prefix = query_prefix, document_prefix
         self._batch_texts, self._batch_tokens = batch_texts, batch_tokens
+        self.slice_characters = _REQUESTS_AT_ONCE * batch_tokens * _TOKEN_CHARACTERS
         self._encoding = "base64"  # a quarter of the bytes; weakened where it is refused
         self._endpoint = RemoteEndpoint(base_url or OPENAI_URL, api_key=api_key, model=model, policy=policy)
         self._threads = ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="embed-remote")
@@ -184,8 +186,8 @@ def _vector(data: object, model: str) -> Vectors:
             raise RemoteReplyError(f"service returned something else than numbers: model={model}")
     except (ValueError, OverflowError, binascii.Error) as error:
         raise RemoteReplyError(f"service returned something else than numbers: model={model}") from error
-    if not len(vector) or not np.isfinite(vector).all():
-        raise RemoteReplyError(f"service returned an empty vector, NaN or infinity: model={model}")
+    if not vector.any() or not np.isfinite(vector).all():  # one of zeros points nowhere: nothing is near to it or far
+        raise RemoteReplyError(f"service returned an empty vector, zeros, NaN or infinity: model={model}")
     return vector
 
 

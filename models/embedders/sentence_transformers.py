@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.batcher import SLICE_CHARACTERS
 from models.embedder import PROBE_TEXT, TokenOffsets, Vectors, check_texts, probe_fingerprint
 from models.errors import ModelDamagedError, ModelError, ModelNotFoundError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _BATCH_CHARACTERS = {"cpu": 16_384, "cuda": 1 << 20}  # padding included: about a quarter as many tokens
 _BATCH_TEXTS_MAX = 2_048
+_SLICE_CHARACTERS = {"cuda": 1 << 18}  # about 0.1 s of a card: so long a query may wait for documents
 _SPECIAL_TOKENS = 2
 
 
@@ -41,9 +43,12 @@ class SentenceTransformersEmbedder:
         self.name, self.revision = name, "torch"
         self._model = _load(path, device)
         self._device = self._model.device.type
+        self.slice_characters = _SLICE_CHARACTERS.get(self._device, SLICE_CHARACTERS)
         self._lock = threading.Lock()
         self._tokenizer: Any = self._model.tokenizer
-        self.max_tokens = int(self._model.max_seq_length or 512) - _SPECIAL_TOKENS
+        self._document_prompt = self._model.prompts.get("document") or self._model.prompts.get("passage") or ""
+        taken = _SPECIAL_TOKENS + (len(self.token_offsets(self._document_prompt)) if self._document_prompt else 0)
+        self.max_tokens = max(int(self._model.max_seq_length or 512) - taken, 1)
         self.normalized = False
         vector = self._embed([PROBE_TEXT], "")[0]
         if not np.isfinite(vector).all():
@@ -55,8 +60,7 @@ class SentenceTransformersEmbedder:
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of documents or passages, (n, dim) float32; see `Embedder`."""
         check_texts(texts)
-        prompts = self._model.prompts
-        return self._embed(texts, prompts.get("document") or prompts.get("passage") or "")
+        return self._embed(texts, self._document_prompt)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of queries, (n, dim) float32; see `Embedder`."""

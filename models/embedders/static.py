@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from models.embedder import PROBE_TEXT, TokenOffsets, Vectors, check_texts, probe_fingerprint
 from models.embedders.model_files import REQUIRED_FILES, REVISION_CHARACTERS, file_checksum
-from models.embedders.tokens import load_tokenizer
+from models.embedders.tokens import load_tokenizer, tokenization
 from models.errors import ModelDamagedError, ModelNotFoundError
 
 MODEL_TYPE = "model2vec"
@@ -57,6 +57,7 @@ class StaticEmbedder:
         self._tokenizer = load_tokenizer(directory / "tokenizer.json", len(self._table))
         self._untruncated_tokenizer = load_tokenizer(directory / "tokenizer.json", len(self._table))
         self._tokenizer.enable_truncation(self.max_tokens)
+        self.tokenization = tokenization(self._untruncated_tokenizer, self.max_tokens)
         unknown = self._tokenizer.token_to_id("[UNK]")
         self._empty = np.array([unknown if unknown is not None else 0])
         self.fingerprint = probe_fingerprint(self.embed_documents([PROBE_TEXT])[0])

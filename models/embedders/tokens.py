@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
+from models.embedders.quantization import PROBE_TEXTS
 from models.errors import ModelDamagedError
 
 BATCH_TOKENS = 1024  # padding included; larger batches fall out of the CPU's caches, smaller ones waste calls
@@ -16,24 +19,51 @@ BATCH_TOKENS = 1024  # padding included; larger batches fall out of the CPU's ca
 TokenMatrix = npt.NDArray[np.int32]  # (rows, tokens)
 
 
-def load_tokenizer(path: Path, vocab_size: int) -> Tokenizer:
+def load_tokenizer(path: Path, vocab_size: int, *, special_tokens: int | None = None) -> Tokenizer:
     """The tokenizer in `path`, without padding and truncation.
 
+    Args:
+        path: of tokenizer.json.
+        vocab_size: embeddings that the model has.
+        special_tokens: that a text must get around it; None where the model does not care.
+
     Raises:
-        ModelDamagedError: the file is unreadable, or knows more tokens than the model has embeddings.
+        ModelDamagedError: the file is unreadable, knows a token that the model has no embedding for, or puts other
+            special tokens around a text.
     """
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises Exception itself for every unreadable file
         raise ModelDamagedError(f"model file is damaged: file={path} reason={error}", file=str(path)) from error
-    tokens = tokenizer.get_vocab_size(with_added_tokens=True)
-    if tokens > vocab_size:
+    tokens = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+    if not 0 < tokens <= vocab_size:
         raise ModelDamagedError(
             f"tokenizer does not fit the model: file={path} expected={vocab_size} got={tokens}", file=str(path)
+        )
+    added = tokenizer.num_special_tokens_to_add(is_pair=False)
+    if special_tokens is not None and added != special_tokens:
+        raise ModelDamagedError(
+            f"tokenizer does not fit the model: file={path} special_tokens: expected={special_tokens} got={added}",
+            file=str(path),
         )
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def tokenization(tokenizer: Tokenizer, *settings: object) -> str:
+    """Hexadecimal hash of how texts become what the model reads.
+
+    Made of what the tokenizer does (its vocabulary, and the tokens of some texts), not of how its file is written: a
+    file that says the same in other words, or another version of the library, gives the same.
+
+    Args:
+        tokenizer: as `load_tokenizer` gives it.
+        settings: what else counts, such as prefixes and the length that texts are cut to.
+    """
+    vocabulary = sorted(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: (item[1], item[0]))
+    ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(PROBE_TEXTS))]
+    return hashlib.sha256(json.dumps([vocabulary, ids, settings]).encode()).hexdigest()[:16]
 
 
 def batches(lengths: Sequence[int], tokens: int = BATCH_TOKENS) -> Iterator[npt.NDArray[np.intp]]:

@@ -30,6 +30,16 @@ class Weights:
         """The encoder's tensor `name`; raises what `head` does."""
         return self.head(self._prefix + name, *shape)
 
+    def check_layers(self, count: int) -> None:
+        """Refuse weights that have more layers than the configuration says; one that is missing shows when it is read.
+
+        Raises:
+            ModelDamagedError: there are more.
+        """
+        more = f"{self._prefix}encoder.layer.{count}."
+        if any(name.startswith(more) for name in self._names):
+            raise self._damaged(f"has more layers than config.json says: num_hidden_layers={count}")
+
     def head(self, name: str, *shape: int) -> FloatArray:
         """The tensor called `name` in the file, float32.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 import lumaai
 from lumaai.database import Database
-from lumaai.embedders import precision_of
+from lumaai.embedders import check_identity, precision_of
 from lumaai.errors import ConflictError, InvalidRequestError, LumaError, ModelMismatchError, ModelUnavailableError
 from lumaai.model_options import ModelOptions
 from models import RemoteAccess
@@ -63,15 +65,34 @@ def test_a_collection_keeps_its_precision(tmp_path: Path, tiny: Path) -> None:
         assert native.identity["precision"] == "float32"
 
 
-@pytest.mark.parametrize("change", ["weights", "directory"])
-def test_a_changed_file_is_refused_and_both_are_named(tmp_path: Path, tiny: Path, change: str) -> None:
-    """Before anything is embedded with it; what needs no model goes on."""
-    with opened(tmp_path) as database:
+def change_model(directory: Path, change: str) -> None:
+    """Other weights, another pooling, another prefix, or the same letters under other numbers."""
+    if change == "tokenizer":
+        path = directory / "tokenizer.json"
+        content = json.loads(path.read_text())
+        vocabulary = content["model"]["vocab"]
+        vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+        path.write_text(json.dumps(content))
+        return
+    shutil.rmtree(directory)
+    write_model(
+        directory,
+        weights=random_weights(8) if change == "weights" else random_weights(),
+        pooling="cls_token" if change == "pooling" else "mean_tokens",
+        prompts={"query": "a "} if change == "prefix" else None,
+    )
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("change", ["weights", "pooling", "prefix", "tokenizer"])
+def test_a_changed_file_is_refused_and_both_are_named(tmp_path: Path, tiny: Path, change: str, precision: str) -> None:
+    """Before anything is embedded with it; what needs no model goes on. Embedded anew, no old vector is taken."""
+    with opened(tmp_path, precision=precision) as database:
         database.create_collection("films", embed={"vector": {"model": str(tiny)}}).add([{"id": "1", "text": "a b"}])
         before = identity(database)
-    shutil.rmtree(tiny)
-    write_model(tiny, weights=random_weights(8), pooling="mean_tokens" if change == "weights" else "cls_token")
-    with opened(tmp_path) as database:
+        old = database["films"].get(["1"], vectors=True)[0]
+    change_model(tiny, change)
+    with opened(tmp_path, precision=precision) as database:
         films = database["films"]
         for act in (lambda: films.search("a"), lambda: films.add([{"id": "2", "text": "c"}])):
             with pytest.raises(ModelMismatchError) as failure:
@@ -82,6 +103,25 @@ def test_a_changed_file_is_refused_and_both_are_named(tmp_path: Path, tiny: Path
         assert films.count() == 1
         with pytest.raises(ConflictError, match="expected="):
             database.create_collection("films", embed={"vector": {"model": "hashing"}}, exist_ok=True)
+        database.reembed("films", str(tiny))
+        new = films.get(["1"], vectors=True)[0]
+        assert old is not None
+        assert new is not None
+        assert (new["vector"] == old["vector"]) == (change == "prefix")  # of queries only
+        assert films.search("a b")
+
+
+def test_a_collection_from_before_tokenizations_were_kept_opens(tmp_path: Path, tiny: Path) -> None:
+    """What is not known cannot differ."""
+    with opened(tmp_path, precision="float32") as database:
+        films = database.create_collection("films", embed={"vector": {"model": str(tiny)}})
+        old = {key: value for key, value in identity(database).items() if key != "tokenization"}
+        assert len(old) == len(identity(database)) - 1
+        embedding = replace(films._native.schema.embed["vector"], identity=old)
+        check_identity(embedding, database._opened.embedders.get(str(tiny)), "films")
+        declared = {"vector": {"model": str(tiny), "identity": old}}
+        database.create_collection("other", embed=declared).add([{"id": "1", "text": "a b"}])
+        assert database["other"].search("a b", limit=1)[0].id == "1"
 
 
 def test_prefixes_choose_the_runtime(tmp_path: Path, tiny: Path) -> None:

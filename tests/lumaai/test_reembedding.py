@@ -50,6 +50,11 @@ def model_of(collection: Collection) -> tuple[str, int]:
     return schema["embed"]["vector"]["model"], schema["fields"]["vector"]["dim"]
 
 
+def passages_of(collection: engine.Collection) -> list[engine.Passage | None]:
+    snapshot = collection.snapshot()
+    return list(collection.copies(snapshot, snapshot.ordinals(), ["vector"]).vectors["vector"].passages or ())
+
+
 def test_a_collection_changes_its_model(filled: Path) -> None:
     """Same documents and versions, new vectors, through the handle that was there before; and after reopening."""
     told: list[float] = []
@@ -229,6 +234,21 @@ def test_expiry_and_passages_of_other_fields_go_with_the_documents(tmp_path: Pat
         assert expires is not None
         assert copies.expires is not None
         assert copies.expires.tolist() == expires.tolist()
+
+
+def test_long_text_is_cut_as_the_collection_says(tmp_path: Path) -> None:
+    """The splitter is the collection's, not the model's; one that cuts nothing leaves one passage a document."""
+    text = "# Cats\n\n" + "One sentence about cats. " * 400 + "\n\n# Dogs\n\n" + "And one about dogs. " * 400
+    with database_at(tmp_path / "data") as database:
+        for splitter in ("none", "markdown", "sentences"):
+            films = database.create_collection(splitter, embed={"vector": {"splitter": splitter}})
+            films.add([{"id": "x", "text": text}])
+            native = database._native.collection(splitter)
+            before = passages_of(native)
+            database.reembed(splitter, "hashing:16")
+            after = passages_of(database._native.collection(splitter))
+            assert after == before
+            assert (len(before) == 1) == (splitter == "none")
 
 
 def test_types_go_with_the_documents(tmp_path: Path) -> None:

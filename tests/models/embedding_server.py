@@ -40,6 +40,7 @@ class Service:
     key: str | None = KEY
     batch_max: int | None = None  # more texts are refused with 413
     base64: bool = True  # False: refused with 400, as some servers do
+    refuses: str | None = None  # a request with a text that holds this is refused with 400, as too long ones are
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -66,6 +67,8 @@ def _embeddings(service: Service, body: dict[str, Any]) -> tuple[int, Any]:
     assert all(isinstance(text, str) and text for text in texts), "an empty text"
     if service.batch_max is not None and len(texts) > service.batch_max:
         return 413, _error("request is too large")
+    if service.refuses is not None and any(service.refuses in text for text in texts):
+        return 400, _error("input is too long: maximum 8192 tokens")
     encoding = body.get("encoding_format", "float")
     assert encoding in {"float", "base64"}, encoding
     if encoding == "base64" and not service.base64:

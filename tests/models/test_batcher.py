@@ -99,6 +99,43 @@ def test_documents_go_in_slices_and_a_query_goes_between(gated: GatedEmbedder, t
     assert [kind for kind, _ in gated.runs] == ["documents", "queries"] + ["documents"] * 7
 
 
+def test_an_embedder_says_how_much_it_takes_at_once(gated: GatedEmbedder) -> None:
+    """What a card or a service does in one run is not handed on in slices that suit a processor."""
+    gated.gate.set()
+    texts = ["word " * 100] * 40
+    with BatchingEmbedder(gated) as batching:
+        batching.embed_documents(texts)
+    assert len(gated.runs) == 5
+    gated.runs.clear()
+    gated.slice_characters = 40 * 500  # type: ignore[attr-defined]
+    with BatchingEmbedder(gated) as batching:
+        batching.embed_documents(texts)
+    assert [len(run) for _, run in gated.runs] == [40]
+
+
+def test_a_call_does_not_fail_for_its_company(threads: ThreadPoolExecutor) -> None:
+    """Three calls are joined in one run, which fails for the text of one of them: the others are answered."""
+
+    class Failing(GatedEmbedder):
+        def embed_queries(self, texts: Sequence[str]) -> Vectors:
+            vectors = super().embed_queries(texts)
+            if "bad" in texts:
+                raise RuntimeError("the model failed")
+            return vectors
+
+    gated = Failing()
+    with BatchingEmbedder(gated) as batching:
+        first = threads.submit(batching.embed_queries, ["first"])
+        assert gated.started.acquire(timeout=WAIT_SECONDS)
+        rest = [threads.submit(batching.embed_queries, [text]) for text in ("good", "bad", "fine")]
+        wait_until(lambda: len(batching._queries._queue) == 3)
+        gated.gate.set()
+        assert first.result(WAIT_SECONDS).shape == (1, 8)
+        failures = [future.exception(WAIT_SECONDS) for future in rest]
+    assert [type(failure) for failure in failures] == [type(None), RuntimeError, type(None)]
+    assert [len(texts) for _, texts in gated.runs] == [1, 3, 1, 1, 1]
+
+
 def test_a_full_queue_says_retry(gated: GatedEmbedder, threads: ThreadPoolExecutor) -> None:
     """The third caller is refused, the two before it are served, and then there is room again."""
     with BatchingEmbedder(gated, queries_max=2) as batching:

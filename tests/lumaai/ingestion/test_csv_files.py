@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,14 @@ def test_files_that_are_no_csv_say_why(rows: Rows, text: Any, message: Any) -> N
 def test_columns_without_a_name_are_numbered(rows: Rows) -> None:
     """No cell is lost for want of a name."""
     assert rows("a,,c\n1,2,3\n") == [{"a": 1, "column_2": 2, "c": 3}]
+
+
+def test_a_header_of_very_many_names_is_read_in_no_time(rows: Rows) -> None:
+    """Time grows with their number, not with its square, which would be minutes of processor time."""
+    names = [f"c{number}" for number in range(60_000)]
+    started = time.process_time()
+    (document,) = rows(f"{','.join(names)}\n{','.join('1' * len(names))}\n")
+    assert len(document) == len(names)
+    with pytest.raises(InvalidRequestError, match="twice: c0, c1, c2, c3, c4, …"):
+        rows(f"{','.join(names + names)}\n")
+    assert time.process_time() - started < 15

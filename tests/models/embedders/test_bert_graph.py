@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,50 @@ def test_unreadable_configuration_is_damaged(tmp_path: Path, file: str) -> None:
     path.write_text(path.read_text(encoding="utf-8")[:20], encoding="utf-8")
     with pytest.raises(ModelDamagedError, match=file):
         embedder_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"architectures": 5}),
+        ("config.json", {"num_attention_heads": 5}),
+        ("config.json", {"num_attention_heads": 0}),
+        ("config.json", {"num_hidden_layers": 0}),
+        ("config.json", {"hidden_size": -32}),
+        ("config.json", {"type_vocab_size": 0}),
+        ("config.json", {"pad_token_id": 24}),
+        ("config.json", {"vocab_size": "many"}),
+        ("sentence_bert_config.json", {"max_seq_length": "x"}),
+        ("sentence_bert_config.json", {"max_seq_length": -4}),
+        ("sentence_bert_config.json", {"max_seq_length": 2}),
+        ("config_sentence_transformers.json", {"prompts": ["x"]}),
+        ("config_sentence_transformers.json", {"prompts": {"query": 7}}),
+    ],
+)
+def test_nonsense_in_a_configuration_is_damaged(tmp_path: Path, file: str, change: dict[str, object]) -> None:
+    """The file is named; nothing of it is taken for a number or a text that it is not."""
+    path = write_model(tmp_path) / file
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**content, **change}), encoding="utf-8")
+    with pytest.raises(ModelDamagedError, match=file):
+        embedder_of(tmp_path)
+
+
+def test_a_configuration_with_fewer_layers_than_the_weights_is_damaged(tmp_path: Path) -> None:
+    """A model cut in half would answer, and wrongly; a list of modules that is none would leave out normalisation."""
+    with pytest.raises(ModelDamagedError, match=r"more layers than config\.json says: num_hidden_layers=1"):
+        embedder_of(write_model(tmp_path / "layers", num_hidden_layers=1))
+    (write_model(tmp_path / "modules") / "modules.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelDamagedError, match="names no modules"):
+        embedder_of(tmp_path / "modules")
+
+
+def test_a_prompt_that_is_null_is_none(tmp_path: Path) -> None:
+    """Not the word."""
+    path = write_model(tmp_path) / "config_sentence_transformers.json"
+    path.write_text('{"prompts": {"query": null, "document": "a "}}', encoding="utf-8")
+    files = read_model_files(tmp_path)
+    assert (files.query_prefix, files.document_prefix) == ("", "a ")
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model_is_damaged(tmp_path: Path) -> None:

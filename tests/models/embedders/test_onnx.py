@@ -84,6 +84,16 @@ def test_long_texts_are_truncated(embedder: Embedder) -> None:
     assert np.abs(b - c).max() > 1e-3
 
 
+def test_a_prefix_takes_its_tokens_of_the_window(tmp_path: Path) -> None:
+    """12 tokens less [CLS], [SEP] and the two of the prefix leave 8: the last of them counts, one more does not."""
+    prompts = {"query": "a ", "document": "b c "}
+    embedder = load_embedder(str(write_model(tmp_path / "model", prompts=prompts)), cache_directory=tmp_path)
+    assert embedder.max_tokens == 8
+    a, b, c = embedder.embed_documents(["d " * 8, "d " * 7 + "e", "d " * 8 + "e"])
+    assert np.abs(a - b).max() > 1e-3
+    np.testing.assert_allclose(a, c, atol=1e-6)
+
+
 def test_texts_of_like_meaning_are_near(embedder: Embedder) -> None:
     """A sanity check with words that do not overlap."""
     query = embedder.embed_queries(["run a program and capture what it prints"])[0]

@@ -125,6 +125,7 @@ def with_rows(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
         (lambda answer: [answer], "got=no list"),
         (lambda answer: "vectors", "something else than JSON"),
         (with_rows(lambda row: row | {"index": 0}), "wrong indexes"),
+        (with_rows(lambda row: row | {"embedding": [0.0] * DIM}), "zeros"),
         (with_rows(lambda row: row | {"index": True}), "without an index"),
         (with_rows(lambda row: None), "without an index"),
         (with_rows(lambda row: row | {"embedding": floats_of(row)[:-1]}), "wrong size: model=m expected=16 got=15"),

@@ -26,7 +26,7 @@ def test_vectors_are_those_of_encode(directory: Path) -> None:
     """For texts of many lengths in one call, with the prompts of each kind, in the order given."""
     ours = SentenceTransformersEmbedder(str(directory), name="torch:tiny", device="cpu")
     theirs = sentence_transformers.SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    assert (ours.dim, ours.max_tokens, ours.normalized) == (32, 10, True)
+    assert (ours.dim, ours.max_tokens, ours.normalized) == (32, 9, True)  # 12 less [CLS], [SEP] and the prefix
     documents = theirs.encode(TEXTS, prompt="c ", show_progress_bar=False)
     queries = theirs.encode(TEXTS, prompt="a b ", show_progress_bar=False)
     np.testing.assert_allclose(ours.embed_documents(TEXTS), documents, atol=1e-5)

@@ -303,11 +303,16 @@ class Snapshot:
 
         Raises:
             DimensionMismatchError: the vectors have another size than the field.
-            InvalidInputError: not finite, zero under cosine, or no such field.
+            InvalidInputError: one is not finite, too long, or zero under cosine; or there is no such field.
         """
         effort = _parameters(parameters, ef_search, exact)
         query_of = VectorQuery(self.vector_field(vector_field), k, effort, threads=0)
-        return self._search(np.asarray(queries), query_of, where)
+        try:
+            return self._search(np.asarray(queries), query_of, where)
+        except InvalidInputError as error:
+            row = error.details.get("row")
+            error.pointer = error.pointer or ("/vectors" if row is None else f"/vectors/{row}")
+            raise
 
     def recall(
         self, queries: int = 100, k: int = 10, *, vector_field: str | None = None, where: Filter | None = None

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.arrays import Rows, Scores, Vectors
 from engine.schema import IndexKind, Quantization, VectorField
-from engine.vector.calibration import QUERIES, RECALL_DEFAULT, Calibration, K, calibrate
+from engine.vector.calibration import QUERIES, RECALL_DEFAULT, Calibration, K, beside, calibrate, sample_rows
 from engine.vector.flat import ExactVectors, QuantizedScan
 from engine.vector.hnsw import Graph
 from engine.vector.index import CannotTrainError, VectorIndex, load_index, save_index, use_threads
@@ -25,6 +25,7 @@ FLAT_BYTES_MAX = 4 * 1024 * 1024  # of vectors that are scanned in about 0.1 ms:
 RECALL_AUTO_MIN = 0.97  # that codes must reach; a graph is built where they do not
 GRAPH_LEVELS_ROWS = 1_000  # with fewer, a graph is as good as exact, and there is nothing to calibrate
 ALL_LISTS_QUERIES = 10
+GRAPH_NEIGHBOURS = Effort(ef_search=64, oversample=4.0)  # for the neighbours of the rows that a graph is tried with
 Stop = Callable[[], bool]
 
 
@@ -181,6 +182,8 @@ def calibrated(
 ) -> Calibration:
     """What an index finds at several efforts and what that costs, with `count` of its own rows as queries.
 
+    Of a graph, places beside them.
+
     Raises:
         BuildStoppedError: `stop` said so.
     """
@@ -192,7 +195,11 @@ def calibrated(
         use_threads(1)
         return built.candidates(queries, k, effort)
 
-    found = calibrate(approximate, search, search_exact, vectors, stop, count)
+    queries, own = sample_rows(vectors, count), not isinstance(approximate, Graph)
+    if not own:
+        _, neighbours = search(queries, K + 1, GRAPH_NEIGHBOURS)
+        queries = beside(queries, vectors, neighbours, built.metric)
+    found = calibrate(approximate, search, search_exact, queries, len(vectors), stop, own=own)
     if not isinstance(approximate, InvertedLists):
         return found
     usual = found.effort(RECALL_DEFAULT) or found.best().effort

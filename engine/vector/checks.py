@@ -53,6 +53,6 @@ def _too_long(vectors: Vectors, squares: Any, metric: Metric) -> InvalidInputErr
     return InvalidInputError(message, **_row(wrong))
 
 
-def _row(wrong: Any) -> dict[str, int]:
+def _row(wrong: Any) -> dict[str, Any]:
     """The first vector that is wrong, where there are several."""
     return {"row": int(np.flatnonzero(wrong)[0])} if np.ndim(wrong) else {}

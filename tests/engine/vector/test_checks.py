@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,17 +28,17 @@ def test_of_several_vectors_the_first_that_is_wrong_is_named() -> None:
         ([0, 0], Metric.COSINE, "zero"),
         ([3e38, 1], Metric.DOT, r"too long .*: metric=dot maximum=1e\+18 got=3e\+38"),
     ):
-        vectors = np.array([[1, 1], wrong, wrong], dtype=np.float64)
+        vectors: Any = np.array([[1, 1], wrong, wrong], dtype=np.float64)
         with pytest.raises(InvalidInputError, match=message) as raised:
             check_vectors(vectors, VectorField(2, metric))
         assert raised.value.details["row"] == 1
     with pytest.raises(DimensionMismatchError, match="expected=3 got=2"):
-        check_vectors(np.ones((1, 2)), VectorField(3))
+        check_vectors(np.ones((1, 2), np.float32), VectorField(3))
 
 
 def test_a_direction_may_be_as_long_as_float32_has_it() -> None:
     """Under cosine lengths do not count."""
-    assert check_vectors(np.array([3e38, 3e38]), VectorField(2)).tolist() == [np.float32(3e38)] * 2
+    assert check_vectors(np.array([3e38, 3e38], np.float32), VectorField(2)).tolist() == [np.float32(3e38)] * 2
 
 
 @pytest.mark.parametrize("metric", [Metric.L2, Metric.DOT])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from engine.filtering import PartFields
 from engine.hits import Hits
 from engine.memory import MaskCache
 from engine.schema import ID, JSON, Field, FieldType, Schema
-from engine.search.nearest import VectorQuery, search_parts
+from engine.search.nearest import Found, VectorQuery, search_parts
 from engine.search.scope import Among, Condition
 from engine.segments.part import Part, live_mask
 from engine.text.errors import TextIndexDamagedError
@@ -303,11 +304,16 @@ class Snapshot:
 
         Raises:
             DimensionMismatchError: the vectors have another size than the field.
-            InvalidInputError: not finite, zero under cosine, or no such field.
+            InvalidInputError: one is not finite, too long, or zero under cosine; or there is no such field.
         """
         effort = _parameters(parameters, ef_search, exact)
         query_of = VectorQuery(self.vector_field(vector_field), k, effort, threads=0)
-        return self._search(np.asarray(queries), query_of, where)
+        try:
+            return self._search(np.asarray(queries), query_of, where)
+        except InvalidInputError as error:
+            row = error.details.get("row")
+            error.pointer = error.pointer or ("/vectors" if row is None else f"/vectors/{row}")
+            raise
 
     def recall(
         self, queries: int = 100, k: int = 10, *, vector_field: str | None = None, where: Filter | None = None
@@ -575,12 +581,14 @@ class Snapshot:
         if query.k < 1:
             raise InvalidInputError(f"k must be at least 1: got={query.k}")
         found = search_parts(self, queries, query, where)
+        together = _Together(self._ids_at, found)
         return [
             Hits(
                 f.ordinals, f.scores, f.parts, f.places, f.passages,
-                self._ids_at, self._reader.bodies, self._values_at, f.explain,
+                self._ids_at if len(found) == 1 else partial(together.ids, number),
+                self._reader.bodies, self._values_at, f.explain,
             )
-            for f in found
+            for number, f in enumerate(found)
         ]  # fmt: skip
 
     def _live_mask(self, i: int) -> Mask | None:
@@ -673,6 +681,24 @@ class Snapshot:
 
         columns = {name: null_column(field, 0) for name, field in types.items()}
         return pa.table({**columns, ORIGIN: pa.array([], type=pa.uint32())})
+
+
+class _Together:
+    """The ids that the queries of one batch found, looked up at once when the first are asked for: half the cost."""
+
+    def __init__(self, ids_at: Callable[[Any, Any], list[str]], found: Sequence[Found]) -> None:
+        self._ids_at = ids_at
+        self._found = found
+        self._ids: list[str] | None = None
+        self._ends: list[int] = []
+
+    def ids(self, number: int, _parts: Any, _places: Any) -> list[str]:
+        """Those of one query."""
+        if self._ids is None:
+            self._ends = np.cumsum([len(each.places) for each in self._found]).tolist()
+            parts, places = (np.concatenate([getattr(f, name) for f in self._found]) for name in ("parts", "places"))
+            self._ids = self._ids_at(parts, places)
+        return self._ids[self._ends[number - 1] if number else 0 : self._ends[number]]
 
 
 def _by_part(parts: Any) -> Iterable[tuple[int, list[int]]]:

@@ -231,6 +231,11 @@ class TooLargeError(LumaError):
     default_code = "too_large"
     title = "Too large"
 
+    @classmethod
+    def at(cls, pointer: str, message: str, maximum: int, got: int, *, code: str = default_code) -> TooLargeError:
+        """Of the value at `pointer` of a request."""
+        return cls(message, code=code, errors=[ErrorDetail(pointer, code, message, maximum, got)])
+
 
 class TimeLimitError(LumaError):
     """A query took longer than it may; the message says how long that is."""

@@ -13,8 +13,8 @@ from engine.schema import Metric, VectorField
 from engine.search.ranking import NOTHING, Ranking, ordered
 from engine.search.request import EXAMPLES_MAX, Examples
 from engine.search.scope import Condition
+from engine.vector.checks import check_vectors
 from engine.vector.index import prepare_vectors
-from engine.writes.batch import check_vectors
 
 if TYPE_CHECKING:
     from engine.segments.part import VectorPart
@@ -55,7 +55,11 @@ def average_vector(examples: Examples, spec: VectorField) -> Vectors:
         raise InvalidInputError(
             "the examples cancel each other out: what is left is a zero vector", pointer="/positive"
         )
-    return target
+    try:
+        return check_vectors(target, spec)
+    except InvalidInputError as error:  # twice as far may be too far
+        error.pointer = "/positive"
+        raise
 
 
 def rank_by_best_score(

@@ -20,9 +20,9 @@ from engine.search.scope import Condition
 from engine.segments.part import VectorPart
 from engine.segments.rows import RowOrigins
 from engine.vector.allowed import Allowed
+from engine.vector.checks import LENGTH_MAX, check_vectors
 from engine.vector.index import SQUARES_MIN, prepare_vectors
 from engine.vector.parameters import SearchParameters
-from engine.writes.batch import check_vectors
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
@@ -98,7 +98,7 @@ def _prepare(queries: Numbers, spec: VectorField) -> Vectors:
         raise InvalidInputError(f"vectors must be numbers of shape (n, dim): got={queries.dtype} {queries.shape}")
     if len(queries) == 1 and queries.dtype == np.float32 and queries.shape[1] == spec.dim:
         square = float(np.dot(queries[0], queries[0]))  # finite only if all components are
-        if SQUARES_MIN < square < np.inf:
+        if SQUARES_MIN < square < LENGTH_MAX**2:
             length = np.float32(math.sqrt(square)) if spec.metric is Metric.COSINE else np.float32(1)
             return np.ascontiguousarray(queries / length, dtype=np.float32)
     return np.ascontiguousarray(prepare_vectors(check_vectors(queries, spec), spec.metric))

@@ -46,20 +46,33 @@ def code_head(
 
 
 def code_rest(
-    view: HeadView, size: int, segments: Sequence[Segment], stop: Callable[[], bool]
+    view: HeadView,
+    size: int,
+    segments: Sequence[Segment],
+    stop: Callable[[], bool],
+    before: Mapping[str, CodedVectors],
 ) -> Mapping[str, CodedVectors]:
     """Vector field → codes of what will be left of a head without its first `size` documents, where it has many rows.
+
+    Args:
+        view: the head.
+        size: documents that go.
+        segments: for centroids.
+        stop: see Raises.
+        before: what this returned for an earlier view; extended where many rows have come since.
 
     Raises:
         BuildStoppedError: `stop` said so.
     """
-    known, found = models(segments), {}
+    known, found = models(segments), dict(before)
     for name, part in view.vector_parts().items():
         first = int(np.searchsorted(part.origins.documents, size))
-        model = known.get(name) or (part.codes.model if part.codes else None)
-        if wants_codes(len(part.vectors) - first, 0, part.vectors.shape[1], model=model is not None):
+        model, coded = known.get(name) or (part.codes.model if part.codes else None), before.get(name)
+        rows, done = len(part.vectors) - first, 0 if coded is None else len(coded)
+        if wants_codes(rows, done, part.vectors.shape[1], model=model is not None):
             try:
-                codes = part.coded(model, stop, first)
+                left = part.vectors[first:]
+                codes = part.coded(model, stop, first) if coded is None else coded.extended(left, stop)
             except (RuntimeError, MemoryError) as error:  # of FAISS; it is compared with as it is
                 log.warning("head.not_coded", extra={"reason": str(error)})
                 continue

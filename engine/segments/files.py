@@ -148,7 +148,8 @@ class SegmentFiles:
         data = from_store(self._store, self._number, schema, BitMap.deserialize(entry.ordinals), rows)
         with self._lock:
             self.builds += 1
-        built = write_segment(directory, number, data, schema, 0, self._stop)
+        with training_on(self.device):
+            built = write_segment(directory, number, data, schema, 0, self._stop)
         return self._open(directory, built, schema)
 
     def _open(self, directory: Path, entry: SegmentEntry, schema: Schema) -> Segment:

@@ -57,6 +57,7 @@ log = logging.getLogger(__name__)
 SEAL_BYTES = 64 * 1024 * 1024  # of documents in the head
 SEAL_DOCUMENTS = 16_384
 CODED_ROWS = 4  # times as many rows may wait in a head that is searched by codes: fewer parts, each costs 60 µs a query
+REST_ROUNDS = 4  # to code what is written while the rest of a head is coded, before it is shown
 IDLE_SECONDS = 1.0
 IDLE_DOCUMENTS = 256  # a smaller head costs neither searches nor reopening anything worth a file
 LAG_CHANGES = 10_000  # a head that holds back this much of the log is sealed however small
@@ -235,15 +236,24 @@ class CollectionState:
                 built = self.files.build([view], live, schema, threads, self._like(1))
             failpoints.hit("seal.before_swap")
             kept = Garbage.all_of(*(segment.entry for segment in built))
-            with self._lock:
-                grown = self._head.view()
-            rest = code_rest(grown, sealed.size, [*self._segments, *built], self._stopping.is_set)
+            rest = self._code_rest(sealed.size, [*self._segments, *built])
             self._swap((), built, _everything(view) - kept, replace(sealed, rest=rest))
             failpoints.hit("seal.after_swap")
             self.code_head()
             seconds = round(time.perf_counter() - started, 3)
             log.info("segment.sealed", extra={"rows": len(view.ordinals), "seconds": seconds})
             return True
+
+    def _code_rest(self, size: int, segments: Sequence[Segment]) -> Mapping[str, CodedVectors]:
+        """Codes of what will be left of the head, and of what is written meanwhile: each round has less to do."""
+        rest: Mapping[str, CodedVectors] = {}
+        for _ in range(REST_ROUNDS):
+            with self._lock:
+                grown = self._head.view()
+            before, rest = rest, code_rest(grown, size, segments, self._stopping.is_set, rest)
+            if all(codes is before.get(name) for name, codes in rest.items()):
+                break
+        return rest
 
     def merge(self, dead_share: float = DEAD_SHARE_MAX) -> bool:
         """Join the newest segments if there are enough of like size, or write those again of which much is dead.

@@ -12,19 +12,28 @@ import numpy as np
 
 from engine.arrays import Rows, Scores, Vectors
 from engine.schema import IndexKind, Quantization, VectorField
-from engine.vector.calibration import QUERIES, RECALL_DEFAULT, Calibration, K, calibrate
+from engine.vector.calibration import QUERIES, RECALL_DEFAULT, Calibration, K, beside, calibrate, sample_rows
+from engine.vector.device.training import Card, device_card
 from engine.vector.flat import ExactVectors, QuantizedScan
 from engine.vector.hnsw import Graph
 from engine.vector.index import CannotTrainError, VectorIndex, load_index, save_index, use_threads
 from engine.vector.ivf import ROWS_MIN, InvertedLists
 from engine.vector.parameters import Effort
-from engine.vector.room import GRAPH_SHARE, graph_bytes, has_room_for_graph, machine_bytes
+from engine.vector.room import (
+    CARD_SHARE,
+    GRAPH_SHARE,
+    graph_bytes,
+    has_room_for_graph,
+    has_room_on,
+    machine_bytes,
+)
 from engine.vector.sealed import IndexInfo, SealedVectors
 
 FLAT_BYTES_MAX = 4 * 1024 * 1024  # of vectors that are scanned in about 0.1 ms: no index is quicker by much
 RECALL_AUTO_MIN = 0.97  # that codes must reach; a graph is built where they do not
 GRAPH_LEVELS_ROWS = 1_000  # with fewer, a graph is as good as exact, and there is nothing to calibrate
 ALL_LISTS_QUERIES = 10
+GRAPH_NEIGHBOURS = Effort(ef_search=64, oversample=4.0)  # for the neighbours of the rows that a graph is tried with
 Stop = Callable[[], bool]
 
 
@@ -43,7 +52,8 @@ def build_vectors(
     Raises:
         BuildStoppedError: `stop` said so; it is asked every fraction of a second.
     """
-    wanted, reason = choose_kind(len(vectors), spec)
+    card = device_card() if spec.index is IndexKind.AUTO else None
+    wanted, reason = choose_kind(len(vectors), spec, card)
     try:
         built = _build(vectors, wanted, reason, threads, stop, like)
     except CannotTrainError as error:
@@ -55,17 +65,23 @@ def build_vectors(
     if spec.index is IndexKind.AUTO and spec.quantization is Quantization.AUTO and built.kind is IndexKind.IVF_PQ:
         best = built.info.calibration.best()
         if best.recall < RECALL_AUTO_MIN:
-            graph = replace(wanted, index=IndexKind.HNSW, quantization=Quantization.NONE)
+            exact = replace(wanted, index=IndexKind.HNSW, quantization=Quantization.NONE)
             reason = f"{reason}, but codes find only {best.recall:.3f} of the nearest"
-            if has_room_for_graph(len(vectors), graph):
-                return _build(vectors, graph, reason, threads, stop, None)
-            info = msgspec.structs.replace(built.info, reason=f"{reason}, and {_no_room(len(vectors), graph)}")
+            if card is not None and has_room_on(card, len(vectors), spec.dim):
+                return _build(vectors, replace(exact, index=IndexKind.IVF_FLAT), reason, threads, stop, None)
+            if has_room_for_graph(len(vectors), exact):
+                return _build(vectors, exact, reason, threads, stop, None)
+            info = msgspec.structs.replace(built.info, reason=f"{reason}, and {_no_room(len(vectors), exact)}")
             return SealedVectors(built.exact, built.approximate, info, spec.metric)
     return built
 
 
-def choose_kind(rows: int, spec: VectorField) -> tuple[VectorField, str]:
-    """The field with its kind and quantization decided, and why."""
+def choose_kind(rows: int, spec: VectorField, card: Card | None = None) -> tuple[VectorField, str]:
+    """The field with its kind and quantization decided, and why.
+
+    A `card` that holds the vectors searches them itself, and what is built serves the processor where it cannot: then
+    no graph is worth its building.
+    """
     quantization = spec.quantization
     if spec.index is not IndexKind.AUTO:
         if quantization is Quantization.AUTO:
@@ -80,11 +96,24 @@ def choose_kind(rows: int, spec: VectorField) -> tuple[VectorField, str]:
     if coded:
         codes = Quantization.RABITQ if quantization is Quantization.RABITQ else Quantization.PQ4
         reason = f"auto: {size / 2**20:.0f} MiB are too many to compare with; codes are built and searched quickest"
-        return replace(spec, index=IndexKind.IVF_PQ, quantization=codes), reason
+        return replace(spec, index=IndexKind.IVF_PQ, quantization=codes), f"{reason}{_on_card(rows, spec, card)}"
+    if card is not None and rows >= ROWS_MIN and has_room_on(card, rows, spec.dim):
+        reason = f"auto: {size / 2**20:.0f} MiB are too many to compare with; lists go with {quantization}"
+        return replace(spec, index=IndexKind.IVF_FLAT), f"{reason}{_on_card(rows, spec, card)}"
     reason = f"auto: {size / 2**20:.0f} MiB are too many to compare with; a graph goes with {quantization}"
     if rows >= ROWS_MIN and not has_room_for_graph(rows, spec):
         return replace(spec, index=IndexKind.IVF_FLAT), f"{reason}, but {_no_room(rows, spec)}"
     return replace(spec, index=IndexKind.HNSW, quantization=quantization), reason
+
+
+def _on_card(rows: int, spec: VectorField, card: Card | None) -> str:
+    """What a card, if there is one, has to do with the choice."""
+    if card is None:
+        return ""
+    if has_room_on(card, rows, spec.dim):
+        return f", where {card.name} cannot answer, which holds the vectors"
+    there = f"{card.bytes / 2**30:.1f} GiB, of which one segment may have {CARD_SHARE:.0%}"
+    return f"; {card.name} does not hold the vectors: it has {there}"
 
 
 def _no_room(rows: int, spec: VectorField) -> str:
@@ -181,6 +210,8 @@ def calibrated(
 ) -> Calibration:
     """What an index finds at several efforts and what that costs, with `count` of its own rows as queries.
 
+    Of a graph, places beside them.
+
     Raises:
         BuildStoppedError: `stop` said so.
     """
@@ -192,7 +223,11 @@ def calibrated(
         use_threads(1)
         return built.candidates(queries, k, effort)
 
-    found = calibrate(approximate, search, search_exact, vectors, stop, count)
+    queries, own = sample_rows(vectors, count), not isinstance(approximate, Graph)
+    if not own:
+        _, neighbours = search(queries, K + 1, GRAPH_NEIGHBOURS)
+        queries = beside(queries, vectors, neighbours, built.metric)
+    found = calibrate(approximate, search, search_exact, queries, len(vectors), stop, own=own)
     if not isinstance(approximate, InvertedLists):
         return found
     usual = found.effort(RECALL_DEFAULT) or found.best().effort

@@ -20,9 +20,10 @@ from engine.document import (
     make_id,
     own_id,
 )
-from engine.errors import DimensionMismatchError, DocumentError, InvalidInputError, LimitExceededError, SchemaError
-from engine.schema import DIM_MAX, FIELDS_MAX, ID, JSON, Field, FieldType, Metric, Schema, VectorField, check_field_name
+from engine.errors import DocumentError, InvalidInputError, LimitExceededError, SchemaError
+from engine.schema import DIM_MAX, FIELDS_MAX, ID, JSON, Field, FieldType, Schema, VectorField, check_field_name
 from engine.store.codec import NEVER
+from engine.vector.checks import check_vectors
 from engine.writes.expiry import expiry_of
 from engine.writes.inference import all_fit, contradicts, fits, grow_field, infer_field, is_untyped, natural_type
 
@@ -190,24 +191,9 @@ def as_vector(value: Any, spec: VectorField) -> Vectors:
 
     Raises:
         DimensionMismatchError: it has another size.
-        InvalidInputError: not numbers, not finite, or a zero vector under cosine.
+        InvalidInputError: not numbers, not finite, too long, or a zero vector under cosine.
     """
     return check_vectors(_as_array(value, 1), spec)
-
-
-def check_vectors(array: Vectors, spec: VectorField) -> Vectors:
-    """`array`, (dim,) or (n, dim), as contiguous float32 after the checks of `as_vector`."""
-    if array.shape[-1] != spec.dim:
-        raise DimensionMismatchError(spec.dim, array.shape[-1])
-    with np.errstate(over="ignore"):
-        vectors: Vectors = np.ascontiguousarray(array, dtype=np.float32)
-    squares = np.einsum("...i,...i->...", vectors, vectors)
-    # A finite sum of squares proves every component finite; one that overflows, or is 0, is looked at again.
-    if not np.isfinite(squares).all() and not np.isfinite(vectors).all():
-        raise InvalidInputError("vector has a component that is not finite (NaN, infinite, or beyond float32)")
-    if spec.metric is Metric.COSINE and not squares.all() and not vectors.any(axis=-1).all():
-        raise InvalidInputError("vector is zero, which has no direction: metric=cosine")
-    return vectors
 
 
 def check_rows(batch: Batch, given: Mapping[str, VectorRows]) -> tuple[dict[str, VectorRows], Schema]:
@@ -268,7 +254,7 @@ def _as_array(value: Any, dimensions: int) -> Vectors:
             array = np.array([float(item) for item in value])
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidInputError("vector must be a list of numbers") from error
-    if array.ndim != dimensions or array.dtype.kind not in "fiu" or array.shape[-1] == 0:
+    if array.ndim != dimensions or array.dtype.kind not in "fiu":
         raise InvalidInputError(f"vector must be a list of numbers: got={array.ndim} dimensions of {array.dtype}")
     return array
 

@@ -35,7 +35,7 @@ async def write_documents(call: Call) -> Response:
     """
     body = await call.body(wire.WriteDocuments)
     _check_batch(call, len(body.documents), "documents")
-    _check_batch(call, len(body.if_version or ()), "versions")
+    _check_batch(call, len(body.if_version or ()), "versions", "/if_version")
     options = WriteOptions(
         body.atomic, body.if_version, body.if_absent, body.if_matches, body.durability, call.idempotency_key()
     )
@@ -73,7 +73,7 @@ async def delete_documents(call: Call) -> Response:
     """
     body = await call.body(wire.DeleteDocuments)
     _check_batch(call, len(body.ids), "ids")
-    _check_batch(call, len(body.if_version or ()), "versions")
+    _check_batch(call, len(body.if_version or ()), "versions", "/if_version")
     chosen = {name: getattr(body, name) for name in ("ids", "filter") if name in body.model_fields_set}
     conditions: dict[str, Any] = {
         "if_version": body.if_version,
@@ -105,7 +105,8 @@ async def scroll_documents(call: Call) -> Response:
     body = await call.body(wire.ScrollDocuments)
     maximum = call.service.settings.scroll_limit_max
     if body.limit > maximum:
-        raise TooLargeError(f"limit is too large: scroll_limit_max={maximum} got={body.limit}", code="limit_too_large")
+        message = f"limit is too large: scroll_limit_max={maximum} got={body.limit}"
+        raise TooLargeError.at("/limit", message, maximum, body.limit, code="limit_too_large")
     collection = call.service.database.collection(call.path("c"))
     content, rows = await call.service.searches.run(
         _scrolled, collection, body, call.service.settings.response_bytes_max
@@ -199,10 +200,11 @@ async def delete_document(call: Call) -> Response:
     return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed)
 
 
-def _check_batch(call: Call, size: int, what: str) -> None:
+def _check_batch(call: Call, size: int, what: str, pointer: str = "") -> None:
     maximum = call.service.settings.batch_documents_max
     if size > maximum:
-        raise TooLargeError(f"too many {what} in one request: batch_documents_max={maximum} got={size}")
+        message = f"too many {what} in one request: batch_documents_max={maximum} got={size}"
+        raise TooLargeError.at(pointer or f"/{what}", message, maximum, size)
 
 
 def _not_found(document_id: str) -> NotFoundError:

@@ -71,8 +71,8 @@ async def search_batch(call: Call) -> Response:
     collection = call.service.database.collection(call.path("c"))
     run, bytes_max = call.service.searches.run, call.service.settings.response_bytes_max
     if body.searches:
-        for each in body.searches:
-            _check(call, each)
+        for place, each in enumerate(body.searches):
+            _check(call, each, f"/searches/{place}")
         content, rows = await run(_search_many, collection, body.searches, bytes_max)
         call.count_rows(rows)
         return json_response(content)
@@ -80,7 +80,8 @@ async def search_batch(call: Call) -> Response:
     vectors = _vectors(body.vectors, _dim(collection, body.vector_field))
     maximum = call.service.settings.search_batch_max
     if len(vectors) > maximum:
-        raise TooLargeError(f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}")
+        message = f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}"
+        raise TooLargeError.at("/vectors", message, maximum, len(vectors))
     _check_answer(call, len(vectors) * body.limit)
     content, rows = await run(_search_batch, collection, body, vectors)
     call.count_rows(rows)
@@ -120,27 +121,24 @@ def _params(body: wire.SearchRequest | wire.SearchBatchRequest) -> dict[str, Any
     return body.params.model_dump(exclude_unset=True) if "params" in body.model_fields_set else None
 
 
-def _check(call: Call, body: wire.SearchRequest) -> None:
-    _check_limit(call, body.limit + body.offset)
+def _check(call: Call, body: wire.SearchRequest, pointer: str = "") -> None:
+    _check_limit(call, body.limit + body.offset, pointer)
     if body.rerank is not None:
         check_over_http(body.rerank.model, call.service.settings.rerank_model)
 
 
-def _check_limit(call: Call, rows: int) -> None:
+def _check_limit(call: Call, rows: int, pointer: str = "") -> None:
     maximum = call.service.settings.search_limit_max
     if rows > maximum:
-        raise TooLargeError(
-            f"limit + offset is too large: search_limit_max={maximum} got={rows}", code="limit_too_large"
-        )
+        message = f"limit + offset is too large: search_limit_max={maximum} got={rows}"
+        raise TooLargeError.at(f"{pointer}/limit", message, maximum, rows, code="limit_too_large")
 
 
 def _check_answer(call: Call, hits: int) -> None:
     maximum = call.service.settings.response_bytes_max
     if hits * HIT_BYTES > maximum:
-        raise TooLargeError(
-            f"answer may be too large: response_bytes_max={maximum} vectors × limit={hits}; ask for fewer",
-            code="response_too_large",
-        )
+        message = f"answer may be too large: response_bytes_max={maximum} vectors × limit={hits}; ask for fewer"
+        raise TooLargeError.at("/limit", message, maximum // HIT_BYTES, hits, code="response_too_large")
 
 
 def _vector(given: list[float] | str) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import InvalidInputError
 from engine.vector.device.choice import DeviceChoice, find_backend, has_driver, lists_are_cheaper, parse_choice
+from engine.vector.device.driver import card_bytes
 
 
 def _cuda() -> bool:
@@ -55,3 +56,17 @@ def test_lists_are_for_few_queries_over_many_rows() -> None:
     assert lists_are_cheaper(1, 10_000_000, 384, 32, 4_096)
     assert not lists_are_cheaper(1_024, 1_000_000, 384, 256, 1_024)
     assert not lists_are_cheaper(1, 10_000, 384, 128, 128)
+
+
+def test_the_driver_tells_of_no_card_where_there_is_none() -> None:
+    """Nothing is imported for it, and nothing fails."""
+    assert (card_bytes() is None) or has_driver()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not _cuda(), reason="this machine has no CUDA card")
+def test_the_driver_knows_the_memory_of_the_card() -> None:
+    """As torch does."""
+    import torch
+
+    assert card_bytes() == torch.cuda.get_device_properties(0).total_memory

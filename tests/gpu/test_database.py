@@ -70,6 +70,23 @@ def test_hits_are_those_of_the_processor(
     assert database.device()["queries"] >= 15
 
 
+def test_auto_says_that_the_device_answers(
+    database: engine.Database, device: SearchDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lists are for where the device cannot; `explain` and the figures of the segment say why there are some."""
+    monkeypatch.setattr("engine.vector.build.FLAT_BYTES_MAX", 1024)
+    vector = {"type": "vector", "dim": DIM, "metric": "l2", "quantization": "none"}
+    schema = engine.Schema.from_json({"fields": {"vector": vector}})
+    collection = database.create_collection("rows", schema)
+    documents = [{"id": str(i)} for i in range(ROWS)]
+    collection.add(documents, {"vector": engine.VectorRows(VECTORS, np.arange(ROWS))})
+    collection.optimize()
+    arrived(collection, device)
+    (part,) = collection.snapshot().search(QUERIES[0], K).explain["parts"]
+    assert device.name in part["how"]
+    assert part["why"].endswith(f"lists go with none, where {device.name} cannot answer, which holds the vectors")
+
+
 def test_batches_and_writes_are_seen(database: engine.Database, device: SearchDevice) -> None:
     """What is written after the segment was loaded is found beside it, and what is deleted is not."""
     collection = filled(database, "l2", "flat")

@@ -228,3 +228,21 @@ def test_centroids_are_made_by_the_device(device: SearchDevice) -> None:
 
     assert found is not None
     assert found.shape == (16, questions().shape[1])
+
+
+def test_a_device_says_how_much_it_holds(device: SearchDevice, backend: TorchBackend) -> None:
+    """For who chooses what to build; not any more once it is closed."""
+    card = device.card()
+    assert card is not None
+    assert (card.name, card.bytes) == (backend.name, backend.memory_bytes())
+    assert card.bytes > 2**28
+    device.close()
+    assert device.card() is None
+
+
+@pytest.mark.parametrize("found", [lambda: None, lambda: 1 // 0])
+def test_a_device_that_is_none_holds_nothing(found: Any) -> None:
+    """Whoever asks is not kept waiting."""
+    device = SearchDevice(found)
+    assert device.card() is None
+    device.close()

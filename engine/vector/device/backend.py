@@ -112,6 +112,9 @@ class Backend(Protocol):
             DeviceBrokenError: the device failed.
         """
 
+    def memory_bytes(self) -> int | None:
+        """Of the device, in all; None where that cannot be told."""
+
     def centroids(self, sample: Vectors, count: int, rounds: int) -> Vectors:
         """k-means: (count, dim) centroids of (n, dim) vectors after some rounds.
 

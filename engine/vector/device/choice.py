@@ -6,7 +6,6 @@ without. FAISS-GPU serves where its wheel is installed, else torch; neither is n
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.util
 import logging
@@ -15,6 +14,7 @@ from typing import Any
 
 from engine.errors import InvalidInputError
 from engine.vector.device.backend import Backend
+from engine.vector.device.driver import load_driver
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +45,7 @@ def parse_choice(value: str) -> DeviceChoice:
 
 def has_driver() -> bool:
     """Whether there can be a CUDA card at all; costs nothing, where importing torch costs seconds."""
-    for name in ("libcuda.so.1", "nvcuda.dll"):
-        try:
-            ctypes.CDLL(name)
-        except OSError:
-            continue
-        return True
-    return False
+    return load_driver() is not None
 
 
 def find_backend(choice: DeviceChoice) -> Backend | None:

@@ -12,6 +12,7 @@ import numpy as np
 from engine.arrays import Vectors
 from engine.vector.allowed import Allowed
 from engine.vector.device.backend import DeviceBrokenError, DeviceFullError, Nearest, Source
+from engine.vector.device.driver import card_bytes
 from engine.vector.index import faiss_metric, to_scores
 
 ADD_BYTES = 64 * 1024 * 1024
@@ -39,6 +40,10 @@ class FaissBackend:
             _translated(functools.partial(index.add, piece))
             yield
         return FaissResident(self, index, source)
+
+    def memory_bytes(self) -> int | None:
+        """See `Backend.memory_bytes`."""
+        return card_bytes()
 
     def centroids(self, sample: Vectors, count: int, rounds: int) -> Vectors:
         """See `Backend.centroids`."""

@@ -27,6 +27,7 @@ from engine.vector.device.backend import (
 )
 from engine.vector.device.choice import lists_are_cheaper
 from engine.vector.device.source import source_of
+from engine.vector.device.training import Card
 from engine.vector.parameters import SearchParameters
 from engine.vector.sealed import Answer, SealedVectors
 
@@ -93,6 +94,8 @@ class SearchDevice:
         self._trainings: deque[_Training] = deque()
         self._warned = False
         self._usable = True
+        self._card: Card | None = None
+        self._found = threading.Event()  # or not: set when it is known
         self.batches = self.searches = self.queries = self.trainings = self.fallbacks = 0
         self._thread = threading.Thread(target=self._run, name="lumaai-device", daemon=True)
         self._thread.start()
@@ -120,6 +123,11 @@ class SearchDevice:
             self._wake.notify()
         training.done.wait(CENTROIDS_SECONDS_MAX)
         return training.found
+
+    def card(self) -> Card | None:
+        """What it is called and how much it holds; None where it cannot be used, or does not know."""
+        self._found.wait(WAIT_SECONDS_MAX)
+        return self._card if self._usable else None
 
     def load(self, index: SealedVectors, timeout_seconds: float = 600.0) -> bool:
         """Have a segment loaded, and wait for it; whether it is there."""
@@ -183,6 +191,7 @@ class SearchDevice:
         """Answer what waits; between, load a piece."""
         try:
             found = self._find()
+            size = None if found is None else found.memory_bytes()
         except Exception as error:  # noqa: BLE001  (torch's libraries may not load)
             self._give_up(error)
             return
@@ -190,6 +199,8 @@ class SearchDevice:
             self._stop()
             return
         self._backend, self.name = found, found.name
+        self._card = None if size is None else Card(found.name, size)
+        self._found.set()
         while self._usable:
             with self._wake:
                 self._wake.wait_for(lambda: not self._usable or self._waiting or self._trainings or self._loads)
@@ -332,6 +343,7 @@ class SearchDevice:
             self._loads.clear()
             self._residents.clear()
             self._wake.notify_all()
+        self._found.set()
         for done in waiting:
             done.set()
 

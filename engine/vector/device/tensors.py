@@ -17,6 +17,7 @@ import numpy as np
 from engine.arrays import Rows, Vectors
 from engine.schema import Metric
 from engine.vector.device.backend import DeviceBrokenError, DeviceFullError, RowsOf, Source
+from engine.vector.room import machine_bytes
 
 PIECE_BYTES = 64 * 1024 * 1024  # of vectors that travel at a time: about 3 ms of PCIe 4
 BLOCK_ROWS = 32  # of an inverted list, which is padded to a multiple: what is gathered lies together
@@ -99,6 +100,12 @@ class TorchBackend:
     def upload(self, array: Any) -> Any:
         """A tensor on the device."""
         return torch_module().from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def memory_bytes(self) -> int | None:
+        """See `Backend.memory_bytes`."""
+        if self.device.type != "cuda":
+            return machine_bytes()
+        return int(torch_module().cuda.mem_get_info(self.device)[1])
 
     def free_bytes(self) -> int | None:
         """Of the device's memory; None where torch cannot tell."""

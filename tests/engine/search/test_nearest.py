@@ -153,6 +153,20 @@ def test_the_field_must_be_named_where_there_are_several(collection: Collection)
     assert collection.snapshot().search(np.ones(2), 1, vector_field="b").ids == ["1"]
 
 
+def test_each_query_of_a_batch_has_its_own_ids(collection: Collection) -> None:
+    """In any order of asking, over segments and head, and where a query finds fewer; as one query at a time."""
+    collection.add([{"id": f"a{i}", "n": i, "vector": [1.0, i]} for i in range(7)])
+    collection.optimize()
+    collection.add([{"id": f"b{i}", "n": i, "vector": [i, 1.0]} for i in range(7)])
+    snapshot = collection.snapshot()
+    queries = np.array([[1, 0], [0, 1], [1, 1], [-1, 2]], np.float32)
+    for where in (None, parse_filter({"n": 3}), parse_filter({"n": 99})):
+        hits = snapshot.search_batch(queries, 5, where=where)
+        for number in (2, 0, 3, 1):
+            assert hits[number].ids == snapshot.search(queries[number], 5, where=where).ids
+    assert snapshot.search_batch(queries[:1], 3)[0].ids == snapshot.search(queries[0], 3).ids
+
+
 def test_explain_says_what_ran(collection: Collection) -> None:
     """Parts, rows, allowed rows, and how."""
     collection.add([{"id": str(i), "n": i, "vector": [1.0, i]} for i in range(10)])

@@ -12,6 +12,7 @@ from tests.lumaai.serving import FILMS, Service, problem_of
 
 FILMS_SEARCH = "/v1/collections/films/search"
 POINTS_SEARCH = "/v1/collections/points/search"
+BATCH = f"{POINTS_SEARCH}:batch"
 
 
 def encoded(*numbers: float) -> str:
@@ -136,12 +137,35 @@ def test_requests_that_mean_nothing_are_refused_at_their_place(points: Service, 
 
 
 def test_limits_are_named(points: Service) -> None:
-    """413 naming the setting."""
-    problem = problem_of(points.post(POINTS_SEARCH, {"vector": [1, 0], "limit": 10_001}), 413)
-    assert "search_limit_max=10000 got=10001" in problem["detail"]
-    too_many = {"vectors": [[1, 0]] * 1_001}
-    problem = problem_of(points.post(f"{POINTS_SEARCH}:batch", too_many), 413)
-    assert "search_batch_max=1000 got=1001" in problem["detail"]
+    """413 naming the setting, and where in the request it is passed."""
+    deep = {"vector": [1, 0], "limit": 9_000, "offset": 1_001}
+    for path, body, setting, pointer in (
+        (POINTS_SEARCH, {"vector": [1, 0], "limit": 10_001}, "search_limit_max=10000 got=10001", "/limit"),
+        (POINTS_SEARCH, deep, "search_limit_max=10000 got=10001", "/limit"),
+        (BATCH, {"vectors": [[1, 0]], "limit": 10_001}, "search_limit_max=10000 got=10001", "/limit"),
+        (BATCH, {"searches": [{"id": "a"}, deep]}, "search_limit_max=10000 got=10001", "/searches/1/limit"),
+        (BATCH, {"vectors": [[1, 0]] * 1_001}, "search_batch_max=1000 got=1001", "/vectors"),
+    ):
+        problem = problem_of(points.post(path, body), 413)
+        assert setting in problem["detail"]
+        assert [item["pointer"] for item in problem["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("vectors", "pointer"),
+    [
+        ([[1, 0], [0, 0]], "/vectors/1"),
+        ([[1, 0, 0]], "/vectors"),
+        ([[1, 0], [1]], "/vectors"),
+        ([[1, 0], [1, 1e300]], "/vectors"),
+        (encoded(1, 0, 0, 0), "/vectors/1"),
+        (encoded(1, 0, 0), "/vectors"),
+    ],
+)
+def test_vectors_of_a_batch_are_refused_at_their_place(points: Service, vectors: Any, pointer: str) -> None:
+    """422: zero under cosine, of another size, not finite."""
+    problem = problem_of(points.post(BATCH, {"vectors": vectors}), 422)
+    assert [item["pointer"] for item in problem["errors"]] == [pointer]
 
 
 def test_text_needs_an_embedded_field(points: Service) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.tokens import TokenType
 
 from engine.errors import SqlError
 from engine.schema import Schema
@@ -15,6 +16,7 @@ from engine.sql import sqlite
 
 DUCKDB = "duckdb"
 CHARACTERS_MAX = 20_000  # sqlglot reads about as many a second
+TYPE_CALLS_MAX = 8  # in one another: sqlglot reads `date(…)` as a type first, then as a call, so each doubles its time
 DIALECTS = (DUCKDB, "bigquery", "clickhouse", "mysql", "postgres", "snowflake", "spark", "sqlite", "trino", "tsql")
 
 
@@ -37,7 +39,7 @@ def translate(sql: str, dialect: str, schemas: Mapping[str, Schema]) -> str:
         message = f"query is too long for another dialect: maximum={CHARACTERS_MAX} got={len(sql)} characters"
         raise SqlError(message)
     try:
-        found = sqlglot.parse(sql, read=dialect, error_level=ErrorLevel.RAISE)
+        found = _parsed(sql, dialect)
         trees = [tree for tree in found if tree is not None]
         if len(trees) != 1:
             raise SqlError(f"expected one query: got={len(trees)}")
@@ -50,3 +52,21 @@ def translate(sql: str, dialect: str, schemas: Mapping[str, Schema]) -> str:
         raise SqlError(f"query is malformed: {message[:300]}") from error
     except RecursionError as error:
         raise SqlError("query is nested too deep") from error
+
+
+def _parsed(sql: str, dialect: str) -> list[Any]:
+    reader = Dialect.get_or_raise(dialect)
+    tokens = reader.tokenize(sql)
+    parser = reader.parser(error_level=ErrorLevel.RAISE)
+    opened: list[bool] = []  # of each parenthesis that is open, whether it follows the name of a type
+    before: Any = None
+    for token in tokens:
+        if token.token_type == TokenType.L_PAREN:
+            opened.append(before is not None and before.token_type in parser.TYPE_TOKENS)
+            if sum(opened) > TYPE_CALLS_MAX:
+                message = f"query is nested too deep: maximum={TYPE_CALLS_MAX} calls such as date(…) in one another"
+                raise SqlError(message, offset=token.start)
+        elif token.token_type == TokenType.R_PAREN and opened:
+            opened.pop()
+        before = token
+    return list(parser.parse(tokens, sql))

@@ -26,7 +26,7 @@ GROWING = {
         for n in range(40)
     )
     + " SELECT * FROM a40",
-    "rows": "VALUES " + ", ".join(["(1)"] * 20_000),
+    "rows": "VALUES " + ", ".join(["(1)"] * 10_000),
     "figures": "SELECT " + ", ".join(f"sum(CASE WHEN year = {n} THEN 1 END)" for n in range(2_000)) + " FROM films",
 }
 

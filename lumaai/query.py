@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import engine
+from lumaai.errors import InvalidRequestError
 from lumaai.sql import Parameters, SqlColumn, SqlResult, check_query
 
 if TYPE_CHECKING:
     from lumaai.database import Database
     from lumaai.opened import Opened
+
+# Where in a statement stands what a write was made of: patterns of pointers → what begins them instead.
+_JQL_PLACES: Mapping[str, Mapping[str, str]] = {
+    "Insert": {r"/documents": "/query/documents"},
+    "Update": {r"/documents/\d+": "/query/set"},
+    "Delete": {r"/filter": "/query/filter"},
+    "CreateCollection": {r"/fields": "/query/fields"},
+}
 
 
 class Statements:
@@ -40,7 +51,13 @@ class Statements:
             raise engine.QueryError("parameters of a statement go by place: give a list", pointer="/params")
         if parameters and language != "lql":
             raise engine.QueryError("only LQL takes parameters", pointer="/params")
-        found = engine.run_query(engine.read_query(language, query, list(parameters or ())), self, limit)
+        statement = engine.read_query(language, query, list(parameters or ()))
+        try:
+            found = engine.run_query(statement, self, limit)
+        except InvalidRequestError as error:  # of a write: its places are those of the batch that was made
+            within = _JQL_PLACES.get(type(statement).__name__, {}) if language == "jql" else {}
+            error.errors = tuple(replace(detail, pointer=_in_query(detail.pointer, within)) for detail in error.errors)
+            raise
         columns = tuple(SqlColumn(name, kind) for name, kind in found.columns)
         sequence = self._database.sequence if found.sequence is None else found.sequence
         return SqlResult(columns, found.truncated, sequence, found.milliseconds, found.explain, _rows=found.rows)
@@ -68,3 +85,14 @@ class Statements:
     def drop(self, collection: str) -> None:
         """See `Target.drop`."""
         self._database.drop(collection)
+
+
+def _in_query(pointer: str, places: Mapping[str, str]) -> str:
+    """A place of a write as a place of the statement: as near as it is known."""
+    if pointer.startswith("/query"):
+        return pointer
+    for pattern, place in places.items():
+        match = re.match(pattern, pointer)
+        if match is not None:
+            return place + pointer[match.end() :]
+    return "/query"

@@ -80,8 +80,7 @@ def sql(
         values = [_value(item) for item in parameters or []]
         result = database.sql(text, values, limit=limit, timeout=timeout, dialect=dialect, explain=explain)
     print_result(result, form)
-    if result.explain is not None:
-        typer.echo(json.dumps(result.explain, indent=2, default=str), err=True)
+    print_explanation(result)
 
 
 @queries.command(
@@ -89,6 +88,7 @@ def sql(
         "lumaai query nql 'how many films are there where year is after 1990'",
         "lumaai query lql \"UPDATE films SET genre = 'drama' WHERE title STARTS WITH 'The'\"",
         'lumaai query jql \'{"find": "films", "sort": {"year": -1}, "limit": 3}\' -f json',
+        "lumaai query nql 'explain count films where year is after 1990'",
     )
 )
 def query(
@@ -107,6 +107,7 @@ def query(
     with opened(directory, url) as database:
         result = database.query(language, statement, values or None, limit=limit, timeout=timeout)
     print_result(result, form)
+    print_explanation(result)
 
 
 def _value(text: str) -> Any:
@@ -131,6 +132,12 @@ def print_result(result: SqlResult, form: Format) -> None:
         typer.echo(f"{output.plural(len(result), 'row')} in {result.milliseconds:.1f} ms", err=True)
     if result.truncated:
         typer.echo("lumaai: there are more rows: ask for them with --limit", err=True)
+
+
+def print_explanation(result: SqlResult) -> None:
+    """What ran, to stderr, if that was asked for."""
+    if result.explain is not None:
+        typer.echo(json.dumps(result.explain, indent=2, default=str), err=True)
 
 
 def _cell(value: Any, *, whole: bool) -> str:

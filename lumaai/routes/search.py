@@ -129,9 +129,9 @@ def _check(call: Call, body: wire.SearchRequest) -> None:
 def _check_limit(call: Call, rows: int) -> None:
     maximum = call.service.settings.search_limit_max
     if rows > maximum:
-        raise TooLargeError(
-            f"limit + offset is too large: search_limit_max={maximum} got={rows}", code="limit_too_large"
-        )
+        message = f"limit + offset is too large: search_limit_max={maximum} got={rows}"
+        errors = [ErrorDetail("/limit", "limit_too_large", message)]
+        raise TooLargeError(message, code="limit_too_large", errors=errors)
 
 
 def _check_answer(call: Call, hits: int) -> None:

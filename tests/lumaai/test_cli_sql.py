@@ -53,6 +53,22 @@ def test_statements_read_and_write(place: str) -> None:
     assert counted.stdout.splitlines() == ["count", "1"]
 
 
+def test_explanations_go_to_stderr(place: str) -> None:
+    run = CliRunner().invoke
+    for language, statement in (
+        ("nql", "explain count films where year is at least 1990"),
+        ("lql", "EXPLAIN SELECT count(*) FROM films WHERE year >= 1990"),
+        ("jql", '{"count": "films", "filter": {"year": {"$gte": 1990}}, "explain": true}'),
+    ):
+        result = run(app, ["query", language, statement, "--db", place, "-f", "csv"])
+        assert result.stdout.splitlines() == ["count", "1"]
+        stages = json.loads(result.stderr)["stages"]
+        assert [(stage["stage"], stage["rows_considered"], stage["rows"]) for stage in stages[:2]] == [
+            ("filter", 2, 1),
+            ("group", 1, 1),
+        ]
+
+
 def test_the_shell_asks_and_completes(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     with lumaai.Database(place) as database:
         shell = Shell(database, Format.CSV, 10, 30.0, "duckdb")

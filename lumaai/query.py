@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import engine
-from lumaai.errors import InvalidRequestError
+from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.sql import Parameters, SqlColumn, SqlResult, check_query
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ class Statements:
     ) -> SqlResult:
         """One statement; see `Database.query`."""
         check_query(parameters, limit, timeout_seconds)
-        if isinstance(parameters, Mapping):
-            raise engine.QueryError("parameters of a statement go by place: give a list", pointer="/params")
-        if parameters and language != "lql":
-            raise engine.QueryError("only LQL takes parameters", pointer="/params")
-        statement = engine.read_query(language, query, list(parameters or ()))
+        statement = _read(language, query, parameters)
         try:
             found = engine.run_query(statement, self, limit)
         except InvalidRequestError as error:  # of a write: its places are those of the batch that was made
@@ -85,6 +81,25 @@ class Statements:
     def drop(self, collection: str) -> None:
         """See `Target.drop`."""
         self._database.drop(collection)
+
+
+def _read(language: str, query: str | Mapping[str, Any], parameters: Parameters | None) -> Any:
+    """Parse a statement; what is wrong with its parameters or language stands beside it, not in it."""
+    if isinstance(parameters, Mapping):
+        raise _refused("/params", "parameters of a statement go by place: give a list")
+    if parameters and language != "lql":
+        raise _refused("/params", "only LQL takes parameters")
+    try:
+        return engine.read_query(language, query, list(parameters or ()))
+    except engine.QueryError as error:
+        if error.pointer in ("/params", "/language"):
+            raise _refused(error.pointer, str(error)) from error
+        raise
+
+
+def _refused(pointer: str, message: str) -> InvalidRequestError:
+    code = "query_invalid"
+    return InvalidRequestError(message, code=code, errors=[ErrorDetail(pointer, code, message)])
 
 
 def _in_query(pointer: str, places: Mapping[str, str]) -> str:

@@ -248,7 +248,7 @@ def _aggregates(node: Node) -> bool:
     """Whether it makes one row of many: an aggregate that is not computed over a window."""
     if not isinstance(node, exp.AggFunc):
         return False
-    place = node
+    place: Node = node
     while isinstance(place.parent, exp.Filter | exp.IgnoreNulls | exp.RespectNulls) and place.arg_key == "this":
         place = place.parent
     return not (isinstance(place.parent, exp.Window) and place.arg_key == "this")
@@ -268,11 +268,7 @@ def _own(part: Node) -> Iterator[Node]:
 
 def _bare(part: Node, keys: set[str], select: exp.Select) -> Iterator[exp.Column]:
     aliases = {item.alias.lower() for item in select.expressions if isinstance(item, exp.Alias)}
-    for node in part.walk(
-        prune=lambda node: (
-            isinstance(node, exp.AggFunc | exp.Filter | exp.Query | exp.Subquery | exp.Window) or _plain(node) in keys
-        )
-    ):
+    for node in part.walk(prune=lambda node: isinstance(node, _CLOSED) or (bool(keys) and _plain(node) in keys)):
         is_column = isinstance(node, exp.Column) and not isinstance(node.this, exp.Star)
         if is_column and _plain(node) not in keys and (node.table or node.name.lower() not in aliases):
             yield node

@@ -106,7 +106,7 @@ def _parsed(value: Node, unit: str) -> Node:
 
 
 def _from_number(value: Node, unit: str) -> Node:
-    seconds = exp.cast(value, "DOUBLE", copy=False)
+    seconds: Node = exp.cast(value, "DOUBLE", copy=False)
     if unit != "unixepoch":
         days = exp.Sub(this=seconds, expression=number(_EPOCH_DAY))
         seconds = exp.Mul(this=exp.Paren(this=days), expression=number(86_400))

@@ -43,8 +43,12 @@ def spell_out(tree: Node) -> bool:
     """Replace the calls and casts in a query, whose expressions have types; whether there were any."""
     changed = False
     for node in reversed(list(tree.walk(bfs=True))):  # what is within first
+        if isinstance(node, exp.Anonymous) and str(node.this).lower() == "total" and len(node.expressions) == 1:
+            _total(node)
+            changed = True
+            continue
         found = _spelled(node)
-        if found is not None and found is not node:
+        if found is not None:
             node.replace(found)
             changed = True
     return changed
@@ -74,8 +78,6 @@ def _spelled(node: Node) -> Node | None:
 
 def _called(node: exp.Anonymous) -> Node | None:
     name, arguments = str(node.this).lower(), node.expressions
-    if name == "total" and len(arguments) == 1:
-        return _total(node)
     if name == "printf":
         return _printed(arguments)
     if _HINTS.get(name) == len(arguments):

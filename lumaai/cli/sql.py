@@ -146,7 +146,7 @@ def _cell(value: Any, *, whole: bool) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if whole:
         return text
-    line = " ".join(text.split())
+    line = "".join(letter if letter.isprintable() else " " for letter in text).rstrip()
     return line if len(line) <= CELL_CHARACTERS else f"{line[: CELL_CHARACTERS - 1]}…"
 
 

@@ -53,6 +53,19 @@ def test_faults_have_their_place_in_the_statement(
     assert database.collections() == ["films"]
 
 
+def test_faults_beside_the_statement_have_their_own_place(database: lumaai.Database) -> None:
+    asked: list[tuple[str, str, Any, str]] = [
+        ("lql", "SELECT * FROM films WHERE year = ?", [1, 2], "/params"),
+        ("lql", "SELECT * FROM films WHERE year = ?", {"a": 1}, "/params"),
+        ("nql", "count films", [1], "/params"),
+        ("klingon", "count films", None, "/language"),
+    ]
+    for language, query, params, pointer in asked:
+        with pytest.raises(lumaai.InvalidRequestError) as caught:
+            database.query(language, query, params)
+        assert [detail.pointer for detail in caught.value.errors] == [pointer]
+
+
 def test_faults_of_a_search_in_sql_are_in_the_sql(database: lumaai.Database) -> None:
     for arguments in ("filter := 'bogus = 1'", "mode := 'bogus'", "filter := 'year >'"):
         with pytest.raises(lumaai.InvalidRequestError) as caught:

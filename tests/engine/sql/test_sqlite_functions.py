@@ -127,5 +127,30 @@ def test_meaning_cannot_be_nested_until_it_explodes(t: SqlEngine, begin: str, en
     for depth in (6, 12, 60):
         with suppress(SqlError):
             t.run(f"SELECT {begin * depth}s{end * depth} FROM t", dialect="sqlite")
-    with pytest.raises(SqlError, match="nested too deep"):
-        t.run(f"SELECT {'date(' * 60}s{')' * 60} FROM t", dialect="postgres")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres", "mysql", "snowflake"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT {'date(' * 60}s{')' * 60} FROM t",
+        f"SELECT {'ARRAY[' * 60}s{']' * 60} FROM t",
+        f"SELECT {'s::INT[' * 60}1{']' * 60} FROM t",
+        "SELECT 1 FROM t" + " JOIN t" * 60,
+        "SELECT 1 FROM t" + " LEFT JOIN LATERAL (SELECT 1)" * 60,
+        "SELECT 1 FROM t JOIN t ON 1 = 1" + " JOIN t JOIN t ON 1 = 1" * 40,
+    ],
+)
+def test_what_sqlglot_tries_twice_at_every_level_is_refused(t: SqlEngine, dialect: str, query: str) -> None:
+    """It would take longer than anybody waits, and nothing could stop it."""
+    with pytest.raises(SqlError, match=r"nested too deep|malformed"):  # SQLite knows no brackets
+        t.run(query, dialect=dialect)
+
+
+def test_joins_within_the_bounds_are_read(t: SqlEngine, source: sqlite3.Connection) -> None:
+    for query in (
+        "SELECT count(*) FROM t" + "".join(f" JOIN t AS t{n} ON t{n}.id = t.id" for n in range(30)),
+        "SELECT count(*) FROM t" + "".join(f" CROSS JOIN (SELECT 1 AS a{n}) AS t{n}" for n in range(20)),
+        "SELECT count(*) FROM t JOIN t AS b JOIN t AS c",
+    ):
+        assert spider.compare(t, source, query) == ""

@@ -83,7 +83,7 @@ def _queries_in(tree: Any) -> list[Node]:
     waiting = [tree]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, dict) and item.get("type") in _QUERIES:
+        if isinstance(item, dict) and _kind(item) in _QUERIES:
             found.append(item)
         elif isinstance(item, dict):
             waiting.extend(reversed(item.values()))
@@ -118,7 +118,7 @@ def _counted(tree: Any, known: Mapping[str, Size], aliases: Mapping[str, int]) -
         item = waiting.pop()
         if isinstance(item, list):
             waiting.extend(item)
-        elif isinstance(item, dict) and item.get("type") in _QUERIES:
+        elif isinstance(item, dict) and _kind(item) in _QUERIES:
             size = _query(item, known)
             count.expressions += size.expressions
             count.columns += size.columns
@@ -129,7 +129,7 @@ def _counted(tree: Any, known: Mapping[str, Size], aliases: Mapping[str, int]) -
 
 
 def _count_node(node: Node, known: Mapping[str, Size], aliases: Mapping[str, int], count: _Count) -> None:
-    group, kind = node.get("class"), node.get("type")
+    group, kind = node.get("class"), _kind(node)
     if group is not None:
         count.expressions += 1
         count.stars += group == "STAR"
@@ -143,9 +143,15 @@ def _count_node(node: Node, known: Mapping[str, Size], aliases: Mapping[str, int
         count.columns += TABLE_COLUMNS
 
 
+def _kind(node: Node) -> str:
+    """What a node is; values have the description of their type there."""
+    kind = node.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _below(node: Node, count: _Count) -> list[Any]:
     """What is still to be counted in a node; the constants in a list of IN are counted at once."""
-    if node.get("type") != "COMPARE_IN":
+    if _kind(node) != "COMPARE_IN":
         return list(node.values())
     children = node.get("children") or []
     others = [child for child in children if child.get("class") != "CONSTANT"]

@@ -51,6 +51,11 @@ def test_what_people_write_is_not_too_large(sql: SqlEngine) -> None:
     assert sql.run(chained).rows() == [[6]]
     counted = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT sum(i) FROM n"
     assert sql.run(counted).rows() == [[15]]
+    assert len(sql.run("SELECT * FROM films USING SAMPLE 2").rows()) == 2
+    assert len(sql.run("SELECT * FROM films TABLESAMPLE reservoir(2)").rows()) == 2
+    assert sql.run(
+        "SELECT CAST('1' AS DECIMAL(5, 2)), [1]::INT[], {'a': 1}::STRUCT(a BIGINT), DATE '2020-01-01'"
+    ).rows()
     assert len(sql.run("SELECT " + ", ".join(["year"] * 1_000) + " FROM films").columns) == 1_000
 
 

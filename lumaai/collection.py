@@ -37,7 +37,7 @@ from lumaai.results import (
     ScrollPage,
     WriteResult,
 )
-from lumaai.scroll import Pin
+from lumaai.scroll import Pin, cursor_fault
 from lumaai.search import (
     RawHits,
     check_page,
@@ -378,7 +378,7 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
             pin, position, cursor_at = self._opened.cursors.resume(cursor)
             is_same = filter in (None, pin.filter) and order_by in (None, pin.order_by)
             if pin.collection != self.name or not is_same:
-                raise InvalidRequestError("cursor is of another collection, filter or order", code="cursor_invalid")
+                raise cursor_fault("cursor is of another collection, filter or order")
         end = position + limit
         documents = up_to(pin.ordinals[position:end], pin.snapshot.documents_raw, bytes_max)
         end = position + (len(documents) or limit)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import engine
+from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.sql import Parameters, SqlColumn, SqlResult, check_query
 
 if TYPE_CHECKING:
     from lumaai.database import Database
     from lumaai.opened import Opened
+
+# Where in a statement stands what a write was made of: patterns of pointers → what begins them instead.
+_JQL_PLACES: Mapping[str, Mapping[str, str]] = {
+    "Insert": {r"/documents": "/query/documents"},
+    "Update": {r"/documents/\d+": "/query/set"},
+    "Delete": {r"/filter": "/query/filter"},
+    "CreateCollection": {r"/fields": "/query/fields"},
+}
 
 
 class Statements:
@@ -36,11 +47,13 @@ class Statements:
     ) -> SqlResult:
         """One statement; see `Database.query`."""
         check_query(parameters, limit, timeout_seconds)
-        if isinstance(parameters, Mapping):
-            raise engine.QueryError("parameters of a statement go by place: give a list", pointer="/params")
-        if parameters and language != "lql":
-            raise engine.QueryError("only LQL takes parameters", pointer="/params")
-        found = engine.run_query(engine.read_query(language, query, list(parameters or ())), self, limit)
+        statement = _read(language, query, parameters)
+        try:
+            found = engine.run_query(statement, self, limit)
+        except InvalidRequestError as error:  # of a write: its places are those of the batch that was made
+            within = _JQL_PLACES.get(type(statement).__name__, {}) if language == "jql" else {}
+            error.errors = tuple(replace(detail, pointer=_in_query(detail.pointer, within)) for detail in error.errors)
+            raise
         columns = tuple(SqlColumn(name, kind) for name, kind in found.columns)
         sequence = self._database.sequence if found.sequence is None else found.sequence
         return SqlResult(columns, found.truncated, sequence, found.milliseconds, found.explain, _rows=found.rows)
@@ -68,3 +81,33 @@ class Statements:
     def drop(self, collection: str) -> None:
         """See `Target.drop`."""
         self._database.drop(collection)
+
+
+def _read(language: str, query: str | Mapping[str, Any], parameters: Parameters | None) -> Any:
+    """Parse a statement; what is wrong with its parameters or language stands beside it, not in it."""
+    if isinstance(parameters, Mapping):
+        raise _refused("/params", "parameters of a statement go by place: give a list")
+    if parameters and language != "lql":
+        raise _refused("/params", "only LQL takes parameters")
+    try:
+        return engine.read_query(language, query, list(parameters or ()))
+    except engine.QueryError as error:
+        if error.pointer in ("/params", "/language"):
+            raise _refused(error.pointer, str(error)) from error
+        raise
+
+
+def _refused(pointer: str, message: str) -> InvalidRequestError:
+    code = "query_invalid"
+    return InvalidRequestError(message, code=code, errors=[ErrorDetail(pointer, code, message)])
+
+
+def _in_query(pointer: str, places: Mapping[str, str]) -> str:
+    """A place of a write as a place of the statement: as near as it is known."""
+    if pointer.startswith("/query"):
+        return pointer
+    for pattern, place in places.items():
+        match = re.match(pattern, pointer)
+        if match is not None:
+            return place + pointer[match.end() :]
+    return "/query"

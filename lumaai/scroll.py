@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import Snapshot
-from lumaai.errors import GoneError, InvalidRequestError
+from lumaai.errors import ErrorDetail, GoneError, InvalidRequestError
 
 PINS_MAX = 64
 PIN_SECONDS_MAX = 300.0
@@ -118,7 +118,7 @@ class Cursors:
         if len(payload) == _PAYLOAD.size and payload[:8] != self._process and len(signature) == _SIGNATURE_BYTES:
             raise GoneError("cursor is of a service that has been restarted: start again without a cursor")
         if not hmac.compare_digest(signature, self._sign(payload)):
-            raise InvalidRequestError("cursor is not valid", code="cursor_invalid")
+            raise cursor_fault("cursor is not valid")
         _, number, position = _PAYLOAD.unpack(payload)
         return number, position
 
@@ -126,10 +126,16 @@ class Cursors:
         return hmac.digest(self._secret, payload, "sha256")[:_SIGNATURE_BYTES]
 
 
+def cursor_fault(message: str) -> InvalidRequestError:
+    """An error that says what is wrong with a cursor."""
+    detail = ErrorDetail("/cursor", "cursor_invalid", message)
+    return InvalidRequestError(message, code="cursor_invalid", errors=[detail])
+
+
 def _decoded(cursor: object) -> bytes:
     if not isinstance(cursor, str):
-        raise InvalidRequestError(f"cursor must be a string: got={type(cursor).__name__}", code="cursor_invalid")
+        raise cursor_fault(f"cursor must be a string: got={type(cursor).__name__}")
     try:
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError("cursor is not valid", code="cursor_invalid") from error
+        raise cursor_fault("cursor is not valid") from error

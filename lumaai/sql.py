@@ -188,19 +188,26 @@ class Queries:
         )  # fmt: skip
         return SqlResult.of(found)
 
-    @translated
     def _search(self, request: engine.SqlSearchRequest) -> engine.Relation:
         """What `search(…)` in a query finds, in the snapshot that the query sees."""
+        try:
+            return self._searched(request)
+        except InvalidRequestError as error:  # its places are those of a search, which here is a part of a text
+            details = [ErrorDetail("/sql", error.code, error.message)]
+            raise InvalidRequestError(error.message, code=error.code, errors=details) from error
+
+    @translated
+    def _searched(self, request: engine.SqlSearchRequest) -> engine.Relation:
         from lumaai import wire
         from lumaai.composing import Composer
 
         snapshot = request.snapshot
         mode = request.mode or ("semantic" if snapshot.schema.embed else "keyword")
+        if mode not in ("semantic", "keyword", "hybrid"):
+            raise InvalidRequestError(f"mode of search must be semantic, keyword or hybrid: got={mode!r:.40}")
         asked: dict[str, Any] = {"query": request.query, "limit": request.limit, "mode": mode}
         if request.filter is not None:
             asked["filter"] = request.filter
-        if mode not in ("semantic", "keyword", "hybrid"):
-            raise InvalidRequestError(f"mode of search must be semantic, keyword or hybrid: got={mode!r:.40}")
         composer = Composer(self._opened.native.collection(snapshot.name), self._opened)
         _, composed = composer.compose(wire.SearchRequest(**asked))
         return snapshot.relation_of(snapshot.query(composed))

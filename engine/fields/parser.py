@@ -62,7 +62,12 @@ _NUMBERS = {
     "GEO_BOX": ("$geo_box", ("south", "west", "north", "east")),
 }
 # What stands in quotes, a parenthesis, or what no filter is written with (sqlglot takes long over some of it).
-_PIECES = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[()]|(?<![eE])\+|[\[\]{};?@$#`^&|*/%:\\]")
+_PIECES = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\b(?!(?:AND|OR|NOT|IN|BETWEEN|LIKE)\b)[^\W\d]\w*\s*\(|[()]|--|\bJOIN\b"
+    r"|(?<![eE])\+|[\[\]{};?@$#`^&|*/%:\\]",
+    re.IGNORECASE,
+)
+DOUBLING_MAX = 2  # calls in one another, or joins, where neither means anything: sqlglot tries two ways at each
 
 
 def parse_string(text: str, schema: Schema | None = None) -> Filter:
@@ -92,12 +97,19 @@ def parse_string(text: str, schema: Schema | None = None) -> Filter:
 
 def _check_pieces(text: str) -> None:
     """Refuse strange characters, and count parentheses before sqlglot recurses into each."""
-    depth = 0
+    opened: list[bool] = []  # of each parenthesis, whether it is a function's
+    joins = 0
     for match in _PIECES.finditer(text):
-        depth += {"(": 1, ")": -1}.get(match[0], 0)
-        if match[0][0] not in "()'\"":
-            raise FilterError(f"unexpected character {match[0]!r}", pointer="", offset=match.start())
-        if depth > DEPTH_MAX:
+        piece = match[0]
+        if piece.endswith("(") and piece[0] not in "'\"":
+            opened.append(len(piece) > 1)
+        elif piece == ")":
+            del opened[-1:]
+        elif piece.upper() == "JOIN":
+            joins += 1
+        elif piece[0] not in "'\"":
+            raise FilterError(f"unexpected character {piece!r}", pointer="", offset=match.start())
+        if len(opened) > DEPTH_MAX or max(sum(opened), joins) > DOUBLING_MAX:
             raise FilterError(f"filter is nested too deep: maximum={DEPTH_MAX}", pointer="", offset=match.start())
 
 

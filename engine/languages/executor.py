@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.errors import FilterError, QueryError
+from engine.errors import FilterError, InvalidInputError, QueryError
 from engine.fields.filter import Filter, parse_filter
 from engine.fields.relation import Relation
 from engine.languages.jql import read_jql
@@ -110,7 +110,13 @@ def run_query(statement: Statement, target: Target, limit: int) -> QueryResult:
     began = time.perf_counter()
     match statement:
         case Query():
-            return _read(statement, target.snapshot(statement.collection), limit, began)
+            snapshot = target.snapshot(statement.collection)
+            try:
+                return _read(statement, snapshot, limit, began)
+            except InvalidInputError as error:
+                if isinstance(error, QueryError) and error.pointer is not None:
+                    raise
+                raise QueryError(str(error), pointer="", **error.details) from error  # of no stage in particular
         case Insert(collection, documents):
             return _written("inserted", target.insert(collection, documents), began)
         case Update(collection, where, changes):
@@ -189,22 +195,24 @@ def _needed(stages: Sequence[Stage]) -> list[str] | None:
 
 
 def _filter(stage: Match, schema: Schema) -> Filter:
-    return _condition(stage.where, schema)
+    return _condition(stage.where, schema, stage.pointer)
 
 
-def _condition(where: Any, schema: Schema) -> Filter:
+def _condition(where: Any, schema: Schema, pointer: str = "") -> Filter:
     try:
         return parse_filter({} if where is None else where, schema)
     except FilterError as error:
         place = f" at {error.pointer}" if error.pointer else ""
-        raise QueryError(f"condition{place}: {error}") from error
+        within = f"{pointer}{error.pointer or ''}" if pointer else ""
+        raise QueryError(f"condition{place}: {error}", pointer=within) from error
 
 
 def _update(target: Target, collection: str, where: Any, changes: Mapping[str, JSON]) -> int:
     if ID in changes:
         raise QueryError("id cannot be changed: insert a document under the new one and delete the old")
     snapshot = target.snapshot(collection)
-    ids = snapshot.ids(snapshot.ordinals(_condition(where, snapshot.schema)))
+    chosen = _condition(where, snapshot.schema, "/filter" if isinstance(where, Mapping) else "")
+    ids = snapshot.ids(snapshot.ordinals(chosen))
     return target.patch(collection, [{ID: id_, **changes} for id_ in ids]) if ids else 0
 
 

@@ -121,7 +121,7 @@ def _stage(item: Any, pointer: str) -> list[Stage]:
     name, value = next(iter(item.items()))
     match name:
         case "$match":
-            return [Match(_filter(value, f"{pointer}/$match"))]
+            return [Match(_filter(value, f"{pointer}/$match"), f"{pointer}/$match")]
         case "$group":
             return _group(value, f"{pointer}/$group")
         case "$sort":
@@ -208,7 +208,7 @@ def _create(collection: str, body: Mapping[str, Any]) -> CreateCollection:
 
 
 def _matched(body: Mapping[str, Any]) -> list[Stage]:
-    return [Match(_filter(body["filter"], "/filter"))] if "filter" in body else []
+    return [Match(_filter(body["filter"], "/filter"), "/filter")] if "filter" in body else []
 
 
 def _filter(value: Any, pointer: str) -> Any:

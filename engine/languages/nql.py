@@ -4,6 +4,7 @@
 find [all | the first 5] films [where CONDITIONS] [sorted by year [descending]] [limit 5]
 count films [where …]          how many films are there [where …]
 average rating of films [where …] [by genre]      also sum, total, min, minimum, max, maximum, median
+explain find films …            any of these: also says what was done
 CONDITIONS: rating is greater than 4 and genre is drama or title contains 'star'
 ```
 """
@@ -78,15 +79,21 @@ class _Parser:
             place = match.end()
         while self._words and self._words[-1][1] in ("?", ".", "!", ";"):
             self._words.pop()
-        self._place = 0
+        self._place = self._begin = 0
 
     def query(self) -> Query:
+        explain = self._take("explain")
+        self._begin = self._place
+        asked = self._asked()
+        return Query(asked.collection, asked.stages, explain=explain)
+
+    def _asked(self) -> Query:
         if self._take("how") and self._take("many"):
             return self._counted()
         if self._take("count"):
             self._take("number")
             return self._counted()
-        self._place = 0
+        self._place = self._begin
         figure = self._figure()
         if figure is not None:
             return figure
@@ -128,7 +135,7 @@ class _Parser:
         self._fill()
         function = _FIGURES.get(self._peek())
         if function is None:
-            self._place = 0
+            self._place = self._begin
             return None
         self._place += 1
         self._fill()

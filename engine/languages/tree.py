@@ -18,9 +18,10 @@ Condition: TypeAlias = Mapping[str, JSON] | str | None  # a filter, in either of
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Only rows that satisfy a condition."""
+    """Only rows that satisfy a condition; `pointer` says where in the statement it stands, if that is JSON."""
 
     where: Condition
+    pointer: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

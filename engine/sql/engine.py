@@ -66,7 +66,9 @@ _SETTINGS = (  # advice that cannot be followed here
     re.compile(r",? or SET \w+ ?=.*$"),
     re.compile(r"[^.]*\bSET \w+ ?(?:=|TO\b).*$"),
 )
-_FAILURES = (duckdb.Error, OverflowError, TypeError, ValueError, NotImplementedError, RuntimeError)
+_FAILURES = (  # Arrow's reader tells of what DuckDB met, or was stopped by, as an OSError
+    duckdb.Error, OSError, OverflowError, TypeError, ValueError, NotImplementedError, RuntimeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@
 | columns beside aggregates that are not grouped by          | `first(x)`; under one `max(y)` or `min(y)` that row's |
 | `SELECT DISTINCT a … ORDER BY b`                           | `GROUP BY a … ORDER BY first(b)`                      |
 
+Casts and functions are in `sqlite_functions`, those of dates in `sqlite_dates`.
+
 https://sqlite.org/quirks.html, https://sqlite.org/datatype3.html#comparison_expressions
 """
 
@@ -23,6 +25,8 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
 from engine.schema import Field, FieldType, Schema
+from engine.sql.sqlite_functions import spell_out, truth
+from engine.sql.sqlite_terms import TEXT, as_number, copied, is_of
 from engine.sql.tables import named_fields
 
 _TYPES = {
@@ -35,9 +39,8 @@ _TYPES = {
     FieldType.JSON: "JSON",
 }
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
-_TEXT = exp.DataType.TEXT_TYPES
 _NUMERIC = exp.DataType.NUMERIC_TYPES | {exp.DataType.Type.BOOLEAN}
-_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+_CLOSED = (exp.AggFunc, exp.Filter, exp.Query, exp.Subquery, exp.Window)  # what has rows of its own
 Node: TypeAlias = Any  # an expression of sqlglot, whose classes have no common type that says what they hold
 
 
@@ -55,10 +58,14 @@ def translate(tree: exp.Query, schemas: Mapping[str, Schema]) -> Node:
             limit.pop()
     for scope in traverse_scope(tree):
         _resolve(scope, columns)
-    typed: Node = annotate_types(tree, schema=MappingSchema(dict(columns), dialect="duckdb"), dialect="sqlite")
+    known = MappingSchema(dict(columns), dialect="duckdb")
+    typed: Node = annotate_types(tree, schema=known, dialect="sqlite")
+    if spell_out(typed):
+        typed = annotate_types(typed, schema=known, dialect="sqlite")
     for node in list(typed.walk(bfs=False)):
         _compare(node)
         _calculate(node)
+        truth(node)
     for select in list(typed.find_all(exp.Select)):
         _aggregate(select)
         _distinct(select)
@@ -140,16 +147,16 @@ def _compare(node: Node) -> None:
         if all(isinstance(side, exp.Literal) for side in (first, second)) and first.is_string != second.is_string:
             node.replace(exp.Boolean(this=isinstance(node, exp.NullSafeNEQ)))  # never the same
     elif isinstance(node, exp.Like):
-        if not _is(node.this, _TEXT):
+        if not is_of(node.this, TEXT):
             node.set("this", exp.cast(node.this, "VARCHAR", copy=False))
-        node.replace(exp.ILike(this=node.this, expression=node.expression))
+        node.replace(exp.ILike(this=node.this, expression=node.expression, negate=node.args.get("negate")))
 
 
 def _meet(node: Node, left: str, right: str) -> None:
     first, second = node.args[left], node.args[right]
-    if _is(first, _NUMERIC) and _is(second, _TEXT):
+    if is_of(first, _NUMERIC) and is_of(second, TEXT):
         _meet_number(node, left, right)
-    elif _is(second, _NUMERIC) and _is(first, _TEXT):
+    elif is_of(second, _NUMERIC) and is_of(first, TEXT):
         _meet_number(node, right, left)
 
 
@@ -167,22 +174,22 @@ def _meet_number(node: Node, number: str, text: str) -> None:
 
 
 def _meet_list(node: exp.In) -> None:
-    if _is(node.this, _NUMERIC):
+    if is_of(node.this, _NUMERIC):
         for item in node.expressions:
             if isinstance(item, exp.Literal) and item.is_string and _number(item.name) is not None:
                 item.replace(exp.Literal.number(item.name.strip()))
-    elif _is(node.this, _TEXT):
+    elif is_of(node.this, TEXT):
         for item in node.expressions:
-            if _is(item, _NUMERIC):
+            if is_of(item, _NUMERIC):
                 item.replace(exp.cast(item.copy(), "VARCHAR"))
         query = node.args.get("query")
         outputs = query.this.selects if isinstance(query, exp.Subquery) else []
-        if len(outputs) == 1 and _is(outputs[0], _NUMERIC):
+        if len(outputs) == 1 and is_of(outputs[0], _NUMERIC):
             node.set("this", _among_numbers(node.this))
-    if _is(node.this, _NUMERIC):
+    if is_of(node.this, _NUMERIC):
         query = node.args.get("query")
         outputs = query.this.selects if isinstance(query, exp.Subquery) else []
-        if len(outputs) == 1 and _is(outputs[0], _TEXT):
+        if len(outputs) == 1 and is_of(outputs[0], TEXT):
             inner = outputs[0].unalias()
             inner.replace(_among_numbers(inner.copy()))
 
@@ -190,17 +197,27 @@ def _meet_list(node: exp.In) -> None:
 def _calculate(node: Node) -> None:
     """Numbers from text, and division, as SQLite has them."""
     if isinstance(node, exp.Div):
-        whole = _is(node.this, exp.DataType.INTEGER_TYPES) and _is(node.expression, exp.DataType.INTEGER_TYPES)
-        divisor = exp.func("NULLIF", node.expression.copy(), exp.Literal.number(0))
+        whole = is_of(node.this, exp.DataType.INTEGER_TYPES) and is_of(node.expression, exp.DataType.INTEGER_TYPES)
+        divisor = exp.func("NULLIF", as_number(node.expression).copy(), exp.Literal.number(0))
         kind = exp.IntDiv if whole else exp.Div
-        node.replace(kind(this=_as_number(node.this), expression=divisor))
+        node.replace(kind(this=as_number(node.this), expression=divisor))
     elif isinstance(node, exp.Mod):
-        node.set("expression", exp.func("NULLIF", node.expression.copy(), exp.Literal.number(0)))
+        left, right = _whole(node.this), _whole(node.expression)
+        node.set("this", left)
+        node.set("expression", exp.func("NULLIF", right.copy(), exp.Literal.number(0)))
     elif isinstance(node, exp.Add | exp.Sub | exp.Mul):
-        node.set("this", _as_number(node.this))
-        node.set("expression", _as_number(node.expression))
-    elif isinstance(node, exp.Sum | exp.Avg) and _is(node.this, _TEXT):
-        node.set("this", _as_number(node.this))
+        node.set("this", as_number(node.this))
+        node.set("expression", as_number(node.expression))
+    elif isinstance(node, exp.Sum | exp.Avg) and is_of(node.this, TEXT):
+        node.set("this", as_number(node.this))
+
+
+def _whole(node: Node) -> Node:
+    """A number without its fraction, which a remainder does not look at."""
+    value = as_number(node)
+    if not is_of(node, TEXT | exp.DataType.REAL_TYPES):
+        return value
+    return exp.cast(exp.Anonymous(this="trunc", expressions=[value.copy()]), "BIGINT", copy=False)
 
 
 def _among_numbers(node: Node) -> Node:
@@ -208,30 +225,16 @@ def _among_numbers(node: Node) -> Node:
     number = exp.TryCast(this=node, to=exp.DataType.build("DOUBLE"))
     greatest = exp.cast(exp.Literal.string("infinity"), "DOUBLE")
     return exp.If(
-        this=exp.Is(this=node.copy(), expression=exp.Null()),
+        this=exp.Is(this=copied(node), expression=exp.Null()),
         true=exp.Null(),
         false=exp.func("COALESCE", number, greatest),
-    )
-
-
-def _as_number(node: Node) -> Node:
-    """Of text the number that it begins with, 0 where it begins with none."""
-    if not _is(node, _TEXT):
-        return node
-    text = exp.cast(node, "VARCHAR")
-    begin = exp.Anonymous(this="regexp_extract", expressions=[text, exp.Literal.string(_NUMBER)])
-    number = exp.TryCast(this=begin, to=exp.DataType.build("DOUBLE"))
-    return exp.If(
-        this=exp.Is(this=text.copy(), expression=exp.Null()),
-        true=exp.Null(),
-        false=exp.func("COALESCE", number, exp.Literal.number(0)),
     )
 
 
 def _aggregate(select: exp.Select) -> None:
     """Bare columns beside aggregates become those of the group's first row, or of the row with the one minimum."""
     group = select.args.get("group")
-    calls = [node for part in _parts(select) for node in _own(part) if isinstance(node, exp.AggFunc)]
+    calls = [node for part in _parts(select) for node in _own(part) if _aggregates(node)]
     if not calls and group is None:
         return
     keys = {_plain(key, select) for key in (group.expressions if group else ())}
@@ -239,6 +242,16 @@ def _aggregate(select: exp.Select) -> None:
     for part in _parts(select):
         for column in list(_bare(part, keys, select)):
             column.replace(_chosen(column, extremes))
+
+
+def _aggregates(node: Node) -> bool:
+    """Whether it makes one row of many: an aggregate that is not computed over a window."""
+    if not isinstance(node, exp.AggFunc):
+        return False
+    place: Node = node
+    while isinstance(place.parent, exp.Filter | exp.IgnoreNulls | exp.RespectNulls) and place.arg_key == "this":
+        place = place.parent
+    return not (isinstance(place.parent, exp.Window) and place.arg_key == "this")
 
 
 def _parts(select: exp.Select) -> Iterator[Node]:
@@ -255,9 +268,7 @@ def _own(part: Node) -> Iterator[Node]:
 
 def _bare(part: Node, keys: set[str], select: exp.Select) -> Iterator[exp.Column]:
     aliases = {item.alias.lower() for item in select.expressions if isinstance(item, exp.Alias)}
-    for node in part.walk(
-        prune=lambda node: isinstance(node, exp.AggFunc | exp.Query | exp.Subquery | exp.Window) or _plain(node) in keys
-    ):
+    for node in part.walk(prune=lambda node: isinstance(node, _CLOSED) or (bool(keys) and _plain(node) in keys)):
         is_column = isinstance(node, exp.Column) and not isinstance(node.this, exp.Star)
         if is_column and _plain(node) not in keys and (node.table or node.name.lower() not in aliases):
             yield node
@@ -306,15 +317,7 @@ def _has_affinity(node: Node) -> bool:
     if isinstance(node, exp.Subquery):
         outputs = node.this.selects if isinstance(node.this, exp.Query) else []
         return len(outputs) == 1 and _has_affinity(outputs[0].unalias())
-    return isinstance(node, exp.Column | exp.Cast)
-
-
-def _is(node: Any, types: Any) -> bool:
-    if isinstance(node, exp.Paren):
-        return _is(node.this, types)
-    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query) and len(node.this.selects) == 1:
-        return _is(node.this.selects[0].unalias(), types)
-    return node is not None and node.type is not None and node.type.this in types
+    return isinstance(node, exp.Column | exp.Cast) and not node.meta.get("computed")
 
 
 def _number(text: str) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.errors import SqlError
 from engine.schema import JSON
+from engine.sql.expansion import check_expansion
 from engine.sql.functions import SEARCH
 from engine.sql.guard import Node, check, walk
 from engine.sql.text import check_text
@@ -151,6 +152,7 @@ def read_statement(sql: str, serialize: Callable[[str], str], built_in: frozense
         raise SqlError(f"expected one query: got={len(answer['statements'])}")
     tree = answer["statements"][0]
     check(tree["node"], built_in)
+    check_expansion(tree["node"])
     source = sql.encode()
     calls = sorted(
         (node for node in walk(tree["node"]) if _is_search(node)), key=lambda node: int(node["query_location"])

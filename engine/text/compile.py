@@ -7,7 +7,7 @@ a disjunction of which the best counts: Tantivy's own fuzzy and prefix queries w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import tantivy
@@ -26,6 +26,7 @@ from engine.text.dictionary import (
 from engine.text.fields import TextField
 from engine.text.query import CLAUSES_MAX, Clause, Expansion, Occur, TextQuery
 
+CORRECTED_CHARACTERS_MAX = 1_000  # of a longer query no word is corrected: each takes a millisecond and more
 _REMEMBERED_MAX = 10_000  # terms, and clauses, a searcher
 _QUERIES_MAX = 1_000  # likewise
 _MUST, _SHOULD, _MUST_NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
@@ -129,6 +130,8 @@ class Compiler:
 
     def _find(self, query: TextQuery) -> Matching:
         boosts = self._alike if query.fields is None else self._checked(query.fields)
+        if sum(len(clause.text) for clause in query.clauses) > CORRECTED_CHARACTERS_MAX:
+            query = replace(query, typos=Expansion.NEVER)
         asked = None if query.fields is None else tuple(boosts.items())
         how = (asked, query.match_all, query.prefix, query.typos)
         whole = self._whole.get((query.clauses, how))

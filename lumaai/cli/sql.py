@@ -80,8 +80,7 @@ def sql(
         values = [_value(item) for item in parameters or []]
         result = database.sql(text, values, limit=limit, timeout=timeout, dialect=dialect, explain=explain)
     print_result(result, form)
-    if result.explain is not None:
-        typer.echo(json.dumps(result.explain, indent=2, default=str), err=True)
+    print_explanation(result)
 
 
 @queries.command(
@@ -89,6 +88,7 @@ def sql(
         "lumaai query nql 'how many films are there where year is after 1990'",
         "lumaai query lql \"UPDATE films SET genre = 'drama' WHERE title STARTS WITH 'The'\"",
         'lumaai query jql \'{"find": "films", "sort": {"year": -1}, "limit": 3}\' -f json',
+        "lumaai query nql 'explain count films where year is after 1990'",
     )
 )
 def query(
@@ -107,6 +107,7 @@ def query(
     with opened(directory, url) as database:
         result = database.query(language, statement, values or None, limit=limit, timeout=timeout)
     print_result(result, form)
+    print_explanation(result)
 
 
 def _value(text: str) -> Any:
@@ -133,13 +134,19 @@ def print_result(result: SqlResult, form: Format) -> None:
         typer.echo("lumaai: there are more rows: ask for them with --limit", err=True)
 
 
+def print_explanation(result: SqlResult) -> None:
+    """What ran, to stderr, if that was asked for."""
+    if result.explain is not None:
+        typer.echo(json.dumps(result.explain, indent=2, default=str), err=True)
+
+
 def _cell(value: Any, *, whole: bool) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if whole:
         return text
-    line = " ".join(text.split())
+    line = "".join(letter if letter.isprintable() else " " for letter in text).rstrip()
     return line if len(line) <= CELL_CHARACTERS else f"{line[: CELL_CHARACTERS - 1]}…"
 
 

@@ -53,6 +53,31 @@ def test_statements_read_and_write(place: str) -> None:
     assert counted.stdout.splitlines() == ["count", "1"]
 
 
+def test_tables_keep_indentation_and_no_control_characters(place: str) -> None:
+    """A plan is a tree; what documents hold must not speak to the terminal."""
+    query = "SELECT '  a' || chr(27) || '[31m' || chr(10) || 'b' AS x"
+    result = CliRunner().invoke(app, ["sql", query, "--db", place])
+    assert result.stdout.splitlines() == ["x", "─", "  a [31m b"]
+    plan = CliRunner().invoke(app, ["sql", "EXPLAIN SELECT count(*) FROM films", "--db", place]).stdout.splitlines()
+    assert len(plan[2]) - len(plan[2].lstrip()) < len(plan[-1]) - len(plan[-1].lstrip())
+
+
+def test_explanations_go_to_stderr(place: str) -> None:
+    run = CliRunner().invoke
+    for language, statement in (
+        ("nql", "explain count films where year is at least 1990"),
+        ("lql", "EXPLAIN SELECT count(*) FROM films WHERE year >= 1990"),
+        ("jql", '{"count": "films", "filter": {"year": {"$gte": 1990}}, "explain": true}'),
+    ):
+        result = run(app, ["query", language, statement, "--db", place, "-f", "csv"])
+        assert result.stdout.splitlines() == ["count", "1"]
+        stages = json.loads(result.stderr)["stages"]
+        assert [(stage["stage"], stage["rows_considered"], stage["rows"]) for stage in stages[:2]] == [
+            ("filter", 2, 1),
+            ("group", 1, 1),
+        ]
+
+
 def test_the_shell_asks_and_completes(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     with lumaai.Database(place) as database:
         shell = Shell(database, Format.CSV, 10, 30.0, "duckdb")

@@ -95,6 +95,7 @@ def test_a_cursor_that_was_changed_or_is_anothers_is_refused(films: Collection, 
         with pytest.raises(InvalidRequestError) as caught:
             call()
         assert caught.value.code == "cursor_invalid"
+        assert [detail.pointer for detail in caught.value.errors] == ["/cursor"]
 
 
 def test_a_cursor_of_another_process_is_gone(films: Collection) -> None:

@@ -165,6 +165,8 @@ SCHEMA = Schema({"year": Field(FieldType.INTEGER), "title": Field(FieldType.TEXT
         ('"$and" = 1', 0, "unknown field"),
         ("upper(title) = 'X'", 0, "expected"),
         ("DELETE FROM x", 7, "cannot be read: near 'FROM'"),
+        ("year = " + "date(" * 30 + "1" + ")" * 30, 17, "nested too deep"),
+        ("year = 1 -- why", 9, "unexpected character '--'"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_place(text: str, offset: int, message: str) -> None:
@@ -180,6 +182,10 @@ def test_a_fault_is_told_with_its_place(text: str, offset: int, message: str) ->
         "(" * 10_000 + "a = 1" + ")" * 10_000,
         "(" * 5_000 + "a = 1" + ")" * 5_000,
         "NOT " * 4_000 + "a = 1",
+        "a = " + "char(" * 31 + "1" + ")" * 31,
+        "a IN (SELECT 1 FROM a" + " JOIN b" * 40 + ")",
+        "a = " + "date --.\n(" * 31 + "1" + ")" * 31,
+        "a = " + "DECIMAL\n(" * 31 + "1" + ")" * 31,
         "a = " + "- " * 8_000 + "1",
         "a" + "[1]" * 5_000 + " = 1",
         "a = 1" + "+1" * 8_000,

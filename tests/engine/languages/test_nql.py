@@ -30,6 +30,12 @@ COUNT = (Aggregate("count", None, "count"),)
             Query("films", (Sort((SortKey("year", True),)), Slice(0, 3))),
         ),
         ("how many films are there?", Query("films", (Group((), COUNT),))),
+        ("explain how many films are there", Query("films", (Group((), COUNT),), explain=True)),
+        ("EXPLAIN find films limit 3", Query("films", (Slice(0, 3),), explain=True)),
+        (
+            "explain average rating of films",
+            Query("films", (Group((), (Aggregate("avg", "rating", "avg_rating"),)),), explain=True),
+        ),
         ("count films by genre", Query("films", (Group(("genre",), COUNT),))),
         (
             (

@@ -97,6 +97,15 @@ def test_short_and_known_words_stand_for_themselves(make_index: MakeIndex) -> No
     assert found(index, "train", typos=Expansion.ALWAYS)[0] == 2
 
 
+def test_only_short_queries_are_corrected(make_index: MakeIndex) -> None:
+    """Each word takes a look at the whole dictionary; in a long text there are others that count."""
+    index = make_index()
+    add(index, ["receive", "mail"])
+    assert found(index, "recieve " + "x " * 20) == [0]
+    assert found(index, "recieve mail " + "xx " * 500) == [1]
+    assert found(index, "recieve,mail," + ",".join(f"robots{number}film" for number in range(4_000))) == [1]
+
+
 def test_an_unfinished_last_word_is_completed(make_index: MakeIndex) -> None:
     """Only the last one, only without a space behind it, and only if nothing has it as it stands."""
     index = make_index({"text": "en"})

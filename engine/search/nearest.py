@@ -99,8 +99,9 @@ def _prepare(queries: Numbers, spec: VectorField) -> Vectors:
     if len(queries) == 1 and queries.dtype == np.float32 and queries.shape[1] == spec.dim:
         square = float(np.dot(queries[0], queries[0]))  # finite only if all components are
         if SQUARES_MIN < square < LENGTH_MAX**2:
-            length = np.float32(math.sqrt(square)) if spec.metric is Metric.COSINE else np.float32(1)
-            return np.ascontiguousarray(queries / length, dtype=np.float32)
+            if spec.metric is Metric.COSINE:
+                return np.ascontiguousarray(queries / np.float32(math.sqrt(square)), dtype=np.float32)
+            return np.ascontiguousarray(queries)
     return np.ascontiguousarray(prepare_vectors(check_vectors(queries, spec), spec.metric))
 
 

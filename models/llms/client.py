@@ -75,6 +75,7 @@ class RemoteLLM:
         self._limiter = RateLimiter(limit or RateLimit(), self._clock)
         self._retries, self._budget = retries, budget
         self._probing = threading.Lock()  # one probe at a time
+        self._closed = False
 
     def complete(
         self,
@@ -129,7 +130,8 @@ class RemoteLLM:
             yield self._reply(call, completion, recovery.way, exchange)
 
     def close(self) -> None:
-        """Close the connections; idempotent."""
+        """Close the connections, those of running calls too, which fail; idempotent."""
+        self._closed = True
         loop_thread().run(self._endpoint.close, seconds=UNWIND_SECONDS)
 
     def __enter__(self) -> RemoteLLM:
@@ -229,6 +231,8 @@ class RemoteLLM:
     ) -> Iterator[Callable[[Completion], None]]:
         """Budget and turn for one request; what is yielded takes its reply and settles what it cost."""
         exchange.check_cancelled()
+        if self._closed:
+            raise LLMError(f"language model was closed: model={self.name}")
         upper = self._upper(request, call)
         likely = upper.tokens_in / BYTES_A_TOKEN + call.max_tokens
         with charged(exchange.budgets, upper) as charge:

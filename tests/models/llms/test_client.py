@@ -192,5 +192,17 @@ def test_closing_twice_does_no_harm(provider: Provider, load: Load) -> None:
     llm.complete(MESSAGES)
     llm.close()
     llm.close()
+    with pytest.raises(LLMError, match="was closed"):
+        llm.complete(MESSAGES)
+
+
+@BOTH
+def test_closing_ends_calls_that_run(provider: Provider, load: Load, name: str) -> None:
+    """A service that ends does not wait for a model that never answers."""
+    provider.play(slow_reply(name))
+    llm = load(name)
+    threading.Timer(0.3, llm.close).start()
+    started = time.monotonic()
     with pytest.raises(LLMError):
         llm.complete(MESSAGES)
+    assert time.monotonic() - started < 8

@@ -18,7 +18,7 @@ from anthropic.types import Message, RawMessageStreamEvent
 
 from models.errors import LLMError
 from models.llms.capabilities import Capabilities
-from models.llms.endpoint import Call, Completion, Finish
+from models.llms.endpoint import Call, Completion, Finish, count_of
 from models.llms.failures import broken_off, replies_read, translated_error
 from models.llms.providers import StructuredMode
 from models.llms.structured import SCHEMA_DESCRIPTION, SCHEMA_NAME, is_strict, schema_instruction
@@ -164,7 +164,7 @@ class _Pieces:
                 return event.delta.partial_json
             case "message_delta":
                 self.reason = event.delta.stop_reason or self.reason
-                self.tokens_out = event.usage.output_tokens  # of the whole reply so far
+                self.tokens_out = count_of(event.usage.output_tokens)  # of the whole reply so far
         return ""
 
     def completion(self, reason: str) -> Completion:
@@ -174,8 +174,8 @@ class _Pieces:
 
 
 def _tokens(usage: Any) -> tuple[int | None, int | None]:
-    """Tokens read (from caches and into them, too) and written, where the endpoint says so in numbers."""
-    if usage is None or not (isinstance(usage.input_tokens, int) and isinstance(usage.output_tokens, int)):
+    """Tokens read (from caches and into them, too) and written, where the endpoint says so in numbers that can be."""
+    if usage is None or (read := count_of(usage.input_tokens)) is None:
         return None, None
-    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
-    return usage.input_tokens + cached, usage.output_tokens
+    cached = (usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
+    return read + sum(count_of(tokens) or 0 for tokens in cached), count_of(usage.output_tokens)

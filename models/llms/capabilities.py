@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 FILE_NAME = "llm_capabilities.json"
 FILE_BYTES_MAX = 1 << 20
 REMEMBERED_SECONDS_MAX = 30 * 86_400.0  # servers are upgraded: what an old one could not do is asked again
-_REFUSED = frozenset({400, 404, 405, 415, 422, 501})
+REFUSED_STATUS = frozenset({400, 422, 501})  # of a request that may be taken if it is made otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Capabilities:
 
     def after(self, error: LLMError) -> Capabilities | None:
         """What to try after a refusal that names a parameter; None if it names none that can be left out."""
-        if error.details.get("status") not in _REFUSED:
+        if error.details.get("status") not in REFUSED_STATUS:
             return None
-        words = f"{error.details.get('parameter')} {error}"
+        words = error.details.get("parameter") or str(error)
         if self.temperature and "temperature" in words:
             return replace(self, temperature=False)
         if not self.limit_swapped and ("max_tokens" in words or "max_completion_tokens" in words):
@@ -54,7 +54,7 @@ class Capabilities:
 
     def weaker(self, error: LLMError, modes: Sequence[StructuredMode]) -> Capabilities | None:
         """The next weaker way to structured output after a refusal; None if there is none."""
-        if error.details.get("status") not in _REFUSED or self.structured not in modes:
+        if error.details.get("status") not in REFUSED_STATUS or self.structured not in modes:
             return None
         rest = modes[modes.index(self.structured) + 1 :]
         return replace(self, structured=rest[0]) if rest else None

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from models.errors import LLMError, LLMReplyError
+from models.errors import LLMBudgetError, LLMError, LLMReplyError, LLMUnavailableError
 from models.llm import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_SECONDS, JSON, Message, Reply, Usage
 from models.llms.budget import Budget, Budgets, Charge, budgets_of, charged, seconds_left
 from models.llms.capabilities import Capabilities, CapabilityStore
@@ -156,6 +156,10 @@ class RemoteLLM:
             yield exchange
         except LLMError as error:
             error.usage = exchange.usage
+            if isinstance(error, LLMUnavailableError) and seconds_left(budgets) == 0:
+                ended = LLMBudgetError(f"budget ended the call: limit=seconds: {error}", limit="seconds")
+                ended.usage = exchange.usage
+                raise ended from error
             raise
 
     def _way(self, call: Call, exchange: Exchange) -> Capabilities:

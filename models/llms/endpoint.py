@@ -48,6 +48,11 @@ class Completion:
     tokens_out: int | None
 
 
+def count_of(tokens: object) -> int | None:
+    """The number of tokens that an endpoint claims; None for what cannot be one."""
+    return tokens if isinstance(tokens, int) and tokens >= 0 else None
+
+
 class Endpoint(Protocol):
     """An SDK's client of one address and model. Its coroutines run on one event loop.
 

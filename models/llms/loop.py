@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
@@ -156,3 +157,6 @@ async def _next(items: AsyncGenerator[T, None]) -> T | None:
 def loop_thread() -> LoopThread:
     """The process's own, started when it is first needed."""
     return LoopThread()
+
+
+os.register_at_fork(after_in_child=loop_thread.cache_clear)  # threads stay behind in the parent

@@ -19,7 +19,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from models.errors import LLMError, LLMReplyError
 from models.llms.capabilities import Capabilities
-from models.llms.endpoint import Call, Completion, Finish
+from models.llms.endpoint import Call, Completion, Finish, count_of
 from models.llms.failures import broken_off, replies_read, translated_error
 from models.llms.providers import Provider, StructuredMode
 from models.llms.structured import SCHEMA_DESCRIPTION, SCHEMA_NAME, is_strict, schema_instruction
@@ -232,6 +232,5 @@ def _checked_text(text: object) -> str:
 
 
 def _tokens(usage: CompletionUsage | None) -> tuple[int | None, int | None]:
-    """Tokens read and written, where the endpoint says so in numbers."""
-    read, written = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-    return (read if isinstance(read, int) else None), (written if isinstance(written, int) else None)
+    """Tokens read and written, where the endpoint says so in numbers that can be."""
+    return (None, None) if usage is None else (count_of(usage.prompt_tokens), count_of(usage.completion_tokens))

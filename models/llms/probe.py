@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from models.errors import LLMError, LLMReplyError
 from models.llm import JSON, Message
-from models.llms.capabilities import Capabilities
+from models.llms.capabilities import REFUSED_STATUS, Capabilities
 from models.llms.endpoint import Call, Completion, Finish
 from models.llms.providers import StructuredMode
 from models.llms.structured import parse_value
@@ -26,7 +26,7 @@ PROBE_SCHEMA = {
 }
 PROBE = Call((Message("user", "Greet me."),), PROBE_SCHEMA, PROBE_TOKENS_MAX, 0.0)
 # A server that fails on a way it does not have (llama.cpp without --jinja on tools) is no reason to give up.
-_REFUSED = frozenset({400, 404, 405, 415, 422, 500, 501})
+_REFUSED = REFUSED_STATUS | {500}
 
 Send = Callable[[Call, Capabilities], tuple[Completion, Capabilities]]
 
@@ -35,25 +35,31 @@ def find_structured_mode(modes: Sequence[StructuredMode], way: Capabilities, sen
     """The capabilities with the first of `modes` that the endpoint has.
 
     Args:
-        modes: the last is taken without a try.
+        modes: the last is taken if the endpoint has none of the others but answers.
         way: what is known beforehand.
         send: makes one request, again where that helps, and returns how it was made in the end.
 
     Raises:
         LLMError: the endpoint cannot be reached, or refuses for other reasons than the way it was asked.
     """
+    answers = False
     for mode in modes[:-1]:
         try:
             completion, way = send(PROBE, replace(way, structured=mode))
         except LLMReplyError:
+            answers = True
             continue
         except LLMError as error:
             if error.details.get("status") not in _REFUSED:
                 raise
             continue
+        answers = True
         if _obeyed(mode, completion):
             return replace(way, structured=mode)
-    return replace(way, structured=modes[-1])
+    last = replace(way, structured=modes[-1])
+    if not answers:  # what refuses every request does so for another reason than the way it was asked
+        _, last = send(PROBE, last)
+    return last
 
 
 def _obeyed(mode: StructuredMode, completion: Completion) -> bool:

@@ -265,6 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64  # connections that wait while the machine is busy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that gave up waiting has closed its connection."""

@@ -82,7 +82,7 @@ def test_a_budget_of_calls_is_never_passed_by_many_threads(provider: Provider, l
 
     def ask(_: int) -> bool:
         try:
-            llm.complete(MESSAGES, budget=budget)
+            llm.complete(MESSAGES, budget=budget, timeout_seconds=120)
         except LLMBudgetError:
             return False
         return True
@@ -151,18 +151,38 @@ def test_local_models_cost_nothing(provider: Provider, load: Load) -> None:
     assert load("ollama").complete(MESSAGES, budget=Budget(dollars=0)).usage.dollars == 0
 
 
-def test_the_end_of_the_seconds_ends_a_request(provider: Provider, llm: RemoteLLM) -> None:
-    """A server that takes longer than the budget has left is not waited for."""
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_end_of_the_seconds_ends_a_request(provider: Provider, llm: RemoteLLM, streamed: bool) -> None:
+    """A server that takes longer than the budget has left is not waited for, be it silent or talkative."""
     slow = openai_reply("Three.")
-    slow.delay_seconds = 5
-    provider.play(slow)
-    budget = Budget(seconds=0.2)
-    with pytest.raises(LLMUnavailableError):
-        llm.complete(MESSAGES, budget=budget)
+    slow.delay_seconds = 10
+    provider.play(openai_stream(*["word "] * 1000, pause_seconds=0.02) if streamed else slow)
+    budget = Budget(seconds=0.7)
+    with pytest.raises(LLMBudgetError, match="limit=seconds"):
+        list(llm.stream(MESSAGES, budget=budget)) if streamed else llm.complete(MESSAGES, budget=budget)
     assert provider.left.wait(5)
     assert budget.seconds_left == 0
     assert budget.spent.calls == 1
     assert budget.spent.tokens_out == 2048  # nobody knows what the server went on to write: the most that it may be
+
+
+def test_a_retry_that_would_come_too_late_is_not_waited_for(provider: Provider, load: Load, clock: FakeClock) -> None:
+    """The server asks for more seconds than the budget has."""
+    provider.play(openai_refusal(429, "slow down", headers={"retry-after": "15"}))
+    with pytest.raises(LLMUnavailableError):
+        load(clock=clock).complete(MESSAGES, budget=Budget(seconds=10, clock=clock))
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize("tokens", [-5, "many", None])
+def test_usage_that_cannot_be_is_replaced_by_the_estimate(provider: Provider, llm: RemoteLLM, tokens: Any) -> None:
+    """A budget cannot be filled up by an endpoint that claims less than nothing."""
+    answer = openai_reply("Three.")
+    answer.body["usage"] = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": tokens}
+    provider.play(answer)
+    usage = llm.complete(MESSAGES).usage
+    assert usage.tokens_in > 500
+    assert usage.tokens_out == len("Three.")
 
 
 def test_a_reply_that_cannot_be_used_is_paid_for(provider: Provider, load: Load) -> None:

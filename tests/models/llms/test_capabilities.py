@@ -114,6 +114,12 @@ def test_a_refusal_that_names_a_parameter_leaves_it_out(
         assert expected.after(error) is None
 
 
+def test_the_parameter_that_an_endpoint_names_goes_before_its_words() -> None:
+    """A schema may have a property called temperature."""
+    error = LLMError("schema is wrong at properties/temperature", status=400, parameter="response_format")
+    assert Capabilities().after(error) is None
+
+
 def test_a_refusal_leads_to_the_next_weaker_way() -> None:
     """To the last, and no further; nor for errors that are no refusals."""
     refused, way = LLMError("no", status=400), Capabilities(StructuredMode.JSON_SCHEMA)

@@ -107,6 +107,35 @@ def test_an_endpoint_that_cannot_be_reached_is_not_taken_for_one_that_refuses(pr
     assert modes(provider.requests) == ["json_schema"]
 
 
+@pytest.mark.parametrize("status", [400, 500])
+def test_what_refuses_everything_is_not_remembered_for_it(provider: Provider, load: Load, status: int) -> None:
+    """It does so for another reason than the way it was asked; when that has passed, the best way is found."""
+    llm = load("ollama")
+    play = provider.answer
+    broken = openai_refusal(status, "out of memory")
+    provider.answer = lambda request: broken  # type: ignore[method-assign] # a server in trouble
+    with pytest.raises(LLMError, match="out of memory"):
+        llm.complete(MESSAGES, schema=SCHEMA)
+    provider.answer = play  # type: ignore[method-assign] # as before
+    provider.play(openai_reply(THREE))
+    llm.complete(MESSAGES, schema=SCHEMA)
+    assert modes(provider.requests) == ["json_schema"]
+
+
+def test_an_unknown_model_is_asked_once(provider: Provider, load: Load) -> None:
+    """Its name does not become known by asking otherwise."""
+    asked = []
+
+    def answer(request: Received) -> Scripted:
+        asked.append(request.mode)
+        return openai_refusal(404, "model m does not exist")
+
+    provider.answer = answer  # type: ignore[method-assign] # a server without the model
+    with pytest.raises(LLMError, match="does not exist"):
+        load().complete(MESSAGES, schema=SCHEMA)
+    assert asked == ["json_schema"]
+
+
 def test_a_probe_that_is_cut_off_counts_as_obeyed(provider: Provider, load: Load) -> None:
     """A model that thinks for longer than the probe allows has at least taken the request."""
 

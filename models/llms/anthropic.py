@@ -112,7 +112,7 @@ class AnthropicEndpoint:
         except LLMError:
             raise
         except Exception as error:  # the SDK hands on what its HTTP library raises in the midst of a body
-            raise broken_off(self._name) from error
+            raise broken_off(self._name, error) from error
 
 
 def _structured(mode: StructuredMode, schema: dict[str, object]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def translated_error(error: Any, name: str, key: str, *, unreachable: bool) -> L
         sent = type(error.__cause__).__name__ not in _NOT_SENT
         reason = type(error).__name__
         if sent and "Timeout" not in reason:
-            return broken_off(name)
+            return broken_off(name, error.__cause__)
         return LLMUnavailableError(f"language model cannot be reached: {facts} reason={reason}", sent=sent)
     if status in {401, 403}:
         return LLMError(f"language model refused the API key: {facts}", status=status)
@@ -64,6 +64,7 @@ def replies_read() -> Iterator[None]:
         raise LLMReplyError(f"endpoint answered with nonsense: {type(error).__name__}", sent=True) from error
 
 
-def broken_off(name: str) -> LLMUnavailableError:
+def broken_off(name: str, cause: BaseException | None = None) -> LLMUnavailableError:
     """The error of a connection that ended before the reply did."""
-    return LLMUnavailableError(f"language model broke off: model={name} reason=connection lost", sent=True)
+    reason = "connection lost" if cause is None else type(cause).__name__
+    return LLMUnavailableError(f"language model broke off: model={name} reason={reason}", sent=True)

@@ -153,10 +153,27 @@ async def _next(items: AsyncGenerator[T, None]) -> T | None:
     return await anext(items, None)
 
 
-@functools.cache
+class _OneLoop:
+    """The process's loop thread, started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._thread: LoopThread | None = None
+        self._lock = threading.Lock()  # guards the start: connections belong to one loop
+
+    def get(self) -> LoopThread:
+        with self._lock:
+            self._thread = self._thread or LoopThread()
+            return self._thread
+
+    def forget(self) -> None:
+        """In the child of a fork: threads stay behind in the parent."""
+        self.__init__()  # type: ignore[misc] # also the lock may be held by a thread that is not here
+
+
+_one = _OneLoop()
+os.register_at_fork(after_in_child=_one.forget)
+
+
 def loop_thread() -> LoopThread:
     """The process's own, started when it is first needed."""
-    return LoopThread()
-
-
-os.register_at_fork(after_in_child=loop_thread.cache_clear)  # threads stay behind in the parent
+    return _one.get()

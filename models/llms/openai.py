@@ -135,7 +135,7 @@ class OpenAIEndpoint:
         except LLMError:
             raise
         except Exception as error:  # the SDK hands on what its HTTP library raises in the midst of a body
-            raise broken_off(self._name) from error
+            raise broken_off(self._name, error) from error
 
 
 def openai_client(key: str, url: str, *, max_retries: int) -> openai.OpenAI:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 
 from models.llm import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_SECONDS, LLM, Message, Reply
 from models.llms.budget import Budget, Budgets, budgets_of
+from models.llms.prices import Price
 
 
 class BudgetedLLM:
@@ -25,6 +26,12 @@ class BudgetedLLM:
     def name(self) -> str:
         """Provider and model."""
         return self._llm.name
+
+    @property
+    def price(self) -> Price | None:
+        """Of the model's tokens; None if it is not known."""
+        price = getattr(self._llm, "price", None)
+        return price if isinstance(price, Price) else None
 
     def renewed(self) -> BudgetedLLM:
         """The same model with the same limits and nothing spent, beginning now."""

@@ -68,8 +68,8 @@ class RemoteLLM:
         budget: Budget | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.name = name
-        self._endpoint, self._model, self._modes, self._price = endpoint, model, tuple(modes), price
+        self.name, self.price = name, price
+        self._endpoint, self._model, self._modes = endpoint, model, tuple(modes)
         self._store = capabilities or CapabilityStore()
         self._clock = clock or Clock()
         self._limiter = RateLimiter(limit or RateLimit(), self._clock)
@@ -149,7 +149,7 @@ class RemoteLLM:
     ) -> Iterator[Exchange]:
         check_endpoint(self._endpoint.url)
         budgets = (*budgets_of(self._budget), *budgets_of(budget))
-        if self._price is None and any(each.dollars is not None for each in budgets):
+        if self.price is None and any(each.dollars is not None for each in budgets):
             raise LLMError(f"price of the model is not known, so dollars cannot be counted: model={self.name}")
         exchange = Exchange(budgets, cancelled, timeout_seconds)
         try:
@@ -266,11 +266,14 @@ class RemoteLLM:
 
     def _upper(self, request: Mapping[str, Any], call: Call) -> Usage:
         """The most that a request may cost: no tokenizer makes more tokens than there are bytes."""
-        content = json.dumps(request, ensure_ascii=False).encode(errors="surrogatepass")
+        try:
+            content = json.dumps(request, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise LLMError(f"message is not text: half of a pair of surrogates: model={self.name}") from error
         return self._priced(Usage(1, len(content) + TEMPLATE_TOKENS_MAX, call.max_tokens))
 
     def _priced(self, usage: Usage) -> Usage:
-        return (self._price or FREE).of(usage)
+        return (self.price or FREE).of(usage)
 
     def _reply(self, call: Call, completion: Completion, way: Capabilities, exchange: Exchange) -> Reply:
         arguments = None if call.schema is None else completion.arguments

@@ -1,4 +1,4 @@
-"""Keys of providers from files."""
+"""Keys of providers: what can be one, and keys from files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 from models.errors import LLMError
 
 KEY_BYTES_MAX = 8192
+
+
+def can_be_key(key: str) -> bool:
+    """Whether a text can go into a header as a key: printable ASCII without white space, and not too long."""
+    return 0 < len(key) <= KEY_BYTES_MAX and key.isascii() and key.isprintable() and " " not in key
 
 
 def read_key_file(path: Path) -> str:
@@ -20,6 +25,6 @@ def read_key_file(path: Path) -> str:
             key = file.read(KEY_BYTES_MAX + 1).decode("ascii", errors="replace").strip()
     except OSError as error:
         raise LLMError(f"key file cannot be read: path={path} reason={type(error).__name__}") from error
-    if not key or len(key) > KEY_BYTES_MAX or not (key.isascii() and key.isprintable()) or " " in key:
+    if not can_be_key(key):
         raise LLMError(f"key file must hold one key and nothing else: path={path}")
     return key

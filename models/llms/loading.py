@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from models.errors import LLMError
 from models.llms.budget import Budget
@@ -11,6 +12,7 @@ from models.llms.capabilities import CapabilityStore
 from models.llms.client import DEFAULT_RETRIES, RemoteLLM
 from models.llms.clock import Clock
 from models.llms.endpoint import Endpoint
+from models.llms.keys import can_be_key
 from models.llms.prices import FREE, PRICES, Price, price_of
 from models.llms.providers import PROVIDERS, Provider
 from models.llms.rate_limits import RateLimit
@@ -48,7 +50,7 @@ def load_llm(
         clock: for tests.
 
     Raises:
-        LLMError: unknown provider, or the key, the address or the model's name is missing.
+        LLMError: unknown provider, or the key, the address or the model's name is missing or cannot be one.
     """
     chosen = _provider(provider, base_url)
     url, named = base_url or chosen.base_url, model or chosen.default_model
@@ -58,6 +60,10 @@ def load_llm(
         raise LLMError(f"the endpoint's model must be named: provider={provider} model=None")
     if not api_key and chosen.key_variable is not None:
         raise LLMError(f"API key is missing: provider={provider}")
+    if api_key and not can_be_key(api_key):
+        raise LLMError(f"API key has characters that no key has: provider={provider}")
+    if not _is_address(url):
+        raise LLMError(f"the endpoint's address must begin with http:// or https:// and a host: provider={provider}")
     name = f"{provider}/{named}"
     return RemoteLLM(
         _endpoint(chosen, name=name, model=named, url=url, api_key=api_key, api_version=api_version),
@@ -71,6 +77,14 @@ def load_llm(
         budget=budget,
         clock=clock,
     )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return False
 
 
 def _provider(name: str, base_url: str | None) -> Provider:

@@ -228,6 +228,8 @@ def test_a_model_within_a_budget(provider: Provider, load: Load) -> None:
     assert llm.budget.spent.calls == 2
     assert llm.renewed().complete(MESSAGES).text == "Three."
     assert llm.name == "openai/m"
+    assert llm.price is None
+    assert BudgetedLLM(load("ollama"), Budget()).price == Price(0, 0)
     llm.close()
 
 

@@ -185,6 +185,15 @@ def test_many_threads_share_a_model(provider: Provider, load: Load) -> None:
     assert texts == ["Three films"] * 16
 
 
+@BOTH
+def test_half_of_a_pair_of_surrogates_is_no_message(provider: Provider, load: Load, name: str) -> None:
+    """JSON in UTF-8 has no place for it; the call is refused before it is sent."""
+    for call in (load(name).complete, lambda messages: list(load(name).stream(messages))):
+        with pytest.raises(LLMError, match="message is not text"):
+            call([Message("user", "half \ud800")])
+    assert provider.requests == []
+
+
 def test_closing_twice_does_no_harm(provider: Provider, load: Load) -> None:
     """And what is asked afterwards is an error of ours."""
     provider.play(openai_reply("Three."))

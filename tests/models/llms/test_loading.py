@@ -22,13 +22,20 @@ from models.llms.prices import price_of
         ({"provider": "ollama"}, "must be named"),
         ({"provider": "compatible", "model": "m"}, "address is missing"),
         ({"provider": "openai", "base_url": "http://127.0.0.1:1/v1"}, "must be named"),
+        ({"provider": "openai", "api_key": "sk-secret\n"}, "characters that no key has"),
+        ({"provider": "openai", "api_key": "sk-sécret"}, "characters that no key has"),
+        ({"provider": "ollama", "model": "m", "base_url": "localhost:11434"}, "address must begin"),
+        ({"provider": "ollama", "model": "m", "base_url": "http://[::1/v1"}, "address must begin"),
+        ({"provider": "ollama", "model": "m", "base_url": "http://localhost:port/v1"}, "address must begin"),
+        ({"provider": "ollama", "model": "m", "base_url": "file:///etc/passwd"}, "address must begin"),
         ({"provider": "other", "api_key": "k"}, "provider is unknown: expected one of openai, azure"),
     ],
 )
 def test_llms_that_cannot_be_loaded_say_why(arguments: dict[str, Any], reason: str) -> None:
     """Before any request is made; the key is in no message."""
-    with pytest.raises(LLMError, match=reason):
+    with pytest.raises(LLMError, match=reason) as caught:
         load_llm(**arguments)
+    assert "cret" not in str(caught.value)
 
 
 def test_every_provider_can_be_loaded() -> None:

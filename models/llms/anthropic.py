@@ -69,6 +69,10 @@ class AnthropicEndpoint:
             request["system"] = "\n\n".join(system)
         return request
 
+    def enforces(self, schema: Mapping[str, object], way: Capabilities) -> bool:
+        """Whether the endpoint is asked to hold the reply to the schema; open ones only a tool takes."""
+        return bool(_structured(way.structured or StructuredMode.PLAIN, dict(schema)))
+
     async def send(self, request: Mapping[str, Any], timeout_seconds: float) -> Completion:
         """One request and its reply, without retries."""
         with self._translated():

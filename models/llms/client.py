@@ -287,12 +287,8 @@ class RemoteLLM:
             try:
                 value = parse_value(text)
             except LLMReplyError:
-                self._doubt(way)
+                if self._endpoint.enforces(call.schema, way):  # not so well as was thought: probe it again
+                    self._store.put(self._endpoint.url, self._model, replace(way, structured=None))
                 raise
         self._store.put(self._endpoint.url, self._model, way)
         return Reply(text, value, exchange.usage)
-
-    def _doubt(self, way: Capabilities) -> None:
-        """Words came where the endpoint was thought to enforce JSON: probe it again before the next structured call."""
-        if way.structured not in {StructuredMode.JSON_OBJECT, StructuredMode.PLAIN}:
-            self._store.put(self._endpoint.url, self._model, replace(way, structured=None))

@@ -66,6 +66,9 @@ class Endpoint(Protocol):
     def request(self, call: Call, way: Capabilities, *, stream: bool) -> dict[str, Any]:
         """The request's body as the SDK takes it; also what its size is estimated by."""
 
+    def enforces(self, schema: Mapping[str, object], way: Capabilities) -> bool:
+        """Whether a request made in this way has the endpoint hold the reply to the schema, not words alone."""
+
     async def send(self, request: Mapping[str, Any], timeout_seconds: float) -> Completion:
         """One request and its reply, without retries."""
 

@@ -92,6 +92,11 @@ class OpenAIEndpoint:
             request |= _structured(mode, dict(call.schema))
         return request
 
+    def enforces(self, schema: Mapping[str, object], way: Capabilities) -> bool:
+        """Whether the endpoint is asked to hold the reply to the schema."""
+        del schema  # any will do
+        return way.structured not in {None, StructuredMode.JSON_OBJECT, StructuredMode.PLAIN}
+
     async def send(self, request: Mapping[str, Any], timeout_seconds: float) -> Completion:
         """One request and its reply, without retries."""
         with self._translated():

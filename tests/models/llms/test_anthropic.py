@@ -85,6 +85,9 @@ def test_a_model_that_refuses_forced_tools_gets_a_format_where_the_schema_is_clo
         llm.complete(MESSAGES, schema=SCHEMA)
     assert provider.requests[1].mode == "plain"
     assert provider.requests[1].body["system"].startswith("Reply with one JSON object")
+    provider.play(anthropic_reply({"type": "text", "text": '{"count": 3}'}))
+    llm.complete(MESSAGES, schema=SCHEMA)
+    assert len(provider.probes) == 2  # words from a model that was only asked in words prove nothing against it
 
 
 def test_a_model_without_temperature_is_asked_without_from_then_on(provider: Provider, llm: RemoteLLM) -> None:

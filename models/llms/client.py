@@ -167,8 +167,10 @@ class RemoteLLM:
         way = self._store.get(self._endpoint.url, self._model)
         if call.schema is None or way.structured is not None:
             return way
-        while not self._probing.acquire(timeout=CHECK_SECONDS if exchange.cancelled else -1):
+        while not self._probing.acquire(timeout=CHECK_SECONDS):
             exchange.check_cancelled()
+            if seconds_left(exchange.budgets) == 0:
+                raise LLMBudgetError("budget ended the wait for another call's probe: limit=seconds", limit="seconds")
         try:
             way = self._store.get(self._endpoint.url, self._model)
             return way if way.structured is not None else self._probed(way, exchange)

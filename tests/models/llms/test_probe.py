@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from models import Budget, LLMError, LLMReplyError, LLMUnavailableError, Message, Usage
+from models import (
+    Budget,
+    LLMBudgetError,
+    LLMCancelledError,
+    LLMError,
+    LLMReplyError,
+    LLMUnavailableError,
+    Message,
+    Usage,
+)
 from models.llms.capabilities import CapabilityStore
 from models.llms.probe import PROBE_TOKENS_MAX
 from tests.models.llms.conftest import Load
@@ -231,6 +240,18 @@ def test_many_threads_wait_for_one_probe(provider: Provider, load: Load) -> None
         calls = [threads.submit(llm.complete, MESSAGES, schema=SCHEMA, cancelled=cancelled) for _ in range(8)]
         assert [call.result().value for call in calls] == [{"count": 3}] * 8
     assert len(provider.probes) == 1
+
+
+def test_a_wait_for_anothers_probe_ends_with_event_and_budget(provider: Provider, load: Load) -> None:
+    """The probe of another thread may take long."""
+    llm, cancelled = load(), threading.Event()
+    threading.Timer(0.2, cancelled.set).start()
+    with llm._probing:
+        with pytest.raises(LLMCancelledError):
+            llm.complete(MESSAGES, schema=SCHEMA, cancelled=cancelled)
+        with pytest.raises(LLMBudgetError, match="seconds"):
+            llm.complete(MESSAGES, schema=SCHEMA, budget=Budget(seconds=0.2))
+    assert provider.requests == provider.probes == []
 
 
 def test_anthropics_protocol_is_probed_as_well(provider: Provider, load: Load) -> None:

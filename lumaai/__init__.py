@@ -170,7 +170,7 @@ def connect(
     """Open a database directory in this process, or a client of the service at an address.
 
     Questions to a directory are planned by the language model that the environment names (`OPENAI_API_KEY`,
-    `ANTHROPIC_API_KEY` or `LUMAAI_LLM_BASE_URL`), where it names one.
+    `ANTHROPIC_API_KEY`, `LUMAAI_LLM_PROVIDER` or `LUMAAI_LLM_BASE_URL`), where it names one.
 
     Args:
         target: a directory (made if it is missing), or an address starting with `http://` or `https://`.

@@ -17,6 +17,7 @@ from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
 from lumaai.errors import CorruptionError, InvalidRequestError, NotFoundError
 from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
+from lumaai.language_model import close_language_model, for_a_question
 from lumaai.model_options import ModelOptions
 from lumaai.opened import Opened
 from lumaai.options import check_durability
@@ -95,7 +96,7 @@ class Database(Upkeep):
                 return load_embedder(name)
             return chosen_options.load_embedder(name, precision, cache_directory=directory, progress=progress)
 
-        self._llm = llm
+        self._llm, self._makes_llm = llm, callable(llm)
         chosen = {
             "sync_interval_seconds": sync_interval_seconds,
             "memory_bytes_max": memory_bytes_max,
@@ -162,6 +163,8 @@ class Database(Upkeep):
         """Close the directory for others to open. Doing it twice does no harm."""
         self._queries.close()
         self._opened.close()
+        if self._makes_llm and not callable(self._llm):
+            close_language_model(self._llm)
 
     @translated
     def create_collection(
@@ -279,7 +282,7 @@ class Database(Upkeep):
         names = self._asked() if collections is None else check_strings("collections", collections)
         if planner not in ("auto", "rules", "llm"):
             raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
-        promptql = PromptQL(self._native, self._embedder_of, self._language_model(planner))
+        promptql = PromptQL(self._native, self._embedder_of, for_a_question(self._language_model(planner)))
         return promptql.ask(question, collections=names, planner=cast("Literal['auto', 'rules', 'llm']", planner))
 
     @translated

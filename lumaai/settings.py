@@ -133,13 +133,34 @@ class Settings(ModelSettings):
 
     model: str = Field(default=DEFAULT_MODEL, description="Embedder of collections that name none.")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    llm_base_url: str | None = Field(default=None, description="A local service with OpenAI's API.")
-    llm_model: str | None = None
+    azure_openai_api_key: SecretStr | None = Field(default=None, validation_alias="AZURE_OPENAI_API_KEY")
+    gemini_api_key: SecretStr | None = Field(default=None, validation_alias="GEMINI_API_KEY")
+    deepseek_api_key: SecretStr | None = Field(default=None, validation_alias="DEEPSEEK_API_KEY")
+    llm_provider: str | None = Field(
+        default=None,
+        description="openai, azure, anthropic, gemini, deepseek, ollama, llama_cpp, vllm, compatible; null: by keys.",
+    )
+    llm_base_url: str | None = Field(default=None, description="A service with OpenAI's API; null: the provider's own.")
+    llm_model: str | None = Field(default=None, description="null: a small one of the provider's own.")
+    llm_api_version: str | None = Field(default=None, description="Of Azure.")
+    llm_api_key: SecretStr | None = Field(default=None, description="In place of the provider's own variable.")
+    llm_key_file: Path | None = Field(default=None, description="A file that holds the key.")
+    llm_prices_file: Path | None = Field(
+        default=None, description='JSON over the built-in table: {"provider/model": {"input": …, "output": …}}.'
+    )
+    llm_calls_max: int | None = Field(default=None, ge=0, description="Requests that one question may take.")
+    llm_tokens_max: int | None = Field(default=None, ge=0, description="Read and written for one question.")
+    llm_dollars_max: float | None = Field(default=None, ge=0, description="For one question, by the table of prices.")
+    llm_seconds_max: float | None = Field(default=None, gt=0, description="After which a question asks no more.")
+    llm_requests_per_minute: float | None = Field(default=None, gt=0)
+    llm_tokens_per_minute: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
-    def _local_llm_is_named(self) -> Self:
-        if self.llm_base_url is not None and self.llm_model is None:
-            raise ValueError("LUMAAI_LLM_BASE_URL needs LUMAAI_LLM_MODEL, the name of a model that is served there")
+    def _llm_can_be_had(self) -> Self:
+        from lumaai.language_model import wrong_with
+
+        if (wrong := wrong_with(self)) is not None:
+            raise ValueError(wrong)
         return self
 
     @property
@@ -150,16 +171,9 @@ class Settings(ModelSettings):
     @functools.cached_property
     def llm(self) -> LLM | None:
         """The language model that plans questions; None if none is configured. Made when first asked for."""
-        from models import load_llm
+        from lumaai.language_model import configured
 
-        if self.llm_base_url is not None:
-            key = self.openai_api_key.get_secret_value() if self.openai_api_key else None
-            return load_llm("openai", model=self.llm_model, api_key=key, base_url=self.llm_base_url)
-        if self.openai_api_key is not None:
-            return load_llm("openai", model=self.llm_model, api_key=self.openai_api_key.get_secret_value())
-        if self.anthropic_api_key is not None:
-            return load_llm("anthropic", model=self.llm_model, api_key=self.anthropic_api_key.get_secret_value())
-        return None
+        return configured(self)
 
 
 def load_settings(**given: Any) -> Settings:

@@ -13,7 +13,9 @@
     │   └── RemoteReplyError        it answered with nonsense: wrong count, wrong dimension, not numbers
     └── LLMError                the language model refused, or our request was wrong
         ├── LLMUnavailableError     no connection, timeout, rate limit, 5xx; retry later
-        └── LLMReplyError           it answered, but not in the shape that was asked for
+        ├── LLMReplyError           it answered, but not in the shape that was asked for
+        ├── LLMBudgetError          the budget might not suffice for the next request, which was not made
+        └── LLMCancelledError       the caller gave the call up
 
 Every error has a `code` for programs, `details` with the facts, and says by `retryable` whether the same
 call may succeed later.
@@ -23,6 +25,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+from models.llm import Usage
 
 
 class ModelError(Exception):
@@ -100,9 +104,17 @@ class RemoteReplyError(RemoteModelError):
 
 
 class LLMError(ModelError):
-    """The language model refused the request (authentication, unknown model, bad request)."""
+    """The language model refused the request (authentication, unknown model, bad request).
+
+    Attributes:
+        usage: what the call had cost when it failed.
+    """
 
     code = "llm_error"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message, **details)
+        self.usage = Usage()
 
 
 class LLMUnavailableError(LLMError):
@@ -116,3 +128,15 @@ class LLMReplyError(LLMError):
     """The reply is not in the shape that was asked for: not JSON, cut off, or a refusal."""
 
     code = "llm_reply"
+
+
+class LLMBudgetError(LLMError):
+    """The next request might have taken more than is left; `details["limit"]` names what would have run out."""
+
+    code = "llm_budget"
+
+
+class LLMCancelledError(LLMError):
+    """The caller set the event that gives the call up."""
+
+    code = "llm_cancelled"

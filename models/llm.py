@@ -1,10 +1,14 @@
-"""The language model protocol: messages in, text or a JSON value out."""
+"""The language model protocol: messages in, text or a JSON value out, at once or as it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from models.llms.budget import Budgets
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -22,14 +26,32 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What replies cost: requests made, tokens read and tokens written."""
+    """What replies cost.
+
+    Attributes:
+        calls: requests made, retries and the probe of an endpoint included.
+        tokens_in: read by the model; where the endpoint does not say, an upper estimate.
+        tokens_out: written by it, thoughts that are not shown included.
+        dollars: by the table of prices; 0 where none is known.
+    """
 
     calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    dollars: float = 0.0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(self.calls + other.calls, self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out)
+        return Usage(
+            self.calls + other.calls,
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            self.dollars + other.dollars,
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Read and written together."""
+        return self.tokens_in + self.tokens_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +61,7 @@ class Reply:
     Attributes:
         text: as it was written; JSON if a schema was asked for.
         value: the parsed JSON if a schema was asked for, else None.
+        usage: of all requests that it took.
     """
 
     text: str
@@ -62,6 +85,8 @@ class LLM(Protocol):
         max_tokens: int = DEFAULT_MAX_TOKENS,
         temperature: float = 0.0,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        budget: Budgets = None,
+        cancelled: threading.Event | None = None,
     ) -> Reply:
         """The model's next message.
 
@@ -71,10 +96,43 @@ class LLM(Protocol):
                 enforces it where it can; the caller must still validate.
             max_tokens: tokens of the reply at most.
             temperature: 0 is as repeatable as the model gets; ignored by models that do not take it.
-            timeout_seconds: silence allowed in one attempt; there are at most three attempts.
+            timeout_seconds: of one attempt; there are at most three attempts.
+            budget: one `Budget` or several that this call, its retries included, takes from.
+            cancelled: gives the call up soon after it is set.
 
         Raises:
             LLMUnavailableError: no connection, timeout, rate limit or 5xx, after the retries.
             LLMReplyError: not JSON though a schema was given, cut off at `max_tokens`, refused or empty.
+            LLMBudgetError: the budget might not have sufficed for the next request, which was not made.
+            LLMCancelledError: `cancelled` was set.
             LLMError: the provider refused the request: key, model name, or the request itself.
+        """
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: Mapping[str, object] | None = None,
+        max_tokens: int = DEFAULT_MAX_TOKENS,
+        temperature: float = 0.0,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        budget: Budgets = None,
+        cancelled: threading.Event | None = None,
+    ) -> Generator[str | Reply, None, None]:
+        """The model's next message as it is written: pieces of its text, and at last the whole reply.
+
+        The pieces joined are `Reply.text`. Closing the generator gives the call up. Failures are retried only
+        while no piece has come; after that they are raised.
+
+        Args:
+            messages: as in `complete`, like all that is not named here.
+            schema: as in `complete`; the pieces are then pieces of the JSON.
+            max_tokens: as in `complete`.
+            temperature: as in `complete`.
+            timeout_seconds: silence allowed between two pieces; the whole may take ten times as long.
+            budget: as in `complete`.
+            cancelled: as in `complete`.
+
+        Raises:
+            LLMError: as in `complete`, while it is read.
         """

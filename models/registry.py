@@ -1,4 +1,4 @@
-"""From a name to the model: where weights are looked for, one session for each, and the providers of LLMs.
+"""From a name to the model: where weights are looked for, and one session for each.
 
 Sources, in order:
 
@@ -19,12 +19,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from models.embedder import Embedder, Progress
 from models.embedders.model_files import REQUIRED_FILES
-from models.errors import LLMError, ModelNotFoundError, ModelUnsupportedError
-from models.llm import LLM
+from models.errors import ModelNotFoundError, ModelUnsupportedError
 from models.names import ModelName, RemoteAccess, is_directory_here
 from models.reranker import Reranker
 
@@ -271,34 +270,3 @@ def _remote_reranker(name: str, parsed: ModelName, access: RemoteAccess) -> Rera
     if chosen.base_url is None:
         raise ModelNotFoundError(f"address of the reranking service is missing: name={name!r}", name=name)
     return RemoteReranker(model=parsed.model, name=name, base_url=chosen.base_url, api_key=chosen.api_key)
-
-
-def load_llm(
-    provider: Literal["openai", "anthropic"],
-    *,
-    model: str | None = None,
-    api_key: str | None = None,
-    base_url: str | None = None,
-) -> LLM:
-    """A language model; no request is made before the first `complete`.
-
-    Args:
-        provider: the protocol. "openai" is also what Ollama, llama.cpp, vLLM and most others speak.
-        model: its name there; by default a small one of the provider's own. Needed with "openai" and a base URL.
-        api_key: handed in by the caller: nothing here reads the environment.
-        base_url: the endpoint; by default the provider's own.
-
-    Raises:
-        LLMError: unknown provider, or the key or the model's name is missing.
-    """
-    if provider == "anthropic":
-        from models.llms.anthropic import DEFAULT_ANTHROPIC_MODEL, AnthropicLLM
-
-        return AnthropicLLM(model=model or DEFAULT_ANTHROPIC_MODEL, api_key=api_key, base_url=base_url)
-    if provider != "openai":
-        raise LLMError(f"language model provider is unknown: expected=openai or anthropic got={provider}")
-    from models.llms.openai import DEFAULT_OPENAI_MODEL, OpenAILLM
-
-    if model is None and base_url is not None:
-        raise LLMError("the endpoint's model must be named: provider=openai model=None")
-    return OpenAILLM(model=model or DEFAULT_OPENAI_MODEL, api_key=api_key, base_url=base_url)

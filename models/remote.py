@@ -7,46 +7,20 @@ OpenAI's own; the key and the address are arguments, as in `models.llms.openai`.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import openai
 
 from models.errors import LLMError, RemoteModelError, RemoteReplyError, RemoteUnavailableError
 from models.llms.network import check_endpoint
 from models.llms.openai import openai_client
+from models.retries import RetryPolicy, may_pass, retry_after_seconds
 
 log = logging.getLogger(__name__)
 
 _NO_KEY = "none"  # local servers ask for no key, but the SDK wants one
-_RETRYABLE_STATUS = frozenset({408, 409, 425, 429})
-_RETRY_AFTER_SECONDS_MAX = 60.0
 _REASON_CHARACTERS = 300
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Exponential backoff with full jitter: a wait is drawn from 0 to first_seconds × 2^attempt.
-
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-
-    Attributes:
-        attempts: requests at most, the first included.
-        first_seconds: upper end of the first wait; `longest_seconds` of any.
-        timeout_seconds: of one request.
-    """
-
-    attempts: int = 6
-    first_seconds: float = 0.5
-    longest_seconds: float = 20.0
-    timeout_seconds: float = 60.0
-
-    def wait_seconds(self, attempt: int, asked_for: float | None) -> float:
-        """How long to wait after `attempt` (from 0); never less than the server asked for, up to a minute."""
-        drawn = random.uniform(0, min(self.first_seconds * 2**attempt, self.longest_seconds))  # noqa: S311 - jitter
-        return max(drawn, min(asked_for or 0.0, _RETRY_AFTER_SECONDS_MAX))
 
 
 class RemoteEndpoint:
@@ -123,22 +97,10 @@ class RemoteEndpoint:
         if status in {401, 403}:
             return RemoteModelError(f"service refused the API key: {facts}", status=status)
         reason = str(error).replace(self._key, "[key]")[:_REASON_CHARACTERS]
-        if isinstance(status, int) and (status in _RETRYABLE_STATUS or status >= 500):
+        if isinstance(error, openai.APIStatusError) and may_pass(status):
             return RemoteUnavailableError(
                 f"service is unavailable: {facts} reason={reason}",
                 status=status,
-                retry_after_seconds=_retry_after(error),
+                retry_after_seconds=retry_after_seconds(error.response.headers),
             )
         return RemoteModelError(f"service refused the request: {facts} reason={reason}", status=status)
-
-
-def _retry_after(error: openai.OpenAIError) -> float | None:
-    """Seconds that the server asked to wait, where it said so in numbers."""
-    if not isinstance(error, openai.APIStatusError):
-        return None
-    for header, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return max(float(error.response.headers[header]) * unit, 0.0)
-        except (KeyError, ValueError):
-            continue
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -47,6 +48,12 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "LUMAAI_LLM_BASE_URL", "LUMAAI_API_KEY", "LUMAAI_URL"):
+    keys = {provider.key_variable for provider in models.PROVIDERS.values() if provider.key_variable is not None}
+    for name in (
+        *keys,
+        *(name for name in os.environ if name.startswith("LUMAAI_LLM_")),
+        "LUMAAI_API_KEY",
+        "LUMAAI_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
     yield

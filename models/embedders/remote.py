@@ -14,7 +14,8 @@ import numpy as np
 from models.embedder import PROBE_TEXT, TokenOffsets, Vectors, check_texts
 from models.errors import RemoteModelError, RemoteReplyError
 from models.llms.openai import OPENAI_URL
-from models.remote import RemoteEndpoint, RetryPolicy
+from models.remote import RemoteEndpoint
+from models.retries import RetryPolicy
 
 DEFAULT_BATCH_TEXTS = 256
 DEFAULT_BATCH_TOKENS = 100_000  # OpenAI takes 300,000 a request; ours are estimated

@@ -1,4 +1,4 @@
-"""Anthropic's language models, through its SDK; structured output as a tool call that the model must make.
+"""Anthropic's language models, through its SDK.
 
 The key and the address are arguments. The SDK would read `ANTHROPIC_API_KEY`, `ANTHROPIC_AUTH_TOKEN`,
 `ANTHROPIC_BASE_URL`, `ANTHROPIC_CUSTOM_HEADERS` and profiles on disk wherever it is given nothing; so the key
@@ -8,107 +8,178 @@ and the address are always set here and the headers cleared. Only `lumaai` reads
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import anthropic
+from anthropic.types import Message, RawMessageStreamEvent
 
-from models.errors import LLMError, LLMReplyError
-from models.llm import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_SECONDS, JSON, Message, Reply, Usage
-from models.llms.failures import replies_read, translated_error
-from models.llms.network import check_endpoint
-from models.llms.structured import SCHEMA_NAME
+from models.errors import LLMError
+from models.llms.capabilities import Capabilities
+from models.llms.endpoint import Call, Completion, Finish, count_of
+from models.llms.failures import broken_off, replies_read, translated_error
+from models.llms.providers import StructuredMode
+from models.llms.structured import SCHEMA_DESCRIPTION, SCHEMA_NAME, is_strict, schema_instruction
 
-ANTHROPIC_URL = "https://api.anthropic.com"
-DEFAULT_ANTHROPIC_MODEL = "claude-haiku-4-5"
-MAX_RETRIES = 2
+_FINISH = {
+    "max_tokens": Finish.TRUNCATED,
+    "model_context_window_exceeded": Finish.TRUNCATED,
+    "refusal": Finish.REFUSED,
+}
 
 
-class AnthropicLLM:
-    """A model behind Anthropic's messages protocol; safe to call from many threads.
+class AnthropicEndpoint:
+    """One address and model behind Anthropic's messages protocol; see `Endpoint`.
 
     Args:
-        model: its name at the endpoint.
-        api_key: the key; needed.
-        base_url: the endpoint, ending before `/v1/messages`; by default Anthropic's.
-
-    Raises:
-        LLMError: no key.
+        name: the LLM's, for messages.
+        model: what it is called there.
+        url: ends before `/v1/messages`.
+        api_key: needed.
     """
 
-    def __init__(
-        self, *, model: str = DEFAULT_ANTHROPIC_MODEL, api_key: str | None = None, base_url: str | None = None
-    ) -> None:
-        if not api_key:
-            raise LLMError("API key is missing: provider=anthropic")
-        self.name = f"anthropic/{model}"
-        self._model = model
-        self._key = api_key
-        self._url = base_url or ANTHROPIC_URL
-        self._takes_temperature = True  # until a request is refused because of it, as newer models do
-        self._client = anthropic.Anthropic(api_key=api_key, base_url=self._url, max_retries=MAX_RETRIES)
+    def __init__(self, *, name: str, model: str, url: str, api_key: str) -> None:
+        self.url = url
+        self._name, self._model, self._key = name, model, api_key
+        # A redirection would carry the question and the key to another address.
+        http = anthropic.DefaultAsyncHttpxClient(follow_redirects=False)
+        self._client = anthropic.AsyncAnthropic(api_key=api_key, base_url=url, max_retries=0, http_client=http)
         # ANTHROPIC_CUSTOM_HEADERS may carry another endpoint's credentials.
         self._client._custom_headers = {}  # noqa: SLF001 - the SDK has no argument that leaves them out
+        self._create = self._client.messages.create  # imported here, not in the time of the first request
 
-    def complete(
-        self,
-        messages: Sequence[Message],
-        *,
-        schema: Mapping[str, object] | None = None,
-        max_tokens: int = DEFAULT_MAX_TOKENS,
-        temperature: float = 0.0,
-        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Reply:
-        """The model's next message; see `LLM.complete`."""
-        check_endpoint(self._url)
-        request = self._request(messages, schema, max_tokens)
-        for calls in (1, 2):
+    def request(self, call: Call, way: Capabilities, *, stream: bool) -> dict[str, Any]:
+        """The arguments of the SDK's `create`."""
+        system = [message.content for message in call.messages if message.role == "system"]
+        turns = [{"role": m.role, "content": m.content} for m in call.messages if m.role != "system"]
+        request: dict[str, Any] = {"model": self._model, "messages": turns, "max_tokens": call.max_tokens}
+        if way.temperature:
             # The SDK has no argument for the temperature any more, because its newest models take none.
-            body = {"temperature": temperature} if self._takes_temperature else {}
-            try:
-                with replies_read():
-                    reply = self._client.messages.create(**request, extra_body=body, timeout=timeout_seconds)
-            except anthropic.BadRequestError as error:
-                if not (body and "temperature" in str(error)):
-                    raise self._translated(error) from error
-                self._takes_temperature = False
-            except anthropic.AnthropicError as error:
-                raise self._translated(error) from None  # the SDK's own words may quote a part of the key
-            else:
-                with replies_read():
-                    return _reply(reply, calls, structured=schema is not None)
-        raise LLMError(f"language model refused the request: model={self.name}")
-
-    def close(self) -> None:
-        """Close the connections; idempotent."""
-        self._client.close()
-
-    def _request(
-        self, messages: Sequence[Message], schema: Mapping[str, object] | None, max_tokens: int
-    ) -> dict[str, Any]:
-        turns = [{"role": m.role, "content": m.content} for m in messages if m.role != "system"]
-        request: dict[str, Any] = {"model": self._model, "messages": turns, "max_tokens": max_tokens}
-        if system := "\n\n".join(m.content for m in messages if m.role == "system"):
-            request["system"] = system
-        if schema is not None:
-            description = "Give the reply in this form."
-            request["tools"] = [{"name": SCHEMA_NAME, "description": description, "input_schema": dict(schema)}]
-            request["tool_choice"] = {"type": "tool", "name": SCHEMA_NAME}
+            request["extra_body"] = {"temperature": call.temperature}
+        if stream:
+            request["stream"] = True
+        if call.schema is not None:
+            structured = _structured(way.structured or StructuredMode.PLAIN, dict(call.schema))
+            if not structured:
+                system.insert(0, schema_instruction(call.schema))
+            request |= structured
+        if system:
+            request["system"] = "\n\n".join(system)
         return request
 
-    def _translated(self, error: anthropic.AnthropicError) -> LLMError:
-        unreachable = isinstance(error, anthropic.APIConnectionError)
-        return translated_error(error, self.name, self._key, unreachable=unreachable)
+    def enforces(self, schema: Mapping[str, object], way: Capabilities) -> bool:
+        """Whether the endpoint is asked to hold the reply to the schema; open ones only a tool takes."""
+        return bool(_structured(way.structured or StructuredMode.PLAIN, dict(schema)))
+
+    async def send(self, request: Mapping[str, Any], timeout_seconds: float) -> Completion:
+        """One request and its reply, without retries."""
+        with self._translated():
+            return _completion(await self._create(**request, timeout=timeout_seconds))
+
+    async def stream(
+        self, request: Mapping[str, Any], timeout_seconds: float
+    ) -> AsyncGenerator[str | Completion, None]:
+        """One request and the pieces of its reply, the whole as the last item."""
+        pieces = _Pieces()
+        with self._translated():
+            events = await self._create(**request, timeout=timeout_seconds)
+        try:
+            while True:
+                with self._translated():
+                    event = await anext(events, None)
+                    text = None if event is None else pieces.add(event)
+                if event is None:
+                    break
+                if text:
+                    yield text
+        finally:
+            await events.close()
+        if pieces.reason is None:
+            raise broken_off(self._name)
+        yield pieces.completion(pieces.reason)
+
+    async def close(self) -> None:
+        """Close the connections; idempotent."""
+        await self._client.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with replies_read():
+                yield
+        except anthropic.AnthropicError as error:
+            unreachable = isinstance(error, anthropic.APIConnectionError)
+            # The SDK's own words may quote a part of the key.
+            raise translated_error(error, self._name, self._key, unreachable=unreachable) from None
+        except LLMError:
+            raise
+        except Exception as error:  # the SDK hands on what its HTTP library raises in the midst of a body
+            raise broken_off(self._name, error) from error
 
 
-def _reply(message: anthropic.types.Message, calls: int, *, structured: bool) -> Reply:
-    if message.stop_reason == "max_tokens":
-        raise LLMReplyError("reply was cut off at its token limit")
-    usage = Usage(calls, message.usage.input_tokens, message.usage.output_tokens)
+def _structured(mode: StructuredMode, schema: dict[str, object]) -> dict[str, Any]:
+    """What a request says to be answered with JSON of the schema; nothing where only words are left."""
+    if mode is StructuredMode.TOOL:
+        tool = {"name": SCHEMA_NAME, "description": SCHEMA_DESCRIPTION, "input_schema": schema}
+        return {"tools": [tool], "tool_choice": {"type": "tool", "name": SCHEMA_NAME}}
+    if mode is StructuredMode.JSON_SCHEMA and is_strict(schema):
+        return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    return {}
+
+
+def _completion(message: Message) -> Completion:
+    arguments = None
+    text = []
     for block in message.content:
-        if structured and block.type == "tool_use":
-            return Reply(json.dumps(block.input, ensure_ascii=False), cast("JSON", block.input), usage)
-    text = "".join(block.text for block in message.content if block.type == "text")
-    if structured or not text:
-        raise LLMReplyError(f"reply is a refusal or empty: stop_reason={message.stop_reason}", text=text)
-    return Reply(text, None, usage)
+        if block.type == "tool_use" and arguments is None:
+            arguments = json.dumps(block.input, ensure_ascii=False)
+        elif block.type == "text":
+            text.append(block.text)
+    reason = message.stop_reason or ""
+    finish = _FINISH.get(reason, Finish.COMPLETE)
+    return Completion("".join(text), arguments, finish, reason, *_tokens(message.usage))
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """A reply that is being put together from the events of a stream."""
+
+    text: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    tool_index: int | None = None
+    reason: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+    def add(self, event: RawMessageStreamEvent) -> str:
+        """Take an event in; returns its text, or its part of a tool call's JSON."""
+        match event.type:
+            case "message_start":
+                self.tokens_in, self.tokens_out = _tokens(event.message.usage)
+            case "content_block_start" if event.content_block.type == "tool_use" and self.tool_index is None:
+                self.tool_index = event.index
+            case "content_block_delta" if event.delta.type == "text_delta":
+                self.text.append(event.delta.text)
+                return event.delta.text
+            case "content_block_delta" if event.delta.type == "input_json_delta" and event.index == self.tool_index:
+                self.arguments.append(event.delta.partial_json)
+                return event.delta.partial_json
+            case "message_delta":
+                self.reason = event.delta.stop_reason or self.reason
+                self.tokens_out = count_of(event.usage.output_tokens)  # of the whole reply so far
+        return ""
+
+    def completion(self, reason: str) -> Completion:
+        arguments = None if self.tool_index is None else "".join(self.arguments)
+        finish = _FINISH.get(reason, Finish.COMPLETE)
+        return Completion("".join(self.text), arguments, finish, reason, self.tokens_in, self.tokens_out)
+
+
+def _tokens(usage: Any) -> tuple[int | None, int | None]:
+    """Tokens read (from caches and into them, too) and written, where the endpoint says so in numbers that can be."""
+    if usage is None or (read := count_of(usage.input_tokens)) is None:
+        return None, None
+    cached = (usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
+    return read + sum(count_of(tokens) or 0 for tokens in cached), count_of(usage.output_tokens)

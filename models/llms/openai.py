@@ -1,163 +1,241 @@
-"""Language models that speak OpenAI's chat completions: OpenAI, Ollama, llama.cpp, vLLM, DeepSeek and others.
+"""Language models that speak OpenAI's chat completions: OpenAI, Azure, Gemini, DeepSeek, Ollama, vLLM.
 
 The key and the address are arguments. The SDK would read `OPENAI_API_KEY`, `OPENAI_BASE_URL`,
-`OPENAI_ORG_ID`, `OPENAI_PROJECT_ID`, `OPENAI_ADMIN_KEY` and `OPENAI_CUSTOM_HEADERS` from the environment
+`OPENAI_ORG_ID`, `OPENAI_PROJECT_ID`, `OPENAI_ADMIN_KEY`, `OPENAI_CUSTOM_HEADERS` and Azure's own from the environment
 wherever it is given nothing, and send the key of one endpoint to another; so every one of these is set here.
 Only `lumaai` reads the environment. Proxy settings (`HTTPS_PROXY`) are the HTTP library's business.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import openai
-from openai.types.chat import ChatCompletion
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from models.errors import LLMError, LLMReplyError
-from models.llm import DEFAULT_MAX_TOKENS, DEFAULT_TIMEOUT_SECONDS, Message, Reply, Usage
-from models.llms.failures import replies_read, translated_error
-from models.llms.network import check_endpoint
-from models.llms.structured import SCHEMA_NAME, is_strict, parse_value, schema_instruction
-
-log = logging.getLogger(__name__)
+from models.llms.capabilities import Capabilities
+from models.llms.endpoint import Call, Completion, Finish, count_of
+from models.llms.failures import broken_off, replies_read, translated_error
+from models.llms.providers import Provider, StructuredMode
+from models.llms.structured import SCHEMA_DESCRIPTION, SCHEMA_NAME, is_strict, schema_instruction
 
 OPENAI_URL = "https://api.openai.com/v1"
-DEFAULT_OPENAI_MODEL = "gpt-5.4-mini"
-MAX_RETRIES = 2
+AZURE_API_VERSION = "2024-10-21"  # the newest of the dated ones that are not previews
 
 _NO_KEY = "none"  # local servers ask for no key, but the SDK wants one
-
-StructuredMode = Literal["json_schema", "json_object", "plain"]
-_WEAKER: Mapping[StructuredMode, StructuredMode] = {"json_schema": "json_object", "json_object": "plain"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Capabilities:
-    """What an endpoint was found to take; starts with the best and is weakened when a request is refused."""
-
-    structured: StructuredMode = "json_schema"
-    temperature: bool = True
+_FINISH = {"length": Finish.TRUNCATED, "content_filter": Finish.REFUSED}
+_OTHER_LIMIT = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
-class OpenAILLM:
-    """A model behind the chat completions protocol; safe to call from many threads.
+class OpenAIEndpoint:
+    """One address and model behind the chat completions protocol; see `Endpoint`.
 
     Args:
-        model: its name at the endpoint.
-        api_key: None for local servers that want none.
-        base_url: the endpoint, ending before `/chat/completions`; by default OpenAI's.
-
-    Raises:
-        LLMError: OpenAI's own endpoint without a key.
+        provider: what is known of it.
+        name: the LLM's, for messages.
+        model: what it is called there; with Azure, the deployment.
+        url: ends before `/chat/completions`; with Azure, before `/openai`.
+        api_key: None for servers that want none.
+        api_version: of Azure.
     """
 
-    def __init__(self, *, model: str, api_key: str | None = None, base_url: str | None = None) -> None:
-        if base_url is None and not api_key:
-            raise LLMError("API key is missing: provider=openai")
-        self.name = f"openai/{model}"
-        self._model = model
-        self._key = api_key or _NO_KEY
-        self._url = base_url or OPENAI_URL
-        # OpenAI's newer models refuse max_tokens; other servers do not all know its successor.
-        self._limit_name = "max_completion_tokens" if base_url is None else "max_tokens"
-        self._capabilities = _Capabilities()
-        self._client = openai_client(self._key, self._url)
-
-    def complete(
+    def __init__(
         self,
-        messages: Sequence[Message],
+        provider: Provider,
         *,
-        schema: Mapping[str, object] | None = None,
-        max_tokens: int = DEFAULT_MAX_TOKENS,
-        temperature: float = 0.0,
-        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Reply:
-        """The model's next message; see `LLM.complete`."""
-        check_endpoint(self._url)
-        capabilities, calls = self._capabilities, 0
-        while True:
-            request = self._request(messages, schema, capabilities, max_tokens, temperature)
-            calls += 1
-            try:
-                with replies_read():
-                    completion = self._client.chat.completions.create(**request, timeout=timeout_seconds)
-            except openai.BadRequestError as error:
-                weaker = _weakened(capabilities, error, structured=schema is not None)
-                if weaker is None:
-                    raise self._translated(error) from error
-                capabilities = weaker
-            except openai.OpenAIError as error:
-                raise self._translated(error) from None  # the SDK's own words may quote a part of the key
-            else:
-                self._remember(capabilities)
-                with replies_read():
-                    return _reply(completion, calls, structured=schema is not None)
+        name: str,
+        model: str,
+        url: str,
+        api_key: str | None,
+        api_version: str | None = None,
+    ) -> None:
+        self.url = url
+        self._provider, self._name, self._model = provider, name, model
+        self._key = api_key or _NO_KEY
+        # A redirection would carry the question, and with some providers the key, to another address.
+        http = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        self._client: openai.AsyncOpenAI
+        if provider.protocol == "azure":
+            version = api_version or AZURE_API_VERSION
+            self._client = openai.AsyncAzureOpenAI(
+                api_key=self._key, azure_endpoint=url, api_version=version, max_retries=0, http_client=http
+            )
+        else:
+            self._client = openai.AsyncOpenAI(api_key=self._key, base_url=url, max_retries=0, http_client=http)
+        _forget_environment(self._client)
+        self._create = self._client.chat.completions.create  # imported here, not in the time of the first request
 
-    def close(self) -> None:
-        """Close the connections; idempotent."""
-        self._client.close()
-
-    def _request(
-        self,
-        messages: Sequence[Message],
-        schema: Mapping[str, object] | None,
-        capabilities: _Capabilities,
-        max_tokens: int,
-        temperature: float,
-    ) -> dict[str, Any]:
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        request: dict[str, Any] = {"model": self._model, "messages": turns, self._limit_name: max_tokens}
-        if capabilities.temperature:
-            request["temperature"] = temperature
-        if schema is None:
-            return request
-        if capabilities.structured == "json_schema":
-            named = {"name": SCHEMA_NAME, "schema": dict(schema), "strict": is_strict(schema)}
-            request["response_format"] = {"type": "json_schema", "json_schema": named}
-            return request
-        turns.insert(0, {"role": "system", "content": schema_instruction(schema)})
-        if capabilities.structured == "json_object":
-            request["response_format"] = {"type": "json_object"}
+    def request(self, call: Call, way: Capabilities, *, stream: bool) -> dict[str, Any]:
+        """The arguments of the SDK's `create`."""
+        turns = [{"role": message.role, "content": message.content} for message in call.messages]
+        limit = self._provider.limit_parameter
+        request: dict[str, Any] = {
+            "model": self._model,
+            "messages": turns,
+            _OTHER_LIMIT[limit] if way.limit_swapped else limit: call.max_tokens,
+        }
+        if way.temperature:
+            request["temperature"] = call.temperature
+        if stream:
+            request["stream"] = True
+            if way.stream_usage:
+                request["stream_options"] = {"include_usage": True}
+        if call.schema is not None:
+            mode = way.structured or StructuredMode.PLAIN
+            if not (self._provider.shows_schema and mode in {StructuredMode.JSON_SCHEMA, StructuredMode.TOOL}):
+                turns.insert(0, {"role": "system", "content": schema_instruction(call.schema)})
+            request |= _structured(mode, dict(call.schema))
         return request
 
-    def _remember(self, capabilities: _Capabilities) -> None:
-        if capabilities != self._capabilities:
-            log.info("llm.weakened", extra={"model": self.name, "structured": capabilities.structured})
-            self._capabilities = capabilities
+    def enforces(self, schema: Mapping[str, object], way: Capabilities) -> bool:
+        """Whether the endpoint is asked to hold the reply to the schema."""
+        del schema  # any will do
+        return way.structured not in {None, StructuredMode.JSON_OBJECT, StructuredMode.PLAIN}
 
-    def _translated(self, error: openai.OpenAIError) -> LLMError:
-        return translated_error(error, self.name, self._key, unreachable=isinstance(error, openai.APIConnectionError))
+    async def send(self, request: Mapping[str, Any], timeout_seconds: float) -> Completion:
+        """One request and its reply, without retries."""
+        with self._translated():
+            return _completion(await self._create(**request, timeout=timeout_seconds))
+
+    async def stream(
+        self, request: Mapping[str, Any], timeout_seconds: float
+    ) -> AsyncGenerator[str | Completion, None]:
+        """One request and the pieces of its reply, the whole as the last item."""
+        pieces = _Pieces()
+        with self._translated():
+            chunks = await self._create(**request, timeout=timeout_seconds)
+        try:
+            while True:
+                with self._translated():
+                    chunk = await anext(chunks, None)
+                    text = None if chunk is None else pieces.add(chunk)
+                if chunk is None:
+                    break
+                if text:
+                    yield text
+        finally:
+            await chunks.close()
+        if pieces.finish is None:
+            raise broken_off(self._name)
+        yield pieces.completion(pieces.finish)
+
+    async def close(self) -> None:
+        """Close the connections; idempotent."""
+        await self._client.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with replies_read():
+                yield
+        except openai.OpenAIError as error:
+            unreachable = isinstance(error, openai.APIConnectionError)
+            # The SDK's own words may quote a part of the key.
+            raise translated_error(error, self._name, self._key, unreachable=unreachable) from None
+        except LLMError:
+            raise
+        except Exception as error:  # the SDK hands on what its HTTP library raises in the midst of a body
+            raise broken_off(self._name, error) from error
 
 
-def openai_client(key: str, url: str, *, max_retries: int = MAX_RETRIES) -> openai.OpenAI:
+def openai_client(key: str, url: str, *, max_retries: int) -> openai.OpenAI:
     """A client of the SDK that takes nothing from the environment."""
     client = openai.OpenAI(api_key=key, base_url=url, max_retries=max_retries)
-    client.organization = client.project = client.admin_api_key = None
-    client._custom_headers = {}  # noqa: SLF001 - OPENAI_CUSTOM_HEADERS may carry another endpoint's credentials
+    _forget_environment(client)
     return client
 
 
-def _weakened(capabilities: _Capabilities, error: openai.BadRequestError, *, structured: bool) -> _Capabilities | None:
-    """What to try after a refusal; None if nothing is left to leave out."""
-    if capabilities.temperature and "temperature" in f"{error.param} {error.message}":
-        return replace(capabilities, temperature=False)
-    if structured and capabilities.structured in _WEAKER:
-        return replace(capabilities, structured=_WEAKER[capabilities.structured])
-    return None
+def _forget_environment(client: openai.OpenAI | openai.AsyncOpenAI) -> None:
+    client.organization = client.project = client.admin_api_key = None
+    client._custom_headers = {}  # noqa: SLF001 - OPENAI_CUSTOM_HEADERS may carry another endpoint's credentials
 
 
-def _reply(completion: ChatCompletion, calls: int, *, structured: bool) -> Reply:
-    if not completion.choices:
-        raise LLMReplyError("reply holds no choice")
-    choice = completion.choices[0]
-    if choice.finish_reason == "length":
-        raise LLMReplyError("reply was cut off at its token limit", text=choice.message.content)
-    if choice.message.refusal or choice.finish_reason == "content_filter" or not choice.message.content:
-        raise LLMReplyError(f"reply is a refusal or empty: finish_reason={choice.finish_reason}")
-    text = choice.message.content
-    tokens = completion.usage
-    usage = Usage(calls, tokens.prompt_tokens, tokens.completion_tokens) if tokens else Usage(calls)
-    return Reply(text, parse_value(text) if structured else None, usage)
+def _structured(mode: StructuredMode, schema: dict[str, object]) -> dict[str, Any]:
+    """What a request says to be answered with JSON of the schema."""
+    match mode:
+        case StructuredMode.JSON_SCHEMA:
+            named = {"name": SCHEMA_NAME, "schema": schema, "strict": is_strict(schema)}
+            return {"response_format": {"type": "json_schema", "json_schema": named}}
+        case StructuredMode.TOOL:
+            function = {"name": SCHEMA_NAME, "description": SCHEMA_DESCRIPTION, "parameters": schema}
+            choice = {"type": "function", "function": {"name": SCHEMA_NAME}}
+            return {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
+        case StructuredMode.STRUCTURED_OUTPUTS:
+            return {"extra_body": {"structured_outputs": {"json": schema}}}
+        case StructuredMode.GUIDED_JSON:
+            return {"extra_body": {"guided_json": schema}}
+        case StructuredMode.GRAMMAR:
+            return {"extra_body": {"json_schema": schema}}
+        case StructuredMode.JSON_OBJECT:
+            return {"response_format": {"type": "json_object"}}
+        case StructuredMode.PLAIN:
+            return {}
+
+
+def _completion(reply: ChatCompletion) -> Completion:
+    if not reply.choices:
+        raise LLMReplyError("reply holds no choice", sent=True)
+    choice = reply.choices[0]
+    message, reason = choice.message, choice.finish_reason
+    arguments = None
+    for tool in message.tool_calls or ():
+        if tool.type == "function":
+            arguments = _checked_text(tool.function.arguments)
+            break
+    finish = Finish.REFUSED if message.refusal else _FINISH.get(reason, Finish.COMPLETE)
+    return Completion(_checked_text(message.content), arguments, finish, reason, *_tokens(reply.usage))
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """A reply that is being put together from the pieces of a stream."""
+
+    text: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    finish: Finish | None = None
+    reason: str = ""
+    refused: bool = False
+    usage: CompletionUsage | None = None
+
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take a piece in; returns its text, or its part of a tool call's JSON."""
+        self.usage = chunk.usage or self.usage
+        if not chunk.choices:
+            return ""
+        choice = chunk.choices[0]
+        if choice.finish_reason:
+            self.reason = choice.finish_reason
+            self.finish = _FINISH.get(self.reason, Finish.COMPLETE)
+        self.refused = self.refused or bool(choice.delta.refusal)
+        text = _checked_text(choice.delta.content)
+        self.text.append(text)
+        calls = [tool for tool in choice.delta.tool_calls or () if tool.index == 0 and tool.function]
+        arguments = "".join(_checked_text(tool.function.arguments) for tool in calls if tool.function)
+        self.arguments.append(arguments)
+        return text or arguments
+
+    def completion(self, finish: Finish) -> Completion:
+        arguments = "".join(self.arguments) or None
+        finish = Finish.REFUSED if self.refused else finish
+        return Completion("".join(self.text), arguments, finish, self.reason, *_tokens(self.usage))
+
+
+def _checked_text(text: object) -> str:
+    """The text, "" for None.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if text is None or isinstance(text, str):
+        return text or ""
+    raise TypeError(f"text expected: got={type(text).__name__}")
+
+
+def _tokens(usage: CompletionUsage | None) -> tuple[int | None, int | None]:
+    """Tokens read and written, where the endpoint says so in numbers that can be."""
+    return (None, None) if usage is None else (count_of(usage.prompt_tokens), count_of(usage.completion_tokens))

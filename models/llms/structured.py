@@ -1,4 +1,4 @@
-"""JSON out of language models: what is asked for, and what is read back."""
+"""JSON out of language models: what is asked for in words, and what is read back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from models.errors import LLMReplyError
 from models.llm import JSON
 
 SCHEMA_NAME = "reply"
+SCHEMA_DESCRIPTION = "Give the reply in this form."
 
 _FENCED = re.compile(r"```(?:json|JSON)?[^\S\n]*\n(.*?)\n?```", re.DOTALL)
 

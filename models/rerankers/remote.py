@@ -9,8 +9,9 @@ import numpy as np
 
 from models.embedder import check_texts
 from models.errors import RemoteReplyError
-from models.remote import RemoteEndpoint, RetryPolicy
+from models.remote import RemoteEndpoint
 from models.reranker import Scores
+from models.retries import RetryPolicy
 
 _BATCH_TEXTS = 256  # Cohere advises at most 1,000
 

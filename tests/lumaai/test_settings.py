@@ -13,10 +13,8 @@ from models import ScriptedLLM
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("API_KEY", "HOST", "PORT", "DATA", "DIRECTORY", "INSECURE", "LLM_BASE_URL", "LLM_MODEL"):
+    for name in ("API_KEY", "HOST", "PORT", "DATA", "DIRECTORY", "INSECURE"):
         monkeypatch.delenv(f"LUMAAI_{name}", raising=False)
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def test_defaults_are_safe() -> None:

@@ -5,18 +5,15 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from models import (
     Embedder,
-    LLMError,
     ModelNotFoundError,
     ModelUnsupportedError,
     PrecisionChoice,
     load_embedder,
-    load_llm,
     load_reranker,
 )
 from tests.models.embedders.tiny_bert import write_cross_encoder, write_model
@@ -95,21 +92,6 @@ def test_threads_must_be_positive(tmp_path: Path) -> None:
     """0 would mean the library's own default."""
     with pytest.raises(ValueError, match="at least 1"):
         load_embedder(cache_directory=tmp_path, threads=0)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ({"provider": "openai"}, "API key is missing"),
-        ({"provider": "anthropic"}, "API key is missing"),
-        ({"provider": "openai", "base_url": "http://127.0.0.1:1/v1"}, "must be named"),
-        ({"provider": "other", "api_key": "k"}, "provider is unknown"),
-    ],
-)
-def test_llms_that_cannot_be_loaded_say_why(arguments: dict[str, Any], reason: str) -> None:
-    """Before any request is made."""
-    with pytest.raises(LLMError, match=reason):
-        load_llm(**arguments)
 
 
 def test_importing_models_is_light_and_weights_code_is_not_imported() -> None:

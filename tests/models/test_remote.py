@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from models import RemoteModelError, RemoteReplyError, RemoteUnavailableError, restrict_llms_to_loopback
-from models.remote import RemoteEndpoint, RetryPolicy
+from models.remote import RemoteEndpoint
+from models.retries import RetryPolicy
 from tests.models.embedding_server import KEY, Fault, Service
 
 BODY = {"model": "m", "input": ["text"]}

@@ -10,7 +10,7 @@ import pytest
 
 from models import Embedder, InvalidTextError, RemoteModelError, RemoteReplyError, RemoteUnavailableError
 from models.embedders.remote import RemoteEmbedder
-from models.remote import RetryPolicy
+from models.retries import RetryPolicy
 from tests.models.embedding_server import DIM, KEY, Fault, Service, floats_of, vectors_of
 
 POLICY = RetryPolicy(attempts=4, first_seconds=0.001, longest_seconds=0.001, timeout_seconds=2.0)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from models import RemoteModelError, RemoteReplyError, RemoteUnavailableError, Reranker
-from models.remote import RetryPolicy
 from models.rerankers.remote import RemoteReranker
+from models.retries import RetryPolicy
 from tests.models.embedding_server import KEY, Fault, Service
 
 POLICY = RetryPolicy(attempts=3, first_seconds=0.001, longest_seconds=0.001, timeout_seconds=2.0)

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from engine.memory import MEMORY_BYTES_DEFAULT as MEMORY_BYTES_DEFAULT
     from engine.memory import MemoryLimits as MemoryLimits
     from engine.ordering import ordered as ordered
+    from engine.records import Records as Records
     from engine.schema import Embedding as Embedding
     from engine.schema import Field as Field
     from engine.schema import FieldType as FieldType
@@ -175,6 +176,7 @@ _MODULES = {
     "directory.reading": ["read_archive", "verify_archive"],
     "directory.restoring": ["restore_archive"],
     "writes.plan": ["WriteResult"],
+    "records": ["Records"],
     "schema": [
         "Embedding",
         "Field",

@@ -9,6 +9,7 @@ import httpx
 
 from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError
+from lumaai.key_upkeep import RemoteKeyUpkeep
 from lumaai.remote_collection import RemoteCollection
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from promptql import Answer
 
 
-class Client(RemoteUpkeep):
+class Client(RemoteUpkeep, RemoteKeyUpkeep):
     """A running service. `lumaai.connect("http://…")` makes one; it connects when it is first asked something.
 
     Connections are kept alive and shared by threads. Close it, or use it in a `with` block.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 import engine
 import models
+from lumaai.access import Caller, Verb
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
-from lumaai.errors import CorruptionError, InvalidRequestError, NotFoundError
+from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, NotFoundError
 from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
+from lumaai.key_upkeep import KeyUpkeep
+from lumaai.keys import Keyring
 from lumaai.model_options import ModelOptions
 from lumaai.opened import Opened
 from lumaai.options import check_durability
@@ -37,7 +41,7 @@ _log = logging.getLogger("lumaai")
 LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 
 
-class Database(Upkeep):
+class Database(Upkeep, KeyUpkeep):
     """Collections of documents in one directory. Safe for many threads; one process writes at a time.
 
     Close it, or use it in a `with` block. Models are loaded when they are first needed.
@@ -66,6 +70,8 @@ class Database(Upkeep):
             a database of a newer version (code "format_unsupported").
         CorruptionError: the files in it are damaged.
     """
+
+    _note_act: Callable[[str, str], None] | None = None
 
     @translated
     def __init__(
@@ -121,6 +127,7 @@ class Database(Upkeep):
         kept = native.path / SNAPSHOTS if snapshots_directory is None else _directory(snapshots_directory)
         self._snapshots = SnapshotDirectory(kept)
         self._queries = Queries(self._opened, memory_bytes_max)
+        self.keyring = Keyring(self._opened)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -136,6 +143,21 @@ class Database(Upkeep):
 
     def __getitem__(self, name: str) -> Collection:
         return self.collection(name)
+
+    def seen_by(self, caller: Caller, note_act: Callable[[str, str], None] | None = None) -> Database:
+        """This database as a caller may see it: lists, queries, questions and changes keep to their collections.
+
+        Who works on one collection has been let through to it before.
+
+        Args:
+            caller: who asks.
+            note_act: told what a statement makes or drops.
+        """
+        if caller.everything and note_act is None:
+            return self
+        seen = copy.copy(self)
+        vars(seen).update(_caller=caller, _note_act=note_act)
+        return seen
 
     @property
     def path(self) -> Path:
@@ -222,7 +244,8 @@ class Database(Upkeep):
     @translated
     def collections(self) -> list[str]:
         """Names of all collections, sorted."""
-        return [name for name in self._native.collections() if not is_manifest(name)]
+        may = self._caller.may
+        return [name for name in self._native.collections() if not is_manifest(name) and may(Verb.READ, name)]
 
     @translated
     def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:
@@ -257,8 +280,18 @@ class Database(Upkeep):
         self._opened.cursors.forget(name)
 
     def _asked(self) -> list[str] | None:
-        """What a question is asked of that names no collection: all of them, but for the manifests of files."""
-        return self.collections() if any(map(is_manifest, self._native.collections())) else None
+        """What a question is asked of that names no collection: all of them, but for the manifests of files.
+
+        Raises:
+            ForbiddenError: the caller may ask none of them.
+        """
+        names, caller = self._native.collections(), self._caller
+        if caller.everything and not any(map(is_manifest, names)):
+            return None
+        found = [name for name in names if not is_manifest(name) and caller.may(Verb.ASK, name)]
+        if not (found or caller.everything):
+            raise ForbiddenError("the key reaches no collection that is there", code="collection_not_allowed")
+        return found
 
     @translated
     def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
@@ -277,6 +310,8 @@ class Database(Upkeep):
 
         # A bare string would be taken for the collections that its letters name.
         names = self._asked() if collections is None else check_strings("collections", collections)
+        for name in names or ():
+            self._caller.check(Verb.ASK, name)
         if planner not in ("auto", "rules", "llm"):
             raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
         promptql = PromptQL(self._native, self._embedder_of, self._language_model(planner))
@@ -312,7 +347,11 @@ class Database(Upkeep):
             TimeLimitError: it took too long.
             MemoryLimitError: it needs more memory than it may take.
         """
-        return self._queries.run(query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain)
+        caller = self._caller
+        visible = None if caller.everything else lambda name: caller.may(Verb.READ, name)
+        return self._queries.run(
+            query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain, visible=visible
+        )
 
     @translated
     def query(
@@ -341,7 +380,8 @@ class Database(Upkeep):
             NotFoundError: it names a collection that is not there.
             LumaError: what a write may raise.
         """
-        return Statements(self, self._opened).run(language, query, params, limit=limit, timeout_seconds=timeout)
+        statements = Statements(self, self._opened, self._caller, self._note_act)
+        return statements.run(language, query, params, limit=limit, timeout_seconds=timeout)
 
     @translated
     def stats(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import engine
+from lumaai.access import ANYBODY, Caller, Verb
 from lumaai.errors import ConflictError, InvalidRequestError, StorageFullError
 from lumaai.ingestion.manifest import is_manifest
 from lumaai.opened import Opened
@@ -33,6 +34,7 @@ class Upkeep:
 
     _opened: Opened
     _snapshots: SnapshotDirectory
+    _caller: Caller = ANYBODY
 
     @translated
     def changes(self, after: int = 0, *, collection: str | None = None, limit: int = CHANGES_LIMIT) -> Changes:
@@ -51,8 +53,15 @@ class Upkeep:
             NotFoundError: there is no such collection.
         """
         rows = check_changes(after, limit)
+        may = self._caller.may
+        if collection is not None:
+            self._caller.check(Verb.READ, collection)
+
         # What is noted of ingested files is no document of anybody's; who names a manifest may follow it.
-        found = self._opened.native.changes(after, collection=collection, limit=rows, passed_over=is_manifest)
+        def passed_over(name: str) -> bool:
+            return is_manifest(name) or not may(Verb.READ, name)
+
+        found = self._opened.native.changes(after, collection=collection, limit=rows, passed_over=passed_over)
         return Changes(tuple(map(_change, found.changes)), found.next)
 
     @translated

@@ -39,6 +39,7 @@ from engine.directory.lock import DirectoryLock
 from engine.directory.migration import read_format
 from engine.directory.reading import check_there, copy_archive
 from engine.errors import ArchiveError, CorruptionError, EngineError, StorageError
+from engine.records import keep_lasting
 from engine.store import keys
 from engine.store.checks import check_log, read_number
 from engine.store.failures import translate
@@ -192,6 +193,7 @@ def _finish(directory: Path) -> bool:
         shutil.rmtree(place, ignore_errors=True)
         return False
     if not (place / OLD).is_dir():  # made when this is done: from then on the old files may be gone from their place
+        keep_lasting(directory, place / NEW)
         furthest = find_furthest(directory)
         if furthest is not None:
             continue_above(place / NEW, furthest)

@@ -87,6 +87,7 @@ class SqlSearchRequest:
 
 
 Search: TypeAlias = Callable[[SqlSearchRequest], Relation]
+Visible: TypeAlias = Callable[[str], bool]
 
 
 class SqlEngine:
@@ -138,6 +139,7 @@ class SqlEngine:
         dialect: str = DUCKDB,
         search: Search | None = None,
         explain: bool = False,
+        visible: Visible | None = None,
     ) -> SqlResult:
         """Run one query.
 
@@ -149,6 +151,7 @@ class SqlEngine:
             dialect: what it is written in.
             search: does what `search(…)` in the query asks for.
             explain: say what ran.
+            visible: whether who asks may know of a collection; the others are not there. None: of all.
 
         Raises:
             SqlError: it is malformed, not allowed, or fails on what the documents hold.
@@ -161,17 +164,18 @@ class SqlEngine:
             raise DatabaseClosedError("database is closed")
         began = time.monotonic()
         if _words(sql)[:2] == ["show", "tables"] and len(_words(sql)) == 2:
-            return _shown_tables(self._database, limit, self._passed_over)
+            return _shown_tables(self._database, limit, self._passed_over, visible)
         if _words(sql)[:1] == ["explain"]:
             inner = sql.lstrip()[len("explain") :]
             described = self.run(
-                inner, parameters, timeout_seconds=timeout_seconds, dialect=dialect, search=search, explain=True
-            )
+                inner, parameters, timeout_seconds=timeout_seconds, dialect=dialect, search=search, explain=True,
+                visible=visible,
+            )  # fmt: skip
             return _explained(described)
-        statement = self._statement(sql, dialect)
+        statement = self._statement(sql, dialect, visible)
         statement.check_parameters(parameters)
         read = time.monotonic()
-        run = _Run(self, statement, parameters, limit, began + timeout_seconds, timeout_seconds, search)
+        run = _Run(self, statement, parameters, limit, began + timeout_seconds, timeout_seconds, search, visible)
         (columns, table, truncated, kinds, sequence), facts = run.result(explain=explain)
         milliseconds = (time.monotonic() - began) * 1000
         explained = None
@@ -183,11 +187,12 @@ class SqlEngine:
         """Of each collection the columns that SQL sees, with their types."""
         return {name: _described(snapshot) for name, snapshot in self._database.snapshot().items()}
 
-    def _statement(self, sql: str, dialect: str) -> Statement:
+    def _statement(self, sql: str, dialect: str, visible: Visible | None) -> Statement:
         key: Any = (sql, dialect)
         schemas = None
         if dialect != DUCKDB:
-            snapshots = self._database.snapshot()
+            names = None if visible is None else list(filter(visible, self._database.collections()))
+            snapshots = self._database.snapshot(names)
             schemas = {name: snapshot.schema for name, snapshot in snapshots.items()}
             key = (sql, dialect, tuple((name, repr(named_fields(schema))) for name, schema in schemas.items()))
         with self._lock:
@@ -230,6 +235,7 @@ class _Run:
         until: float,
         seconds: float,
         search: Search | None,
+        visible: Visible | None,
     ) -> None:
         self._engine = engine
         self._statement = statement
@@ -238,6 +244,7 @@ class _Run:
         self._until = until
         self._seconds = seconds
         self._search = search
+        self._visible = visible
         self._searched: list[dict[str, JSON]] = []
 
     def result(self, *, explain: bool) -> tuple[Found, dict[str, JSON]]:
@@ -252,6 +259,10 @@ class _Run:
             engine._watchdog.watching(connection.native.interrupt, self._until) as watch,  # noqa: SLF001
             ExitStack() as after,
         ):
+            if self._visible is not None:
+                # Others' tables stay known to a connection: one that the query shadows in one place would be found in
+                # another.
+                connection.forget_all_but(self._visible)
             try:
                 for name, table in tables:
                     connection.add(name, table)
@@ -264,7 +275,7 @@ class _Run:
     def _snapshots(self) -> Mapping[str, Snapshot]:
         """All collections that the query names, as of one moment, by the names it uses."""
         database = self._engine._database  # noqa: SLF001
-        have = database.collections()
+        have = [name for name in database.collections() if self._visible is None or self._visible(name)]
         wanted = [*self._statement.tables, *(name for _, name in self._searches())]
         names = {name: _resolved(name, have) for name in wanted}
         snapshots = database.snapshot(sorted(set(names.values()))) if names else {}
@@ -399,8 +410,11 @@ def _words(sql: str) -> list[str]:
     return sql.strip(" \t\r\n;").lower().split(maxsplit=2)
 
 
-def _shown_tables(database: Database, limit: int, passed_over: Callable[[str], bool] | None) -> SqlResult:
+def _shown_tables(
+    database: Database, limit: int, passed_over: Callable[[str], bool] | None, visible: Visible | None
+) -> SqlResult:
     names = [name for name in database.collections() if passed_over is None or not passed_over(name)]
+    names = names if visible is None else list(filter(visible, names))
     table = pa.table({"name": pa.array(names[:limit], type=pa.string())})
     columns = (SqlColumn("name", "text"),)
     return SqlResult(columns, table, len(names) > limit, database.sequence, 0.0, None, ("VARCHAR",))

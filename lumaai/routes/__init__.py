@@ -10,6 +10,7 @@ from lumaai.routes import (
     documents,
     facets,
     health,
+    keys,
     maintenance,
     query,
     reembedding,
@@ -37,5 +38,6 @@ def all_operations() -> tuple[Operation, ...]:
         *changes.OPERATIONS,
         *snapshots.OPERATIONS,
         *maintenance.OPERATIONS,
+        *keys.OPERATIONS,
         *health.OPERATIONS,
     )

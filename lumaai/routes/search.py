@@ -10,6 +10,7 @@ import numpy as np
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.collection import Collection
 from lumaai.errors import ErrorDetail, InvalidRequestError, TooLargeError
 from lumaai.reranking import check_over_http
@@ -180,6 +181,7 @@ OPERATIONS = (
         handler=search,
         summary="Find documents by meaning, words, vectors, examples, or several of them",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.SearchResponse},
         body=wire.SearchRequest,
         errors=(404, 409),
@@ -191,6 +193,7 @@ OPERATIONS = (
         handler=search_batch,
         summary="Find the documents nearest to many vectors, or answer several searches",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.SearchBatchResponse},
         body=wire.SearchBatchRequest,
         errors=(404, 409),
@@ -202,6 +205,7 @@ OPERATIONS = (
         handler=explain,
         summary="Search, and say what ran and how long it took",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.SearchResponse},
         body=wire.SearchRequest,
         errors=(404, 409),
@@ -213,6 +217,7 @@ OPERATIONS = (
         handler=recall,
         summary="Measure what searches find, and how long they take, by parameter",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.RecallReport},
         body=wire.RecallRequest,
         needs_body=False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from lumaai.wire.answers import (
     Answer,
     BulkLine,
+    CallerLimits,
     Change,
     Changes,
     CheckProblem,
@@ -54,6 +55,14 @@ from lumaai.wire.facets import (
     FieldStatistics,
     RangeSpec,
     StatisticsResponse,
+)
+from lumaai.wire.keys import (
+    KEY_ID_PATTERN,
+    CreateKey,
+    KeyInfo,
+    KeyList,
+    NewKey,
+    RotateKey,
 )
 from lumaai.wire.queries import (
     QueryRequest,
@@ -116,6 +125,7 @@ from lumaai.wire.vectors import (
 
 __all__ = [
     "IDEMPOTENCY_KEY_PATTERN",
+    "KEY_ID_PATTERN",
     "NAME_PATTERN",
     "QUERY_CHARACTERS_MAX",
     "QUESTION_CHARACTERS_MAX",
@@ -124,6 +134,7 @@ __all__ = [
     "AskRequest",
     "BulkLine",
     "BulkQuery",
+    "CallerLimits",
     "Change",
     "Changes",
     "ChangesQuery",
@@ -136,6 +147,7 @@ __all__ = [
     "CountDocuments",
     "CountResponse",
     "CreateCollection",
+    "CreateKey",
     "CreateSnapshot",
     "DatabaseChangesQuery",
     "DatabaseStats",
@@ -158,7 +170,10 @@ __all__ = [
     "Hit",
     "HitGroup",
     "IdExample",
+    "KeyInfo",
+    "KeyList",
     "Limits",
+    "NewKey",
     "NoQuery",
     "OptimizeCollection",
     "OrderSpec",
@@ -179,6 +194,7 @@ __all__ = [
     "ReembeddingState",
     "RerankSpec",
     "RestoreSnapshot",
+    "RotateKey",
     "ScalarFieldSpec",
     "ScrollDocuments",
     "ScrollPage",

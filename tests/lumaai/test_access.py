@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from lumaai.access import ANYBODY, NOBODY, Caller, Grant, Verb
@@ -50,13 +52,14 @@ def test_grants_do_not_mix() -> None:
 def test_refusals_say_what_is_lacking() -> None:
     """The verb, or the collection."""
     caller = Caller("key:1", (Grant.of(["read"], ["a"]),))
-    for refused, code in (
+    cases: tuple[tuple[Callable[[], None], str], ...] = (
         (lambda: caller.check(Verb.READ, "b"), "collection_not_allowed"),
         (lambda: caller.check(Verb.WRITE, "a"), "verb_not_allowed"),
         (lambda: caller.check_everywhere(Verb.READ), "collection_not_allowed"),
         (lambda: caller.check_somewhere(Verb.ASK), "verb_not_allowed"),
         (lambda: NOBODY.check_somewhere(Verb.READ), "verb_not_allowed"),
-    ):
+    )
+    for refused, code in cases:
         with pytest.raises(ForbiddenError) as caught:
             refused()
         assert caught.value.code == code

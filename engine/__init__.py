@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.collection import Collection as Collection
+    from engine.database import COLLECTION_NAME as COLLECTION_NAME
     from engine.database import Database as Database
     from engine.directory.archive import ArchiveInfo as ArchiveInfo
     from engine.directory.archive import ArchiveList as ArchiveList
@@ -125,7 +126,7 @@ _MODULES = {
     "collection": ["Collection"],
     "writes.commit": ["Durability"],
     "writes.conditions": ["Conditions"],
-    "database": ["Database"],
+    "database": ["COLLECTION_NAME", "Database"],
     "document": ["Passage"],
     "errors": [
         "ArchiveError",

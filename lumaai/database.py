@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 import engine
 import models
 from lumaai.access import Caller, Verb
+from lumaai.aliases import Aliases
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
@@ -128,6 +129,7 @@ class Database(Upkeep, KeyUpkeep):
         self._snapshots = SnapshotDirectory(kept)
         self._queries = Queries(self._opened, memory_bytes_max)
         self.keyring = Keyring(self._opened)
+        self._aliases = Aliases(self._opened)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -220,13 +222,17 @@ class Database(Upkeep, KeyUpkeep):
         if not isinstance(name, str):
             raise InvalidRequestError(f"name must be a string: got={type(name).__name__}", code="type_mismatch")
         check_name(name, fields, embed, strict=strict, ttl=ttl)
+        name = self.resolve(name) if is_manifest(name) else name
+        self._aliases.check_free(name)
         if name in self._native.collections():
             if not exist_ok:
                 raise engine.CollectionExistsError(name)
             return self._same(name, fields, embed, strict=strict, ttl=ttl)
         schema = self._schema(fields, embed, strict=strict, ttl=ttl)
         try:
-            return self._wrapped(self._native.create_collection(name, schema))
+            with self._aliases.lock:
+                self._aliases.check_free(name)
+                return self._wrapped(self._native.create_collection(name, schema))
         except engine.CollectionExistsError:
             if not exist_ok:
                 raise
@@ -239,7 +245,7 @@ class Database(Upkeep, KeyUpkeep):
         Raises:
             NotFoundError: there is none.
         """
-        return self._wrapped(self._native.collection(_shown(name)))
+        return self._wrapped(self._native.collection(_shown(self.resolve(name))))
 
     @translated
     def collections(self) -> list[str]:
@@ -265,14 +271,47 @@ class Database(Upkeep, KeyUpkeep):
         return found
 
     @translated
+    def aliases(self) -> dict[str, str]:
+        """The collection of each alias, by the alias's name."""
+        may = self._caller.may
+        return {alias: to for alias, to in sorted(self._aliases.table.items()) if may(Verb.READ, to)}
+
+    @translated
+    def set_alias(self, alias: str, collection: str) -> bool:
+        """Let a name stand for a collection, wherever a collection's name is taken but to drop it.
+
+        An alias that is there is switched: at once, for all, and durably. Scrolls that were begun under it end.
+
+        Returns:
+            Whether there was no such alias before.
+
+        Raises:
+            ConflictError: there is a collection of that name.
+            InvalidRequestError: it is no name.
+            NotFoundError: there is no such collection; an alias is none.
+        """
+        return self._aliases.set(alias, collection)
+
+    @translated
+    def drop_alias(self, alias: str) -> None:
+        """Remove an alias; its collection stays.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        self._aliases.drop(alias)
+
+    @translated
     def drop(self, name: str) -> None:
-        """Remove a collection and all it holds.
+        """Remove a collection and all it holds, and the aliases that lead to it. An alias itself is not taken.
 
         Raises:
             NotFoundError: there is none.
         """
         self._opened.reembeddings.forget(name)
         _shown(name)
+        if name in self._native.collections():
+            self._aliases.forget_of(name)
         # What is remembered of its files goes first: without it files are read again, and with it they would not be.
         with suppress(engine.CollectionNotFoundError):
             self._native.drop_collection(manifest_name(name))
@@ -310,6 +349,7 @@ class Database(Upkeep, KeyUpkeep):
 
         # A bare string would be taken for the collections that its letters name.
         names = self._asked() if collections is None else check_strings("collections", collections)
+        names = None if names is None else list(dict.fromkeys(map(self.resolve, names)))
         for name in names or ():
             self._caller.check(Verb.ASK, name)
         if planner not in ("auto", "rules", "llm"):
@@ -350,8 +390,9 @@ class Database(Upkeep, KeyUpkeep):
         caller = self._caller
         visible = None if caller.everything else lambda name: caller.may(Verb.READ, name)
         return self._queries.run(
-            query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain, visible=visible
-        )
+            query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain, visible=visible,
+            aliases=self._aliases.table,
+        )  # fmt: skip
 
     @translated
     def query(

@@ -180,12 +180,13 @@ class Queries:
         dialect: str,
         explain: bool,
         visible: Callable[[str], bool] | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> SqlResult:
         """One query; see `Database.sql`. Collections that are not `visible` are not there."""
         check_query(parameters, limit, timeout_seconds)
         found = self.running.run(
             sql, parameters, limit=limit, timeout_seconds=timeout_seconds, dialect=dialect, search=self._search,
-            explain=explain, visible=visible,
+            explain=explain, visible=visible, aliases=aliases,
         )  # fmt: skip
         return SqlResult.of(found)
 

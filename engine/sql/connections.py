@@ -58,9 +58,9 @@ class Connection:
     native: Any
     tables: dict[str, Registered] = field(default_factory=dict)
 
-    def show(self, snapshot: Snapshot, wanted: frozenset[str] | None) -> Registered:
-        """Make a collection known under its name, as of a snapshot."""
-        key = snapshot.name.lower()
+    def show(self, name: str, snapshot: Snapshot, wanted: frozenset[str] | None) -> Registered:
+        """Make a collection known under a name, its own or an alias, as of a snapshot."""
+        key = name.lower()
         known = self.tables.get(key)
         if known is not None and known.serves(snapshot, wanted):
             return known
@@ -69,7 +69,7 @@ class Connection:
                 wanted |= known.wanted  # queries take turns: each would else undo the other's
             self._forget(key)
         columns = columns_of(snapshot, wanted)
-        names = self._register(snapshot.name, columns)
+        names = self._register(name, columns)
         self.tables[key] = Registered(snapshot.name, weakref.ref(snapshot), wanted, columns, names)
         return self.tables[key]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lumaai.routes import (
+    aliases,
     ask,
     bulk,
     changes,
@@ -34,6 +35,7 @@ def all_operations() -> tuple[Operation, ...]:
         *query.OPERATIONS,
         *ask.OPERATIONS,
         *collections.OPERATIONS,
+        *aliases.OPERATIONS,
         *reembedding.OPERATIONS,
         *changes.OPERATIONS,
         *snapshots.OPERATIONS,

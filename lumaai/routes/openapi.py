@@ -36,6 +36,7 @@ TAGS = {
 
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "c": {"description": "Name of the collection.", "schema": {"type": "string", "pattern": wire.NAME_PATTERN}},
+    "a": {"description": "Name of the alias.", "schema": {"type": "string", "pattern": wire.NAME_PATTERN}},
     "id": {
         "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},

@@ -161,14 +161,14 @@ class Operation:
             return False
         return self.method != "GET" or self.answer_media_type != JSON
 
-    def check(self, caller: Caller, path_params: Mapping[str, str]) -> None:
-        """Refuse callers who may not.
+    def check(self, caller: Caller, path_params: Mapping[str, str], resolve: Callable[[str], str]) -> None:
+        """Refuse callers who may not; of an alias it is the collection that counts.
 
         Raises:
             ForbiddenError: saying what they lack.
         """
         if "c" in path_params:
-            caller.check(self.verb, path_params["c"])
+            caller.check(self.verb, resolve(path_params["c"]))
         elif self.reach is Reach.DATABASE:
             caller.check_everywhere(self.verb)
         elif self.reach is Reach.SOME:
@@ -194,10 +194,11 @@ class Resource:
         caller: Caller = scope["lumaai.caller"]
         if operation.is_administrative:  # whether it may be done or not
             scope["lumaai.act"] = operation.id
+        service: Service = scope["app"].state.service
         if not caller.everything:
-            operation.check(caller, scope["path_params"])
+            operation.check(caller, scope["path_params"], service.database.resolve)
         request = Request(scope, receive, send)
-        call = Call(scope["app"].state.service, request, operation, caller)
+        call = Call(service, request, operation, caller)
         if operation.query is None and scope["query_string"]:
             call.query(wire.NoQuery)
         response = await operation.handler(call)

@@ -7,6 +7,11 @@ over the OpenAPI document hold.
 
 from __future__ import annotations
 
+from lumaai.wire.aliases import (
+    Alias,
+    AliasList,
+    SetAlias,
+)
 from lumaai.wire.answers import (
     Answer,
     BulkLine,
@@ -130,6 +135,8 @@ __all__ = [
     "QUERY_CHARACTERS_MAX",
     "QUESTION_CHARACTERS_MAX",
     "SNAPSHOT_PATTERN",
+    "Alias",
+    "AliasList",
     "Answer",
     "AskRequest",
     "BulkLine",
@@ -203,6 +210,7 @@ __all__ = [
     "SearchParams",
     "SearchRequest",
     "SearchResponse",
+    "SetAlias",
     "SideWeights",
     "SnapshotInfo",
     "SnapshotList",

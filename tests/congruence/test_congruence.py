@@ -30,6 +30,7 @@ OF_THE_SERVICE = frozenset(
         "write_bounded",
         "snapshot_tar",
         "seen_by",
+        "resolve",
     }
 )
 

@@ -236,7 +236,7 @@ class Gatekeeper:
         meter = before[1].meter if before is not None else None
         if meter is None and rate.is_bounded:
             assert self._keyring is not None
-            use = self._keyring.uses().get(id_, KeyUse(0.0))
+            use = self._keyring.use(id_) or KeyUse(0.0)
             meter = Meter(rate, self._ticks(), day=use.day, used=use.used)
         caller = Caller(f"key:{id_}", (record.grant,), meter=meter)
         self._callers[id_] = record, caller

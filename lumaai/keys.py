@@ -179,7 +179,7 @@ class Keyring:
             old = [msgspec.structs.replace(last, until=now + grace_seconds)] if grace_seconds else []
             record = msgspec.structs.replace(record, secrets=[KeySecret.of(secret), *old])
             self._write(id_, record)
-        return NewKey(key, _info(id_, record, self.uses().get(id_)))
+        return NewKey(key, _info(id_, record, self.use(id_)))
 
     def revoke(self, id_: str) -> None:
         """Let a key open nothing any more, from the next request on.
@@ -213,6 +213,11 @@ class Keyring:
                 ends = [end for end in (kept.until, record.expires) if end is not None]
                 return Known(shape[1].decode(), record, min(ends, default=None))
         return None
+
+    def use(self, id_: str) -> KeyUse | None:
+        """When a key was last used, as far as it was written down."""
+        value = self._use_records.get(id_)
+        return None if value is None else msgspec.json.decode(value, type=KeyUse)
 
     def uses(self) -> dict[str, KeyUse]:
         """When keys were last used, as far as it was written down."""

@@ -19,7 +19,7 @@ async def create_key(call: Call) -> Response:
     body = await call.body(wire.CreateKey)
     _check_guarded(call)
     create = call.service.database.create_key
-    made = await call.service.maintenance.run(
+    made = await call.service.identifying.run(
         lambda: create(
             body.name,
             verbs=body.verbs,
@@ -49,7 +49,7 @@ async def rotate_key(call: Call) -> Response:
     grace, id_ = (await call.body(wire.RotateKey)).grace_seconds, call.path("key")
     _check_guarded(call)
     rotate = call.service.database.rotate_key
-    made = await call.service.maintenance.run(lambda: rotate(id_, grace_seconds=grace))
+    made = await call.service.identifying.run(lambda: rotate(id_, grace_seconds=grace))
     return json_response(msgspec.json.encode(made.to_json()))
 
 

@@ -7,16 +7,12 @@ must not become allowed again by going back to it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from engine.directory.layout import STORE
-from engine.errors import EngineError, InvalidInputError, ReadOnlyError
+from engine.errors import InvalidInputError, ReadOnlyError
 from engine.store import keys
+from engine.store.pieces import Pieces
 from engine.store.rocks import SYSTEM, Store
-
-log = logging.getLogger(__name__)
 
 RECORD_BYTES_MAX = 1 << 20
 
@@ -73,35 +69,14 @@ class Records:
         return keys.record_key(self._kind, name, lasting=self._lasting)
 
 
-def keep_lasting(directory: Path, coming: Path) -> None:
-    """Give what is about to replace a closed database the lasting records of it, and no others. May be done twice.
+def read_lasting(store: Store) -> dict[bytes, bytes]:
+    """The lasting records of a store, by their keys."""
+    return dict(store.items(SYSTEM, keys.LASTING_PREFIX, keys.LASTING_PREFIX + b"\xff"))
 
-    A database too damaged to be read has none to give: then those of the archive stay.
 
-    Raises:
-        StorageError: the disk refuses it.
-    """
-    if not (directory / STORE / "CURRENT").exists():
-        return
-    begin, end = keys.LASTING_PREFIX, keys.LASTING_PREFIX + b"\xff"
-    try:
-        old = Store(directory / STORE, read_only=True)
-        try:
-            kept = dict(old.items(SYSTEM, begin, end))
-        finally:
-            old.close()
-    except EngineError as error:
-        log.warning("restore.records_lost", extra={"path": str(directory), "reason": str(error)})
-        return
-    store = Store(coming / STORE)
-    try:
-        batch = store.batch()
-        for key, _ in list(store.items(SYSTEM, begin, end)):
-            if key not in kept:
-                batch.delete(SYSTEM, key)
-        for key, value in kept.items():
-            batch.put(SYSTEM, key, value)
-        batch.flush()
-        store.sync()
-    finally:
-        store.close()
+def put_lasting(store: Store, batch: Pieces, kept: Mapping[bytes, bytes]) -> None:
+    """Give a store the lasting records of another one, and no others, with what else is in a batch."""
+    for key in read_lasting(store).keys() - kept.keys():
+        batch.delete(SYSTEM, key)
+    for key, value in kept.items():
+        batch.put(SYSTEM, key, value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.collection import Collection as Collection
+    from engine.database import COLLECTION_NAME as COLLECTION_NAME
     from engine.database import Database as Database
     from engine.directory.archive import ArchiveInfo as ArchiveInfo
     from engine.directory.archive import ArchiveList as ArchiveList
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from engine.memory import MEMORY_BYTES_DEFAULT as MEMORY_BYTES_DEFAULT
     from engine.memory import MemoryLimits as MemoryLimits
     from engine.ordering import ordered as ordered
+    from engine.records import Records as Records
     from engine.schema import Embedding as Embedding
     from engine.schema import Field as Field
     from engine.schema import FieldType as FieldType
@@ -124,7 +126,7 @@ _MODULES = {
     "collection": ["Collection"],
     "writes.commit": ["Durability"],
     "writes.conditions": ["Conditions"],
-    "database": ["Database"],
+    "database": ["COLLECTION_NAME", "Database"],
     "document": ["Passage"],
     "errors": [
         "ArchiveError",
@@ -175,6 +177,7 @@ _MODULES = {
     "directory.reading": ["read_archive", "verify_archive"],
     "directory.restoring": ["restore_archive"],
     "writes.plan": ["WriteResult"],
+    "records": ["Records"],
     "schema": [
         "Embedding",
         "Field",

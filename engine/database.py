@@ -35,6 +35,7 @@ from engine.maintenance import Maintenance, Rounds
 from engine.memory import MEMORY_BYTES_DEFAULT, MaskCache
 from engine.meta import encode_meta
 from engine.reclaim import Progress, Reclaim, disk_bytes
+from engine.records import Records
 from engine.schema import Schema
 from engine.segments.files import TEXT
 from engine.segments.state import CollectionState, merge_due, seal_due
@@ -415,6 +416,14 @@ class Database:
             named = [each for each in named if not passed_over(each.name)]
         followed = {each.number: Followed(each.name, each.now) for each in named}
         return read_changes(self._store, followed, after, last, limit=limit)
+
+    def records(self, kind: str, *, lasting: bool = False) -> Records:
+        """Small named values that are kept beside the collections; see `Records`."""
+        return Records(self._store_in_use, kind, lasting=lasting)
+
+    def _store_in_use(self) -> Store:
+        self._check_open()
+        return self._store
 
     def refresh(self) -> int:
         """Show what has been written since, where the database was opened to be read only; the sequence shown.

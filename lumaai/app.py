@@ -13,12 +13,15 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import lumaai
+from lumaai.access import ANYBODY, Caller
+from lumaai.audit import AuditLog
 from lumaai.auth import Gatekeeper
 from lumaai.database import Database
 from lumaai.errors import (
@@ -29,6 +32,8 @@ from lumaai.errors import (
     OverloadedError,
     TooLargeError,
 )
+from lumaai.limits import Lane
+from lumaai.rates import Meter
 from lumaai.routes import all_operations
 from lumaai.routes.body import header
 from lumaai.routes.openapi import openapi_document
@@ -41,6 +46,16 @@ from lumaai.translation import translate
 PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
 PROBLEM = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in logs and metrics only
+# What pages from the origins that LUMAAI_CORS_ORIGINS names may send, and read of answers. No cookies: there are none.
+CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CORS_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Api-Key", "X-Request-Id"
+)  # fmt: skip
+CORS_EXPOSED = (
+    "ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"
+)  # fmt: skip
+CORS_SECONDS = 600
+USES_SECONDS = 60.0  # between two times that the last uses of keys are written down
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 # Decided before routing, and so on the whole path: a document's id may end like another route.
 _UPLOAD = re.compile(r"/v1/collections/[^/]+/documents:bulk")
@@ -63,7 +78,9 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        writing = asyncio.create_task(_write_uses(service))
         yield
+        writing.cancel()
         await asyncio.to_thread(_close, service)
 
     app = FastAPI(
@@ -81,10 +98,28 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
         there = [operation for operation in operations if operation.path == path]
         app.router.routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
     app.router.routes.append(Route("/", _to_documentation, include_in_schema=False))
-    document = openapi_document(operations, settings, version=lumaai.__version__)
+    guarded = service.gatekeeper.is_guarding
+    document = openapi_document(operations, settings, version=lumaai.__version__, guarded=guarded)
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _routing_error)
-    app.add_middleware(Edge, settings=settings, telemetry=watched, is_closed=lambda: database.is_closed)
+    app.add_middleware(
+        Edge,
+        settings=settings,
+        telemetry=watched,
+        is_closed=lambda: database.is_closed,
+        gatekeeper=service.gatekeeper,
+        lane=service.identifying,
+        audit=service.audit,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=CORS_METHODS,
+            allow_headers=CORS_HEADERS,
+            expose_headers=CORS_EXPOSED,
+            max_age=CORS_SECONDS,
+        )
     return app
 
 
@@ -92,13 +127,23 @@ class Edge:
     """What surrounds every request: id, admission, limits on size and time, problems, metrics and the log line."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, telemetry: Telemetry, is_closed: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        telemetry: Telemetry,
+        is_closed: Callable[[], bool],
+        gatekeeper: Gatekeeper,
+        lane: Lane,
+        audit: AuditLog,
     ) -> None:
         self._app = app
         self._is_closed = is_closed
         self._settings = settings
         self._telemetry = telemetry
-        self._gatekeeper = Gatekeeper(settings)
+        self._gatekeeper = gatekeeper
+        self._lane = lane
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what is not HTTP is passed on."""
@@ -123,9 +168,16 @@ class Edge:
             record.rows = scope.get("lumaai.rows")
             record.code = record.code or scope.get("lumaai.code")
             self._telemetry.record(record)
+            if "lumaai.act" in scope or "lumaai.acts" in scope:
+                self._note(scope, record)
 
     async def _guarded(self, scope: Scope, exchange: _Exchange, *, is_upload: bool) -> None:
-        self._gatekeeper.admit(scope["path"], scope["headers"])
+        caller = await self._gatekeeper.admit(scope["path"], scope["headers"], self._lane)
+        scope["lumaai.caller"] = caller
+        if caller is not ANYBODY:
+            exchange.record.caller = caller.id
+            exchange.meter = caller.meter
+            self._gatekeeper.count(caller)
         _check_path(scope)
         exchange.check_declared_length(header(scope, b"content-length"))
         if is_upload or _PATIENT.fullmatch(scope["path"]):
@@ -140,6 +192,17 @@ class Edge:
             if not timeout.expired():
                 raise
             raise exchange.timed_out(seconds) from error
+
+    def _note(self, scope: Scope, record: RequestRecord) -> None:
+        """Put what was administered into the audit log."""
+        targets = dict(scope.get("path_params") or {})
+        acts = [(scope["lumaai.act"], targets)] if "lumaai.act" in scope else []
+        acts += [(act, {"c": target}) for act, target in scope.get("lumaai.acts", ())]
+        caller: Caller = scope["lumaai.caller"]
+        for act, named in acts:
+            self._audit.note(
+                act, caller=caller.id, targets=named, status=record.status, request=record.id, code=record.code
+            )
 
     async def _answer(self, exchange: _Exchange, error: Exception) -> None:
         """Tell the error to the caller as problem details, if no answer has begun."""
@@ -178,6 +241,7 @@ class _Exchange:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._body_is_whole = False
+        self.meter: Meter | None = None
 
     def check_declared_length(self, value: bytes | None) -> None:
         """Refuse what says itself that it is too large, before reading it."""
@@ -199,6 +263,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.record.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.record.id.encode())]
+            if self.meter is not None:
+                message["headers"] += self.meter.headers(time.time())
         await self._send(message)
 
     def timed_out(self, seconds: float) -> LumaError:
@@ -284,6 +350,14 @@ def _converted(path: str) -> str:
     return path.replace("{id}", "{id:path}")
 
 
+async def _write_uses(service: Service) -> None:
+    """Write down now and then when keys were last used."""
+    while True:
+        await asyncio.sleep(USES_SECONDS)
+        await asyncio.to_thread(service.write_uses, service.gatekeeper.uses())
+
+
 def _close(service: Service) -> None:
+    service.write_uses(service.gatekeeper.uses())
     service.close()
     service.database.close()

@@ -9,6 +9,7 @@ import httpx
 
 from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError
+from lumaai.key_upkeep import RemoteKeyUpkeep
 from lumaai.remote_collection import RemoteCollection
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from promptql import Answer
 
 
-class Client(RemoteUpkeep):
+class Client(RemoteUpkeep, RemoteKeyUpkeep):
     """A running service. `lumaai.connect("http://…")` makes one; it connects when it is first asked something.
 
     Connections are kept alive and shared by threads. Close it, or use it in a `with` block.
@@ -84,7 +85,7 @@ class Client(RemoteUpkeep):
                 answer = self._transport.send("PUT", collection_path(name), body=body, safe=False)
         except ConflictError as error:
             # The service says how the schemas differ; to a caller who wants a new collection it is merely there.
-            if exist_ok:
+            if exist_ok or error.code == "alias_exists":
                 raise
             raise _exists(name) from error
         if not (exist_ok or answer.status_code == httpx.codes.CREATED):
@@ -110,6 +111,19 @@ class Client(RemoteUpkeep):
     def drop(self, name: str) -> None:
         """Removes a collection and all it holds."""
         self._transport.send("DELETE", collection_path(name), safe=False)
+
+    def aliases(self) -> dict[str, str]:
+        """The collection of each alias; see `Database.aliases`."""
+        return {item["alias"]: item["collection"] for item in self._transport.get("/v1/aliases")["aliases"]}
+
+    def set_alias(self, alias: str, collection: str) -> bool:
+        """Let a name stand for a collection; see `Database.set_alias`."""
+        answer = self._transport.send("PUT", _alias_path(alias), body={"collection": collection})
+        return answer.status_code == httpx.codes.CREATED
+
+    def drop_alias(self, alias: str) -> None:
+        """Remove an alias; see `Database.drop_alias`."""
+        self._transport.send("DELETE", _alias_path(alias), safe=False)
 
     def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
         """Answers a question in natural language; see `Database.ask`."""
@@ -179,6 +193,10 @@ def _check_fields(
     if isinstance(fields, Mapping) and isinstance(embed, Mapping):
         fields = {name: spec for name, spec in fields.items() if name not in embed}
     declared_schema(fields, {}, strict=strict, ttl=ttl, default_model="", identity_of=lambda _: {})
+
+
+def _alias_path(alias: str) -> str:
+    return collection_path(alias).replace("/v1/collections/", "/v1/aliases/", 1)
 
 
 def _exists(name: str) -> ConflictError:

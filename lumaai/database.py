@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 import engine
 import models
+from lumaai.access import Caller, Verb
+from lumaai.aliases import Aliases
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
-from lumaai.errors import CorruptionError, InvalidRequestError, NotFoundError
+from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, NotFoundError
 from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
+from lumaai.key_upkeep import KeyUpkeep
+from lumaai.keys import Keyring
 from lumaai.language_model import close_language_model, for_a_question
 from lumaai.model_options import ModelOptions
 from lumaai.opened import Opened
@@ -38,7 +43,7 @@ _log = logging.getLogger("lumaai")
 LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 
 
-class Database(Upkeep):
+class Database(Upkeep, KeyUpkeep):
     """Collections of documents in one directory. Safe for many threads; one process writes at a time.
 
     Close it, or use it in a `with` block. Models are loaded when they are first needed.
@@ -67,6 +72,8 @@ class Database(Upkeep):
             a database of a newer version (code "format_unsupported").
         CorruptionError: the files in it are damaged.
     """
+
+    _note_act: Callable[[str, str], None] | None = None
 
     @translated
     def __init__(
@@ -122,6 +129,8 @@ class Database(Upkeep):
         kept = native.path / SNAPSHOTS if snapshots_directory is None else _directory(snapshots_directory)
         self._snapshots = SnapshotDirectory(kept)
         self._queries = Queries(self._opened, memory_bytes_max)
+        self.keyring = Keyring(self._opened)
+        self._aliases = Aliases(self._opened)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -137,6 +146,21 @@ class Database(Upkeep):
 
     def __getitem__(self, name: str) -> Collection:
         return self.collection(name)
+
+    def seen_by(self, caller: Caller, note_act: Callable[[str, str], None] | None = None) -> Database:
+        """This database as a caller may see it: lists, queries, questions and changes keep to their collections.
+
+        Who works on one collection has been let through to it before.
+
+        Args:
+            caller: who asks.
+            note_act: told what a statement makes or drops.
+        """
+        if caller.everything and note_act is None:
+            return self
+        seen = copy.copy(self)
+        vars(seen).update(_caller=caller, _note_act=note_act)
+        return seen
 
     @property
     def path(self) -> Path:
@@ -201,13 +225,17 @@ class Database(Upkeep):
         if not isinstance(name, str):
             raise InvalidRequestError(f"name must be a string: got={type(name).__name__}", code="type_mismatch")
         check_name(name, fields, embed, strict=strict, ttl=ttl)
+        name = self.resolve(name) if is_manifest(name) else name
+        self._aliases.check_free(name)
         if name in self._native.collections():
             if not exist_ok:
                 raise engine.CollectionExistsError(name)
             return self._same(name, fields, embed, strict=strict, ttl=ttl)
         schema = self._schema(fields, embed, strict=strict, ttl=ttl)
         try:
-            return self._wrapped(self._native.create_collection(name, schema))
+            with self._aliases.lock:
+                self._aliases.check_free(name)
+                return self._wrapped(self._native.create_collection(name, schema))
         except engine.CollectionExistsError:
             if not exist_ok:
                 raise
@@ -220,12 +248,13 @@ class Database(Upkeep):
         Raises:
             NotFoundError: there is none.
         """
-        return self._wrapped(self._native.collection(_shown(name)))
+        return self._wrapped(self._native.collection(_shown(self.resolve(name))))
 
     @translated
     def collections(self) -> list[str]:
         """Names of all collections, sorted."""
-        return [name for name in self._native.collections() if not is_manifest(name)]
+        may = self._caller.may
+        return [name for name in self._native.collections() if not is_manifest(name) and may(Verb.READ, name)]
 
     @translated
     def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:
@@ -245,14 +274,47 @@ class Database(Upkeep):
         return found
 
     @translated
+    def aliases(self) -> dict[str, str]:
+        """The collection of each alias, by the alias's name."""
+        may = self._caller.may
+        return {alias: to for alias, to in sorted(self._aliases.table.items()) if may(Verb.READ, to)}
+
+    @translated
+    def set_alias(self, alias: str, collection: str) -> bool:
+        """Let a name stand for a collection, wherever a collection's name is taken but to drop it.
+
+        An alias that is there is switched: at once, for all, and durably. Scrolls that were begun under it end.
+
+        Returns:
+            Whether there was no such alias before.
+
+        Raises:
+            ConflictError: there is a collection of that name.
+            InvalidRequestError: it is no name.
+            NotFoundError: there is no such collection; an alias is none.
+        """
+        return self._aliases.set(alias, collection)
+
+    @translated
+    def drop_alias(self, alias: str) -> None:
+        """Remove an alias; its collection stays.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        self._aliases.drop(alias)
+
+    @translated
     def drop(self, name: str) -> None:
-        """Remove a collection and all it holds.
+        """Remove a collection and all it holds, and the aliases that lead to it. An alias itself is not taken.
 
         Raises:
             NotFoundError: there is none.
         """
         self._opened.reembeddings.forget(name)
         _shown(name)
+        if name in self._native.collections():
+            self._aliases.forget_of(name)
         # What is remembered of its files goes first: without it files are read again, and with it they would not be.
         with suppress(engine.CollectionNotFoundError):
             self._native.drop_collection(manifest_name(name))
@@ -260,8 +322,18 @@ class Database(Upkeep):
         self._opened.cursors.forget(name)
 
     def _asked(self) -> list[str] | None:
-        """What a question is asked of that names no collection: all of them, but for the manifests of files."""
-        return self.collections() if any(map(is_manifest, self._native.collections())) else None
+        """What a question is asked of that names no collection: all of them, but for the manifests of files.
+
+        Raises:
+            ForbiddenError: the caller may ask none of them.
+        """
+        names, caller = self._native.collections(), self._caller
+        if caller.everything and not any(map(is_manifest, names)):
+            return None
+        found = [name for name in names if not is_manifest(name) and caller.may(Verb.ASK, name)]
+        if not (found or caller.everything):
+            raise ForbiddenError("the key reaches no collection that is there", code="collection_not_allowed")
+        return found
 
     @translated
     def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
@@ -280,6 +352,9 @@ class Database(Upkeep):
 
         # A bare string would be taken for the collections that its letters name.
         names = self._asked() if collections is None else check_strings("collections", collections)
+        names = None if names is None else list(dict.fromkeys(map(self.resolve, names)))
+        for name in names or ():
+            self._caller.check(Verb.ASK, name)
         if planner not in ("auto", "rules", "llm"):
             raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
         promptql = PromptQL(self._native, self._embedder_of, for_a_question(self._language_model(planner)))
@@ -315,7 +390,12 @@ class Database(Upkeep):
             TimeLimitError: it took too long.
             MemoryLimitError: it needs more memory than it may take.
         """
-        return self._queries.run(query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain)
+        caller = self._caller
+        visible = None if caller.everything else lambda name: caller.may(Verb.READ, name)
+        return self._queries.run(
+            query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain, visible=visible,
+            aliases=self._aliases.table,
+        )  # fmt: skip
 
     @translated
     def query(
@@ -344,7 +424,8 @@ class Database(Upkeep):
             NotFoundError: it names a collection that is not there.
             LumaError: what a write may raise.
         """
-        return Statements(self, self._opened).run(language, query, params, limit=limit, timeout_seconds=timeout)
+        statements = Statements(self, self._opened, self._caller, self._note_act)
+        return statements.run(language, query, params, limit=limit, timeout_seconds=timeout)
 
     @translated
     def stats(self) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import engine
+from lumaai.access import Caller, Verb
 from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.sql import Parameters, SqlColumn, SqlResult, check_query
 
@@ -30,11 +31,17 @@ class Statements:
     Args:
         database: what is written.
         opened: what is read.
+        caller: who asks; they need the verb of each thing that is done.
+        note_act: told what is made or dropped.
     """
 
-    def __init__(self, database: Database, opened: Opened) -> None:
+    def __init__(
+        self, database: Database, opened: Opened, caller: Caller, note_act: Callable[[str, str], None] | None
+    ) -> None:
         self._database = database
         self._opened = opened
+        self._caller = caller
+        self._note_act = note_act
 
     def run(
         self,
@@ -60,27 +67,39 @@ class Statements:
 
     def snapshot(self, collection: str) -> engine.Snapshot:
         """See `Target.snapshot`."""
+        collection = self._database.resolve(collection)
+        self._caller.check(Verb.READ, collection)
         return self._opened.native.collection(collection).snapshot()
 
     def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
         """See `Target.insert`."""
+        self._caller.check(Verb.WRITE, self._database.resolve(collection))
         return self._database.collection(collection).insert([dict(document) for document in documents]).added
 
     def patch(self, collection: str, patches: Sequence[Mapping[str, Any]]) -> int:
         """See `Target.patch`."""
+        self._caller.check(Verb.WRITE, self._database.resolve(collection))
         return self._database.collection(collection).patch([dict(patch) for patch in patches]).replaced
 
     def delete(self, collection: str, where: Mapping[str, Any] | str) -> int:
         """See `Target.delete`."""
+        self._caller.check(Verb.WRITE, self._database.resolve(collection))
         return self._database.collection(collection).delete(filter=where).deleted
 
     def create(self, collection: str, fields: Mapping[str, Any]) -> None:
         """See `Target.create`."""
+        self._administer("create_collection", collection)
         self._database.create_collection(collection, fields or None)
 
     def drop(self, collection: str) -> None:
         """See `Target.drop`."""
+        self._administer("drop_collection", collection)
         self._database.drop(collection)
+
+    def _administer(self, act: str, collection: str) -> None:
+        if self._note_act is not None:
+            self._note_act(act, collection)
+        self._caller.check(Verb.ADMIN, collection)
 
 
 def _read(language: str, query: str | Mapping[str, Any], parameters: Parameters | None) -> Any:

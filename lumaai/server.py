@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -72,14 +73,22 @@ def serve(
         "memory_bytes_max": memory_bytes_max, "device": device, "snapshots_directory": snapshots_directory,
     }  # fmt: skip
     chosen = _settings(settings, {key: value for key, value in given.items() if value is not None})
-    if not (chosen.is_loopback or chosen.api_key is not None or chosen.insecure):
-        _leave(
-            REFUSED,
-            f"refusing to listen on {chosen.host} without an API key: others could read and write everything; "
-            "set LUMAAI_API_KEY, or say --insecure if the network itself keeps others out",
-        )
-    with _listening(chosen) as listener, _opened(chosen) as database:
-        _run(chosen, listener, database)
+    if not _needs_keys(chosen) or chosen.directory.is_dir():  # which may hold keys; a new one is not made in vain
+        with _listening(chosen) as listener, _opened(chosen) as database:
+            if not _needs_keys(chosen) or len(database.keyring):
+                _run(chosen, listener, database)
+                return
+    _leave(
+        REFUSED,
+        f"refusing to listen on {chosen.host} without an API key: others could read and write everything; "
+        "set LUMAAI_API_KEY, make a key with `lumaai keys create`, or say --insecure if the network itself keeps "
+        "others out",
+    )
+
+
+def _needs_keys(settings: Settings) -> bool:
+    """Whether it may only be served where the database has keys: others can reach it, and nothing else keeps them."""
+    return not (settings.is_loopback or settings.has_credentials or settings.insecure)
 
 
 def _settings(settings: Settings | None, given: dict[str, object]) -> Settings:
@@ -143,8 +152,14 @@ def _reason(error: OSError) -> str:
 
 def _run(settings: Settings, listener: socket.socket, database: Database) -> None:
     log_core()
+    try:
+        app = create_app(database, settings)
+        context = _tls_context(settings)
+    except LumaError as error:
+        _leave(REFUSED, error.message)
     config = uvicorn.Config(
-        create_app(database, settings),
+        app,
+        ssl_context_factory=None if context is None else lambda *_: context,
         loop="uvloop",
         http=BoundedProtocol,
         ws="none",
@@ -156,7 +171,31 @@ def _run(settings: Settings, listener: socket.socket, database: Database) -> Non
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
     )
-    Server(config, settings, listener).run(sockets=[listener])
+    url, is_guarding = url_of(listener, secure=context is not None), app.state.service.gatekeeper.is_guarding
+    Server(config, settings, url, is_guarding=is_guarding).run(sockets=[listener])
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What connections are encrypted by, where that is asked for: TLS 1.2 or newer, HTTP/1.1.
+
+    Raises:
+        InvalidRequestError: the files cannot be used.
+    """
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # Nobody can be asked for a password here: a key that needs one is an error.
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+    except (OSError, ValueError) as error:
+        reason = _reason(error) if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else str(error)
+        raise InvalidRequestError(
+            f"TLS files cannot be used: {settings.tls_certificate}, {settings.tls_key}: {reason}", code="tls_invalid"
+        ) from error
+    return context
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -294,15 +333,16 @@ def _raw_problem(error: LumaError) -> bytes:
 class Server(uvicorn.Server):
     """uvicorn's server; says where it is once it answers, and returns after a signal instead of dying of it."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, url: str, *, is_guarding: bool) -> None:
         super().__init__(config)
         self._settings = settings
-        self.url = url_of(listener)
+        self._is_guarding = is_guarding
+        self.url = url
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then print the address."""
         await super().startup(sockets=sockets)
-        guarded = "an API key is required" if self._settings.api_key else "no API key is required"
+        guarded = "an API key is required" if self._is_guarding else "no API key is required"
         sys.stdout.write(
             f"LumaDB AI serves {self._settings.directory} at {self.url} ({guarded}; try {self.url}/docs)\n"
         )
@@ -336,9 +376,10 @@ def _end() -> NoReturn:
     os._exit(FAILED)
 
 
-def url_of(listener: socket.socket) -> str:
-    """The address to reach a listening socket at; of all addresses, this machine's."""
+def url_of(listener: socket.socket, *, secure: bool = False) -> str:
+    """The address to reach a listening socket at; of all addresses, this machine's. `secure`: by TLS."""
     host, port = listener.getsockname()[:2]
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

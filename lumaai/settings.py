@@ -5,12 +5,24 @@ from __future__ import annotations
 import functools
 import ipaddress
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from lumaai.access import ALL, Grant
 from lumaai.errors import InvalidRequestError
 from models import DEFAULT_MODEL
 
@@ -21,7 +33,11 @@ if TYPE_CHECKING:
 MEBIBYTE = 1 << 20
 CORES = os.cpu_count() or 1
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,253}")
 S = TypeVar("S", bound="ModelSettings")
+
+# RFC 7518, 3.2: a key of HS256 has at least as many bits as its hash.
+JWT_SECRET_CHARACTERS_MIN = 32
 
 
 class ModelSettings(BaseSettings):
@@ -74,6 +90,23 @@ class ModelSettings(BaseSettings):
         )
 
 
+class Role(BaseModel):
+    """What a role of tokens allows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    verbs: list[str]
+    collections: list[str] = [ALL]
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        try:
+            Grant.of(self.verbs, self.collections)
+        except InvalidRequestError as error:
+            raise ValueError(error.message) from None
+        return self
+
+
 class Settings(ModelSettings):
     """Everything about the service that is not in the database.
 
@@ -92,8 +125,29 @@ class Settings(ModelSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="0 takes any free port.")
-    api_key: SecretStr | None = Field(default=None, min_length=1, description="Required from every caller if set.")
+    api_key: SecretStr | None = Field(default=None, min_length=1, description="A key that may do everything.")
     insecure: bool = Field(default=False, description="Allow other addresses than loopback without a key.")
+    jwt_secret: SecretStr | None = Field(
+        default=None, min_length=JWT_SECRET_CHARACTERS_MIN, description="Of tokens signed with HS256."
+    )
+    jwt_jwks: str | None = Field(
+        default=None, min_length=1, description="File or https address of the keys of tokens signed with RS256."
+    )
+    jwt_audience: str | None = Field(default=None, min_length=1, description="Tokens must be for it.")
+    jwt_issuer: str | None = Field(default=None, min_length=1, description="Tokens must be from it; null: not checked.")
+    jwt_roles_claim: str = Field(default="roles", min_length=1, description="Where a token names its roles.")
+    jwt_roles: dict[str, Role] | None = Field(
+        default=None, description="What they allow, as JSON; null: reader, asker, writer and admin, on all collections."
+    )
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, description="Of each key or token that has no bound of its own."
+    )
+    tls_certificate: Path | None = Field(default=None, description="PEM file, with what leads to the authority.")
+    tls_key: Path | None = Field(default=None, description="PEM file of its key, without a password.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Web pages that may call from browsers, with commas; such as https://app.example.org."
+    )
+    audit_log: Path | None = Field(default=None, description="File that administrative acts are noted in as well.")
 
     body_bytes_max: int = Field(default=64 * MEBIBYTE, ge=1024, description="JSON bodies with documents.")
     request_bytes_max: int = Field(default=16 * MEBIBYTE, ge=1024, description="All other JSON bodies.")
@@ -162,6 +216,35 @@ class Settings(ModelSettings):
         if (wrong := wrong_with(self)) is not None:
             raise ValueError(wrong)
         return self
+
+    @model_validator(mode="after")
+    def _tokens_can_be_checked(self) -> Self:
+        if (self.jwt_secret is not None or self.jwt_jwks is not None) and self.jwt_audience is None:
+            raise ValueError("LUMAAI_JWT_SECRET and LUMAAI_JWT_JWKS need LUMAAI_JWT_AUDIENCE: what tokens must be for")
+        address = urlsplit(self.jwt_jwks or "")
+        if address.scheme == "http" and not is_loopback(address.hostname or ""):
+            raise ValueError("LUMAAI_JWT_JWKS must be a file, an https address, or an address of this machine")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("LUMAAI_TLS_CERTIFICATE and LUMAAI_TLS_KEY go together")
+        return self
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, given: Any) -> Any:
+        origins = tuple(each.strip() for each in given.split(",")) if isinstance(given, str) else tuple(given)
+        for origin in origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError("origins are addresses without a path, such as https://app.example.org; * is none")
+        return origins
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether callers must show who they are, whatever keys the database holds."""
+        return self.api_key is not None or self.jwt_secret is not None or self.jwt_jwks is not None
 
     @property
     def is_loopback(self) -> bool:

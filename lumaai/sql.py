@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -179,12 +179,14 @@ class Queries:
         timeout_seconds: float,
         dialect: str,
         explain: bool,
+        visible: Callable[[str], bool] | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> SqlResult:
-        """One query; see `Database.sql`."""
+        """One query; see `Database.sql`. Collections that are not `visible` are not there."""
         check_query(parameters, limit, timeout_seconds)
         found = self.running.run(
             sql, parameters, limit=limit, timeout_seconds=timeout_seconds, dialect=dialect, search=self._search,
-            explain=explain,
+            explain=explain, visible=visible, aliases=aliases,
         )  # fmt: skip
         return SqlResult.of(found)
 

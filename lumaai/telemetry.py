@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -35,6 +35,7 @@ class RequestRecord:
     seconds: float = 0.0
     rows: int | None = None
     code: str | None = None
+    caller: str | None = None
 
 
 class Telemetry:
@@ -88,7 +89,13 @@ class Telemetry:
             fields["rows"] = request.rows
         if request.code is not None:
             fields["code"] = request.code
+        if request.caller is not None:
+            fields["caller"] = request.caller
         self._log.info("request", **fields)
+
+    def audit(self, fields: Mapping[str, Any]) -> None:
+        """Write an administrative act into the log; see `lumaai.audit`."""
+        self._log.info("audit", **fields)
 
     def failed(self, request: RequestRecord, error: BaseException) -> None:
         """Write where an unexpected error came from: classes, files and lines, without its message.

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import engine
+from lumaai.access import ANYBODY, Caller, Verb
+from lumaai.aliases import Aliases
 from lumaai.errors import ConflictError, InvalidRequestError, StorageFullError
 from lumaai.ingestion.manifest import is_manifest
 from lumaai.opened import Opened
@@ -33,6 +35,13 @@ class Upkeep:
 
     _opened: Opened
     _snapshots: SnapshotDirectory
+    _aliases: Aliases
+    _caller: Caller = ANYBODY
+
+    @translated
+    def resolve(self, name: str) -> str:
+        """The collection that a name means: where it is an alias, the one that it leads to."""
+        return self._aliases.resolve(name)
 
     @translated
     def changes(self, after: int = 0, *, collection: str | None = None, limit: int = CHANGES_LIMIT) -> Changes:
@@ -51,8 +60,16 @@ class Upkeep:
             NotFoundError: there is no such collection.
         """
         rows = check_changes(after, limit)
+        may = self._caller.may
+        if collection is not None:
+            collection = self.resolve(collection)
+            self._caller.check(Verb.READ, collection)
+
         # What is noted of ingested files is no document of anybody's; who names a manifest may follow it.
-        found = self._opened.native.changes(after, collection=collection, limit=rows, passed_over=is_manifest)
+        def passed_over(name: str) -> bool:
+            return is_manifest(name) or not may(Verb.READ, name)
+
+        found = self._opened.native.changes(after, collection=collection, limit=rows, passed_over=passed_over)
         return Changes(tuple(map(_change, found.changes)), found.next)
 
     @translated
@@ -214,13 +231,14 @@ class Upkeep:
             ModelUnavailableError: the model cannot be had.
         """
         works = self._opened.reembeddings
+        collection = self.resolve(collection)
         state = works.start(collection, model, field)
         return works.wait(collection, progress) if check_flag("wait", wait) else state
 
     @translated
     def reembedding(self, collection: str) -> Reembedding | None:
         """How far a collection is on its way to another model, or how that ended; None where there is none."""
-        return self._opened.reembeddings.state(collection)
+        return self._opened.reembeddings.state(self.resolve(collection))
 
     @translated
     def cancel_reembedding(self, collection: str) -> None:
@@ -229,7 +247,7 @@ class Upkeep:
         Raises:
             NotFoundError: there is no such collection.
         """
-        self._opened.reembeddings.cancel(collection)
+        self._opened.reembeddings.cancel(self.resolve(collection))
 
     def _with_snapshots(self, figures: dict[str, Any]) -> dict[str, Any]:
         return {**figures, "snapshots": self._snapshots.names()}

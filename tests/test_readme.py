@@ -95,3 +95,17 @@ def test_the_command_lines_work(folder: Path, service: int) -> None:
     assert "1 added" in shown[3]
     assert "0 files read, 1 unchanged" in shown[4]
     assert shown[5].strip() == "2"
+
+
+def test_the_lines_about_keys_work(tmp_path: Path) -> None:
+    """On a directory that nobody has open; the keys are there afterwards."""
+    environment = {"HOME": str(Path.home()), "PATH": "/usr/bin:/bin"}
+    (block,) = blocks("bash")
+    for command in block.strip().splitlines():
+        line = command.replace("lumaai", f'"{sys.executable}" -m lumaai', 1)
+        done = subprocess.run(
+            line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert "operator" in done.stdout
+    assert "films,log-*" in done.stdout

@@ -10,6 +10,8 @@ both share cannot be told, so that none is kept. What is restored to a new place
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,7 @@ from engine.directory.highwater import HighWater
 from engine.directory.layout import INDEXES, STORE
 from engine.directory.recovery import recover
 from engine.errors import CorruptionError, EngineError
+from engine.records import put_lasting, read_lasting
 from engine.schema import Schema
 from engine.segments.manifest import decode_manifest, encode_manifest
 from engine.segments.state import SEAL_DOCUMENTS, CollectionState
@@ -39,20 +42,49 @@ def has_past(directory: Path) -> bool:
     return known > 0 if known is not None else _has_store(directory)
 
 
-def find_furthest(directory: Path) -> int | None:
-    """The last sequence that a closed database can have given out; None where there is none, or nothing was written."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a database leaves to the one that is restored over it.
+
+    Attributes:
+        furthest: the last sequence that it can have given out; None where nothing was written.
+        lasting: its lasting records; None where there is no database, or one too damaged to tell.
+    """
+
+    furthest: int | None = None
+    lasting: Mapping[bytes, bytes] | None = None
+
+
+def read_past(directory: Path) -> Past:
+    """What a closed database leaves."""
     path, known = directory / STORE, HighWater(directory).sequence or 0
     if not known and not _has_store(directory):
-        return None
+        return Past()
     try:
         store = Store(path, read_only=True)
         try:
-            return max(known, read_number(store, keys.SEQUENCE)) or None
+            return Past(max(known, read_number(store, keys.SEQUENCE)) or None, read_lasting(store))
         finally:
             store.close()
     except EngineError as error:
-        log.warning("restore.sequence_unsure", extra={"path": str(path), "reason": str(error)})
-        return known + SEQUENCES_UNSURE
+        log.warning("restore.past_unsure", extra={"path": str(path), "reason": str(error)})
+        return Past(known + SEQUENCES_UNSURE)
+
+
+def keep_lasting(directory: Path, lasting: Mapping[bytes, bytes]) -> None:
+    """Give a closed database these lasting records and no others.
+
+    Raises:
+        StorageError: the disk refuses it.
+    """
+    store = Store(directory / STORE)
+    try:
+        batch = store.batch()
+        put_lasting(store, batch, lasting)
+        batch.flush()
+        store.sync()
+    finally:
+        store.close()
 
 
 def settle(directory: Path) -> None:
@@ -88,8 +120,13 @@ def settle(directory: Path) -> None:
         store.close()
 
 
-def continue_above(directory: Path, furthest: int) -> None:
+def continue_above(directory: Path, furthest: int, lasting: Mapping[bytes, bytes] | None = None) -> None:
     """Let a closed database begin above `furthest`, and above its own sequence; done twice, it begins higher still.
+
+    Args:
+        directory: of the database.
+        furthest: see `Past`.
+        lasting: the lasting records that it is to have; None: its own.
 
     Raises:
         CorruptionError: something cannot be read.
@@ -105,6 +142,8 @@ def continue_above(directory: Path, furthest: int) -> None:
         for key, value in list(store.items(SYSTEM, prefix, prefix + b"\xff")):
             manifest = msgspec.structs.replace(decode_manifest(value), sequence=sequence)
             batch.put(SYSTEM, key, encode_manifest(manifest))
+        if lasting is not None:
+            put_lasting(store, batch, lasting)
         batch.flush()
         failpoints.hit("restore.before_leap")
         for key in (keys.SEQUENCE, keys.LOG_FLOOR, keys.VERSION_FLOOR):

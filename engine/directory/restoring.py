@@ -22,7 +22,7 @@ from engine.directory.archive import (
     ArchiveList,
     Progress,
 )
-from engine.directory.continuing import continue_above, find_furthest, has_past, settle
+from engine.directory.continuing import continue_above, has_past, keep_lasting, read_past, settle
 from engine.directory.durable import make_directory, sync_directory, write_durably
 from engine.directory.layout import (
     ARCHIVE_FILE,
@@ -192,9 +192,11 @@ def _finish(directory: Path) -> bool:
         shutil.rmtree(place, ignore_errors=True)
         return False
     if not (place / OLD).is_dir():  # made when this is done: from then on the old files may be gone from their place
-        furthest = find_furthest(directory)
-        if furthest is not None:
-            continue_above(place / NEW, furthest)
+        past = read_past(directory)
+        if past.furthest is not None:
+            continue_above(place / NEW, past.furthest, past.lasting)
+        elif past.lasting is not None:
+            keep_lasting(place / NEW, past.lasting)
         (place / OLD).mkdir()
         sync_directory(place)
     for name in DATA:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,10 +34,12 @@ class Registered:
     """A collection that a connection knows.
 
     Attributes:
+        name: the collection's.
         snapshot: dead once nobody can read it any more.
         wanted: which columns, in lower case; None for all.
     """
 
+    name: str
     snapshot: weakref.ref[Snapshot]
     wanted: frozenset[str] | None
     columns: Columns
@@ -56,9 +58,9 @@ class Connection:
     native: Any
     tables: dict[str, Registered] = field(default_factory=dict)
 
-    def show(self, snapshot: Snapshot, wanted: frozenset[str] | None) -> Registered:
-        """Make a collection known under its name, as of a snapshot."""
-        key = snapshot.name.lower()
+    def show(self, name: str, snapshot: Snapshot, wanted: frozenset[str] | None) -> Registered:
+        """Make a collection known under a name, its own or an alias, as of a snapshot."""
+        key = name.lower()
         known = self.tables.get(key)
         if known is not None and known.serves(snapshot, wanted):
             return known
@@ -67,7 +69,8 @@ class Connection:
                 wanted |= known.wanted  # queries take turns: each would else undo the other's
             self._forget(key)
         columns = columns_of(snapshot, wanted)
-        self.tables[key] = Registered(weakref.ref(snapshot), wanted, columns, self._register(snapshot.name, columns))
+        names = self._register(name, columns)
+        self.tables[key] = Registered(snapshot.name, weakref.ref(snapshot), wanted, columns, names)
         return self.tables[key]
 
     def add(self, name: str, table: Any) -> None:
@@ -81,6 +84,11 @@ class Connection:
     def forget(self, *, all_: bool = False) -> None:
         """Forget collections of snapshots that are dead, or all: what is mapped is let go with them."""
         for key in [key for key, known in self.tables.items() if all_ or known.snapshot() is None]:
+            self._forget(key)
+
+    def forget_all_but(self, visible: Callable[[str], bool]) -> None:
+        """Forget the collections that whoever asks next may not know of."""
+        for key in [key for key, known in self.tables.items() if not visible(known.name)]:
             self._forget(key)
 
     def _register(self, name: str, columns: Columns) -> tuple[str, ...]:

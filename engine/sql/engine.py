@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,7 @@ class SqlSearchRequest:
 
 
 Search: TypeAlias = Callable[[SqlSearchRequest], Relation]
+Visible: TypeAlias = Callable[[str], bool]
 
 
 class SqlEngine:
@@ -140,6 +141,8 @@ class SqlEngine:
         dialect: str = DUCKDB,
         search: Search | None = None,
         explain: bool = False,
+        visible: Visible | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> SqlResult:
         """Run one query.
 
@@ -151,6 +154,8 @@ class SqlEngine:
             dialect: what it is written in.
             search: does what `search(…)` in the query asks for.
             explain: say what ran.
+            visible: whether who asks may know of a collection; the others are not there. None: of all.
+            aliases: other names of collections, which are in no list.
 
         Raises:
             SqlError: it is malformed, not allowed, or fails on what the documents hold.
@@ -163,17 +168,19 @@ class SqlEngine:
             raise DatabaseClosedError("database is closed")
         began = time.monotonic()
         if _words(sql)[:2] == ["show", "tables"] and len(_words(sql)) == 2:
-            return _shown_tables(self._database, limit, self._passed_over)
+            return _shown_tables(self._database, limit, self._passed_over, visible)
         if _words(sql)[:1] == ["explain"]:
             inner = sql.lstrip()[len("explain") :]
             described = self.run(
-                inner, parameters, timeout_seconds=timeout_seconds, dialect=dialect, search=search, explain=True
-            )
+                inner, parameters, timeout_seconds=timeout_seconds, dialect=dialect, search=search, explain=True,
+                visible=visible, aliases=aliases,
+            )  # fmt: skip
             return _explained(described)
-        statement = self._statement(sql, dialect)
+        names = _Names(self._database.collections(), visible, aliases or {})
+        statement = self._statement(sql, dialect, names)
         statement.check_parameters(parameters)
         read = time.monotonic()
-        run = _Run(self, statement, parameters, limit, began + timeout_seconds, timeout_seconds, search)
+        run = _Run(self, statement, parameters, limit, began + timeout_seconds, timeout_seconds, search, names)
         (columns, table, truncated, kinds, sequence), facts = run.result(explain=explain)
         milliseconds = (time.monotonic() - began) * 1000
         explained = None
@@ -185,12 +192,12 @@ class SqlEngine:
         """Of each collection the columns that SQL sees, with their types."""
         return {name: _described(snapshot) for name, snapshot in self._database.snapshot().items()}
 
-    def _statement(self, sql: str, dialect: str) -> Statement:
+    def _statement(self, sql: str, dialect: str, names: _Names) -> Statement:
         key: Any = (sql, dialect)
         schemas = None
         if dialect != DUCKDB:
-            snapshots = self._database.snapshot()
-            schemas = {name: snapshot.schema for name, snapshot in snapshots.items()}
+            snapshots = self._database.snapshot(names.collections)
+            schemas = {name: snapshots[real].schema for name, real in names.known.items()}
             key = (sql, dialect, tuple((name, repr(named_fields(schema))) for name, schema in schemas.items()))
         with self._lock:
             known = self._statements.get(key)
@@ -220,6 +227,36 @@ Fetched: TypeAlias = tuple[tuple[SqlColumn, ...], Any, bool, tuple[str, ...]]
 Found: TypeAlias = tuple[tuple[SqlColumn, ...], Any, bool, tuple[str, ...], int]
 
 
+class _Names:
+    """The names that a query may use.
+
+    Attributes:
+        collections: that whoever asks may know of.
+        visible: likewise; None: all.
+        known: the collection of each name, aliases included.
+    """
+
+    def __init__(self, have: Sequence[str], visible: Visible | None, aliases: Mapping[str, str]) -> None:
+        self.visible = visible
+        self.collections = [name for name in have if visible is None or visible(name)]
+        there = set(self.collections) if aliases else ()
+        others = {alias: name for alias, name in aliases.items() if name in there}
+        self.known = {**others, **dict(zip(self.collections, self.collections, strict=True))}
+
+    def registered(self, name: str) -> str:
+        """The name of a collection or alias that a name in a query means.
+
+        Raises:
+            CollectionNotFoundError: there is none.
+            SqlError: there are several that differ by case.
+        """
+        return _resolved(name, self.known)
+
+    def real(self, name: str) -> str:
+        """The collection that a name in a query means; raises what `registered` does."""
+        return self.known[self.registered(name)]
+
+
 class _Run:
     """One query on its way."""
 
@@ -232,6 +269,7 @@ class _Run:
         until: float,
         seconds: float,
         search: Search | None,
+        names: _Names,
     ) -> None:
         self._engine = engine
         self._statement = statement
@@ -240,6 +278,7 @@ class _Run:
         self._until = until
         self._seconds = seconds
         self._search = search
+        self._names = names
         self._searched: list[dict[str, JSON]] = []
 
     def result(self, *, explain: bool) -> tuple[Found, dict[str, JSON]]:
@@ -254,6 +293,10 @@ class _Run:
             engine._watchdog.watching(connection.native.interrupt, self._until) as watch,  # noqa: SLF001
             ExitStack() as after,
         ):
+            if self._names.visible is not None:
+                # Others' tables stay known to a connection: one that the query shadows in one place would be found in
+                # another.
+                connection.forget_all_but(self._names.visible)
             try:
                 for name, table in tables:
                     connection.add(name, table)
@@ -266,9 +309,8 @@ class _Run:
     def _snapshots(self) -> Mapping[str, Snapshot]:
         """All collections that the query names, as of one moment, by the names it uses."""
         database = self._engine._database  # noqa: SLF001
-        have = database.collections()
         wanted = [*self._statement.tables, *(name for _, name in self._searches())]
-        names = {name: _resolved(name, have) for name in wanted}
+        names = {name: self._names.real(name) for name in wanted}
         snapshots = database.snapshot(sorted(set(names.values()))) if names else {}
         return {name: snapshots[real] for name, real in names.items()}
 
@@ -326,8 +368,8 @@ class _Run:
     def _shown(
         self, connection: Connection, snapshots: Mapping[str, Snapshot], wanted: frozenset[str] | None
     ) -> dict[str, Registered]:
-        names = {snapshots[name].name: snapshots[name] for name in self._statement.tables}
-        return {name: connection.show(snapshot, wanted) for name, snapshot in names.items()}
+        names = {self._names.registered(name): snapshots[name] for name in self._statement.tables}
+        return {name: connection.show(name, snapshot, wanted) for name, snapshot in names.items()}
 
     def _bound(self) -> Any:
         return self._statement.bound(self._parameters) or None
@@ -380,8 +422,8 @@ def _first_line(text: str) -> str:
     return (message[:1].lower() + message[1:]) if message else "query failed"
 
 
-def _resolved(name: str, have: Sequence[str]) -> str:
-    """The collection that a name in a query means: exactly, else the only one that differs by case.
+def _resolved(name: str, have: Collection[str]) -> str:
+    """The name that a name in a query means: exactly, else the only one that differs by case.
 
     Raises:
         CollectionNotFoundError: there is none.
@@ -401,8 +443,11 @@ def _words(sql: str) -> list[str]:
     return sql.strip(" \t\r\n;").lower().split(maxsplit=2)
 
 
-def _shown_tables(database: Database, limit: int, passed_over: Callable[[str], bool] | None) -> SqlResult:
+def _shown_tables(
+    database: Database, limit: int, passed_over: Callable[[str], bool] | None, visible: Visible | None
+) -> SqlResult:
     names = [name for name in database.collections() if passed_over is None or not passed_over(name)]
+    names = names if visible is None else list(filter(visible, names))
     table = pa.table({"name": pa.array(names[:limit], type=pa.string())})
     columns = (SqlColumn("name", "text"),)
     return SqlResult(columns, table, len(names) > limit, database.sequence, 0.0, None, ("VARCHAR",))

@@ -30,7 +30,7 @@ def explanation(
     operators = [item for root in _children(plan) for item in _operators(root, 0)]
     operators = [item for item in operators if item["operator"] not in _WRAPPERS]
     by_name = {snapshot.name: snapshot for snapshot in snapshots.values()}
-    tables = [_table(by_name[name], registered) for name, registered in shown.items()]
+    tables = [_table(by_name[registered.name], registered) for registered in shown.values()]
     text = "\n".join(_line(item) for item in operators)
     return {"tables": tables, "operators": operators, "text": text}
 

@@ -26,6 +26,8 @@ NEXT_COLLECTION = b"next_collection"
 PURGED = b"purged"  # when the last purge ended, ns since 1970
 COLLECTION_PREFIX = b"collection/"
 MANIFEST_PREFIX = b"manifest/"
+RECORD_PREFIX = b"record/"
+LASTING_PREFIX = b"lasting/"  # of records that a restore leaves as they are: see `engine.records`
 
 
 def document_key(collection: int, ordinal: int) -> bytes:
@@ -96,6 +98,11 @@ def state_key(collection: int) -> bytes:
 def manifest_key(collection: int) -> bytes:
     """Key of a collection's manifest in `system`."""
     return MANIFEST_PREFIX + b"%d" % collection
+
+
+def record_key(kind: str, name: str, *, lasting: bool) -> bytes:
+    """Key of a record in `system`; with an empty name the prefix of its kind's."""
+    return (LASTING_PREFIX if lasting else RECORD_PREFIX) + f"{kind}/{name}".encode()
 
 
 def idempotency_key(collection: int, key: str) -> bytes:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from lumaai.cli import output
 from lumaai.cli.bench import bench
 from lumaai.cli.counting import counting
+from lumaai.cli.keys import keys_app
 from lumaai.cli.models import models_app
 from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
 from lumaai.cli.search import searching
@@ -357,6 +358,7 @@ app.add_typer(queries)
 app.add_typer(upkeep)
 app.add_typer(snapshot, name="snapshot")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 app.add_typer(bench, name="bench")
 
 
@@ -391,8 +393,9 @@ def serve(
 ) -> None:
     """Serve a database over HTTP until Ctrl-C.
 
-    An API key is taken from $LUMAAI_API_KEY; without one, only this machine can connect. With durability sync a write
-    is answered when it is on disk, with interval within $LUMAAI_SYNC_INTERVAL_SECONDS (0.05) of that.
+    A key that may do everything is taken from $LUMAAI_API_KEY, others are made by `lumaai keys create`; without any,
+    only this machine can connect. With durability sync a write is answered when it is on disk, with interval within
+    $LUMAAI_SYNC_INTERVAL_SECONDS (0.05) of that.
     """
     from lumaai.server import serve as run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lumaai.routes import (
+    aliases,
     ask,
     bulk,
     changes,
@@ -10,6 +11,7 @@ from lumaai.routes import (
     documents,
     facets,
     health,
+    keys,
     maintenance,
     query,
     reembedding,
@@ -33,9 +35,11 @@ def all_operations() -> tuple[Operation, ...]:
         *query.OPERATIONS,
         *ask.OPERATIONS,
         *collections.OPERATIONS,
+        *aliases.OPERATIONS,
         *reembedding.OPERATIONS,
         *changes.OPERATIONS,
         *snapshots.OPERATIONS,
         *maintenance.OPERATIONS,
+        *keys.OPERATIONS,
         *health.OPERATIONS,
     )

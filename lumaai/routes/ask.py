@@ -6,8 +6,9 @@ import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.errors import NotSupportedError
-from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.routes.operation import Call, Operation, Reach, json_response
 
 
 async def ask(call: Call) -> Response:
@@ -15,7 +16,7 @@ async def ask(call: Call) -> Response:
     body = await call.body(wire.AskRequest)
     if body.stream:
         raise NotSupportedError("this version does not stream answers: leave stream out")
-    database = call.service.database
+    database = call.database
     answer = await call.service.asks.run(
         lambda: database.ask(body.question, collections=body.collections, planner=body.planner)
     )
@@ -30,6 +31,8 @@ OPERATIONS = (
         handler=ask,
         summary="Answer a question, with citations and the plan that ran",
         tag="questions",
+        verb=Verb.ASK,
+        reach=Reach.SOME,
         answers={200: wire.Answer},
         body=wire.AskRequest,
         errors=(404,),

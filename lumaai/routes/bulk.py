@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.batch import Batch
 from lumaai.collection import Collection
 from lumaai.documents import Write
@@ -307,6 +308,7 @@ OPERATIONS = (
         handler=bulk,
         summary="Add or replace the documents of an upload, one JSON object a line",
         tag="documents",
+        verb=Verb.WRITE,
         answers={200: wire.BulkLine},
         body_media_type=NDJSON,
         answer_media_type=NDJSON,

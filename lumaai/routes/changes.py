@@ -6,7 +6,8 @@ import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
-from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.access import Verb
+from lumaai.routes.operation import Call, Operation, Reach, json_response
 
 
 async def list_changes(call: Call) -> Response:
@@ -25,7 +26,7 @@ async def list_collection_changes(call: Call) -> Response:
 
 
 async def _changes(call: Call, query: wire.ChangesQuery, collection: str | None) -> Response:
-    database = call.service.database
+    database = call.database
 
     def read() -> tuple[bytes, int]:
         found = database.changes(query.from_, collection=collection, limit=query.limit)
@@ -44,6 +45,8 @@ OPERATIONS = (
         handler=list_changes,
         summary="Follow what is written",
         tag="documents",
+        verb=Verb.READ,
+        reach=Reach.SOME,
         answers={200: wire.Changes},
         query=wire.DatabaseChangesQuery,
         errors=(404, 410),
@@ -55,6 +58,7 @@ OPERATIONS = (
         handler=list_collection_changes,
         summary="Follow what is written to a collection",
         tag="documents",
+        verb=Verb.READ,
         answers={200: wire.Changes},
         query=wire.ChangesQuery,
         errors=(404, 410),

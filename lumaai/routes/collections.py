@@ -10,10 +10,11 @@ import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.database import Database
 from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, ModelUnavailableError
 from lumaai.results import CollectionInfo
-from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.routes.operation import Call, Operation, Reach, json_response
 from lumaai.routes.service import Service
 from models import ModelName
 
@@ -70,7 +71,7 @@ def check_model(pointer: str, model: str | None, default: str) -> None:
 async def list_collections(call: Call) -> Response:
     """All collections by name."""
     cursor = call.query(wire.CollectionsQuery).cursor
-    found, next_cursor = await call.service.searches.run(_page, call.service.database, cursor)
+    found, next_cursor = await call.service.searches.run(_page, call.database, cursor)
     call.count_rows(len(found))
     content = {"collections": [info.to_json() for info in found], "next_cursor": next_cursor}
     return json_response(msgspec.json.encode(content))
@@ -119,6 +120,8 @@ OPERATIONS = (
         handler=list_collections,
         summary="List all collections",
         tag="collections",
+        verb=Verb.READ,
+        reach=Reach.SOME,
         answers={200: wire.CollectionList},
         query=wire.CollectionsQuery,
     ),
@@ -140,6 +143,7 @@ OPERATIONS = (
         handler=get_collection,
         summary="Describe a collection",
         tag="collections",
+        verb=Verb.READ,
         answers={200: wire.CollectionInfo},
         errors=(404,),
     ),
@@ -160,6 +164,7 @@ OPERATIONS = (
         handler=get_stats,
         summary="Segments, rows and bytes of a collection",
         tag="collections",
+        verb=Verb.READ,
         answers={200: wire.Stats},
         errors=(404,),
     ),

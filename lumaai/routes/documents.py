@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.batch import Batch
 from lumaai.collection import Collection
 from lumaai.documents import Write
@@ -228,6 +229,7 @@ OPERATIONS = (
         handler=write_documents,
         summary="Add, insert or patch a batch of documents",
         tag="documents",
+        verb=Verb.WRITE,
         answers={200: wire.WriteResponse},
         body=wire.WriteDocuments,
         errors=(404, 409, 412, 507),
@@ -240,6 +242,7 @@ OPERATIONS = (
         handler=fetch_documents,
         summary="Documents by their ids",
         tag="documents",
+        verb=Verb.READ,
         answers={200: wire.DocumentList},
         body=wire.FetchDocuments,
         errors=(404,),
@@ -251,6 +254,7 @@ OPERATIONS = (
         handler=delete_documents,
         summary="Delete documents by ids or by a filter",
         tag="documents",
+        verb=Verb.WRITE,
         answers={200: wire.DeleteResponse},
         body=wire.DeleteDocuments,
         errors=(404, 412, 507),
@@ -263,6 +267,7 @@ OPERATIONS = (
         handler=count_documents,
         summary="Count the documents that match",
         tag="documents",
+        verb=Verb.READ,
         answers={200: wire.CountResponse},
         body=wire.CountDocuments,
         errors=(404,),
@@ -274,6 +279,7 @@ OPERATIONS = (
         handler=scroll_documents,
         summary="Page through all the documents that match",
         tag="documents",
+        verb=Verb.READ,
         answers={200: wire.ScrollPage},
         body=wire.ScrollDocuments,
         errors=(404, 410),
@@ -285,6 +291,7 @@ OPERATIONS = (
         handler=get_document,
         summary="One document",
         tag="documents",
+        verb=Verb.READ,
         answers={200: wire.StoredObject, 304: None},
         errors=(404,),
         takes_match=("If-None-Match",),
@@ -297,6 +304,7 @@ OPERATIONS = (
         handler=put_document,
         summary="Add or replace one document",
         tag="documents",
+        verb=Verb.WRITE,
         answers={200: wire.WriteResponse, 201: wire.WriteResponse},
         body=wire.PutDocument,
         errors=(404, 412, 507),
@@ -311,6 +319,7 @@ OPERATIONS = (
         handler=delete_document,
         summary="Delete one document",
         tag="documents",
+        verb=Verb.WRITE,
         answers={200: wire.DeleteResponse},
         errors=(404, 412, 507),
         takes_key=True,

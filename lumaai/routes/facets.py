@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
@@ -35,6 +36,7 @@ OPERATIONS = (
         handler=count_facets,
         summary="Count values of fields of the documents that match",
         tag="documents",
+        verb=Verb.READ,
         answers={200: wire.FacetsResponse},
         body=wire.FacetsRequest,
         errors=(404,),
@@ -46,6 +48,7 @@ OPERATIONS = (
         handler=get_statistics,
         summary="What the values of each field are like",
         tag="collections",
+        verb=Verb.READ,
         answers={200: wire.StatisticsResponse},
         errors=(404,),
     ),

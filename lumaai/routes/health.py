@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 from starlette.responses import Response
 
 import lumaai
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.errors import LumaError
-from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.rates import Meter, Rate
+from lumaai.routes.operation import Call, Operation, Reach, json_response
 from lumaai.routes.service import Service
 from lumaai.telemetry import METRICS_CONTENT_TYPE
 from lumaai.translation import translate
@@ -55,11 +59,23 @@ async def stats(call: Call) -> Response:
 
 
 async def limits(call: Call) -> Response:
-    """What one request may ask for at most."""
+    """What one request may ask for at most, and how many requests its key may send."""
     settings = call.service.settings
-    names = set(wire.Limits.model_fields) - {"question_characters_max"}
+    names = set(wire.Limits.model_fields) - {"question_characters_max", "caller"}
     content = {name: getattr(settings, name) for name in sorted(names)}
-    return json_response(msgspec.json.encode({**content, "question_characters_max": wire.QUESTION_CHARACTERS_MAX}))
+    others = {"question_characters_max": wire.QUESTION_CHARACTERS_MAX, "caller": _caller_limits(call.caller.meter)}
+    return json_response(msgspec.json.encode({**content, **others}))
+
+
+def _caller_limits(meter: Meter | None) -> dict[str, int | None]:
+    rate = Rate() if meter is None else meter.rate
+    remaining = {} if meter is None else meter.remaining(time.monotonic(), time.time())
+    return {
+        "requests_per_minute": rate.requests_per_minute,
+        "requests_per_minute_remaining": remaining.get("minute"),
+        "requests_per_day": rate.requests_per_day,
+        "requests_per_day_remaining": remaining.get("day"),
+    }
 
 
 OPERATIONS = (
@@ -70,6 +86,8 @@ OPERATIONS = (
         handler=healthz,
         summary="Is the process alive?",
         tag="operations",
+        verb=Verb.READ,
+        reach=Reach.OPEN,
         answers={200: wire.Health},
     ),
     Operation(
@@ -79,6 +97,8 @@ OPERATIONS = (
         handler=readyz,
         summary="May it serve, and if not, why?",
         tag="operations",
+        verb=Verb.READ,
+        reach=Reach.KNOWN,
         answers={200: wire.Readiness, 503: wire.Readiness},
     ),
     Operation(
@@ -88,6 +108,7 @@ OPERATIONS = (
         handler=metrics,
         summary="Metrics for Prometheus",
         tag="operations",
+        verb=Verb.READ,
         answers={200: TEXT},
         answer_media_type=TEXT,
     ),
@@ -98,6 +119,7 @@ OPERATIONS = (
         handler=stats,
         summary="How much the database takes",
         tag="operations",
+        verb=Verb.READ,
         answers={200: wire.DatabaseStats},
     ),
     Operation(
@@ -107,6 +129,8 @@ OPERATIONS = (
         handler=limits,
         summary="What one request may ask for at most",
         tag="operations",
+        verb=Verb.READ,
+        reach=Reach.KNOWN,
         answers={200: wire.Limits},
     ),
 )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from lumaai import wire
-from lumaai.routes.operation import JSON, Operation
+from lumaai.routes.operation import JSON, Operation, Reach
 from lumaai.settings import Settings
 
 REF = "#/components/schemas/{model}"
@@ -30,11 +30,13 @@ TAGS = {
     "questions": "Ask in natural language.",
     "collections": "What documents are kept in.",
     "maintenance": "Snapshots, checks, and giving disk back. These take as long as they take.",
+    "keys": "Who may do what.",
     "operations": "How the service is.",
 }
 
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "c": {"description": "Name of the collection.", "schema": {"type": "string", "pattern": wire.NAME_PATTERN}},
+    "a": {"description": "Name of the alias.", "schema": {"type": "string", "pattern": wire.NAME_PATTERN}},
     "id": {
         "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
@@ -43,6 +45,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Name of the snapshot.",
         "schema": {"type": "string", "pattern": wire.SNAPSHOT_PATTERN},
     },
+    "key": {"description": "Id of the API key.", "schema": {"type": "string", "pattern": wire.KEY_ID_PATTERN}},
 }
 
 KEY_PARAMETER = {
@@ -88,8 +91,8 @@ REPLAYED = {
 
 ERRORS: dict[int, str] = {
     400: "The body is not JSON, or the path is not UTF-8.",
-    401: "No API key, or a wrong one.",
-    403: "Not from this machine, and no API key is set.",
+    401: "No API key or token, or one that is wrong, revoked or expired.",
+    403: "The key does not allow this; or, where none is needed, the request is not this machine's.",
     404: "There is no such collection, document or snapshot.",
     408: "The body did not arrive in time, or a query took too long.",
     409: "What is there already is in the way.",
@@ -98,18 +101,31 @@ ERRORS: dict[int, str] = {
     413: "Larger than a limit that the message names.",
     415: "The body is of another type.",
     422: "Understood, and cannot be done as asked: the message and `errors` say why.",
+    429: "Too many requests with this key: Retry-After says when to send the next.",
     500: "A mistake of the service's; its log has more under the request's id.",
     503: "Busy, not ready, or too slow: `retryable` and Retry-After say whether to try again.",
     507: "The disk is full, or a query needs more memory than it may take.",
 }
 
 
-def openapi_document(operations: Sequence[Operation], settings: Settings, *, version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a service with these settings."""
+def openapi_document(
+    operations: Sequence[Operation], settings: Settings, *, version: str, guarded: bool | None = None
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service.
+
+    Args:
+        operations: that it has.
+        settings: of the service.
+        version: likewise.
+        guarded: it asks callers for keys; None: as far as the settings tell.
+    """
+    guarded = settings.has_credentials if guarded is None else guarded
     schemas = _Schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, settings, schemas)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
+            operation, settings, schemas, guarded=guarded
+        )
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "LumaDB AI", "version": version, "description": DESCRIPTION},
@@ -117,7 +133,7 @@ def openapi_document(operations: Sequence[Operation], settings: Settings, *, ver
         "paths": paths,
         "components": {"schemas": schemas.definitions},
     }
-    if settings.api_key is not None:
+    if guarded:
         document["components"]["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "api_key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -141,13 +157,13 @@ class _Schemas:
         return self._by_model[model]
 
 
-def _operation(operation: Operation, settings: Settings, schemas: _Schemas) -> dict[str, Any]:
+def _operation(operation: Operation, settings: Settings, schemas: _Schemas, *, guarded: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
         "description": (operation.handler.__doc__ or "").strip(),
         "tags": [operation.tag],
-        "responses": dict(_responses(operation, settings, schemas)),
+        "responses": dict(_responses(operation, settings, schemas, guarded=guarded)),
     }
     parameters = [*_path_parameters(operation), *_query_parameters(operation)]
     if operation.takes_key:
@@ -162,8 +178,9 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas) -> d
     elif operation.body_media_type != JSON:
         text = {"schema": {"description": "One document, a JSON object, on each line."}}
         described["requestBody"] = {"required": True, "content": {operation.body_media_type: text}}
-    if settings.api_key is not None and operation.id != "healthz":
+    if guarded and operation.reach is not Reach.OPEN:
         described["security"] = [{"bearer": []}, {"api_key": []}]
+        described["description"] += f"\n\n{_needs(operation)}"
     return described
 
 
@@ -180,7 +197,9 @@ def _query_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
 
-def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> Iterator[tuple[str, dict[str, Any]]]:
+def _responses(
+    operation: Operation, settings: Settings, schemas: _Schemas, *, guarded: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
     header = {"X-Request-Id": {"description": "Id of the request.", "schema": {"type": "string"}}}
     for status, answer in operation.answers.items():
         headers = {
@@ -195,21 +214,32 @@ def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> I
             response["content"] = {answer: {"schema": {"type": "string"}}}
         yield str(status), response
     problem = {PROBLEM: {"schema": schemas.of(wire.Problem)}}
-    for status in _error_statuses(operation, settings):
+    for status in _error_statuses(operation, settings, guarded=guarded):
         if status in operation.answers:
             # Readiness has a body of its own for 503; the service's limits may still answer with a problem.
             continue
         yield str(status), {"description": ERRORS[status], "headers": header, "content": problem}
 
 
-def _error_statuses(operation: Operation, settings: Settings) -> list[int]:
+def _needs(operation: Operation) -> str:
+    """What a key must allow, as a sentence."""
+    if operation.reach is Reach.KNOWN:
+        return "Takes any key."
+    if "{c}" in operation.path:
+        return f"Takes a key for `{operation.verb}` on the collection."
+    if operation.reach is Reach.SOME:
+        return f"Takes a key for `{operation.verb}`, and keeps to its collections."
+    return f"Takes a key for `{operation.verb}` on all collections."
+
+
+def _error_statuses(operation: Operation, settings: Settings, *, guarded: bool) -> list[int]:
     statuses = {422, 500, 503, *operation.errors}  # 422: any operation refuses a query string that it does not know
     if "{" in operation.path:
         statuses |= {400, 404}
     if operation.body is not None or operation.body_media_type != JSON:
         statuses |= {400, 408, 413, 415}
-    if settings.api_key is not None and operation.id != "healthz":
-        statuses.add(401)
-    if settings.api_key is None and not settings.insecure:
+    if guarded and operation.reach is not Reach.OPEN:
+        statuses |= {401, 403, 429}
+    if not guarded and not settings.insecure:
         statuses.add(403)
     return sorted(statuses)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -17,6 +18,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lumaai import wire
+from lumaai.access import Caller, Verb
+from lumaai.database import Database
 from lumaai.errors import InvalidRequestError, LumaError, NotFoundError
 from lumaai.routes.body import read_body, validated_query
 from lumaai.routes.service import Service
@@ -29,18 +32,36 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 
+class Reach(Enum):
+    """What a caller's verb must cover.
+
+    Attributes:
+        DATABASE: all collections, those to come included; or, where the path names one ("{c}"), that one.
+        SOME: any collection; the operation itself looks at no other than those that the caller may.
+        KNOWN: nothing: any key will do, whatever it allows; what the operation does beyond that it checks itself.
+        OPEN: nothing: no key is needed.
+    """
+
+    DATABASE = "database"
+    SOME = "some"
+    KNOWN = "known"
+    OPEN = "open"
+
+
 @dataclass(slots=True)
 class Call:
     """One request on its way through an operation.
 
     Attributes:
         operation: what was asked for.
+        caller: who sent it; that they may do this at all was checked.
         rows: documents taken in or given out, for the log and the metrics.
     """
 
     service: Service
     request: Request
     operation: Operation
+    caller: Caller
 
     def path(self, name: str) -> str:
         """A part of the path, as the route's template names it."""
@@ -81,6 +102,15 @@ class Call:
             raise InvalidRequestError(f"{name} is given twice", code=code)
         return given[0].decode("latin-1") if given else None
 
+    @property
+    def database(self) -> Database:
+        """The database as the caller may see it."""
+        return self.service.database.seen_by(self.caller)
+
+    def note_act(self, act: str, target: str) -> None:
+        """Put an administrative act into the audit log that is not the operation itself."""
+        self.request.scope.setdefault("lumaai.acts", []).append((act, target))
+
     def count_rows(self, rows: int) -> None:
         """Say in the log and the metrics how many documents went in or out."""
         self.request.scope["lumaai.rows"] = rows
@@ -97,6 +127,8 @@ class Operation:
         query: model of the query string; None: there is nothing to say in it, and what is said there is refused.
         needs_body: false where all keys of the body may be left out, and so may the body.
         answers: for each status of success the model of its JSON body (None: no body) or a media type.
+        verb: what a caller must be allowed to do.
+        reach: to what; by default nobody but an administrator may.
         errors: statuses of the problems it may answer beside those that any operation may.
         takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
         takes_match: request headers that it takes to tell versions of a document, such as "If-Match".
@@ -114,11 +146,33 @@ class Operation:
     body_media_type: str = JSON
     query: type[BaseModel] | None = None
     answer_media_type: str = JSON
+    verb: Verb = Verb.ADMIN
+    reach: Reach = Reach.DATABASE
     errors: Sequence[int] = field(default=())
     needs_body: bool = True
     takes_key: bool = False
     takes_match: Sequence[str] = field(default=())
     gives_etag: bool = False
+
+    @property
+    def is_administrative(self) -> bool:
+        """Whether it is noted in the audit log: what takes ADMIN and is no mere look."""
+        if self.verb is not Verb.ADMIN or self.reach in (Reach.OPEN, Reach.KNOWN):
+            return False
+        return self.method != "GET" or self.answer_media_type != JSON
+
+    def check(self, caller: Caller, path_params: Mapping[str, str], resolve: Callable[[str], str]) -> None:
+        """Refuse callers who may not; of an alias it is the collection that counts.
+
+        Raises:
+            ForbiddenError: saying what they lack.
+        """
+        if "c" in path_params:
+            caller.check(self.verb, resolve(path_params["c"]))
+        elif self.reach is Reach.DATABASE:
+            caller.check_everywhere(self.verb)
+        elif self.reach is Reach.SOME:
+            caller.check_somewhere(self.verb)
 
 
 class Resource:
@@ -137,8 +191,14 @@ class Resource:
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None:
             raise MethodNotAllowedError(method, self.allow)
+        caller: Caller = scope["lumaai.caller"]
+        if operation.is_administrative:  # whether it may be done or not
+            scope["lumaai.act"] = operation.id
+        service: Service = scope["app"].state.service
+        if not caller.everything:
+            operation.check(caller, scope["path_params"], service.database.resolve)
         request = Request(scope, receive, send)
-        call = Call(scope["app"].state.service, request, operation)
+        call = Call(service, request, operation, caller)
         if operation.query is None and scope["query_string"]:
             call.query(wire.NoQuery)
         response = await operation.handler(call)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from lumaai import wire
-from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.access import Verb
+from lumaai.routes.operation import Call, Operation, Reach, json_response
 from lumaai.routes.sql import encoded
 
 
@@ -19,7 +20,8 @@ async def query(call: Call) -> Response:
 
 def _answer(call: Call, body: wire.QueryRequest) -> tuple[bytes, int]:
     timeout = min(body.timeout, call.service.settings.request_seconds_max)
-    result = call.service.database.query(body.language, body.query, body.params, limit=body.limit, timeout=timeout)
+    database = call.service.database.seen_by(call.caller, call.note_act)
+    result = database.query(body.language, body.query, body.params, limit=body.limit, timeout=timeout)
     return encoded(call, result.to_json()), len(result)
 
 
@@ -31,6 +33,8 @@ OPERATIONS = (
         handler=query,
         summary="Run a statement in LQL, JQL or NQL",
         tag="queries",
+        verb=Verb.READ,
+        reach=Reach.KNOWN,
         answers={200: wire.SqlResponse},
         body=wire.QueryRequest,
         errors=(403, 404, 408, 409, 507),

@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.routes.collections import check_model, model_of_the_caller
 from lumaai.routes.operation import Call, Operation, json_response
 
@@ -58,6 +59,7 @@ OPERATIONS = (
         handler=get_reembedding,
         summary="How far a collection is on its way to another model",
         tag="collections",
+        verb=Verb.READ,
         answers={200: wire.ReembeddingState},
         errors=(404,),
     ),

@@ -10,6 +10,7 @@ import numpy as np
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.collection import Collection
 from lumaai.errors import ErrorDetail, InvalidRequestError, TooLargeError
 from lumaai.reranking import check_over_http
@@ -178,6 +179,7 @@ OPERATIONS = (
         handler=search,
         summary="Find documents by meaning, words, vectors, examples, or several of them",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.SearchResponse},
         body=wire.SearchRequest,
         errors=(404, 409),
@@ -189,6 +191,7 @@ OPERATIONS = (
         handler=search_batch,
         summary="Find the documents nearest to many vectors, or answer several searches",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.SearchBatchResponse},
         body=wire.SearchBatchRequest,
         errors=(404, 409),
@@ -200,6 +203,7 @@ OPERATIONS = (
         handler=explain,
         summary="Search, and say what ran and how long it took",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.SearchResponse},
         body=wire.SearchRequest,
         errors=(404, 409),
@@ -211,6 +215,7 @@ OPERATIONS = (
         handler=recall,
         summary="Measure what searches find, and how long they take, by parameter",
         tag="search",
+        verb=Verb.READ,
         answers={200: wire.RecallReport},
         body=wire.RecallRequest,
         needs_body=False,

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from lumaai.audit import AuditLog
+from lumaai.auth import Gatekeeper
 from lumaai.collection import Collection
 from lumaai.database import Database
 from lumaai.documents import Write
 from lumaai.embedding import EmbedBounds
+from lumaai.keys import KeyUse
 from lumaai.limits import Lane
 from lumaai.results import WriteResult
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
+from lumaai.translation import translate
+
+log = logging.getLogger("lumaai")
 
 R = TypeVar("R")
 
@@ -26,6 +33,9 @@ BODY_QUEUE_MAX = 64
 # Pieces of snapshots that are read at once, and that wait for it: one for each download.
 DOWNLOAD_THREADS = 2
 DOWNLOAD_QUEUE_MAX = 14
+# Keys and tokens that are checked at once, and that wait for it; each is checked once.
+IDENTIFY_THREADS = 2
+IDENTIFY_QUEUE_MAX = 64
 # How long the end of the service waits for work whose requests are gone.
 CLOSE_SECONDS_MAX = 3.0
 
@@ -48,6 +58,9 @@ class Service:
     bodies: Lane
     maintenance: Lane
     downloads: Lane
+    identifying: Lane
+    gatekeeper: Gatekeeper
+    audit: AuditLog
 
     @classmethod
     def of(cls, database: Database, settings: Settings, telemetry: Telemetry) -> Service:
@@ -64,13 +77,16 @@ class Service:
             bodies=Lane("body", threads=BODY_THREADS, queue_max=BODY_QUEUE_MAX),
             maintenance=Lane("maintenance", threads=1, queue_max=settings.maintenance_queue_max),
             downloads=Lane("download", threads=DOWNLOAD_THREADS, queue_max=DOWNLOAD_QUEUE_MAX),
+            identifying=Lane("identify", threads=IDENTIFY_THREADS, queue_max=IDENTIFY_QUEUE_MAX),
+            gatekeeper=Gatekeeper(settings, database.keyring),
+            audit=AuditLog(telemetry, settings.audit_log),
         )
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All lanes."""
         serving = (self.searches, self.writes, self.embeds, self.asks, self.bodies)
-        return (*serving, self.maintenance, self.downloads)
+        return (*serving, self.maintenance, self.downloads, self.identifying)
 
     async def write(self, collection: Collection, write: Write) -> WriteResult:
         """Write documents, in the lane of those that embed where the collection does.
@@ -120,11 +136,22 @@ class Service:
             if not is_damaged:
                 yield ("lumaai_documents", "Documents in a collection.", label, info.documents)
 
+    def write_uses(self, uses: Mapping[str, KeyUse]) -> None:
+        """Write down when keys were last used. What cannot be is left out: it is a figure for people."""
+        if uses:
+            try:
+                self.database.keyring.write_uses(uses)
+            except Exception as error:
+                if translate(error) is None:
+                    raise
+                log.warning("key_uses.not_written", extra={"error": type(error).__name__})
+
     def close(self) -> None:
         """Wait for the work in hand, for `CLOSE_SECONDS_MAX` at most: a thread that hangs is left behind."""
         last = time.monotonic() + CLOSE_SECONDS_MAX
         for lane in self.lanes:
             lane.close(timeout_seconds=max(0.0, last - time.monotonic()))
+        self.audit.close()
 
 
 def _cache_gauges(figures: Mapping[str, Any]) -> Iterable[tuple[str, str, dict[str, str], float]]:

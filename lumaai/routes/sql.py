@@ -6,8 +6,9 @@ import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
+from lumaai.access import Verb
 from lumaai.errors import TooLargeError
-from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.routes.operation import Call, Operation, Reach, json_response
 
 
 async def sql(call: Call) -> Response:
@@ -20,7 +21,7 @@ async def sql(call: Call) -> Response:
 
 
 def _answer(call: Call, body: wire.SqlRequest) -> tuple[bytes, int]:
-    result = call.service.database.sql(
+    result = call.database.sql(
         body.sql,
         body.params,
         limit=body.limit,
@@ -55,6 +56,8 @@ OPERATIONS = (
         handler=sql,
         summary="Run a query in SQL over the collections",
         tag="queries",
+        verb=Verb.READ,
+        reach=Reach.SOME,
         answers={200: wire.SqlResponse},
         body=wire.SqlRequest,
         errors=(404, 408, 507),

@@ -7,9 +7,15 @@ over the OpenAPI document hold.
 
 from __future__ import annotations
 
+from lumaai.wire.aliases import (
+    Alias,
+    AliasList,
+    SetAlias,
+)
 from lumaai.wire.answers import (
     Answer,
     BulkLine,
+    CallerLimits,
     Change,
     Changes,
     CheckProblem,
@@ -54,6 +60,14 @@ from lumaai.wire.facets import (
     FieldStatistics,
     RangeSpec,
     StatisticsResponse,
+)
+from lumaai.wire.keys import (
+    KEY_ID_PATTERN,
+    CreateKey,
+    KeyInfo,
+    KeyList,
+    NewKey,
+    RotateKey,
 )
 from lumaai.wire.queries import (
     QueryRequest,
@@ -116,14 +130,18 @@ from lumaai.wire.vectors import (
 
 __all__ = [
     "IDEMPOTENCY_KEY_PATTERN",
+    "KEY_ID_PATTERN",
     "NAME_PATTERN",
     "QUERY_CHARACTERS_MAX",
     "QUESTION_CHARACTERS_MAX",
     "SNAPSHOT_PATTERN",
+    "Alias",
+    "AliasList",
     "Answer",
     "AskRequest",
     "BulkLine",
     "BulkQuery",
+    "CallerLimits",
     "Change",
     "Changes",
     "ChangesQuery",
@@ -136,6 +154,7 @@ __all__ = [
     "CountDocuments",
     "CountResponse",
     "CreateCollection",
+    "CreateKey",
     "CreateSnapshot",
     "DatabaseChangesQuery",
     "DatabaseStats",
@@ -158,7 +177,10 @@ __all__ = [
     "Hit",
     "HitGroup",
     "IdExample",
+    "KeyInfo",
+    "KeyList",
     "Limits",
+    "NewKey",
     "NoQuery",
     "OptimizeCollection",
     "OrderSpec",
@@ -179,6 +201,7 @@ __all__ = [
     "ReembeddingState",
     "RerankSpec",
     "RestoreSnapshot",
+    "RotateKey",
     "ScalarFieldSpec",
     "ScrollDocuments",
     "ScrollPage",
@@ -187,6 +210,7 @@ __all__ = [
     "SearchParams",
     "SearchRequest",
     "SearchResponse",
+    "SetAlias",
     "SideWeights",
     "SnapshotInfo",
     "SnapshotList",

@@ -269,8 +269,17 @@ class Readiness(Wire):
     reasons: list[str]
 
 
+class CallerLimits(Wire):
+    """How many requests the key of this request may send; null: without a bound."""
+
+    requests_per_minute: int | None
+    requests_per_minute_remaining: int | None = Field(description="Now; the bucket fills evenly.")
+    requests_per_day: int | None
+    requests_per_day_remaining: int | None = Field(description="Until midnight UTC.")
+
+
 class Limits(Wire):
-    """What one request may ask for at most."""
+    """What one request may ask for at most, and how many requests its key may send."""
 
     body_bytes_max: int
     request_bytes_max: int
@@ -293,6 +302,7 @@ class Limits(Wire):
     ask_threads: int
     ask_queue_max: int
     maintenance_queue_max: int
+    caller: CallerLimits
 
 
 class Change(Wire):

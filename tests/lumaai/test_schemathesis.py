@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from pydantic import SecretStr
 from schemathesis.config import SchemathesisConfig
 
 import lumaai
@@ -45,6 +46,9 @@ WITH_MEANING = (
     "download_snapshot",
     "delete_snapshot",
 )
+# A service that asks for no key makes none; of others, names with characters that cannot be printed.
+OF_KEYS = ("create_key", "rotate_key", "revoke_key")
+API_KEY = "a key of this test"
 # 410: changes from a sequence that is not there yet. 412: conditions. 413: a number that is an integer and beyond a
 # limit of this service's settings.
 ACCEPTED = ["2xx", "404", "409", "410", "412", "413"]
@@ -67,6 +71,13 @@ CONFIG = {
                 "checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "422"]}},
             }
             for name in WITH_MEANING
+        ),
+        *(
+            {
+                "include-operation-id": name,
+                "checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "403", "422"]}},
+            }
+            for name in OF_KEYS
         ),
         *(
             {"include-operation-id": name, "parameters": {"c": "another"}}
@@ -101,6 +112,12 @@ application = Application()
 document = openapi_document(all_operations(), Settings(), version=lumaai.__version__)
 schema = schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_dict(CONFIG))
 schema.app = application
+guarded = Application()
+guarded_document = openapi_document(
+    all_operations(), Settings(api_key=SecretStr(API_KEY)), version=lumaai.__version__
+)  # fmt: skip
+guarded_schema = schemathesis.openapi.from_dict(guarded_document, config=SchemathesisConfig.from_dict(CONFIG))
+guarded_schema.app = guarded
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,7 +128,9 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         service.put("/v1/collections/films", body)
         service.post("/v1/collections/films/documents", {"documents": FILMS})
         application.service = service
-        yield
+        with serving(tmp_path_factory.mktemp("guarded"), api_key=SecretStr(API_KEY)) as guarded.service:
+            assert guarded.service.get("/openapi.json").json() == json.loads(json.dumps(guarded_document))
+            yield
 
 
 @schemathesis.serializer("application/x-ndjson")  # type: ignore[untyped-decorator]  # schemathesis has no types
@@ -124,3 +143,9 @@ def serialize_ndjson(ctx: Any, value: Any) -> Any:
 def test_the_service_is_as_documented(case: schemathesis.Case) -> None:
     """All default checks hold for every generated request."""
     case.call_and_validate()
+
+
+@guarded_schema.include(path_regex="^/v1/(keys|limits)").parametrize()  # type: ignore[untyped-decorator]  # likewise
+def test_keys_are_as_documented(case: schemathesis.Case) -> None:
+    """Where a key is asked for: made, listed, rotated and revoked as documented, and by nobody without one."""
+    case.call_and_validate(headers={"Authorization": f"Bearer {API_KEY}", "X-Api-Key": API_KEY})

@@ -19,7 +19,7 @@ from engine import (
     restore_archive,
 )
 from engine.directory import durable
-from engine.directory.continuing import SEQUENCES_UNSURE, find_furthest
+from engine.directory.continuing import SEQUENCES_UNSURE, read_past
 from engine.directory.layout import COUNTER_FILE, MARK_FILE, RESTORE_JOURNAL, RESTORING
 from engine.directory.restoring import stage, write_journal
 from engine.store import keys
@@ -152,7 +152,7 @@ def test_of_a_damaged_database_enough_is_left_out(database: Database, tmp_path: 
     last = collection.add([{"id": "y"}]).sequence
     database.close()
     (tmp_path / "db" / "store" / "CURRENT").write_text("nonsense\n")
-    assert find_furthest(tmp_path / "db") == last + SEQUENCES_UNSURE
+    assert read_past(tmp_path / "db").furthest == last + SEQUENCES_UNSURE
     (tmp_path / "db" / MARK_FILE).unlink()
     (tmp_path / "db" / COUNTER_FILE).write_bytes(b"nonsense")
     restore_archive(tmp_path / "copy", tmp_path / "db", replace=True)

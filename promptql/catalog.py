@@ -10,7 +10,7 @@ from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 from engine import Aggregate, Field, FieldType, Snapshot, parse_filter
-from promptql.predicate import Scalar
+from promptql.expressions import Scalar
 from promptql.rules.words import normalize
 
 ID = "id"  # the field that every document has

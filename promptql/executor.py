@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from engine import Snapshot
 from models import Embedder
 from promptql.answer import StepReport
-from promptql.errors import LimitExceededError
+from promptql.errors import LimitExceededError, PlanError
 from promptql.operators.filter import run_filter
 from promptql.operators.group import run_group
 from promptql.operators.limit import run_limit
@@ -103,3 +103,5 @@ def _run(step: Step, rows: Rows | None, plan: Plan, scope: Scope) -> Rows:
             return run_limit(step, rows, before if isinstance(before, Sort) else None)
         case AnswerStep():
             return rows
+        case _:
+            raise PlanError(f"this step does not run yet: op={step.op}")

@@ -109,7 +109,7 @@ def _table(context: Context, planned: Planned, plan: Plan, rows: Rows) -> Said:
     shown = rows.relation.limit(ARTIFACT_ROWS_MAX)
     artifact = Artifact(ARTIFACT, shown.fields, tuple(shown.rows()))
     columns = _value_columns(plan, artifact)
-    keys = shape.group.by if shape.group is not None else ()
+    keys = shape.group.names if shape.group is not None else ()
     claims = claims_of_rows(rows.over(shown), artifact, keys, context.snapshots[rows.collection])
     names = _names(artifact, claims, context.catalog.collections[rows.collection]) if not rows.grouped else []
     text = _verdict(plan.question, artifact, columns) + _table_text(shape, artifact, columns, total, claims, names)

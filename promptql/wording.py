@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from promptql.catalog import LABEL_NAMES
+from promptql.expressions import Compare, Not, Operator, Predicate, Value
 from promptql.plan import Plan
-from promptql.predicate import Compare, Not, Operator, Predicate, Value, conjunction, conjuncts, describe
+from promptql.predicate import conjunction, conjuncts, describe
 from promptql.rules.concepts import TIME
 from promptql.rules.words import name_words, plural, singular
 from promptql.steps import (
@@ -88,9 +89,9 @@ def noun_of(shape: Shape, count: int | None) -> str:
 
 
 def _kind(part: Predicate) -> str | None:
-    if isinstance(part, Compare) and part.op is Operator.EQ and isinstance(part.operand, Value):
-        value = part.operand.value
-        if part.field.casefold() in _KINDS and isinstance(value, str):
+    if isinstance(part, Compare) and part.op is Operator.EQ and isinstance(part.right, Value):
+        value = part.right.value
+        if (part.field or "").casefold() in _KINDS and isinstance(value, str):
             return _common_noun(value)
     return None
 
@@ -176,7 +177,7 @@ def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int)
     assert group is not None
     item = group.aggs[0]
     noun = _collection_noun(shape.source.collection)[0]
-    key = " and ".join(noun if name in LABEL_NAMES else singular(name) for name in group.by)
+    key = " and ".join(noun if name in LABEL_NAMES else singular(name) for name in group.names)
     measure = _measure(item, shape)
     named = [(_key(row, group), shown(row[item.alias])) for row in rows]
     ranked = shape.sort is not None and shape.sort.by[0].field == item.alias
@@ -228,7 +229,7 @@ def _extreme_word(key: Order) -> str:
 
 
 def _key(row: Mapping[str, Any], group: Group) -> str:
-    return " / ".join(shown(row[name]) for name in group.by)
+    return " / ".join(shown(row[name]) for name in group.names)
 
 
 def _listed(named: Sequence[tuple[str, str]], total: int) -> str:

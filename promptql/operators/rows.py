@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import Field, FieldType, Filter, Passage, Relation, Schema, Snapshot, parse_filter
+from engine import Field, Filter, Passage, Relation, Schema, Snapshot, parse_filter
 from models import Embedder
 from promptql.answer import Notice
-from promptql.predicate import Predicate, Scalar, engine_filter
+from promptql.expressions import Predicate, Scalar
+from promptql.predicate import engine_filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,12 @@ def filter_of(
     schema: Schema | None = None,
     types: Mapping[str, Field] | None = None,
 ) -> Filter | None:
-    """The engine's filter of a predicate over documents of the schema, or over columns of these types."""
+    """The engine's filter of a predicate over documents of the schema, or over columns of these types.
+
+    Returns:
+        None where there is no predicate, or one that the engine's filters cannot say.
+    """
     if where is None:
         return None
-    fields = schema.fields if schema is not None else types or {}
-    strings = {FieldType.TEXT, FieldType.KEYWORD}
-    lists = frozenset(name for name, field in fields.items() if field.many and field.type in strings)
-    data: Any = engine_filter(where, params, lists)
-    return parse_filter(data, schema)
+    data: Any = engine_filter(where, params, schema.fields if schema is not None else types)
+    return None if data is None else parse_filter(data, schema)

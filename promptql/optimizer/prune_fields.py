@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from promptql.catalog import ID, Catalog
+from promptql.expressions import fields_of
 from promptql.optimizer.rewiring import replaced
 from promptql.plan import Plan
-from promptql.predicate import fields_of
 from promptql.steps import AnswerStep, Filter, Group, Limit, Project, Scan, Search, Sort, Step
 from promptql.validation import SCORE
 
@@ -45,8 +45,9 @@ def _used(plan: Plan, reader: Step) -> frozenset[str] | None:
     match reader:
         case Project(fields=fields):
             return frozenset(fields)
-        case Group(by=by, aggs=aggs):
-            return frozenset(by) | {item.field for item in aggs if item.field is not None}
+        case Group(aggs=aggs):
+            figures = {name for item in aggs for name in (item.field, item.by) if name is not None}
+            return frozenset(reader.fields) | figures
         case Filter(where=where):
             return _with(_needed(plan, reader), fields_of(where))
         case Sort(by=keys):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from promptql.catalog import Catalog
+from promptql.expressions import fields_of
 from promptql.optimizer.rewiring import removed, replaced, sole_input
 from promptql.plan import Plan
-from promptql.predicate import conjunction, fields_of
+from promptql.predicate import conjunction
 from promptql.steps import Filter, Scan, Search
 from promptql.validation import SCORE
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from promptql.plan import Plan
-from promptql.steps import Scan, Search, Step
+from promptql.steps import Clarify, CompareStep, Join, Scan, Search, SetOperation, Step
 
 
 def replaced(plan: Plan, steps: Mapping[str, Step]) -> Plan:
@@ -20,19 +20,18 @@ def removed(plan: Plan, step_id: str, successor: str) -> Plan:
     for step in plan.steps:
         if step.id == step_id:
             continue
-        reads = not isinstance(step, (Scan, Search)) and step.input == step_id
-        kept.append(reading(step, successor) if reads else step)
+        kept.append(reading(step, successor) if step_id in step.inputs else step)
     return replace(plan, steps=tuple(kept))
 
 
 def reading(step: Step, input_id: str) -> Step:
     """The step, reading another."""
-    assert not isinstance(step, (Scan, Search)), "a source reads no step"
+    assert not isinstance(step, (Scan, Search, Join, SetOperation, CompareStep, Clarify)), "it reads one step"
     return replace(step, input=input_id)
 
 
 def sole_input(plan: Plan, step: Step) -> Step | None:
     """The step that this one reads, if nothing else reads it."""
-    if isinstance(step, (Scan, Search)):
+    if len(step.inputs) != 1:
         return None
-    return plan.by_id[step.input] if len(plan.consumers(step.input)) == 1 else None
+    return plan.by_id[step.inputs[0]] if len(plan.consumers(step.inputs[0])) == 1 else None

@@ -12,9 +12,10 @@ from engine import Database
 from models import Embedder
 from promptql.catalog import read_catalog
 from promptql.executor import Limits, execute
+from promptql.expressions import And
 from promptql.optimizer import RULES, Rule, optimize
 from promptql.plan import Plan
-from promptql.predicate import And, compare
+from promptql.predicate import compare
 from promptql.steps import (
     Aggregation,
     AnswerStep,

@@ -53,17 +53,20 @@ if TYPE_CHECKING:
     from engine.facets.counting import count_facets as count_facets
     from engine.facets.specification import FacetError as FacetError
     from engine.facets.specification import parse_facets as parse_facets
+    from engine.fields.aggregates import Aggregate as Aggregate
     from engine.fields.filter import And as And
     from engine.fields.filter import Comparison as Comparison
     from engine.fields.filter import Filter as Filter
     from engine.fields.filter import Not as Not
     from engine.fields.filter import Or as Or
     from engine.fields.filter import parse_filter as parse_filter
+    from engine.fields.joining import Coverage as Coverage
     from engine.fields.order import OrderError as OrderError
     from engine.fields.order import SortKey as SortKey
     from engine.fields.order import parse_order as parse_order
-    from engine.fields.relation import Aggregate as Aggregate
+    from engine.fields.origin import Provenance as Provenance
     from engine.fields.relation import Relation as Relation
+    from engine.fields.windows import WindowCall as WindowCall
     from engine.filtering import explain_filter as explain_filter
     from engine.hits import Hits as Hits
     from engine.languages.executor import QueryResult as QueryResult
@@ -165,7 +168,11 @@ _MODULES = {
     "ordering": ["ordered"],
     "fields.order": ["OrderError", "SortKey", "parse_order"],
     "statistics": ["FieldStatistics"],
-    "fields.relation": ["Aggregate", "Relation"],
+    "fields.aggregates": ["Aggregate"],
+    "fields.joining": ["Coverage"],
+    "fields.origin": ["Provenance"],
+    "fields.relation": ["Relation"],
+    "fields.windows": ["WindowCall"],
     "hits": ["Hits"],
     "writes.copying": ["Copied", "HIDDEN_PREFIX"],
     "writes.idempotency": ["IdempotencyKey"],

@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from promptql.errors import PlanError, nearest_name
+from promptql.expressions import Bucket, GroupKey
 from promptql.steps.ending import AnswerStep, AssertStep, ChartKind, Clarify, Option, Visualize
 from promptql.steps.grouping import (
     Aggregation,
-    Bucket,
     CompareStep,
     Comparison,
     Function,
     Group,
-    GroupKey,
     LookupStep,
     Window,
     WindowFunction,

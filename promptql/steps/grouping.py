@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from promptql.errors import PlanError
-from promptql.expressions import DateUnit
+from promptql.expressions import Bucket, DateUnit, GroupKey
 from promptql.steps.record import Record
 from promptql.steps.relational import Order
 
@@ -65,28 +65,6 @@ class Aggregation:
         options = (("field", self.field), ("p", self.p), ("by", self.by))
         given = {key: value for key, value in options if value is not None}
         return {"fn": self.fn.value, **given, "as": self.alias}
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A key of a group that stands for a range of values, in a column named ``<field>_<bucket>``.
-
-    Attributes:
-        unit: of dates; a bucket is named by its first moment.
-        width: of numbers; a bucket is named by its lower bound, a multiple of the width.
-    """
-
-    field: str
-    unit: DateUnit | None = None
-    width: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of its column."""
-        return f"{self.field}_{self.unit.value if self.unit is not None else 'bucket'}"
-
-
-GroupKey: TypeAlias = str | Bucket
 
 
 def _key(data: object, pointer: str) -> GroupKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def _running(column: Any, starts: Places) -> Any:
     known = values.is_valid().to_numpy(zero_copy_only=False)
     sums = np.zeros_like(numbers)
     missing = np.zeros(len(numbers), dtype=bool)
-    for first, last in zip(starts, [*starts[1:], len(numbers)], strict=True):  # apart: floats would lose digits
+    for first, last in pairwise([*starts.tolist(), len(numbers)]):  # each apart: floats would lose digits
         np.cumsum(numbers[first:last], out=sums[first:last])
         missing[first:last] = ~np.logical_or.accumulate(known[first:last])
     return pa.array(sums, mask=missing)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from engine.errors import InvalidInputError as InvalidInputError
     from engine.errors import LimitExceededError as LimitExceededError
     from engine.errors import MemoryLimitError as MemoryLimitError
+    from engine.errors import QueryCancelledError as QueryCancelledError
     from engine.errors import QueryError as QueryError
     from engine.errors import ReadOnlyError as ReadOnlyError
     from engine.errors import SchemaError as SchemaError
@@ -98,6 +99,8 @@ if TYPE_CHECKING:
     from engine.snapshot import Snapshot as Snapshot
     from engine.sql.engine import SqlEngine as SqlEngine
     from engine.sql.engine import SqlSearchRequest as SqlSearchRequest
+    from engine.sql.expressions import NotInSqlError as NotInSqlError
+    from engine.sql.relation import SqlRelation as SqlRelation
     from engine.sql.result import SqlColumn as SqlColumn
     from engine.sql.result import SqlResult as SqlResult
     from engine.sql.result import arrow_of as arrow_of
@@ -156,6 +159,7 @@ _MODULES = {
         "ReadOnlyError",
         "SchemaError",
         "MemoryLimitError",
+        "QueryCancelledError",
         "SqlError",
         "StorageError",
         "StorageFullError",
@@ -209,6 +213,8 @@ _MODULES = {
     "search.keyword": ["Highlight"],
     "snapshot": ["Snapshot"],
     "text.query": ["Expansion", "TextQuery"],
+    "sql.expressions": ["NotInSqlError"],
+    "sql.relation": ["SqlRelation"],
     "sql.engine": ["SqlEngine", "SqlSearchRequest"],
     "sql.result": ["SqlColumn", "SqlResult", "arrow_of"],
     "vector.parameters": ["SearchParameters"],

@@ -96,6 +96,8 @@ if TYPE_CHECKING:
     from engine.search.request import SearchRequest as SearchRequest
     from engine.search.request import Strategy as Strategy
     from engine.search.request import Words as Words
+    from engine.search.scope import Among as Among
+    from engine.search.scope import Condition as Condition
     from engine.snapshot import Snapshot as Snapshot
     from engine.sql.engine import SqlEngine as SqlEngine
     from engine.sql.engine import SqlSearchRequest as SqlSearchRequest
@@ -199,6 +201,7 @@ _MODULES = {
     ],
     "directory.scrub": ["CheckReport", "Problem"],
     "search.grouping": ["Group"],
+    "search.scope": ["Among", "Condition"],
     "search.request": [
         "Examples",
         "Fusion",

@@ -73,28 +73,46 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one step did."""
+    """What one step did.
+
+    Attributes:
+        rows_in, rows_out: None for a step within a query of SQL, which counts only what comes out of it.
+        coverage: of a join: left_rows, left_matched, right_rows, right_matched, rows.
+        sql: the query that ran for this step and those before it that are part of it.
+        cached: the step did not run: its rows were there from the last time.
+    """
 
     id: str
     op: str
-    rows_in: int
-    rows_out: int
+    rows_in: int | None
+    rows_out: int | None
     milliseconds: float
+    coverage: Mapping[str, int] | None = None
+    sql: str | None = None
+    cached: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """``{"id", "op", "rows_in", "rows_out", "milliseconds"}``."""
-        return {
+        """``{"id", "op", "rows_in", "rows_out", "milliseconds"}``; "coverage", "sql" and "cached" where there are."""
+        data: dict[str, Any] = {
             "id": self.id,
             "op": self.op,
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
             "milliseconds": self.milliseconds,
         }
+        if self.coverage is not None:
+            data["coverage"] = dict(self.coverage)
+        if self.sql is not None:
+            data["sql"] = self.sql
+        return data | ({"cached": True} if self.cached else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StepReport:
         """The inverse of `to_json`."""
-        return cls(data["id"], data["op"], data["rows_in"], data["rows_out"], data["milliseconds"])
+        return cls(
+            data["id"], data["op"], data["rows_in"], data["rows_out"], data["milliseconds"],
+            data.get("coverage"), data.get("sql"), data.get("cached", False),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

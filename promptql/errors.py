@@ -4,7 +4,9 @@ PromptQLError               .code, .details
 ├── QuestionError           the question cannot be asked: empty, too long, not text, nothing to ask it of
 ├── PlanError               the plan breaks a rule: .pointer (JSON Pointer into the plan), .hint
 ├── PlannerUnavailableError planner="llm" was asked for and there is no LLM
-└── LimitExceededError      the plan ran into its row or time limit
+├── LimitExceededError      the plan ran into its limit of rows, seconds or bytes
+├── PlanStoppedError        an assert of the plan does not hold
+└── PlanCancelledError      whoever asked has stopped it
 """
 
 from __future__ import annotations
@@ -53,6 +55,18 @@ class LimitExceededError(PromptQLError):
     """A plan would read more rows, or has taken longer, than it may."""
 
     code = "limit_exceeded"
+
+
+class PlanStoppedError(PromptQLError):
+    """A plan's own assert does not hold: there are fewer or more rows than there must be."""
+
+    code = "assertion_failed"
+
+
+class PlanCancelledError(PromptQLError):
+    """A plan was stopped by whoever asked for it."""
+
+    code = "cancelled"
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

@@ -88,6 +88,13 @@ class Relation:
         return rows
 
     @property
+    def documents(self) -> Places | None:
+        """The ordinals of the documents that the rows are, one each; None where rows are something else."""
+        if len(self.sources_behind) != 1 or not isinstance(self.sources_behind[0].origin, Documents):
+            return None
+        return self.sources_behind[0].origin.at(np.arange(len(self)))
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the columns; those that are mapped from files count as well."""
         size: int = self.table.get_total_buffer_size()
@@ -187,9 +194,9 @@ class Relation:
     def group(self, by: Sequence[GroupKey], aggregates: Sequence[Aggregate]) -> Relation:
         """One row for each combination of values of `by`, in order of first appearance, with its aggregates.
 
-        A list column in `by` counts a row once for each of its elements. Without `by`, one row in all, also when
-        there are no rows (counts are 0, other figures null). Nulls form a group of their own and are left out of
-        every aggregate but the row count.
+        A list column in `by` counts a row once for each of its elements, which figures over it see alone. Without
+        `by`, one row in all, also when there are no rows (counts are 0, other figures null). Nulls form a group of
+        their own and are left out of every aggregate but the row count.
 
         Raises:
             InvalidInputError: a column does not exist, holds points, or is named twice; an aggregate does not fit.
@@ -198,10 +205,10 @@ class Relation:
         names = [*keys, *(aggregate.alias for aggregate in aggregates)]
         if len(set(names)) < len(names):
             raise InvalidInputError(f"columns of a group must have different names: got={', '.join(names)}")
-        types = {item.alias: result_field(item, self.types) for item in aggregates}
         rows = self
         for key in by:
             rows = rows._bucketed(key) if isinstance(key, Bucket) else rows._unnested(key)
+        types = {item.alias: result_field(item, rows.types) for item in aggregates}
         groups, count = encode_rows([rows.table[name] for name in keys], len(rows))
         first = pa.array(first_places(groups, count))
         columns = {name: rows.table[name].take(first) for name in keys}
@@ -220,8 +227,16 @@ class Relation:
         for name in self.types if fields is None else fields:
             self._check_distinct(name)
         columns = [self.table[name] for name in (self.types if fields is None else fields)]
-        groups, count = encode_rows(columns, len(self))
-        places = first_places(groups, count)[: count if len(self) else 0]
+        return self.gather(encode_rows(columns, len(self))[0])
+
+    def gather(self, groups: Places) -> Relation:
+        """The first row of each group; documents of all its rows stand behind it.
+
+        Args:
+            groups: of each row the number of its group, from 0 in order of first appearance.
+        """
+        count = int(groups.max()) + 1 if len(groups) else 0
+        places = first_places(groups, count)
         sources = [source.over(source.origin.gather(groups, len(places))) for source in self.sources_behind]
         return Relation(self.table.take(pa.array(places)), self.types, sources, self.lineage)
 

@@ -1,8 +1,8 @@
 """The operations of `Relation` as one query of DuckDB's: built step by step, run once, with the same result.
 
 Columns have names of our own (c0, c1, …), so no name of a field ever stands in the text, and values are bound. Besides
-what is seen, rows carry their place in each relation that they came from, as a list once they are grouped: with that the
-documents behind them are found again. The order of rows is a list of columns, sorted by where a step needs it.
+what is seen, rows carry their place in each relation that they came from, as a list once they are grouped: with that
+the documents behind them are found again. The order of rows is a list of columns, sorted by where a step needs it.
 """
 
 # ruff: noqa: S608, SLF001  (all text is of our own making; other relations are of this class)
@@ -106,8 +106,8 @@ class SqlRelation:
         names = {name: f"c{next(_numbers)}" for name in relation.types}
         lineage = {name: frozenset((0, source) for source in relation.lineage[name]) for name in relation.types}
         return cls(
-            (Leaf(table, relation, names, place),), (), names, relation.types, lineage, (Carried(0, place),), ((place, False),),
-            Bindings(),
+            (Leaf(table, relation, names, place),), (), names, relation.types, lineage, (Carried(0, place),),
+            ((place, False),), Bindings(),
         )._renamed(f"SELECT * FROM {table}")  # fmt: skip
 
     @property
@@ -157,12 +157,12 @@ class SqlRelation:
     def group(self, by: Sequence[GroupKey], aggregates: Sequence[Aggregate]) -> SqlRelation:
         """One row for each combination of values of `by`."""
         names = [key if isinstance(key, str) else key.name for key in by]
-        types = {item.alias: result_field(item, self.types) for item in aggregates}
-        if len({*names, *types}) < len(names) + len(aggregates):
+        if len({*names, *(item.alias for item in aggregates)}) < len(names) + len(aggregates):
             raise InvalidInputError("columns of a group must have different names")
         rows = self
         for key in by:
             rows = rows._bucketed(key) if isinstance(key, Bucket) else rows._unnested(key)
+        types = {item.alias: result_field(item, rows.types) for item in aggregates}
         rows = rows._sequenced()
         kept = {name: f"c{next(_numbers)}" for name in [*names, *types]}
         selected = [f"{rows.names[name]} AS {kept[name]}" for name in names]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import Field, Filter, Passage, Relation, Schema, Snapshot, parse_filter
+from engine import Coverage, Field, Filter, Passage, Relation, Schema, Snapshot, parse_filter
 from models import Embedder
 from promptql.answer import Notice
 from promptql.expressions import Predicate, Scalar
@@ -18,10 +18,11 @@ class Rows:
     """A relation, and where it came from.
 
     Attributes:
-        collection: the collection that its documents belong to.
+        collection: the collection that its documents belong to; of several, the first one.
         passages: for rows of a search, the best passage of each document by id (None: the whole document).
         grouped: rows are groups of documents rather than documents.
         notices: what the reader should know.
+        coverage: of a join, how much of both sides it put together.
     """
 
     relation: Relation
@@ -29,20 +30,32 @@ class Rows:
     passages: Mapping[str, Passage | None] | None = None
     grouped: bool = False
     notices: tuple[Notice, ...] = ()
+    coverage: Coverage | None = None
 
     def over(self, relation: Relation) -> Rows:
         """The same origin, other rows."""
-        return replace(self, relation=relation)
+        return replace(self, relation=relation, coverage=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What operators may use: the snapshots, the parameters' values, the embedder of a collection."""
+    """What operators may use.
+
+    Attributes:
+        snapshots: of the collections, of one moment.
+        embedder_of: collection → its embedder.
+        params: the values of the plan's parameters.
+        rows_max: rows that a scan or a join may give.
+        done: what the steps before have given; each is there before a step that reads it begins.
+        lookups: the single values among them.
+    """
 
     snapshots: Mapping[str, Snapshot]
     embedder_of: Callable[[str], Embedder]
     params: Mapping[str, Scalar] = field(default_factory=dict)
     rows_max: int = 1_000_000
+    done: dict[str, Rows] = field(default_factory=dict)
+    lookups: dict[str, Scalar] = field(default_factory=dict)
 
 
 def filter_of(

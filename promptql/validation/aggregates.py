@@ -32,6 +32,7 @@ def group_columns(step: Group, columns: Columns, pointer: str) -> Columns:
         PlanError: a key or a figure does not fit its column.
     """
     result: Columns = {}
+    single = {key: Field(columns[key].type) for key in step.by if isinstance(key, str) and key in columns}
     for index, key in enumerate(step.by):
         place = f"{pointer}/by/{index}"
         if isinstance(key, Bucket):
@@ -43,7 +44,7 @@ def group_columns(step: Group, columns: Columns, pointer: str) -> Columns:
         result = added(result, key, Field(field.type), place)
     for index, item in enumerate(step.aggs):
         place = f"{pointer}/aggs/{index}"
-        result = added(result, item.alias, _figure(item, columns, place), f"{place}/as")
+        result = added(result, item.alias, _figure(item, {**columns, **single}, place), f"{place}/as")
     return result
 
 

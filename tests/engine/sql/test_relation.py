@@ -78,7 +78,7 @@ _numbers: st.SearchStrategy[Expression] = st.recursive(
     ),
     lambda inner: st.one_of(
         st.builds(Arithmetic, st.sampled_from(list(ArithmeticOperator)), inner, inner),
-        st.builds(lambda fn, x: _call(fn, x), st.sampled_from(["abs", "floor", "ceil", "round"]), inner),
+        st.builds(_call, st.sampled_from(["abs", "floor", "ceil", "round"]), inner),
         st.builds(lambda x, digits: _call("round", x, Value(digits)), inner, st.integers(0, 3)),
         st.builds(lambda x, y: _call("coalesce", x, y), inner, inner),
     ),
@@ -95,7 +95,7 @@ _texts: st.SearchStrategy[Expression] = st.one_of(
 )
 _comparisons: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(
-        lambda op, left, right: Compare(op, left, right),
+        Compare,
         st.sampled_from([Operator.EQ, Operator.NE, Operator.LT, Operator.LE, Operator.GT, Operator.GE]),
         _numbers,
         _numbers,
@@ -157,6 +157,8 @@ def _window(fn: str, partition: list[str], order: list[SortKey], n: int) -> Act:
 
 def _joined(how: str, key: str) -> Act:
     def act(rows: Either, other: Either) -> Either:
+        if "right_n" in rows.types:
+            return rows
         right = other.project(["k", "i", "n", "d"])
         names = {"n": "right_n", "d": "right_d"}
         found = rows.join(right, [(key, key)], how=how, names={} if how in ("semi", "anti") else names)
@@ -217,6 +219,14 @@ def sql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlEngine]:
         engine.close()
 
 
+def same(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Equal values by column; figures to nine digits, as sums may be made in another order."""
+    return all(
+        other[name] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
+        for name, value in row.items()
+    )
+
+
 def shown(found: Relation) -> tuple[Any, Any, Any]:
     """Rows, types, and the documents behind every cell."""
     sources = [
@@ -227,7 +237,7 @@ def shown(found: Relation) -> tuple[Any, Any, Any]:
     return found.rows(), kinds, sources
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(ROWS, ROWS, st.lists(_steps, max_size=3), _ends)
 def test_both_ways_give_the_same(
     sql: SqlEngine, left: list[dict[str, Any]], right: list[dict[str, Any]], steps: list[Act], end: Act
@@ -241,7 +251,8 @@ def test_both_ways_give_the_same(
     collected, coverages = sql.collect(theirs)
     rows, kinds, sources = shown(ours)
     found_rows, found_kinds, found_sources = shown(collected)
-    assert found_rows == [pytest.approx(row, nan_ok=True) for row in rows]
+    assert len(found_rows) == len(rows)
+    assert [pair for pair in zip(rows, found_rows, strict=True) if not same(*pair)] == []
     assert found_kinds == kinds
     assert found_sources == sources
     assert len(coverages) == len(theirs.joins)

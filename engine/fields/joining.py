@@ -59,7 +59,7 @@ class Matches:
 
 def match(left: Sequence[Any], right: Sequence[Any], left_rows: int, right_rows: int) -> Matches:
     """Match the rows of two sides by their key columns, which have the same types in pairs."""
-    columns = [pa.chunked_array([*ours.chunks, *theirs.chunks]) for ours, theirs in zip(left, right, strict=True)]
+    columns = [pa.chunked_array([*a.chunks, *b.chunks], a.type) for a, b in zip(left, right, strict=True)]
     numbers, count = encode_rows(columns, left_rows + right_rows)
     missing = np.zeros(len(numbers), dtype=bool)
     for column in columns:

@@ -23,6 +23,7 @@ from engine.fields.encoding import encode_rows, first_places, occurrences
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
 from engine.fields.joining import Coverage, match
+from engine.fields.leading import leading
 from engine.fields.order import SortKey
 from engine.fields.origin import Documents, Nothing, Places, Provenance, Source, Stacked, provenance
 from engine.fields.values import json_value
@@ -30,6 +31,7 @@ from engine.fields.windows import WindowCall, window_field, window_values
 from engine.schema import JSON, Field, FieldType
 
 Lineage = Mapping[str, frozenset[int]]  # column → places of its sources
+SELECTED_ROWS_MIN = 20_000  # below, sorting all costs no more than choosing first
 JOINS = ("inner", "left", "semi", "anti")
 SETS = ("union", "intersect", "except")
 
@@ -155,14 +157,23 @@ class Relation:
 
     # ── order ──
 
-    def sort(self, keys: Sequence[SortKey]) -> Relation:
+    def sort(self, keys: Sequence[SortKey], first: int | None = None) -> Relation:
         """Rows in order of `keys`; nulls last, ties as they stood.
+
+        Args:
+            keys: columns to sort by.
+            first: how many rows are wanted: others may be left out, but none that ties with the last of them under
+                the first key. None: all.
 
         Raises:
             InvalidInputError: a column does not exist or has no order (lists, JSON, points).
         """
         for key in keys:
             self._check_order(key.field)
+        if first is not None and keys and len(self) >= SELECTED_ROWS_MIN:
+            places = leading(self.table[keys[0].field], first, descending=keys[0].descending)
+            if places is not None:
+                return self.take(places).sort(keys)
         columns = {f"k{place}": self.table[key.field] for place, key in enumerate(keys)}
         table = pa.table({**columns, "place": np.arange(len(self))})
         order = [(f"k{i}", "descending" if key.descending else "ascending") for i, key in enumerate(keys)]

@@ -140,8 +140,8 @@ class SqlRelation:
             lineage={name: self.lineage[name] for name in fields},
         )
 
-    def sort(self, keys: Sequence[SortKey]) -> SqlRelation:
-        """Rows in order of `keys`."""
+    def sort(self, keys: Sequence[SortKey], first: int | None = None) -> SqlRelation:  # noqa: ARG002
+        """Rows in order of `keys`; DuckDB sees for itself how many are wanted."""
         for key in keys:
             kind = self._type(key.field)
             if kind.many or kind.type not in ORDERED:

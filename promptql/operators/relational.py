@@ -21,6 +21,7 @@ from promptql.steps import (
     Relational,
     SetOperation,
     Sort,
+    Step,
     Window,
 )
 from promptql.validation.naming import joined_names
@@ -51,10 +52,10 @@ def relate(
         case SetOperation(), [SqlRelation() as left, SqlRelation() as right]:
             return left.combine(right, step.kind.value, keep_all=step.all), None
         case _:
-            return _of_one(step, inputs[0], scope), None
+            return _of_one(step, inputs[0], plan, scope), None
 
 
-def _of_one(step: Relational, rows: AnyRelation, scope: Scope) -> AnyRelation:
+def _of_one(step: Relational, rows: AnyRelation, plan: Plan, scope: Scope) -> AnyRelation:
     match step:
         case Filter(where=where):
             return rows.where(bound(where, scope))
@@ -65,7 +66,7 @@ def _of_one(step: Relational, rows: AnyRelation, scope: Scope) -> AnyRelation:
         case Group(by=by, aggs=aggs):
             return rows.group(by, [Aggregate(item.fn.value, item.field, item.alias, item.p, item.by) for item in aggs])
         case Sort(by=keys):
-            return rows.sort([SortKey(key.field, key.descending) for key in keys])
+            return rows.sort([SortKey(key.field, key.descending) for key in keys], _wanted(step, plan))
         case Limit(n=n, offset=offset):
             return rows.limit(n, offset)
         case Distinct(fields=fields):
@@ -75,6 +76,15 @@ def _of_one(step: Relational, rows: AnyRelation, scope: Scope) -> AnyRelation:
             return rows.window(WindowCall(step.fn.value, step.alias, step.field, step.partition, order, step.n))
         case _:
             raise AssertionError(step)
+
+
+def _wanted(step: Step, plan: Plan) -> int | None:
+    """How many rows of a sort are read, where a limit is all that reads it."""
+    match plan.consumers(step.id):
+        case (Limit(n=n, offset=offset),):
+            return n + offset
+        case _:
+            return None
 
 
 def _keys(step: Join) -> list[tuple[str, str]]:

@@ -341,3 +341,21 @@ def test_what_does_not_fit_is_refused(act: Any) -> None:
     """As the caller's fault."""
     with pytest.raises(InvalidInputError):
         act(relation([{"k": "a", "i": 1}]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.sampled_from(["i", "n", "d"]), st.booleans(), st.integers(1, 6))
+def test_the_first_of_a_sort_need_no_sort_of_all(
+    rows: list[dict[str, Any]], name: str, descending: bool, first: int
+) -> None:
+    """The first rows are those of the whole sort, and none that ties with the last of them is left out."""
+    keys = [SortKey(name, descending), SortKey("k")]
+    dated = [{**row, "d": None if row["i"] is None else f"20{row['i'] + 10:02d}-01-01"} for row in rows]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.fields.relation.SELECTED_ROWS_MIN", 0)
+        found = relation(dated).sort(keys, first).rows()
+    whole = relation(dated).sort(keys).rows()
+    assert found == whole[: len(found)]
+    assert len(found) >= min(first, len(whole))
+    if len(found) < len(whole):
+        assert whole[len(found)][name] != whole[first - 1][name]

@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from engine.languages.executor import QueryResult as QueryResult
     from engine.languages.executor import read_query as read_query
     from engine.languages.executor import run_query as run_query
+    from engine.meaning import Meaning as Meaning
+    from engine.meaning import Reference as Reference
     from engine.memory import MEMORY_BYTES_DEFAULT as MEMORY_BYTES_DEFAULT
     from engine.memory import MemoryLimits as MemoryLimits
     from engine.ordering import ordered as ordered
@@ -128,6 +130,7 @@ _MODULES = {
     "directory.archive": ["ArchiveInfo", "ArchiveList"],
     "writes.batch": ["BATCH_BYTES_MAX", "BATCH_DOCUMENTS_MAX", "VectorRows"],
     "writes.changes": ["ChangeRecord", "Changes"],
+    "meaning": ["Meaning", "Reference"],
     "memory": ["MEMORY_BYTES_DEFAULT", "MemoryLimits"],
     "collection": ["Collection"],
     "writes.commit": ["Durability"],

@@ -73,12 +73,15 @@ class Client(RemoteUpkeep):
         strict: bool = False,
         ttl: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
+        description: str | None = None,
+        synonyms: Sequence[str] | None = None,
     ) -> RemoteCollection:
         """A new collection; see `Database.create_collection`."""
         if not name or "/" in name:  # no path leads there
             raise InvalidRequestError(f"collection name is malformed: got={name!r:.40}", code="schema_invalid")
-        _check_fields(fields, embed, strict=strict, ttl=ttl)
-        body = given_keys({"fields": fields, "embed": embed, "strict": strict or None, "ttl": ttl})
+        about = given_keys({"description": description, "synonyms": synonyms})
+        _check_fields(fields, embed, strict=strict, ttl=ttl, about=about)
+        body = given_keys({"fields": fields, "embed": embed, "strict": strict or None, "ttl": ttl, **about})
         try:
             with model_of_the_service():
                 answer = self._transport.send("PUT", collection_path(name), body=body, safe=False)
@@ -174,11 +177,12 @@ def _check_fields(
     *,
     strict: bool,
     ttl: Mapping[str, Any] | None,
+    about: Mapping[str, Any],
 ) -> None:
     """Refuse a malformed declaration; the sizes of fields that a model fills are the service's to know."""
     if isinstance(fields, Mapping) and isinstance(embed, Mapping):
         fields = {name: spec for name, spec in fields.items() if name not in embed}
-    declared_schema(fields, {}, strict=strict, ttl=ttl, default_model="", identity_of=lambda _: {})
+    declared_schema(fields, {}, strict=strict, ttl=ttl, default_model="", identity_of=lambda _: {}).described(about)
 
 
 def _exists(name: str) -> ConflictError:

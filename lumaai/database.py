@@ -173,13 +173,16 @@ class Database(Upkeep):
         strict: bool = False,
         ttl: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
+        description: str | None = None,
+        synonyms: Sequence[str] | None = None,
     ) -> Collection:
         """Make a collection.
 
         Args:
             name: letters, digits, `_`, `.` and `-`, up to 128; names that begin with `_files.` are reserved.
             fields: types by field name, such as `{"year": {"type": "integer"}, "vector": {"type": "vector",
-                "dim": 384}}`; what is not declared is inferred from the documents.
+                "dim": 384}}`; what is not declared is inferred from the documents. A field may also have a
+                `description`, `synonyms`, and `references`: the collection, or the field of one, that has its values.
             embed: what is embedded into which vector field: `{"vector": {"from": ["title", "plot"], "model":
                 "all-MiniLM-L6-v2", "splitter": "markdown"}}`; the splitter says where long text is cut: "auto" (by the
                 suffix of a document's `path`), "sentences", "markdown", "code" or "none". None embeds all text into
@@ -188,7 +191,9 @@ class Database(Upkeep):
             strict: refuse documents with fields that are not declared.
             ttl: when documents expire: `{"field": "expires_at"}` (at the time in that field, which this declares as a
                 datetime if `fields` does not) or `{"seconds": 3600}` (so long after they were last written).
-            exist_ok: answer the collection that there is, if it was declared the same.
+            exist_ok: answer the collection that there is, if it was declared the same; what it is about may differ.
+            description: what it is about, for questions.
+            synonyms: other words for it, for questions.
 
         Raises:
             ConflictError: it exists, and (with `exist_ok`) was declared otherwise; the message names where.
@@ -203,6 +208,7 @@ class Database(Upkeep):
                 raise engine.CollectionExistsError(name)
             return self._same(name, fields, embed, strict=strict, ttl=ttl)
         schema = self._schema(fields, embed, strict=strict, ttl=ttl)
+        schema = schema.described({"description": description, "synonyms": synonyms})
         try:
             return self._wrapped(self._native.create_collection(name, schema))
         except engine.CollectionExistsError:

@@ -82,7 +82,31 @@ Strings = Annotated[list[str], Field(fail_fast=True)]
 FIELDS_MAX = 4_096
 
 
-class ScalarFieldSpec(Wire):
+Description = Annotated[str, Field(max_length=2_000, description="What it is about, for who answers questions.")]
+Synonyms = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=128, pattern=r"\S")]],
+    Field(max_length=32, fail_fast=True, description="Other words for it."),
+]
+
+
+class ReferenceSpec(Wire):
+    """The field of another collection whose values a field has."""
+
+    collection: str = Field(min_length=1, max_length=256)
+    field: str = Field(default="id", min_length=1, max_length=256)
+
+
+class FieldMeaning(Wire):
+    """What a field is about; null takes away what was said."""
+
+    description: Description | None = None
+    synonyms: Synonyms | None = None
+    references: ReferenceSpec | Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="Where its values lead: a collection (by id), or a field of one."
+    )
+
+
+class ScalarFieldSpec(FieldMeaning):
     """A field that is filtered, sorted and counted by."""
 
     type: ScalarType
@@ -160,6 +184,16 @@ class CreateCollection(Wire):
     embed: Annotated[dict[FieldName, EmbedSpec], FewFields] | None = None
     strict: bool = Field(default=False, description="Refuse documents with fields that are not declared.")
     ttl: TtlSpec | None = Field(default=None, description="When documents expire; null: never.")
+    description: Description | None = None
+    synonyms: Synonyms | None = None
+
+
+class DescribeCollection(Wire):
+    """What a collection and its fields are about; what is not named stays, null takes away."""
+
+    description: Description | None = None
+    synonyms: Synonyms | None = None
+    fields: Annotated[dict[FieldName, FieldMeaning], FewFields] | None = None
 
 
 def _versions(value: Any) -> Any:

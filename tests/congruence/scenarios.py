@@ -13,6 +13,7 @@ import numpy as np
 
 from tests.congruence.agreement import outcome
 from tests.congruence.counting import COUNTING
+from tests.congruence.describing import DESCRIBING
 from tests.congruence.ingesting import INGESTING
 from tests.congruence.material import FILMS, VECTORS, AnyDatabase, Scenario, films, points, refused
 from tests.congruence.queries import QUERIES
@@ -422,6 +423,7 @@ SCENARIOS: list[Scenario] = [
     asking,
     refusing_questions,
     optimizing,
+    *DESCRIBING,
     *COUNTING,
     *SEARCHING,
     *QUERIES,

@@ -38,6 +38,7 @@ WITH_MEANING = (
     "count_documents",
     "scroll_documents",
     "create_collection",
+    "describe_collection",  # a field that there is none of
     "start_reembedding",  # a model that there is none of
     "ask",  # planner "llm" where none is configured
     "create_snapshot",  # a name that ends like a file or like a snapshot in the making, and so for those below

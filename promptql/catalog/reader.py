@@ -1,108 +1,31 @@
-"""What there is to ask about: collections, their fields, and what the fields hold."""
+"""Reading the catalog from snapshots: each snapshot's once."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
-from engine import Aggregate, Field, FieldType, Snapshot, parse_filter
+import numpy as np
+import numpy.typing as npt
+
+from engine import Aggregate, Field, FieldType, Meaning, Snapshot, parse_filter
+from promptql.catalog.collections import Catalog, CollectionInfo
+from promptql.catalog.fields import CATEGORY_VALUES_MAX, ID, LABEL_NAMES, ORDERED_TYPES, STRING_TYPES, FieldInfo
+from promptql.catalog.relationships import RelationshipReader, Side
+from promptql.catalog.semantics import expanded_names, semantics_of
 from promptql.expressions import Scalar
 from promptql.rules.words import normalize
 
-ID = "id"  # the field that every document has
 VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
-CATEGORY_VALUES_MAX = 30  # a field with at most so many values is a small category
-CATEGORY_ROWS_EACH = 3.0  # … and one whose values stand in so many documents each is a category too
-
-NUMBER_TYPES = frozenset({FieldType.INTEGER, FieldType.NUMBER})
-STRING_TYPES = frozenset({FieldType.TEXT, FieldType.KEYWORD})
-ORDERED_TYPES = NUMBER_TYPES | {FieldType.DATETIME}
+CATEGORY_ROWS_EACH = 3.0  # a field whose values stand in so many documents each is a category, however many there are
+SAMPLE_DOCUMENTS = 40  # whose values stand for all of a field's
+SAMPLES_MAX = 20
+SAMPLE_CHARACTERS_MAX = 200
 Range: TypeAlias = tuple[int | None, Scalar, Scalar]
-LABEL_NAMES = ("qualified_name", "title", "name", "headline", "subject", "label")
-
-
-@dataclass(frozen=True, slots=True)
-class FieldInfo:
-    """A field and what it holds.
-
-    Attributes:
-        values: distinct values with the number of documents, most frequent first; empty for numbers and text.
-        index: the strings among them by their normalized words; made once, as questions look values up.
-        complete: `values` are all that there are.
-        filled: documents that have a value; known for ordered fields and for those whose values are read.
-        least, greatest: for numbers and datetimes; None where the field is empty.
-        identifier: its values (nearly) tell documents apart, as names and titles do.
-    """
-
-    name: str
-    type: FieldType
-    many: bool = False
-    values: tuple[tuple[Scalar, int], ...] = ()
-    complete: bool = True
-    filled: int | None = None
-    least: Scalar = None
-    greatest: Scalar = None
-    identifier: bool = False
-    index: Mapping[str, tuple[Scalar, int]] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def numeric(self) -> bool:
-        """Whether it can be summed and averaged."""
-        return self.type in NUMBER_TYPES and not self.many
-
-    @property
-    def ordered(self) -> bool:
-        """Whether it can be compared with < and sorted usefully."""
-        return self.type in ORDERED_TYPES and not self.many
-
-    @property
-    def small(self) -> bool:
-        """Whether it is a category of few values, so that each of them is a telling word."""
-        return not self.identifier and self.complete and 0 < len(self.values) <= CATEGORY_VALUES_MAX
-
-    @property
-    def groupable(self) -> bool:
-        """Whether rows can be grouped by it in a useful way."""
-        return self.type not in {FieldType.GEO, FieldType.JSON, FieldType.TEXT} or bool(self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionInfo:
-    """A collection.
-
-    Attributes:
-        rows: documents.
-        searchable: some vector field is made from text by a model.
-        label: the field that names a document to a reader; "id" where there is none.
-    """
-
-    name: str
-    rows: int
-    sequence: int
-    fields: Mapping[str, FieldInfo] = field(default_factory=dict)
-    searchable: bool = False
-    label: str = ID
-
-    def naming(self, label: Scalar, id_: str, *, repeated: bool = False) -> str:
-        """What a document is called: its label, with its id where several documents have that label."""
-        if label is None or label == "" or self.label == ID:
-            return id_
-        name = str(label)
-        known = self.fields[self.label].index.get(normalize(name)) if self.label in self.fields else None
-        if not repeated and (known is None or known[1] <= 1):
-            return name
-        return id_ if id_.endswith(name) else f"{name} ({id_})"
-
-
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """The collections that the question may be about."""
-
-    collections: Mapping[str, CollectionInfo]
 
 
 class CatalogReader:
@@ -114,10 +37,13 @@ class CatalogReader:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: WeakKeyDictionary[Snapshot, CollectionInfo] = WeakKeyDictionary()
+        self._relationships = RelationshipReader()
 
     def read(self, snapshots: Mapping[str, Snapshot]) -> Catalog:
-        """The catalog of snapshots of one point in time."""
-        return Catalog({name: self._collection(snapshot) for name, snapshot in snapshots.items()})
+        """The catalog of snapshots of one point in time; relationships are read when they are first asked for."""
+        infos = {name: self._collection(snapshot) for name, snapshot in snapshots.items()}
+        sides = {name: Side(info, snapshots[name]) for name, info in infos.items()}
+        return Catalog(infos, lambda: self._relationships.read(sides))
 
     def _collection(self, snapshot: Snapshot) -> CollectionInfo:
         with self._lock:
@@ -144,7 +70,7 @@ def with_phrases(catalog: Catalog, snapshots: Mapping[str, Snapshot], phrases: S
         )
         for name, info in catalog.collections.items()
     }
-    return Catalog(collections)
+    return Catalog(collections, catalog.detect)
 
 
 def _ids(info: CollectionInfo, snapshot: Snapshot, phrases: Sequence[str]) -> dict[str, FieldInfo]:
@@ -177,8 +103,14 @@ def _collection(snapshot: Snapshot) -> CollectionInfo:
     rows = snapshot.count()
     ranges = _ranges(snapshot)
     unknown: Range = (None, None, None)
+    sample = _sample(snapshot)
     fields = {
-        name: _field(snapshot, name, spec, rows, ranges.get(name, unknown)) for name, spec in schema.fields.items()
+        name: _with_meaning(
+            _field(snapshot, name, spec, rows, ranges.get(name, unknown)),
+            schema.meanings.get(name, Meaning()),
+            _samples(snapshot, name, sample),
+        )
+        for name, spec in schema.fields.items()
     }
     return CollectionInfo(
         name=snapshot.name,
@@ -187,6 +119,39 @@ def _collection(snapshot: Snapshot) -> CollectionInfo:
         fields=fields,
         searchable=bool(schema.embed) and rows > 0,
         label=_label(fields),
+        description=schema.meaning.description,
+        synonyms=schema.meaning.synonyms,
+    )
+
+
+def _sample(snapshot: Snapshot) -> npt.NDArray[np.uint32]:
+    """Ordinals of some documents from all over the collection, (n,)."""
+    ordinals = snapshot.ordinals()
+    if not len(ordinals):
+        return ordinals
+    return ordinals[np.unique(np.linspace(0, len(ordinals) - 1, SAMPLE_DOCUMENTS).astype(np.int64))]
+
+
+def _samples(snapshot: Snapshot, name: str, ordinals: npt.NDArray[np.uint32]) -> tuple[Scalar, ...]:
+    """Values of the field in these documents, long texts cut."""
+    rows = snapshot.values_of(name, ordinals)
+    items = [item for row in rows for item in (row if isinstance(row, list) else [row])][:SAMPLE_DOCUMENTS]
+    return tuple(
+        item[:SAMPLE_CHARACTERS_MAX] if isinstance(item, str) else item
+        for item in items
+        if isinstance(item, (bool, int, float, str))
+    )
+
+
+def _with_meaning(field: FieldInfo, meaning: Meaning, samples: tuple[Scalar, ...]) -> FieldInfo:
+    semantics = semantics_of(field.name, field.type, samples, identifier=field.identifier, small=field.small)
+    return replace(
+        field,
+        semantic=semantics.type,
+        unit=semantics.unit,
+        samples=tuple(dict.fromkeys(samples))[:SAMPLES_MAX],
+        description=meaning.description,
+        synonyms=(*meaning.synonyms, *expanded_names(field.name)),
     )
 
 

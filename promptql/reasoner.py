@@ -18,6 +18,7 @@ from promptql.operators.rows import Rows
 from promptql.plan import Plan
 from promptql.planned import Planned
 from promptql.predicate import describe
+from promptql.rendering import markdown_table, shown
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.words import NEGATIONS, WHETHER, tokenize
 from promptql.steps import AnswerStep, Function, Search
@@ -26,10 +27,8 @@ from promptql.wording import (
     documents_sentence,
     figure_sentence,
     groups_sentence,
-    markdown_table,
     noun_of,
     shape_of,
-    shown,
 )
 
 ARTIFACT = "a1"

@@ -10,6 +10,7 @@ from promptql.catalog import LABEL_NAMES
 from promptql.expressions import Compare, Not, Operator, Predicate, Value
 from promptql.plan import Plan
 from promptql.predicate import conjunction, conjuncts, describe
+from promptql.rendering import TABLE_ROWS_MAX, shown
 from promptql.rules.concepts import TIME
 from promptql.rules.words import name_words, plural, singular
 from promptql.steps import (
@@ -26,8 +27,6 @@ from promptql.steps import (
     Source,
 )
 
-TABLE_ROWS_MAX = 20
-CELL_CHARACTERS_MAX = 80
 NAMED_MAX = 3  # rows named in the sentence above a table
 NAMED_ALL = 5  # … but so few are all named
 _KINDS = frozenset({"kind", "type"})  # fields whose values are nouns for their documents
@@ -107,36 +106,6 @@ def _collection_noun(collection: str) -> tuple[str, str]:
         many = " ".join(words)
         return singular(many), many
     return "document", "documents"
-
-
-def shown(value: Any) -> str:
-    """A value for reading: floats to two places, long text cut."""
-    match value:
-        case None:
-            return "–"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return f"{value:.2f}".rstrip("0").rstrip(".")
-        case list():
-            text = ", ".join(shown(item) for item in value)
-        case _:
-            text = str(value)
-    text = " ".join(text.split())
-    return text if len(text) <= CELL_CHARACTERS_MAX else text[: CELL_CHARACTERS_MAX - 1] + "…"
-
-
-def markdown_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], total: int) -> str:
-    """At most 20 rows, and how many more there are."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(" --- " for _ in columns) + "|"]
-    for row in rows[:TABLE_ROWS_MAX]:
-        cells = (shown(row[name]).replace("|", "\\|") for name in columns)
-        lines.append("| " + " | ".join(cells) + " |")
-    if total > TABLE_ROWS_MAX:
-        lines += ["", f"… and {total - TABLE_ROWS_MAX} more."]
-    return "\n".join(lines)
 
 
 def figure_sentence(shape: Shape, row: Mapping[str, Any], documents: int) -> str:

@@ -53,10 +53,8 @@ def _cell(text: str) -> str:
 
 
 def answer_to_markdown(answer: Answer) -> str:
-    """The text of an answer, what it assumed and warns of, what it asks back, and its sources."""
+    """The text of an answer, what it assumed and warns of, and its sources."""
     parts = [answer.text]
-    if answer.options:
-        parts.append("\n".join(f"{mark}. {option['text']}" for mark, option in enumerate(answer.options, 1)))
     for title, lines in (
         ("Assumptions", [item.text for item in answer.assumptions]),
         ("Warnings", [item.detail for item in answer.warnings]),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from promptql.catalog import LABEL_NAMES
@@ -13,63 +14,13 @@ from promptql.predicate import conjunction, conjuncts, describe
 from promptql.rendering import TABLE_ROWS_MAX, shown
 from promptql.rules.concepts import TIME
 from promptql.rules.words import name_words, plural, singular
-from promptql.steps import (
-    Aggregation,
-    Filter,
-    Function,
-    Group,
-    Limit,
-    Order,
-    Project,
-    Scan,
-    Search,
-    Sort,
-    Source,
-)
+from promptql.shape import Shape, upwards
+from promptql.steps import Aggregation, Function, Group, LookupStep, Order
 
 NAMED_MAX = 3  # rows named in the sentence above a table
 NAMED_ALL = 5  # … but so few are all named
+_PLACE = re.compile(r"\{([^{}]{1,256})\}")
 _KINDS = frozenset({"kind", "type"})  # fields whose values are nouns for their documents
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What the steps of a plan amount to; `where` is all that narrows the documents before any grouping."""
-
-    source: Source
-    where: Predicate | None
-    having: Predicate | None
-    group: Group | None
-    sort: Sort | None
-    limit: Limit | None
-
-
-def shape_of(plan: Plan) -> Shape:
-    """Read the shape off the path to the answer."""
-    source: Source | None = None
-    group: Group | None = None
-    sort: Sort | None = None
-    limit: Limit | None = None
-    where: Predicate | None = None
-    having: Predicate | None = None
-    for step in plan.path():
-        match step:
-            case Scan() | Search():
-                source, where = step, step.where
-            case Filter() if group is None:
-                where = conjunction(where, step.where)
-            case Filter():
-                having = conjunction(having, step.where)
-            case Group():
-                group, sort, limit = step, None, None
-            case Sort():
-                sort = step
-            case Limit():
-                limit = step
-            case Project():
-                pass
-    assert source is not None
-    return Shape(source, where, having, group, sort, limit)
 
 
 def noun_of(shape: Shape, count: int | None) -> str:
@@ -124,20 +75,69 @@ def _figure(item: Aggregation, value: Any, shape: Shape, documents: int) -> str:
     if item.fn is Function.COUNT_DISTINCT:
         verb = "is" if value == 1 else "are"
         return f"There {verb} {value} different {_values_of(item.field, value)} among {documents} {noun}."
-    names = {
-        Function.AVG: "average",
-        Function.SUM: "total",
-        Function.MIN: "least",
-        Function.MAX: "greatest",
-        Function.MEDIAN: "median",
-    }
-    return f"The {names[item.fn]} of {item.field} over {documents} {noun} is {shown(value)}."
+    if item.fn in (Function.ARGMAX, Function.ARGMIN):
+        return f"Over {documents} {noun}, {_function_name(item)} is {shown(value)}."
+    return f"The {_function_name(item)} of {item.field} over {documents} {noun} is {shown(value)}."
+
+
+_FUNCTIONS = {
+    Function.AVG: "average",
+    Function.SUM: "total",
+    Function.MIN: "least",
+    Function.MAX: "greatest",
+    Function.STDDEV: "standard deviation",
+    Function.COUNT_DISTINCT: "number of different",
+}
+
+
+def _function_name(item: Aggregation) -> str:
+    match item.fn:
+        case Function.PERCENTILE:
+            return f"{shown(100 * (item.p or 0.0))} % percentile"
+        case Function.ARGMAX | Function.ARGMIN:
+            return f"the {item.field} with the {'greatest' if item.fn is Function.ARGMAX else 'least'} {item.by}"
+        case _:
+            return _FUNCTIONS.get(item.fn, item.fn.value)
 
 
 def _values_of(field: str | None, count: int | None = None) -> str:
     if field and field.isalpha():
         return singular(field) if count == 1 else plural(field)
     return f"{'value' if count == 1 else 'values'} of {field}"
+
+
+def rows_sentence(rows: Sequence[Mapping[str, Any]], values: Sequence[str], total: int) -> str:
+    """The sentence above any table, where no more is known of it than its columns; `values` are those asked for."""
+    columns = [name for name in values if name in rows[0]] or [*rows[0]]
+    if total == 1 and all(rows[0][name] is None for name in columns):
+        return f"The data does not say: there is no value of {' or '.join(columns)}."
+    if total == 1:
+        return f"The answer: {', '.join(f'{name} is {shown(rows[0][name])}' for name in columns)}."
+    named = [" / ".join(shown(row[name]) for name in columns[:2]) for row in rows[:NAMED_ALL]]
+    return f"{total} rows: {_enumerated(named, total)}."
+
+
+def filled(template: str, rows: Sequence[Mapping[str, Any]], total: int) -> str:
+    """A plan's own words, with `{column}` replaced by values of the first row, and `{rows}` by how many there are."""
+    first = rows[0] if rows else {}
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        return str(total) if name == "rows" and name not in first else shown(first[name]) if name in first else match[0]
+
+    return _PLACE.sub(value, template)
+
+
+def spelled(text: str, plan: Plan) -> str:
+    """The text with the figures that were looked up on the way named by what they are."""
+    for step in plan.steps:
+        if isinstance(step, LookupStep):
+            group = next((item for item in upwards(plan, step.input) if isinstance(item, Group)), None)
+            item = next((item for item in group.aggs if item.alias == step.field), None) if group else None
+            if item is not None:
+                words = f"the {_function_name(item)} {item.field}" if item.field else "the number of documents"
+                text = re.sub(rf"the value of {re.escape(step.id)}\b", words, text)
+    return text
 
 
 def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int) -> str:
@@ -165,9 +165,9 @@ def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int)
 def _measure(item: Aggregation, shape: Shape) -> str:
     if item.fn is Function.COUNT:
         return f"number of {noun_of(shape, None)}"
-    names = {Function.AVG: "average", Function.SUM: "total", Function.MIN: "least", Function.MAX: "greatest"}
-    name = names.get(item.fn, "number of different" if item.fn is Function.COUNT_DISTINCT else item.fn.value)
-    return f"{name} {item.field} of {_ranked_noun(shape)}"
+    if item.fn in (Function.ARGMAX, Function.ARGMIN):
+        return f"{_function_name(item)} of {_ranked_noun(shape)}"
+    return f"{_function_name(item)} {item.field} of {_ranked_noun(shape)}"
 
 
 def _ranked_noun(shape: Shape) -> str:

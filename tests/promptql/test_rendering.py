@@ -12,7 +12,7 @@ from tests.promptql.test_answer import full_answer
 def test_markdown_has_all_that_the_reader_must_know() -> None:
     """The text, then assumptions, warnings, and each source in the order of the marks."""
     text = full_answer().to_markdown()
-    assert text.startswith("Two.\n\n1. as a number\n2. as a name\n\n**Assumptions**\n\n- 'two' = 2\n\n**Warnings**\n")
+    assert text.startswith("Two.\n\n**Assumptions**\n\n- 'two' = 2\n\n**Warnings**\n")
     assert "1. `a1[0].n`: docs x, y\n2. `a1[1]`: docs z, t 1–4\n" in text
 
 

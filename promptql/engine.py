@@ -10,9 +10,12 @@ from engine import Database
 from models import LLM, Embedder
 from promptql.answer import Answer
 from promptql.catalog import CatalogReader
-from promptql.context import gather
+from promptql.context import Context, gather
+from promptql.conversation import Conversations, check_conversation
 from promptql.executor import Limits, execute
+from promptql.followup import follow_up
 from promptql.optimizer import optimize
+from promptql.planned import Planned
 from promptql.planner import PlannerMode, check_mode, plan_question
 from promptql.question import read_question
 from promptql.reasoner import reason
@@ -22,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class PromptQL:
-    """Answers questions about a database. Safe to use from many threads: its only state is a cache of catalogs.
+    """Answers questions about a database. Safe for many threads: it keeps catalogs, and plans of conversations.
 
     Args:
         database: what is asked.
@@ -43,6 +46,7 @@ class PromptQL:
         self._embedder_of = embedder_of
         self._llm = llm
         self._reader = CatalogReader()
+        self._conversations = Conversations()
         self._limits = limits if limits is not None else Limits()
 
     def ask(
@@ -51,8 +55,12 @@ class PromptQL:
         *,
         collections: Sequence[str] | None = None,
         planner: PlannerMode = "auto",
+        conversation: str | None = None,
     ) -> Answer:
         """Answer a question from one snapshot of the collections (None: all of them).
+
+        In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
+        France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour.
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -63,10 +71,20 @@ class PromptQL:
         stages = Stages()
         asked = read_question(question)
         check_mode(self._llm, planner)
+        name = None if conversation is None else check_conversation(conversation)
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
-        planned = stages.run("plan", plan_question, context, self._llm, planner)
+        planned = stages.run("plan", self._planned, context, planner, name)
         plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)
         executed = stages.run("execute", execute, plan, context.snapshots, self._embedder_of, self._limits)
         answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
-        return replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds})
+        return replace(answer, conversation=name, usage={**answer.usage, "milliseconds": stages.milliseconds})
+
+    def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
+        """The plan of a question of its own, or of one that goes on from the last."""
+        before = None if conversation is None else self._conversations.last(conversation)
+        followed = None if before is None else follow_up(context.question.text, before, context.catalog)
+        planned = plan_question(context, self._llm, planner) if followed is None else followed
+        if conversation is not None:
+            self._conversations.keep(conversation, planned)
+        return planned

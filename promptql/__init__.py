@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from promptql.answer import Answer as Answer
     from promptql.answer import Artifact as Artifact
     from promptql.answer import Band as Band
+    from promptql.answer import Chart as Chart
     from promptql.answer import Citation as Citation
     from promptql.answer import Notice as Notice
     from promptql.answer import PlannerName as PlannerName
@@ -21,20 +22,32 @@ if TYPE_CHECKING:
     from promptql.errors import LimitExceededError as LimitExceededError
     from promptql.errors import PlanError as PlanError
     from promptql.errors import PlannerUnavailableError as PlannerUnavailableError
+    from promptql.errors import ProgramError as ProgramError
+    from promptql.errors import ProgramNotFoundError as ProgramNotFoundError
     from promptql.errors import PromptQLError as PromptQLError
     from promptql.errors import QuestionError as QuestionError
     from promptql.executor import Limits as Limits
     from promptql.plan import Assumption as Assumption
     from promptql.plan import Plan as Plan
     from promptql.plan import Support as Support
+    from promptql.programs import Program as Program
     from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
 
 _MODULES = {
-    "answer": ["Answer", "Artifact", "Band", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
+    "answer": ["Answer", "Artifact", "Band", "Chart", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
     "engine": ["PromptQL"],
-    "errors": ["LimitExceededError", "PlanError", "PlannerUnavailableError", "PromptQLError", "QuestionError"],
+    "errors": [
+        "LimitExceededError",
+        "PlanError",
+        "PlannerUnavailableError",
+        "ProgramError",
+        "ProgramNotFoundError",
+        "PromptQLError",
+        "QuestionError",
+    ],
     "executor": ["Limits"],
     "plan": ["Assumption", "Plan", "Support"],
+    "programs": ["Program"],
     "question": ["QUESTION_CHARACTERS_MAX"],
 }
 _EXPORTS = {name: f"promptql.{module}" for module, names in _MODULES.items() for name in names}

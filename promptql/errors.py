@@ -3,6 +3,8 @@
 PromptQLError               .code, .details
 ├── QuestionError           the question cannot be asked: empty, too long, not text, nothing to ask it of
 ├── PlanError               the plan breaks a rule: .pointer (JSON Pointer into the plan), .hint
+├── ProgramError            a program cannot be kept as it is: its name, its description, their number
+│   └── ProgramNotFoundError  there is no program, or no version, of that name
 ├── PlannerUnavailableError planner="llm" was asked for and there is no LLM
 ├── LimitExceededError      the plan ran into its limit of rows, seconds or bytes
 ├── PlanStoppedError        an assert of the plan does not hold
@@ -43,6 +45,18 @@ class PlanError(PromptQLError):
         super().__init__(message, details={"pointer": pointer, "hint": hint})
         self.pointer = pointer
         self.hint = hint
+
+
+class ProgramError(PromptQLError):
+    """A program cannot be kept so."""
+
+    code = "program_invalid"
+
+
+class ProgramNotFoundError(ProgramError):
+    """There is no such program, or it has no such version."""
+
+    code = "program_not_found"
 
 
 class PlannerUnavailableError(PromptQLError):

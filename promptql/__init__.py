@@ -26,12 +26,24 @@ if TYPE_CHECKING:
     from promptql.errors import ProgramNotFoundError as ProgramNotFoundError
     from promptql.errors import PromptQLError as PromptQLError
     from promptql.errors import QuestionError as QuestionError
+    from promptql.events import AnswerDelta as AnswerDelta
+    from promptql.events import Answered as Answered
+    from promptql.events import ArtifactMade as ArtifactMade
+    from promptql.events import Event as Event
+    from promptql.events import PlanMade as PlanMade
+    from promptql.events import StepFinished as StepFinished
+    from promptql.events import StepProgress as StepProgress
+    from promptql.events import StepStarted as StepStarted
+    from promptql.events import Tell as Tell
+    from promptql.events import Warned as Warned
+    from promptql.events import event_from_json as event_from_json
     from promptql.executor import Limits as Limits
     from promptql.plan import Assumption as Assumption
     from promptql.plan import Plan as Plan
     from promptql.plan import Support as Support
     from promptql.programs import Program as Program
     from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
+    from promptql.streaming import stream as stream
 
 _MODULES = {
     "answer": ["Answer", "Artifact", "Band", "Chart", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
@@ -45,9 +57,23 @@ _MODULES = {
         "PromptQLError",
         "QuestionError",
     ],
+    "events": [
+        "AnswerDelta",
+        "Answered",
+        "ArtifactMade",
+        "Event",
+        "PlanMade",
+        "StepFinished",
+        "StepProgress",
+        "StepStarted",
+        "Tell",
+        "Warned",
+        "event_from_json",
+    ],
     "executor": ["Limits"],
     "plan": ["Assumption", "Plan", "Support"],
     "programs": ["Program"],
+    "streaming": ["stream"],
     "question": ["QUESTION_CHARACTERS_MAX"],
 }
 _EXPORTS = {name: f"promptql.{module}" for module, names in _MODULES.items() for name in names}

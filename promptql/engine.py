@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from engine import Database
@@ -12,6 +12,7 @@ from promptql.answer import Answer
 from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
+from promptql.events import Event, PlanMade, Tell
 from promptql.executor import Limits, execute
 from promptql.followup import follow_up
 from promptql.optimizer import optimize
@@ -20,6 +21,7 @@ from promptql.planner import PlannerMode, check_mode, plan_question
 from promptql.question import read_question
 from promptql.reasoner import reason
 from promptql.stages import Stages
+from promptql.streaming import stream, tell_answer
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +58,13 @@ class PromptQL:
         collections: Sequence[str] | None = None,
         planner: PlannerMode = "auto",
         conversation: str | None = None,
+        tell: Tell | None = None,
     ) -> Answer:
         """Answer a question from one snapshot of the collections (None: all of them).
 
         In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
-        France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour.
+        France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour. `tell` is called
+        with each event as it happens, in this thread; what it raises ends the work.
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -75,10 +79,29 @@ class PromptQL:
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
         planned = stages.run("plan", self._planned, context, planner, name)
         plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)
+        if tell is not None:
+            said = planned.confidence, planned.band.value
+            tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
         executed = stages.run("execute", execute, plan, context.snapshots, self._embedder_of, self._limits)
         answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
-        return replace(answer, conversation=name, usage={**answer.usage, "milliseconds": stages.milliseconds})
+        answer = replace(answer, conversation=name, usage={**answer.usage, "milliseconds": stages.milliseconds})
+        return answer if tell is None else tell_answer(answer, tell)
+
+    def ask_stream(
+        self,
+        question: str,
+        *,
+        collections: Sequence[str] | None = None,
+        planner: PlannerMode = "auto",
+        conversation: str | None = None,
+    ) -> Iterator[Event]:
+        """The events of answering a question, as they happen; the last is the answer. See `ask`."""
+        return stream(
+            lambda tell: self.ask(
+                question, collections=collections, planner=planner, conversation=conversation, tell=tell
+            )
+        )
 
     def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""

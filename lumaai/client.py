@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from lumaai.askable import AskableDatabase, Question
 from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError
 from lumaai.remote_collection import RemoteCollection
@@ -18,10 +19,10 @@ from lumaai.translation import translated
 from lumaai.transport import Transport, collection_path, given_keys
 
 if TYPE_CHECKING:
-    from promptql import Answer
+    from promptql import Answer, Event
 
 
-class Client(RemoteUpkeep):
+class Client(RemoteUpkeep, AskableDatabase):
     """A running service. `lumaai.connect("http://…")` makes one; it connects when it is first asked something.
 
     Connections are kept alive and shared by threads. Close it, or use it in a `with` block.
@@ -114,16 +115,23 @@ class Client(RemoteUpkeep):
         """Removes a collection and all it holds."""
         self._transport.send("DELETE", collection_path(name), safe=False)
 
-    def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
-        """Answers a question in natural language; see `Database.ask`."""
+    def _answer(self, question: Question) -> Answer:
         from promptql import Answer
 
-        if planner not in ("auto", "rules", "llm"):
-            raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
-        if not isinstance(question, str):
-            raise InvalidRequestError(f"question is not text: got={type(question).__name__}", code="question_not_text")
-        body = given_keys({"question": question, "collections": collections, "planner": planner})
-        return Answer.from_json(self._transport.post("/v1/ask", body, safe=True))
+        return Answer.from_json(self._transport.post("/v1/ask", question.to_body(), safe=True))
+
+    def _events(self, question: Question) -> Iterator[Event]:
+        return self._told("/v1/ask", question.to_body())
+
+    def _told(self, path: str, body: Mapping[str, Any]) -> Iterator[Event]:
+        """The events of a streamed answer, until it is whole."""
+        from promptql import event_from_json
+
+        with self._transport.events(path, {**body, "stream": True}) as events:
+            for kind, data in events:
+                event = event_from_json(kind, data)
+                if event is not None:
+                    yield event
 
     def sql(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import engine
 import models
+from lumaai.askable import AskableDatabase, Question
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
@@ -21,23 +22,22 @@ from lumaai.model_options import ModelOptions
 from lumaai.opened import Opened
 from lumaai.options import check_durability
 from lumaai.query import Statements
+from lumaai.questions import LLMSource, Questions
 from lumaai.reranking import Rerankers
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, Queries, SqlResult
-from lumaai.translation import translate, translated
+from lumaai.translation import translated, translated_events
 from lumaai.upkeep import Upkeep, open_engine
 
 if TYPE_CHECKING:
-    from promptql import Answer
+    from promptql import Answer, Event, Tell
 
 _log = logging.getLogger("lumaai")
 
-LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 
-
-class Database(Upkeep):
+class Database(Upkeep, AskableDatabase):
     """Collections of documents in one directory. Safe for many threads; one process writes at a time.
 
     Close it, or use it in a `with` block. Models are loaded when they are first needed.
@@ -95,7 +95,6 @@ class Database(Upkeep):
                 return load_embedder(name)
             return chosen_options.load_embedder(name, precision, cache_directory=directory, progress=progress)
 
-        self._llm = llm
         chosen = {
             "sync_interval_seconds": sync_interval_seconds,
             "memory_bytes_max": memory_bytes_max,
@@ -121,6 +120,7 @@ class Database(Upkeep):
         kept = native.path / SNAPSHOTS if snapshots_directory is None else _directory(snapshots_directory)
         self._snapshots = SnapshotDirectory(kept)
         self._queries = Queries(self._opened, memory_bytes_max)
+        self._questions = Questions(self._opened, self._embedder_of, llm)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -161,6 +161,7 @@ class Database(Upkeep):
     def close(self) -> None:
         """Close the directory for others to open. Doing it twice does no harm."""
         self._queries.close()
+        self._questions.close()
         self._opened.close()
 
     @translated
@@ -262,31 +263,16 @@ class Database(Upkeep):
         self._native.drop_collection(name)
         self._opened.cursors.forget(name)
 
-    def _asked(self) -> list[str] | None:
-        """What a question is asked of that names no collection: all of them, but for the manifests of files."""
-        return self.collections() if any(map(is_manifest, self._native.collections())) else None
+    def _answer(self, question: Question) -> Answer:
+        return self.answer_told(question)
+
+    def _events(self, question: Question) -> Iterator[Event]:
+        return translated_events(self._questions.events(question), self._opened.explain)
 
     @translated
-    def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
-        """Answer a question in natural language, with the documents that the answer rests on.
-
-        Args:
-            question: up to 2,000 characters.
-            collections: where to look; None for all.
-            planner: "rules", "llm", or "auto": the LLM where there is one, and rules where it fails.
-
-        Raises:
-            InvalidRequestError: an empty or too long question, or planner "llm" without an LLM.
-            NotFoundError: there is no such collection.
-        """
-        from promptql import PromptQL
-
-        # A bare string would be taken for the collections that its letters name.
-        names = self._asked() if collections is None else check_strings("collections", collections)
-        if planner not in ("auto", "rules", "llm"):
-            raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
-        promptql = PromptQL(self._native, self._embedder_of, self._language_model(planner))
-        return promptql.ask(question, collections=names, planner=cast("Literal['auto', 'rules', 'llm']", planner))
+    def answer_told(self, question: Question, tell: Tell | None = None) -> Answer:
+        """The answer to a question, with each event told in this thread; what `tell` raises ends the work."""
+        return self._questions.answer(question, tell)
 
     @translated
     def sql(
@@ -409,20 +395,6 @@ class Database(Upkeep):
                 f"collection {name!r} embeds no text: it cannot be searched by meaning", code="not_embedded"
             )
         return self._opened.embedders.of(next(iter(embed.values())), name)
-
-    def _language_model(self, planner: str) -> models.LLM | None:
-        """The model that plans; None where rules are asked for, or will do because it cannot be had."""
-        if planner == "rules" or not callable(self._llm):
-            return None if callable(self._llm) else self._llm
-        try:
-            self._llm = self._llm()
-        except Exception as error:
-            luma_error = translate(error)
-            if planner != "auto" or luma_error is None:
-                raise
-            _log.warning("llm.unavailable", extra={"code": luma_error.code})
-            return None
-        return self._llm
 
 
 def _shown(name: str) -> str:

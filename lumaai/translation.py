@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -90,6 +90,8 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "models.ModelError": _Translation(ModelUnavailableError),
     "promptql.QuestionError": _Translation(InvalidRequestError, "/question"),
     "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
+    "promptql.ProgramNotFoundError": _Translation(NotFoundError),
+    "promptql.ProgramError": _Translation(InvalidRequestError),
     "promptql.PlannerUnavailableError": _Translation(InvalidRequestError, "/planner"),
     "promptql.LimitExceededError": _Translation(InvalidRequestError, "/question"),
     "promptql.PromptQLError": _Translation(InternalError),
@@ -145,6 +147,24 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
             raise (luma_error if opened is None else opened.explain(luma_error)) from error
 
     return call
+
+
+def translated_events(events: Iterator[R], explain: Callable[[LumaError], LumaError]) -> Iterator[R]:
+    """The same events, with LumaErrors where they would raise those of engine, models or promptql.
+
+    Args:
+        events: of work under way.
+        explain: makes of an error what is known of it besides.
+    """
+    try:
+        yield from events
+    except LumaError:
+        raise
+    except Exception as error:
+        luma_error = translate(error)
+        if luma_error is None:
+            raise
+        raise explain(luma_error) from error
 
 
 def _details(error: BaseException, translation: _Translation) -> list[ErrorDetail]:

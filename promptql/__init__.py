@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from promptql.answer import PlannerName as PlannerName
     from promptql.answer import Rewrite as Rewrite
     from promptql.answer import StepReport as StepReport
+    from promptql.conversation import Conversations as Conversations
     from promptql.engine import PromptQL as PromptQL
     from promptql.errors import LimitExceededError as LimitExceededError
     from promptql.errors import PlanError as PlanError
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "answer": ["Answer", "Artifact", "Band", "Chart", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
+    "conversation": ["Conversations"],
     "engine": ["PromptQL"],
     "errors": [
         "LimitExceededError",

@@ -34,6 +34,7 @@ class PromptQL:
         embedder_of: collection name → the embedder of that collection; called only when a search runs.
         llm: writes plans where it is given; without it the rules do.
         limits: rows and seconds that one plan may use.
+        conversations: where the last plans are kept; of its own if not given.
     """
 
     def __init__(
@@ -43,12 +44,13 @@ class PromptQL:
         llm: LLM | None = None,
         *,
         limits: Limits | None = None,
+        conversations: Conversations | None = None,
     ) -> None:
         self._database = database
         self._embedder_of = embedder_of
         self._llm = llm
         self._reader = CatalogReader()
-        self._conversations = Conversations()
+        self._conversations = Conversations() if conversations is None else conversations
         self._limits = limits if limits is not None else Limits()
 
     def ask(
@@ -82,7 +84,7 @@ class PromptQL:
         if tell is not None:
             said = planned.confidence, planned.band.value
             tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
-        executed = stages.run("execute", execute, plan, context.snapshots, self._embedder_of, self._limits)
+        executed = stages.run("execute", execute, plan, context.snapshots, self._embedder_of, self._limits, tell)
         answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
         answer = replace(answer, conversation=name, usage={**answer.usage, "milliseconds": stages.milliseconds})

@@ -193,6 +193,8 @@ def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> I
             response["content"] = {operation.answer_media_type: {"schema": schemas.of(answer)}}
         elif answer is not None:
             response["content"] = {answer: {"schema": {"type": "string"}}}
+        if operation.streams is not None:
+            response["content"][operation.streams] = {"schema": {"type": "string"}}
         yield str(status), response
     problem = {PROBLEM: {"schema": schemas.of(wire.Problem)}}
     for status in _error_statuses(operation, settings):

@@ -98,6 +98,7 @@ class Operation:
         needs_body: false where all keys of the body may be left out, and so may the body.
         answers: for each status of success the model of its JSON body (None: no body) or a media type.
         errors: statuses of the problems it may answer beside those that any operation may.
+        streams: answers 200 in this media type instead, where the body asks for a stream.
         takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
         takes_match: request headers that it takes to tell versions of a document, such as "If-Match".
         gives_etag: its answers have the document's version as their ETag.
@@ -116,6 +117,7 @@ class Operation:
     answer_media_type: str = JSON
     errors: Sequence[int] = field(default=())
     needs_body: bool = True
+    streams: str | None = None
     takes_key: bool = False
     takes_match: Sequence[str] = field(default=())
     gives_etag: bool = False

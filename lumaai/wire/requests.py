@@ -316,6 +316,9 @@ class OptimizeCollection(Wire):
     wait: bool = Field(default=True, description="Answer when it is done rather than when it has begun.")
 
 
+ConversationName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[ -~]+$")]
+
+
 class AskRequest(Wire):
     """A question in natural language about the documents."""
 
@@ -324,7 +327,10 @@ class AskRequest(Wire):
         default=None, description="null: all of them."
     )
     planner: Literal["auto", "rules", "llm"] = "auto"
-    stream: Annotated[bool, not_built({"type": "boolean", "const": False})] = False
+    conversation: ConversationName | None = Field(
+        default=None, description="A name of your choice, under which a question may go on from the one before."
+    )
+    stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
 
 
 def _exactly_one(body: Wire, keys: tuple[str, ...]) -> None:

@@ -20,7 +20,17 @@ def test_embedded_and_remote_agree(scenario: Scenario, embedded: Database, remot
 
 # How the service itself reads: bytes that go into its answers undecoded.
 OF_THE_SERVICE = frozenset(
-    {"get_raw", "fetch_raw", "search_raw", "answer_raw", "answers_raw", "scroll_raw", "write_bounded", "snapshot_tar"}
+    {
+        "get_raw",
+        "fetch_raw",
+        "search_raw",
+        "answer_raw",
+        "answers_raw",
+        "scroll_raw",
+        "write_bounded",
+        "snapshot_tar",
+        "answer_told",
+    }
 )
 
 

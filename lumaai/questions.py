@@ -1,0 +1,99 @@
+"""Questions to what is open: one PromptQL, which keeps catalogs and conversations, over the database in use."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import engine
+import models
+from lumaai.askable import Question
+from lumaai.ingestion.manifest import is_manifest
+from lumaai.opened import Opened
+from lumaai.translation import translate
+
+if TYPE_CHECKING:
+    from promptql import Answer, Event, PromptQL, Tell
+
+_log = logging.getLogger("lumaai")
+
+LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
+PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
+
+
+class Questions:
+    """Answers questions over what is open. Made anew after a restore, and when the language model is there.
+
+    `_lock` guards which database and model are asked.
+
+    Args:
+        opened: the database.
+        embedder_of: collection name → the model that its searches are embedded with.
+        llm: the language model that plans, or how to get it when it is first wanted.
+    """
+
+    def __init__(self, opened: Opened, embedder_of: Callable[[str], models.Embedder], llm: LLMSource) -> None:
+        self._opened = opened
+        self._embedder_of = embedder_of
+        self._llm = llm
+        self._lock = threading.Lock()
+        self._conversations: Any = None
+        self._made: tuple[engine.Database, models.LLM | None, PromptQL] | None = None
+
+    def running(self, planner: str = "rules") -> PromptQL:
+        """PromptQL over the database that is open now."""
+        from promptql import Conversations, PromptQL
+
+        native, llm = self._opened.native, self._language_model(planner)
+        with self._lock:
+            if self._conversations is None:
+                self._conversations = Conversations()
+            if self._made is None or self._made[0] is not native or (llm is not None and self._made[1] is not llm):
+                native.collections()  # of a closed one there is nothing to ask
+                promptql = PromptQL(native, self._embedder_of, llm, conversations=self._conversations)
+                self._made = native, llm, promptql
+            return self._made[2]
+
+    def scope(self, collections: list[str] | None) -> list[str] | None:
+        """What is asked where no collection is named: all of them, but for the manifests of files."""
+        if collections is not None:
+            return collections
+        names = self._opened.native.collections()
+        return [name for name in names if not is_manifest(name)] if any(map(is_manifest, names)) else None
+
+    def answer(self, question: Question, tell: Tell | None = None) -> Answer:
+        """The answer; `tell` is called with each event in this thread, and ends the work by raising."""
+        return self.running(question.planner).ask(
+            question.text,
+            collections=self.scope(question.collections),
+            planner=cast("PlannerMode", question.planner),
+            conversation=question.conversation,
+            tell=tell,
+        )
+
+    def events(self, question: Question) -> Iterator[Event]:
+        """What happens while the question is answered, as it happens; the work has a thread of its own."""
+        from promptql import stream
+
+        return stream(lambda tell: self.answer(question, tell))
+
+    def close(self) -> None:
+        """Forget the database."""
+        with self._lock:
+            self._made = None
+
+    def _language_model(self, planner: str) -> models.LLM | None:
+        """The model that plans; None where rules are asked for, or will do because it cannot be had."""
+        if planner == "rules" or not callable(self._llm):
+            return None if callable(self._llm) else self._llm
+        try:
+            self._llm = self._llm()
+        except Exception as error:
+            luma_error = translate(error)
+            if planner != "auto" or luma_error is None:
+                raise
+            _log.warning("llm.unavailable", extra={"code": luma_error.code})
+            return None
+        return self._llm

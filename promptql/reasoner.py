@@ -33,7 +33,7 @@ def reason(
         said = quotes_said(context, plan, rows, embedder_of(rows.collection))
     else:
         said = table_said(context, planned, plan, rows)
-    citations, rejected = verified(said.claims, context.snapshots[rows.collection])
+    citations, rejected = verified(said.claims, context.snapshots)
     warnings = (*planned.warnings, *rows.notices, *said.warnings, *_rejections(rejected))
     return Answer(
         text=said.text,

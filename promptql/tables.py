@@ -57,7 +57,7 @@ def table_said(context: Context, planned: Planned, plan: Plan, rows: Rows) -> Sa
     shown_rows = rows.relation.limit(ARTIFACT_ROWS_MAX)
     artifact = Artifact(ARTIFACT, shown_rows.fields, tuple(shown_rows.rows()))
     columns = _value_columns(plan, artifact)
-    claims = claims_of_rows(rows.over(shown_rows), artifact, _keys(plan), context.snapshots[rows.collection])
+    claims = claims_of_rows(rows.over(shown_rows), artifact, _keys(plan), context.snapshots)
     told = _Told(plan, shape_of(plan), artifact, columns, total, claims, _names(context, artifact, claims, rows))
     text = _verdict(plan.question, artifact, columns) + _text(told)
     warnings: tuple[Notice, ...] = ()

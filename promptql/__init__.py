@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from promptql.plan import Plan as Plan
     from promptql.plan import Support as Support
     from promptql.programs import Program as Program
+    from promptql.proposal import Explanation as Explanation
+    from promptql.proposal import PlanCheck as PlanCheck
+    from promptql.proposal import PlanFault as PlanFault
+    from promptql.proposal import Proposal as Proposal
     from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
     from promptql.streaming import stream as stream
 
@@ -75,6 +79,7 @@ _MODULES = {
     "executor": ["Limits"],
     "plan": ["Assumption", "Plan", "Support"],
     "programs": ["Program"],
+    "proposal": ["Explanation", "PlanCheck", "PlanFault", "Proposal"],
     "streaming": ["stream"],
     "question": ["QUESTION_CHARACTERS_MAX"],
 }

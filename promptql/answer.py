@@ -21,11 +21,12 @@ class Band(StrEnum):
 
 
 class PlannerName(StrEnum):
-    """Who made the plan; `fallback`: the rules, after the LLM failed."""
+    """Who made the plan; `fallback`: the rules, after the LLM failed; `given`: whoever asked."""
 
     RULES = "rules"
     LLM = "llm"
     FALLBACK = "fallback"
+    GIVEN = "given"
 
 
 @dataclass(frozen=True, slots=True)

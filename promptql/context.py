@@ -24,8 +24,17 @@ class Context:
     catalog: Catalog
 
 
-def gather(database: Database, reader: CatalogReader, question: Question, collections: Sequence[str] | None) -> Context:
+def gather(
+    database: Database,
+    reader: CatalogReader,
+    question: Question,
+    collections: Sequence[str] | None,
+    *,
+    phrases: bool = True,
+) -> Context:
     """One snapshot of the named collections (None: all), and the catalog read from it.
+
+    `phrases` looks the question's words up among the values of fields that are too large to be read whole.
 
     Raises:
         QuestionError: there is no collection to ask.
@@ -36,7 +45,9 @@ def gather(database: Database, reader: CatalogReader, question: Question, collec
     snapshots = database.snapshot(collections) if collections != [] else {}
     if not snapshots:
         raise QuestionError("there is no collection to ask a question of", code="no_collections")
-    catalog = with_phrases(reader.read(snapshots), snapshots, _phrases(question.text))
+    catalog = reader.read(snapshots)
+    if phrases:
+        catalog = with_phrases(catalog, snapshots, _phrases(question.text))
     return Context(question, snapshots, catalog)
 
 

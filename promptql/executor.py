@@ -76,6 +76,7 @@ _RELATIONAL = (Filter, Project, Compute, Join, Group, Sort, Limit, Distinct, Set
 _LOCAL = (ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe)
 _HEAVY = (Join, Group, Sort, Distinct, SetOperation, Window)  # worth a query of SQL
 Progress = Callable[[StepReport], None]
+Started = Callable[[Step], None]
 
 
 class Way(StrEnum):
@@ -129,6 +130,7 @@ def execute(
     progress: Progress | None = None,
     cancelled: Event | None = None,
     outputs: Outputs | None = None,
+    started: Started | None = None,
 ) -> Executed:
     """Run the steps that lead to the output; the plan must be valid for these snapshots.
 
@@ -142,6 +144,7 @@ def execute(
         progress: told of each step that has ended, in the thread that called.
         cancelled: stops the plan when it is set.
         outputs: what steps gave before, and a place for what they give now.
+        started: told of each step that begins, in the thread that called.
 
     Raises:
         LimitExceededError: too many rows, too much memory, or out of time.
@@ -149,7 +152,8 @@ def execute(
         PlanStoppedError: an assert does not hold.
         PlanCancelledError: `cancelled` was set.
     """
-    return _Execution(plan, snapshots, embedder_of, limits, sql, way, progress, cancelled or Event(), outputs).run()
+    told = progress, cancelled or Event(), outputs, started
+    return _Execution(plan, snapshots, embedder_of, limits, sql, way, *told).run()
 
 
 @dataclass(slots=True)
@@ -165,6 +169,7 @@ class _Execution:
     progress: Progress | None
     cancelled: Event
     outputs: Outputs | None
+    started: Started | None
     scope: Scope = field(init=False)
     until: float = field(init=False)
     reports: list[StepReport] = field(default_factory=list)
@@ -185,6 +190,7 @@ class _Execution:
             self._run_parallel(list(steps))
         else:
             for step in steps:
+                self._begun(step)
                 self._ended(step, *self._timed(step))
         log.info("plan.executed", extra={"steps": len(steps), "seconds": round(time.monotonic() - began, 4)})
         return Executed(self.scope.done[self.plan.output], tuple(self.reports), tuple(self.charts))
@@ -197,12 +203,17 @@ class _Execution:
                     there = {*self.scope.done, *self.queries}
                     for step in [step for step in waiting if set(dependencies_of(step)) <= there]:
                         waiting.remove(step)
+                        self._begun(step)
                         running[pool.submit(self._timed, step)] = step
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         self._ended(running.pop(future), *future.result())
             except BaseException:
                 self.cancelled.set()  # the others stop at their next look
                 raise
+
+    def _begun(self, step: Step) -> None:
+        if self.started is not None:
+            self.started(step)
 
     def _timed(self, step: Step) -> tuple[Rows | None, StepReport]:
         """What a step gives, None where it only adds to a query, and its report."""

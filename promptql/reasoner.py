@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from models import Embedder
-from promptql.answer import Answer, Band, Citation, Notice, Rewrite
+from promptql.answer import Answer, Band, Chart, Citation, Notice, Rewrite
+from promptql.charts import CHART_ROWS_MAX, chart_of
 from promptql.citations import verified
 from promptql.context import Context
 from promptql.executor import Executed
@@ -13,6 +14,7 @@ from promptql.nothing import nothing_said
 from promptql.plan import Plan
 from promptql.planned import Planned
 from promptql.quoting import quotes_said
+from promptql.said import ARTIFACT
 from promptql.steps import Clarify
 from promptql.tables import table_said
 
@@ -53,7 +55,18 @@ def reason(
         rewrites=rewrites,
         usage={"llm": planned.usage.to_json()},
         alternatives=planned.alternatives,
+        charts=_charts(executed, plan),
     )
+
+
+def _charts(executed: Executed, plan: Plan) -> tuple[Chart, ...]:
+    """What the plan has drawn."""
+    charts = []
+    for mark, (step, rows) in enumerate(executed.charts, 1):
+        drawn = rows.relation.limit(CHART_ROWS_MAX)
+        if len(drawn):
+            charts.append(Chart(f"c{mark}", chart_of(drawn.types, drawn.rows(), step, title=plan.question), ARTIFACT))
+    return tuple(charts)
 
 
 def _rejections(rejected: Sequence[Citation]) -> tuple[Notice, ...]:

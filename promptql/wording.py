@@ -15,7 +15,7 @@ from promptql.rendering import TABLE_ROWS_MAX, shown
 from promptql.rules.concepts import TIME
 from promptql.rules.words import name_words, plural, singular
 from promptql.shape import Shape, upwards
-from promptql.steps import Aggregation, Function, Group, LookupStep, Order
+from promptql.steps import Aggregation, Function, Group, LookupStep, Order, Step, step_to_json
 
 NAMED_MAX = 3  # rows named in the sentence above a table
 NAMED_ALL = 5  # … but so few are all named
@@ -241,3 +241,31 @@ def _facts(name: str, cells: Mapping[str, Any]) -> str:
         for field, cell in cells.items()
     )
     return f"{name}: {said}."
+
+
+def described(plan: Plan) -> str:
+    """The steps of a plan in words, one a line, each after those that it reads."""
+    return "\n".join(f"{step.id}: {_step_words(step)}" for step in plan.order())
+
+
+def _step_words(step: Step) -> str:
+    """One step: what it does to what."""
+    data = step_to_json(step)
+    where = getattr(step, "where", None)
+    rest = {key: value for key, value in data.items() if key not in {"id", "op", "input", "left", "right", "where"}}
+    of = " and ".join(step.inputs) if step.inputs else ""
+    parts = [step.op, *([f"of {of}"] if of else [])]
+    parts += [f"{key} {_plain(value)}" for key, value in rest.items()]
+    return ", ".join([" ".join(parts[:2]), *parts[2:], *([f"where {describe(where)}"] if where is not None else [])])
+
+
+def _plain(value: Any) -> str:
+    match value:
+        case dict() if set(value) == {"field"}:
+            return str(value["field"])
+        case dict():
+            return " ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        case list():
+            return "; ".join(_plain(item) for item in value)
+        case _:
+            return shown(value)

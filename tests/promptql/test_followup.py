@@ -11,6 +11,7 @@ from promptql import Answer, PromptQL
 from promptql.conversation import Conversations
 from promptql.planned import Planned
 from promptql.rules.planning import plan_by_rules
+from tests.promptql.vega_lite import faults
 
 _NAMES = (f"c{number}" for number in itertools.count())
 ALL = "movies after 1980"  # The Matrix, Gladiator, Blade Runner, Memento, Inception, Heat, Ghost Town
@@ -38,6 +39,7 @@ def told(promptql: PromptQL, *questions: str) -> Answer:
         ((ALL, "what is their average rating?"), (pytest.approx((8.7 + 8.4 + 8.0 + 8.3 + 8.8 + 8.2 + 4.9) / 7),)),
         ((ALL, "which of those is the oldest?"), ("Blade Runner",)),
         ((ALL, "sort them by rating in descending order", "the first two"), ("Inception", "The Matrix")),
+        ((ALL, "sort them by year", "the first two", "the next two"), ("Heat", "The Matrix")),
         ((ALL, "sort them by year", "only the last two of those"), ("Inception", "Gladiator")),
         ((ALL, "sort them by year", "now in descending order", "only the first"), ("Inception",)),
         (
@@ -60,6 +62,15 @@ def test_columns_and_groups_are_added(promptql: PromptQL) -> None:
     assert shown.values == (("Gladiator", "Ridley Scott"), ("Memento", "Christopher Nolan"))
     grouped = told(promptql, ALL, "per director")
     assert dict(grouped.values)["Christopher Nolan"] == 2
+
+
+def test_a_chart_is_drawn_when_it_is_asked_for(promptql: PromptQL) -> None:
+    """A step before the answer; the answer has a valid specification."""
+    drawn = told(promptql, "how many movies per genre", "as a bar chart")
+    assert [step["op"] for step in drawn.plan["steps"]][-2:] == ["visualize", "answer"]
+    (chart,) = drawn.charts
+    assert faults(chart.spec) == []
+    assert chart.spec["encoding"]["x"]["field"] == "genre"
 
 
 def test_a_question_of_its_own_begins_anew(promptql: PromptQL) -> None:

@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lumaai.errors import InvalidRequestError
-from lumaai.search import check_strings
+from lumaai.asked import Asked, Execution, Question
+from lumaai.programs import Keeper, Programs
 
 if TYPE_CHECKING:
-    from promptql import Answer, Event
+    from promptql import Answer, Event, Explanation, Plan, PlanCheck, Program, Proposal
 
-PLANNERS = ("auto", "rules", "llm")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question on its way in.
-
-    Attributes:
-        collections: where to look; None for all.
-        conversation: the name of the conversation that it belongs to, if it belongs to one.
-    """
-
-    text: str
-    collections: list[str] | None
-    planner: str
-    conversation: str | None
-
-    @classmethod
-    def checked(
-        cls, text: object, collections: Sequence[str] | None, planner: object, conversation: object
-    ) -> Question:
-        """The question, if its parts are of the right types; what they may say is checked where it is answered.
-
-        Raises:
-            InvalidRequestError: they are not.
-        """
-        if not isinstance(text, str):
-            raise InvalidRequestError(f"question is not text: got={type(text).__name__}", code="question_not_text")
-        # A bare string would be taken for the collections that its letters name.
-        names = None if collections is None else check_strings("collections", collections)
-        if planner not in PLANNERS:
-            raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
-        if conversation is not None and not isinstance(conversation, str):
-            message = f"conversation must be a name: got={type(conversation).__name__}"
-            raise InvalidRequestError(message, code="conversation_invalid")
-        return cls(text, names, str(planner), conversation)
-
-    def to_body(self) -> dict[str, Any]:
-        """The body of `POST /v1/ask`."""
-        body = {"question": self.text, "collections": self.collections, "planner": self.planner}
-        return {key: value for key, value in {**body, "conversation": self.conversation}.items() if value is not None}
+    AnyPlan = Mapping[str, Any] | Plan | Answer | Proposal | Program
 
 
 class AskableDatabase(ABC):
@@ -108,8 +67,117 @@ class AskableDatabase(ABC):
         asked = Question.checked(question, collections, planner, conversation)
         return self._events(asked) if stream else self._answer(asked)
 
+    def plan(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Proposal:
+        """The plan of a question, not run: read it, change it, execute it.
+
+        Args:
+            question: as for `ask`.
+            collections: likewise.
+            planner: likewise.
+
+        Raises:
+            InvalidRequestError, NotFoundError: as `ask`.
+        """
+        return self._proposal(Question.checked(question, collections, planner, None))
+
+    def validate(self, plan: AnyPlan, *, collections: Sequence[str] | None = None) -> PlanCheck:
+        """Whether a plan could run, with the columns of its steps, or where it is wrong and what would be right.
+
+        Args:
+            plan: as JSON, or what has one: an answer, a proposal, a program.
+            collections: what it may read; None for all.
+
+        Raises:
+            InvalidRequestError: it is no JSON object.
+            NotFoundError: there is no such collection in `collections`.
+        """
+        return self._check(Execution.checked(plan, None, None, collections))
+
+    @overload
+    def execute(
+        self,
+        plan: AnyPlan,
+        *,
+        params: Mapping[str, Any] | None = None,
+        from_step: str | None = None,
+        collections: Sequence[str] | None = None,
+        stream: Literal[False] = False,
+    ) -> Answer: ...
+
+    @overload
+    def execute(
+        self,
+        plan: AnyPlan,
+        *,
+        params: Mapping[str, Any] | None = None,
+        from_step: str | None = None,
+        collections: Sequence[str] | None = None,
+        stream: Literal[True],
+    ) -> Iterator[Event]: ...
+
+    def execute(
+        self,
+        plan: AnyPlan,
+        *,
+        params: Mapping[str, Any] | None = None,
+        from_step: str | None = None,
+        collections: Sequence[str] | None = None,
+        stream: bool = False,
+    ) -> Answer | Iterator[Event]:
+        """Run a plan, edited or not.
+
+        Args:
+            plan: as JSON, or what has one: an answer, a proposal, a program.
+            params: values of its parameters, by name.
+            from_step: run this step and those that read it again; what others gave is taken from the last time, where
+                it is still there and the documents are the same.
+            collections: what it may read; None for all.
+            stream: as for `ask`.
+
+        Raises:
+            InvalidRequestError: it is not valid (`errors` says where, and what would be right), or needs too much.
+            NotFoundError: there is no such collection in `collections`.
+        """
+        asked = Execution.checked(plan, params, from_step, collections)
+        return self._events(asked) if stream else self._answer(asked)
+
+    def explain(
+        self, plan: AnyPlan | str, *, collections: Sequence[str] | None = None, planner: str = "auto"
+    ) -> Explanation:
+        """What would run for a plan or a question, and what the optimizer did to it.
+
+        Args:
+            plan: as for `execute`, or a question.
+            collections: what it may read; None for all.
+            planner: of a question.
+
+        Raises:
+            InvalidRequestError, NotFoundError: as `execute`.
+        """
+        if isinstance(plan, str):
+            plan = self.plan(plan, collections=collections, planner=planner)
+        return self._explanation(Execution.checked(plan, None, None, collections))
+
+    @property
+    def programs(self) -> Programs:
+        """Plans kept under names, with typed parameters and versions."""
+        return Programs(self._answer, self._events, self._keeper)
+
+    @property
     @abstractmethod
-    def _answer(self, question: Question) -> Answer: ...
+    def _keeper(self) -> Keeper: ...
 
     @abstractmethod
-    def _events(self, question: Question) -> Iterator[Event]: ...
+    def _answer(self, asked: Asked) -> Answer: ...
+
+    @abstractmethod
+    def _events(self, asked: Asked) -> Iterator[Event]: ...
+
+    @abstractmethod
+    def _proposal(self, question: Question) -> Proposal: ...
+
+    @abstractmethod
+    def _check(self, execution: Execution) -> PlanCheck: ...
+
+    @abstractmethod
+    def _explanation(self, execution: Execution) -> Explanation: ...

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from lumaai.askable import AskableDatabase, Question
+from lumaai.askable import AskableDatabase
+from lumaai.asked import Asked, Execution, Question
 from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError
 from lumaai.remote_collection import RemoteCollection
+from lumaai.remote_programs import RemotePrograms
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
@@ -19,7 +21,7 @@ from lumaai.translation import translated
 from lumaai.transport import Transport, collection_path, given_keys
 
 if TYPE_CHECKING:
-    from promptql import Answer, Event
+    from promptql import Answer, Event, Explanation, PlanCheck, Proposal
 
 
 class Client(RemoteUpkeep, AskableDatabase):
@@ -115,23 +117,38 @@ class Client(RemoteUpkeep, AskableDatabase):
         """Removes a collection and all it holds."""
         self._transport.send("DELETE", collection_path(name), safe=False)
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, asked: Asked) -> Answer:
         from promptql import Answer
 
-        return Answer.from_json(self._transport.post("/v1/ask", question.to_body(), safe=True))
+        return Answer.from_json(self._transport.post(asked.path, asked.to_body(), safe=True))
 
-    def _events(self, question: Question) -> Iterator[Event]:
-        return self._told("/v1/ask", question.to_body())
-
-    def _told(self, path: str, body: Mapping[str, Any]) -> Iterator[Event]:
-        """The events of a streamed answer, until it is whole."""
+    def _events(self, asked: Asked) -> Iterator[Event]:
         from promptql import event_from_json
 
-        with self._transport.events(path, {**body, "stream": True}) as events:
+        with self._transport.events(asked.path, {**asked.to_body(), "stream": True}) as events:
             for kind, data in events:
                 event = event_from_json(kind, data)
                 if event is not None:
                     yield event
+
+    def _proposal(self, question: Question) -> Proposal:
+        from promptql import Proposal
+
+        return Proposal.from_json(self._transport.post("/v1/ask/plan", question.to_body(), safe=True))
+
+    def _check(self, execution: Execution) -> PlanCheck:
+        from promptql import PlanCheck
+
+        return PlanCheck.from_json(self._transport.post("/v1/ask/validate", execution.to_body(), safe=True))
+
+    def _explanation(self, execution: Execution) -> Explanation:
+        from promptql import Explanation
+
+        return Explanation.from_json(self._transport.post("/v1/ask/explain", execution.to_body(), safe=True))
+
+    @property
+    def _keeper(self) -> RemotePrograms:
+        return RemotePrograms(self._transport)
 
     def sql(
         self,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import engine
 import models
-from lumaai.askable import AskableDatabase, Question
+from lumaai.askable import AskableDatabase
+from lumaai.asked import Asked, Execution, Question
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
@@ -32,7 +33,7 @@ from lumaai.translation import translated, translated_events
 from lumaai.upkeep import Upkeep, open_engine
 
 if TYPE_CHECKING:
-    from promptql import Answer, Event, Tell
+    from promptql import Answer, Event, Explanation, PlanCheck, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
 
@@ -263,16 +264,37 @@ class Database(Upkeep, AskableDatabase):
         self._native.drop_collection(name)
         self._opened.cursors.forget(name)
 
-    def _answer(self, question: Question) -> Answer:
-        return self.answer_told(question)
+    @translated
+    def answer_told(self, asked: Asked, tell: Tell | None = None) -> Answer:
+        """The answer to what is asked, with each event told in this thread; what `tell` raises ends the work."""
+        return self._questions.answer(asked, tell)
 
-    def _events(self, question: Question) -> Iterator[Event]:
-        return translated_events(self._questions.events(question), self._opened.explain)
+    def _answer(self, asked: Asked) -> Answer:
+        return self.answer_told(asked)
+
+    def _events(self, asked: Asked) -> Iterator[Event]:
+        return translated_events(self._questions.events(asked), self._opened.explain)
 
     @translated
-    def answer_told(self, question: Question, tell: Tell | None = None) -> Answer:
-        """The answer to a question, with each event told in this thread; what `tell` raises ends the work."""
-        return self._questions.answer(question, tell)
+    def _proposal(self, question: Question) -> Proposal:
+        return self._questions.proposal(question)
+
+    @translated
+    def _check(self, execution: Execution) -> PlanCheck:
+        return self._questions.check(execution)
+
+    @translated
+    def _explanation(self, execution: Execution) -> Explanation:
+        return self._questions.explanation(execution)
+
+    @property
+    def program_keeper(self) -> Questions:
+        """Where programs are kept; tells what `programs` does not: whether saving made a new version."""
+        return self._questions
+
+    @property
+    def _keeper(self) -> Questions:
+        return self._questions
 
     @translated
     def sql(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import engine
 import models
-from lumaai.askable import Question
+from lumaai.asked import Asked, Execution, ProgramRun, Question
 from lumaai.ingestion.manifest import is_manifest
 from lumaai.opened import Opened
-from lumaai.translation import translate
+from lumaai.translation import translate, translated
 
 if TYPE_CHECKING:
-    from promptql import Answer, Event, PromptQL, Tell
+    from promptql import Answer, Event, Explanation, PlanCheck, Program, PromptQL, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
 
@@ -63,21 +63,69 @@ class Questions:
         names = self._opened.native.collections()
         return [name for name in names if not is_manifest(name)] if any(map(is_manifest, names)) else None
 
-    def answer(self, question: Question, tell: Tell | None = None) -> Answer:
+    def answer(self, asked: Asked, tell: Tell | None = None) -> Answer:
         """The answer; `tell` is called with each event in this thread, and ends the work by raising."""
-        return self.running(question.planner).ask(
+        match asked:
+            case Question(text, collections, planner, conversation):
+                return self.running(planner).ask(
+                    text,
+                    collections=self.scope(collections),
+                    planner=cast("PlannerMode", planner),
+                    conversation=conversation,
+                    tell=tell,
+                )
+            case Execution(plan, params, from_step, collections):
+                return self.running().execute(
+                    plan, params=params, from_step=from_step, collections=self.scope(collections), tell=tell
+                )
+            case ProgramRun(name, params, version):
+                promptql = self.running()
+                program = promptql.programs.get(name, version)
+                return promptql.execute(program.plan, params=params, collections=self.scope(None), tell=tell)
+
+    def events(self, asked: Asked) -> Iterator[Event]:
+        """What happens while it is answered, as it happens; the work has a thread of its own."""
+        from promptql import stream
+
+        return stream(lambda tell: self.answer(asked, tell))
+
+    def proposal(self, question: Question) -> Proposal:
+        """The plan of a question."""
+        return self.running(question.planner).plan(
             question.text,
             collections=self.scope(question.collections),
             planner=cast("PlannerMode", question.planner),
-            conversation=question.conversation,
-            tell=tell,
         )
 
-    def events(self, question: Question) -> Iterator[Event]:
-        """What happens while the question is answered, as it happens; the work has a thread of its own."""
-        from promptql import stream
+    def check(self, execution: Execution) -> PlanCheck:
+        """Whether a plan could run."""
+        return self.running().validate(execution.plan, collections=self.scope(execution.collections))
 
-        return stream(lambda tell: self.answer(question, tell))
+    def explanation(self, execution: Execution) -> Explanation:
+        """What would run for a plan."""
+        return self.running().explain(execution.plan, collections=self.scope(execution.collections))
+
+    @translated
+    def save_program(
+        self, name: str, plan: Mapping[str, Any], params: Mapping[str, Any], description: str | None
+    ) -> tuple[Program, bool]:
+        """Keep a plan under a name, and tell whether that made a new version."""
+        return self.running().save_program(name, plan, params=params, description=description)
+
+    @translated
+    def get_program(self, name: str, version: int | None) -> Program:
+        """A program."""
+        return self.running().programs.get(name, version)
+
+    @translated
+    def list_programs(self) -> list[Program]:
+        """All programs, by name."""
+        return self.running().programs.all()
+
+    @translated
+    def delete_program(self, name: str) -> None:
+        """Forget a program."""
+        self.running().programs.delete(name)
 
     def close(self) -> None:
         """Forget the database."""

@@ -89,6 +89,9 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "models.RemoteModelError": _Translation(ModelUnavailableError, status=BAD_GATEWAY),
     "models.ModelError": _Translation(ModelUnavailableError),
     "promptql.QuestionError": _Translation(InvalidRequestError, "/question"),
+    "promptql.ArgumentError": _Translation(InvalidRequestError),
+    "promptql.PlanStoppedError": _Translation(InvalidRequestError, place="/plan"),
+    "promptql.PlanCancelledError": _Translation(TimeLimitError),
     "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
     "promptql.ProgramNotFoundError": _Translation(NotFoundError),
     "promptql.ProgramError": _Translation(InvalidRequestError),
@@ -178,7 +181,8 @@ def _details(error: BaseException, translation: _Translation) -> list[ErrorDetai
         return []
     expected, got = getattr(error, "expected", getattr(error, "oldest", None)), getattr(error, "got", None)
     offset = getattr(error, "details", {}).get("offset")
-    return [ErrorDetail(place, str(getattr(error, "code", "invalid")), str(error), expected, got, offset=offset)]
+    code, hint = str(getattr(error, "code", "invalid")), getattr(error, "hint", None)
+    return [ErrorDetail(place, code, str(error), expected, got, offset=offset, hint=hint)]
 
 
 def _document_detail(item: Any, prefix: str) -> ErrorDetail:

@@ -13,7 +13,7 @@ from promptql.answer import Answer, Band, PlannerName
 from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
-from promptql.errors import PlanError, nearest_name
+from promptql.errors import ArgumentError, PlanError, nearest_name
 from promptql.events import Event, PlanMade, StepFinished, StepStarted, Tell
 from promptql.executor import Executed, Limits, execute
 from promptql.followup import follow_up
@@ -177,7 +177,7 @@ class PromptQL:
         stages = Stages()
         read = bound(_read(plan), params or {})
         if from_step is not None and from_step not in read.by_id:
-            raise PlanError(
+            raise ArgumentError(
                 f'unknown step "{from_step!s:.80}"', pointer="/from_step", hint=nearest_name(str(from_step), read.by_id)
             )
         context = stages.run("gather", self._context, read.question, collections)

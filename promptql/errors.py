@@ -3,6 +3,7 @@
 PromptQLError               .code, .details
 ├── QuestionError           the question cannot be asked: empty, too long, not text, nothing to ask it of
 ├── PlanError               the plan breaks a rule: .pointer (JSON Pointer into the plan), .hint
+│   └── ArgumentError       something given beside the plan is wrong: .pointer into the request
 ├── ProgramError            a program cannot be kept as it is: its name, its description, their number
 │   └── ProgramNotFoundError  there is no program, or no version, of that name
 ├── PlannerUnavailableError planner="llm" was asked for and there is no LLM
@@ -57,6 +58,12 @@ class ProgramNotFoundError(ProgramError):
     """There is no such program, or it has no such version."""
 
     code = "program_not_found"
+
+
+class ArgumentError(PlanError):
+    """Something given beside a plan is wrong: a value of a parameter, a step to begin from."""
+
+    code = "argument_invalid"
 
 
 class PlannerUnavailableError(PromptQLError):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from promptql.errors import PlanError, ProgramError, nearest_name
+from promptql.errors import ArgumentError, ProgramError, nearest_name
 from promptql.expressions import Scalar
 from promptql.plan import Parameter, ParameterType, Plan
 
@@ -112,16 +112,16 @@ def with_parameters(plan: Plan, given: Mapping[str, Any]) -> Plan:
     says the type as well.
 
     Raises:
-        PlanError: no condition or expression has that constant, or it is no constant.
+        ArgumentError: no condition or expression has that constant, or it is no constant.
     """
     if len(given) > PARAMETERS_MAX:
-        raise PlanError(f"too many parameters: got={len(given)} limit={PARAMETERS_MAX}", pointer="/params")
+        raise ArgumentError(f"too many parameters: got={len(given)} limit={PARAMETERS_MAX}", pointer="/params")
     data = plan.to_json()
     for name, spec in given.items():
         parameter = _parameter(spec, f"/params/{name}")
         data["steps"], count = _replaced(data["steps"], parameter.value, str(name))
         if not count and str(name) not in plan.params:
-            raise PlanError(
+            raise ArgumentError(
                 f"the plan has no such constant: got={parameter.value!r:.80}",
                 pointer=f"/params/{name}",
                 hint="a value that stands in one of its conditions",
@@ -134,10 +134,10 @@ def _parameter(spec: object, pointer: str) -> Parameter:
     kind: object = None
     if isinstance(spec, Mapping):
         if not {"value"} <= set(spec) <= {"type", "value"}:
-            raise PlanError('a parameter has "value" and may have "type"', pointer=pointer)
+            raise ArgumentError('a parameter has "value" and may have "type"', pointer=pointer)
         kind, spec = spec.get("type"), spec["value"]
     if not isinstance(spec, (bool, int, float, str)):
-        raise PlanError(f"not a constant: got={type(spec).__name__}", pointer=pointer)
+        raise ArgumentError(f"not a constant: got={type(spec).__name__}", pointer=pointer)
     inferred = (
         ParameterType.BOOLEAN
         if isinstance(spec, bool)
@@ -146,7 +146,7 @@ def _parameter(spec: object, pointer: str) -> Parameter:
         else ParameterType.NUMBER
     )
     if kind is not None and kind not in set(ParameterType):
-        raise PlanError(
+        raise ArgumentError(
             f'unknown type "{kind!s:.60}"', pointer=f"{pointer}/type", hint=nearest_name(str(kind), ParameterType)
         )
     return Parameter(ParameterType(str(kind)) if kind is not None else inferred, spec)
@@ -169,19 +169,19 @@ def bound(plan: Plan, given: Mapping[str, Any]) -> Plan:
     """The plan with values for its parameters; what their types allow is checked by validation.
 
     Raises:
-        PlanError: a parameter is unknown, or one without a value gets none.
+        ArgumentError: a parameter is unknown, or one without a value gets none.
     """
     params = dict(plan.params)
     for name, value in given.items():
         if name not in params:
-            raise PlanError(
+            raise ArgumentError(
                 f'unknown parameter "{name!s:.80}"', pointer=f"/params/{name}", hint=nearest_name(str(name), params)
             )
         if value is not None and not isinstance(value, (bool, int, float, str)):
-            raise PlanError(f"not a constant: got={type(value).__name__}", pointer=f"/params/{name}")
+            raise ArgumentError(f"not a constant: got={type(value).__name__}", pointer=f"/params/{name}")
         if value is not None:
             params[name] = replace(params[name], value=value)
     for name, item in params.items():
         if item.value is None:
-            raise PlanError(f'parameter "{name}" has no value', pointer=f"/params/{name}", hint=item.type.value)
+            raise ArgumentError(f'parameter "{name}" has no value', pointer=f"/params/{name}", hint=item.type.value)
     return replace(plan, params=params)

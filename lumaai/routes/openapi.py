@@ -39,6 +39,10 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     },
+    "program": {
+        "description": "Name of the program.",
+        "schema": {"type": "string", "pattern": wire.NAME_PATTERN},
+    },
     "name": {
         "description": "Name of the snapshot.",
         "schema": {"type": "string", "pattern": wire.SNAPSHOT_PATTERN},
@@ -194,7 +198,7 @@ def _responses(operation: Operation, settings: Settings, schemas: _Schemas) -> I
         elif answer is not None:
             response["content"] = {answer: {"schema": {"type": "string"}}}
         if operation.streams is not None:
-            response["content"][operation.streams] = {"schema": {"type": "string"}}
+            response["content"][operation.streams] = {"schema": {"description": "Events, one after the other."}}
         yield str(status), response
     problem = {PROBLEM: {"schema": schemas.of(wire.Problem)}}
     for status in _error_statuses(operation, settings):

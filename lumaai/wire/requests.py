@@ -333,6 +333,63 @@ class AskRequest(Wire):
     stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
 
 
+class PlanRequest(Wire):
+    """A question to plan."""
+
+    question: Annotated[str, not_blank(QUESTION_CHARACTERS_MAX)]
+    collections: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = Field(
+        default=None, description="null: all of them."
+    )
+    planner: Literal["auto", "rules", "llm"] = "auto"
+
+
+PlanObject = Annotated[
+    dict[str, Any],
+    BeforeValidator(_finite),
+    Field(description='A plan: `{"question", "params", "steps": [{"id", "op", …}], "output"}`.'),
+]
+ParameterValues = Annotated[
+    dict[str, Any], BeforeValidator(_finite), Field(description="Values of the plan's parameters, by name.")
+]
+
+
+class PlanBody(Wire):
+    """A plan, and what it may read."""
+
+    plan: PlanObject
+    collections: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = Field(
+        default=None, description="null: all of them."
+    )
+
+
+class ExecuteRequest(PlanBody):
+    """A plan to run."""
+
+    params: ParameterValues | None = None
+    from_step: str | None = Field(default=None, description="Run this step and those that read it again.")
+    stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
+
+
+class SaveProgram(Wire):
+    """A plan to keep."""
+
+    plan: PlanObject
+    params: ParameterValues | None = Field(
+        default=None, description="Constants of the plan that become parameters, by the names that they get."
+    )
+    description: Description | None = None
+
+
+class RunProgram(Wire):
+    """How a program is run."""
+
+    params: ParameterValues | None = None
+    version: Annotated[Integer, Field(ge=1, lt=VERSION_BOUND)] | None = Field(
+        default=None, description="null: the last one."
+    )
+    stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
+
+
 def _exactly_one(body: Wire, keys: tuple[str, ...]) -> None:
     given = [key for key in keys if key in body.model_fields_set]
     if len(given) != 1:
@@ -384,6 +441,14 @@ class ChangesQuery(Wire):
     )
     limit: Annotated[int, BeforeValidator(_number)] = Field(
         default=1_000, ge=1, le=10_000, description="Changes at most; one may hold many documents."
+    )
+
+
+class ProgramQuery(Wire):
+    """Which version of a program."""
+
+    version: Annotated[int, BeforeValidator(_number)] = Field(
+        default=0, ge=0, lt=VERSION_BOUND, description="0: the last one."
     )
 
 

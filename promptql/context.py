@@ -9,6 +9,7 @@ from engine import Database, Snapshot
 from promptql.catalog import Catalog, CatalogReader, with_phrases
 from promptql.errors import QuestionError
 from promptql.question import Question
+from promptql.rules.tables import Tables
 from promptql.rules.values import WORDS_MAX
 from promptql.rules.words import STOPWORDS, fold, tokenize
 
@@ -17,11 +18,12 @@ PHRASE_TOKENS_MAX = 60  # words of a question that are looked up; longer questio
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The question, the snapshots it is answered from, and their catalog."""
+    """The question, the snapshots it is answered from, their catalog, and their columns where all are tables."""
 
     question: Question
     snapshots: Mapping[str, Snapshot]
     catalog: Catalog
+    tables: Tables | None = None
 
 
 def gather(
@@ -46,9 +48,10 @@ def gather(
     if not snapshots:
         raise QuestionError("there is no collection to ask a question of", code="no_collections")
     catalog = reader.read(snapshots)
-    if phrases:
-        catalog = with_phrases(catalog, snapshots, _phrases(question.text))
-    return Context(question, snapshots, catalog)
+    if not phrases:
+        return Context(question, snapshots, catalog)
+    catalog = with_phrases(catalog, snapshots, _phrases(question.text))
+    return Context(question, snapshots, catalog, reader.tables.read(catalog, snapshots))
 
 
 def _phrases(question: str) -> list[str]:

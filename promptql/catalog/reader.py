@@ -18,6 +18,7 @@ from promptql.catalog.fields import CATEGORY_VALUES_MAX, ID, LABEL_NAMES, ORDERE
 from promptql.catalog.relationships import RelationshipReader, Side
 from promptql.catalog.semantics import expanded_names, semantics_of
 from promptql.expressions import Scalar
+from promptql.rules.tables import TableReader
 from promptql.rules.words import normalize
 
 VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
@@ -31,13 +32,14 @@ Range: TypeAlias = tuple[int | None, Scalar, Scalar]
 class CatalogReader:
     """Reads catalogs, each snapshot's once: a snapshot never changes, and is shared until the next write.
 
-    `_lock` guards `_known`, which forgets a snapshot when nobody else holds it.
+    `_lock` guards `_known`, which forgets a snapshot when nobody else holds it. `tables` reads columns.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: WeakKeyDictionary[Snapshot, CollectionInfo] = WeakKeyDictionary()
         self._relationships = RelationshipReader()
+        self.tables = TableReader()
 
     def read(self, snapshots: Mapping[str, Snapshot]) -> Catalog:
         """The catalog of snapshots of one point in time; relationships are read when they are first asked for."""

@@ -53,7 +53,7 @@ def fill(database: Database, name: str, fields: Fields, meanings: Mapping[str, M
         document: dict[str, Any] = {"id": f"row {number:07d}"}
         for field, cells in fields.items():
             cell = cells[number]
-            if cell is not None:
+            if cell is not None and cell != "":
                 document[field] = str(cell) if types[field] is FieldType.KEYWORD and not isinstance(cell, str) else cell
         documents.append(document)
     for begin in range(0, rows, 5_000):

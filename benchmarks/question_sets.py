@@ -21,6 +21,7 @@ from promptql.rules.links import Headers
 HELD_TABLES = 6  # one in so many of WikiTableQuestions' training tables is kept from training, to tune on
 PREPARED_MAX = 400
 Fields = dict[str, list[Any]]
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,17 @@ def fields_of(table: Mapping[str, Any]) -> Fields:
         name = base
         while name in fields:
             name, number = f"{base} {number}", number + 1
-        fields[name] = [row[place] if place < len(row) else "" for row in table["rows"]]
+        fields[name] = typed([row[place] if place < len(row) else "" for row in table["rows"]])
     return fields
+
+
+def typed(cells: Sequence[str]) -> list[Any]:
+    """Text as numbers where all of it is, as ingestion types the columns of a CSV file; empty cells are missing."""
+    held = [cell for cell in cells if cell.strip()]
+    if not held or not all(_NUMBER.fullmatch(cell.strip()) for cell in held):
+        return list(cells)
+    whole = all("." not in cell for cell in held)
+    return [None if not cell.strip() else int(cell) if whole else float(cell) for cell in cells]
 
 
 def wikisql() -> Iterator[PublicQuestion]:
@@ -147,7 +157,10 @@ def spider_database(name: str) -> Prepared:
     connection = sqlite(name)
     tables: dict[str, Fields] = {}
     labels: dict[tuple[str, str], str] = {}
+    stored = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     for number, table in enumerate(schema["table_names_original"]):
+        if table not in stored or table.startswith("sqlite_"):
+            continue
         cursor = connection.execute(f'SELECT * FROM "{table}"')
         columns, rows = [item[0] for item in cursor.description], cursor.fetchall()
         tables[table] = {("ID" if name == "id" else name): [row[i] for row in rows] for i, name in enumerate(columns)}

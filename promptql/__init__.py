@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from promptql.errors import ProgramNotFoundError as ProgramNotFoundError
     from promptql.errors import PromptQLError as PromptQLError
     from promptql.errors import QuestionError as QuestionError
+    from promptql.evaluation import EvaluationQuestion as EvaluationQuestion
+    from promptql.evaluation import evaluate as evaluate
+    from promptql.evaluation import read_evaluation_questions as read_evaluation_questions
     from promptql.events import AnswerDelta as AnswerDelta
     from promptql.events import Answered as Answered
     from promptql.events import ArtifactMade as ArtifactMade
@@ -76,6 +79,7 @@ _MODULES = {
         "Warned",
         "event_from_json",
     ],
+    "evaluation": ["EvaluationQuestion", "evaluate", "read_evaluation_questions"],
     "executor": ["Limits"],
     "plan": ["Assumption", "Plan", "Support"],
     "programs": ["Program"],

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from lumaai.cli import output
 from lumaai.cli.bench import bench
 from lumaai.cli.counting import counting
+from lumaai.cli.evaluation import evaluation
 from lumaai.cli.models import models_app
 from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
 from lumaai.cli.search import searching
@@ -354,6 +355,7 @@ def optimize(collection: Collection, *, directory: DirectoryOption = None, url: 
 app.add_typer(searching)
 app.add_typer(counting)
 app.add_typer(queries)
+app.add_typer(evaluation)
 app.add_typer(upkeep)
 app.add_typer(snapshot, name="snapshot")
 app.add_typer(models_app, name="models")

@@ -36,6 +36,8 @@ def evaluate(
     ask: Ask,
     rows_of: Callable[[str], Sequence[Any]] | None = None,
     rule: Rule = same_values,
+    *,
+    failures: tuple[type[Exception], ...] = (PromptQLError,),
 ) -> Report:
     """Ask each question and compare its answer with the expected one.
 
@@ -44,6 +46,7 @@ def evaluate(
         ask: gives the answer, and the seconds to be reported.
         rows_of: runs a question's SQL; needed where a question has SQL in place of an answer.
         rule: when values are right.
+        failures: what `ask` raises where there is no answer.
     """
     outcomes = []
     for question in questions:
@@ -53,15 +56,17 @@ def evaluate(
             if rows_of is None:
                 raise ValueError("the question set has SQL, and nothing to run it")
             expected = tuple(rows_of(question.sql))
-        outcomes.append(_outcome(question, expected, ask, rule))
+        outcomes.append(_outcome(question, expected, ask, rule, failures))
     return Report(outcomes)
 
 
-def _outcome(question: EvaluationQuestion, expected: Sequence[Any], ask: Ask, rule: Rule) -> Outcome:
+def _outcome(
+    question: EvaluationQuestion, expected: Sequence[Any], ask: Ask, rule: Rule, failures: tuple[type[Exception], ...]
+) -> Outcome:
     started = time.perf_counter()
     try:
         answer, seconds = ask(question)
-    except PromptQLError:
+    except failures:
         seconds = time.perf_counter() - started
         return Outcome(question.category, False, UNANSWERED, 0.0, seconds, "error", question.question)
     right = rule(expected, answer.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from promptql.expressions import (
     And,
@@ -27,6 +28,7 @@ from promptql.expressions import (
 )
 from promptql.rules.columns import MISSING, Column, View
 from promptql.rules.joins import Hop, Joined
+from promptql.rules.probe import CannotRunError, Probe, holding
 from promptql.rules.sketch import ROWS, Item, Pick, Sketch, Test
 from promptql.steps import (
     Aggregation,
@@ -74,20 +76,30 @@ class CannotCompileError(Exception):
     """The steps have no way to say it within their limits."""
 
 
-def compile_sketch(sketch: Sketch, view: View, joined: Joined | None = None) -> tuple[Step, ...]:
+def compile_sketch(
+    sketch: Sketch, view: View, joined: Joined | None = None, *, listed: bool = False
+) -> tuple[Step, ...]:
     """The steps of a sketch, an answer last.
+
+    Args:
+        sketch: what is asked.
+        view: the columns that it names.
+        joined: how collections are joined, where there are several.
+        listed: text that is compared as numbers is compared with the stored values that satisfy the comparison,
+            instead of being computed: for executors and questions of what is there now.
 
     Raises:
         CannotCompileError: a column of text has too many different values to be told as numbers.
     """
-    compiler = _Compiler(view, joined)
+    compiler = _Compiler(view, joined, listed=listed)
     last, names = compiler.relation(sketch)
     compiler.steps.append(AnswerStep(compiler.id(), last, names))
     return tuple(compiler.steps)
 
 
 class _Compiler:
-    def __init__(self, view: View, joined: Joined | None) -> None:
+    def __init__(self, view: View, joined: Joined | None, *, listed: bool) -> None:
+        self.listed = listed
         self.view = view
         self.joined = joined
         self.steps: list[Step] = []
@@ -162,7 +174,10 @@ class _Chain:
             )
         if sketch.group:
             return self._grouped()
-        if sketch.pick is not None:
+        best = self._best_cells() if self.compiler.listed else None
+        if best is not None and sketch.pick is not None:
+            self.add(Filter(self.compiler.id(), self.last, _any_of(self.names[sketch.pick.item.column], best)))
+        elif sketch.pick is not None:
             self._pick(sketch.pick, self._ordering(sketch.pick.item))
         if any(item.fn for item in sketch.select):
             return self._figures((), sketch.select)
@@ -171,6 +186,25 @@ class _Chain:
         if sketch.distinct:
             self.add(Distinct(self.compiler.id(), self.last))
         return self.last, names
+
+    def _best_cells(self) -> list[object] | None:
+        """The stored values that are the greatest or least of a text column read as numbers; None for others."""
+        pick = self.sketch.pick
+        if pick is None or pick.how not in ("max", "min") or pick.n != 1 or pick.everything or self.sketch.group:
+            return None
+        number = pick.item.column
+        if number == ROWS or pick.item.fn or self.view.columns[number].stored_numbers:
+            return None
+        probe = Probe(self.view, self.compiler.joined)
+        try:
+            return [
+                row[0]
+                for row in probe.run(
+                    replace(self.sketch, select=(Item(number),), combine=None, shift=0, distinct=False)
+                )
+            ]
+        except CannotRunError:
+            return None
 
     def _source(self) -> None:
         if self.compiler.joined is None:
@@ -214,18 +248,28 @@ class _Chain:
 
     def _prepare(self) -> None:
         """Columns of numbers for text that is compared, ordered or summed as numbers."""
-        needed = dict.fromkeys(
-            test.column
-            for clause in self.sketch.where
-            for test in clause
-            if not isinstance(test.value, str) and test.op in _OPERATORS
+        needed: dict[int, None] = (
+            {}
+            if self.compiler.listed
+            else dict.fromkeys(
+                test.column
+                for clause in self.sketch.where
+                for test in clause
+                if not isinstance(test.value, str) and test.op in _OPERATORS
+            )
         )
         items = [*self.sketch.select, *([self.sketch.pick.item] if self.sketch.pick else [])]
         items += [self.sketch.having[0]] if self.sketch.having else []
         needed |= dict.fromkeys(
             item.column for item in items if item.column != ROWS and item.fn not in ("", "count", "distinct")
         )
-        if self.sketch.pick and self.sketch.pick.item.fn == "" and self.sketch.pick.item.column != ROWS:
+        resolved = self.compiler.listed and self._best_cells() is not None
+        if (
+            not resolved
+            and self.sketch.pick
+            and self.sketch.pick.item.fn == ""
+            and self.sketch.pick.item.column != ROWS
+        ):
             needed[self.sketch.pick.item.column] = None
         computed = []
         for number in needed:
@@ -275,6 +319,8 @@ class _Chain:
         if test.op in ("~", "!~") or isinstance(test.value, str):
             return self._text(test, column, name)
         assert isinstance(test.value, float | int)
+        if self.compiler.listed and not column.stored_numbers:
+            return _any_of(name, [column.cells[row] for row in holding(column, test.op, test.value)])
         return _numeric(column, FieldRef(self.numbers.get(test.column, name)), test.op, float(test.value))
 
     def _inner_name(self, step: str) -> str:
@@ -408,6 +454,18 @@ def _numeric(column: Column, field: Expression, op: str, bound: float) -> Predic
         year = Call(ScalarFunction.FLOOR, (Arithmetic(ArithmeticOperator.DIVIDE, field, Value(10_000)),))
         return And((dated, Compare(_OPERATORS[op], year, Value(int(bound)))))
     return Compare(_OPERATORS[op], field, Value(_whole(bound)))
+
+
+def _any_of(name: str, cells: Sequence[object]) -> Predicate:
+    """The field is one of these stored values."""
+    values = tuple(dict.fromkeys(cell for cell in cells if isinstance(cell, str | int | float)))
+    if len(values) > LISTED_MAX or not values:
+        raise CannotCompileError("too many values, or none, satisfy the comparison")
+    return (
+        Compare(Operator.EQ, FieldRef(name), Value(values[0]))
+        if len(values) == 1
+        else Compare(Operator.IN, FieldRef(name), Value(values))
+    )
 
 
 def _whole(number: float) -> int | float:

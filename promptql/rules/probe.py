@@ -83,10 +83,10 @@ class Probe:
         if isinstance(value, Sketch):
             value = self._inner(test, value)
         if source.path:
-            held = set(_holding(column, test.op, value))
+            held = set(holding(column, test.op, value))
             places = source.places(column.table)
             return [row for row in source.rows if places[row] in held]
-        return _holding(column, test.op, value)
+        return holding(column, test.op, value)
 
     def _inner(self, test: Test, sketch: Sketch) -> str | float | tuple[str, ...] | None:
         answer = self.run(sketch)
@@ -222,7 +222,8 @@ def _best(ranked: list[tuple[object, int]], pick: Pick) -> list[int]:
     return [row for _, row in (ordered if pick.everything else ordered[: pick.n])]
 
 
-def _holding(column: Column, op: str, value: object) -> Sequence[int]:
+def holding(column: Column, op: str, value: object) -> Sequence[int]:
+    """The rows of a column for which a comparison holds."""
     by_key = column.rows_by_key
     if op == "=":
         if isinstance(value, str):

@@ -74,15 +74,16 @@ def _comparable(value: object) -> object:
 
 
 def _plan(question: str, candidate: Candidate, tables: Tables, catalog: Catalog) -> Plan | None:
-    try:
-        steps = compile_sketch(candidate.sketch, tables.view, tables.joined)
-        plan = Plan(question, steps, steps[-1].id)
-        validate(plan, catalog)
-        if not all(isinstance(step, RUNNABLE) for step in steps):
-            return None
-    except (CannotCompileError, PlanError):
-        return None
-    return plan
+    for listed in (False, True):
+        try:
+            steps = compile_sketch(candidate.sketch, tables.view, tables.joined, listed=listed)
+            plan = Plan(question, steps, steps[-1].id)
+            validate(plan, catalog)
+        except (CannotCompileError, PlanError):
+            continue
+        if all(isinstance(step, RUNNABLE) for step in steps):
+            return plan
+    return None
 
 
 def _alternatives(

@@ -29,7 +29,7 @@ from promptql.expressions import (
 from promptql.rules.columns import MISSING, Column, View
 from promptql.rules.joins import Hop, Joined
 from promptql.rules.probe import CannotRunError, Probe, holding
-from promptql.rules.sketch import ROWS, Item, Pick, Sketch, Test
+from promptql.rules.sketch import ROWS, Condition, Item, Pick, Sketch
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -283,7 +283,7 @@ class _Chain:
         if computed:
             self.add(Compute(self.compiler.id(), self.last, tuple(computed)))
 
-    def _inner(self, test: Test) -> str:
+    def _inner(self, test: Condition) -> str:
         assert isinstance(test.value, Sketch)
         last, names = self.compiler.relation(test.value)
         if test.op in ("in", "not in"):
@@ -301,11 +301,11 @@ class _Chain:
         )
         return self.compiler.add(LookupStep(self.compiler.id(), last, names[0]))
 
-    def _clause(self, clause: Sequence[Test], lookups: dict[int, str]) -> Predicate:
+    def _clause(self, clause: Sequence[Condition], lookups: dict[int, str]) -> Predicate:
         predicates = tuple(self._predicate(test, lookups) for test in clause)
         return predicates[0] if len(predicates) == 1 else Or(predicates)
 
-    def _predicate(self, test: Test, lookups: dict[int, str]) -> Predicate:
+    def _predicate(self, test: Condition, lookups: dict[int, str]) -> Predicate:
         column, name = self.view.columns[test.column], self.names[test.column]
         if isinstance(test.value, Sketch):
             step = lookups[id(test)]
@@ -335,7 +335,7 @@ class _Chain:
             missing = Or((missing, Compare(Operator.IN, FieldRef(name), Value(tuple(empty)))))
         return Not(missing) if wanted else missing
 
-    def _text(self, test: Test, column: Column, name: str) -> Predicate:
+    def _text(self, test: Condition, column: Column, name: str) -> Predicate:
         assert isinstance(test.value, str)
         if test.op in ("=", "!="):
             keys = [test.value]

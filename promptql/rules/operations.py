@@ -9,7 +9,7 @@ from promptql.rules.asked import Asked, ordinal_of
 from promptql.rules.cues import MIN_WORDS
 from promptql.rules.draft import Draft, Features
 from promptql.rules.parts import Part
-from promptql.rules.sketch import ROWS, Clause, Item, Pick, Sketch, Test
+from promptql.rules.sketch import ROWS, Clause, Condition, Item, Pick, Sketch
 
 if TYPE_CHECKING:
     from promptql.rules.generate import Reading, RowSet
@@ -423,9 +423,9 @@ def likenesses(reading: Reading) -> Iterator[Draft]:
             ordered = columns[key.column].ordered
             tests = [("=", "same")] if same else [(">", "more"), ("<", "less")] if ordered else []
             for op, name in tests:
-                others: tuple[Clause, ...] = ((Test(key.column, op, inner),),)
+                others: tuple[Clause, ...] = ((Condition(key.column, op, inner),),)
                 if op == "=":
-                    others = (*others, (Test(test.column, "!=" if test.op == "=" else "!~", test.value),))
+                    others = (*others, (Condition(test.column, "!=" if test.op == "=" else "!~", test.value),))
                 yield from _alike(reading, rows, key, others, f"{name}as")
 
 

@@ -21,7 +21,7 @@ from promptql.rules.cues import (
 )
 from promptql.rules.entities import EntityMention, nearest
 from promptql.rules.links import Mention, ValueLink
-from promptql.rules.sketch import Clause, Test
+from promptql.rules.sketch import Clause, Condition
 
 Features = list[tuple[str, float]]
 COMPARISONS = (
@@ -178,7 +178,7 @@ class Conditions:
             yield Part(
                 link.mask | head,
                 base + support,
-                ((Test(link.column, op, link.key),),),
+                ((Condition(link.column, op, link.key),),),
                 link.column,
                 link.mask,
                 head,
@@ -187,7 +187,7 @@ class Conditions:
             if negated:
                 yield Part(
                     link.mask | head | negated, [*base, *support, ("c:not", 1.0)],
-                    ((Test(link.column, "!=" if op == "=" else "!~", link.key),),), link.column, link.mask, head,
+                    ((Condition(link.column, "!=" if op == "=" else "!~", link.key),),), link.column, link.mask, head,
                     start=link.start,
                 )  # fmt: skip
 
@@ -252,7 +252,7 @@ class Conditions:
                     yield Part(
                         mask | cue | head,
                         base + support,
-                        ((Test(index, op, number.value),),),
+                        ((Condition(index, op, number.value),),),
                         index,
                         mask,
                         head,
@@ -278,7 +278,7 @@ class Conditions:
                 yield Part(
                     mask | head,
                     base + support,
-                    ((Test(index, "=", number.value),),),
+                    ((Condition(index, "=", number.value),),),
                     index,
                     mask,
                     head,
@@ -307,7 +307,7 @@ class Conditions:
                 if not column.ordered:
                     continue
                 base: Features = [("b:between", 1.0), (f"b:class:{self.classes[index]}", 1.0)]
-                clauses = ((Test(index, ">=", low.value),), (Test(index, "<=", high.value),))
+                clauses = ((Condition(index, ">=", low.value),), (Condition(index, "<=", high.value),))
                 for mention, support in self._supports(index, at, high.end):
                     head = mention.mask if mention is not None else 0
                     yield Part(mask | (1 << at) | head, base + support, clauses, index, mask, head, start=low.start)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from promptql.rules.columns import MISSING, Column, View
 from promptql.rules.joins import Joined, NotJoinedError
-from promptql.rules.sketch import ROWS, Item, Pick, Sketch, Test
+from promptql.rules.sketch import ROWS, Condition, Item, Pick, Sketch
 
 Rows: TypeAlias = Sequence[int]
 Group: TypeAlias = tuple[Rows, tuple[object, ...]]
@@ -27,7 +27,7 @@ class Probe:
         self._joined = joined
         self.rows_seen = 0
         self._grouped_rows: dict[object, list[list[int]]] = {}
-        self._admitted: dict[tuple[Test, tuple[int, ...]], frozenset[int]] = {}
+        self._admitted: dict[tuple[Condition, tuple[int, ...]], frozenset[int]] = {}
 
     def run(self, sketch: Sketch) -> list[tuple[object, ...]]:
         """The answer's rows.
@@ -71,13 +71,13 @@ class Probe:
             raise CannotRunError(str(error)) from error
         return Source(self.view, range(len(next(iter(places.values())))), path, places)
 
-    def _admits(self, test: Test, source: Source) -> frozenset[int]:
+    def _admits(self, test: Condition, source: Source) -> frozenset[int]:
         known = self._admitted.get((test, source.path))
         if known is None:
             known = self._admitted[test, source.path] = frozenset(self._holding(test, source))
         return known
 
-    def _holding(self, test: Test, source: Source) -> Sequence[int]:
+    def _holding(self, test: Condition, source: Source) -> Sequence[int]:
         column = self.view.columns[test.column]
         value = test.value
         if isinstance(value, Sketch):
@@ -88,7 +88,7 @@ class Probe:
             return [row for row in source.rows if places[row] in held]
         return holding(column, test.op, value)
 
-    def _inner(self, test: Test, sketch: Sketch) -> str | float | tuple[str, ...] | None:
+    def _inner(self, test: Condition, sketch: Sketch) -> str | float | tuple[str, ...] | None:
         answer = self.run(sketch)
         if test.op in ("in", "not in"):
             return tuple(dict.fromkeys(_key(row[0]) for row in answer))

@@ -12,7 +12,7 @@ from promptql.rules.cues import MAX_WORDS, MIN_WORDS, STOP
 from promptql.rules.draft import Draft, Features
 from promptql.rules.entities import EntityMention, label_columns, nearest
 from promptql.rules.parts import Part
-from promptql.rules.sketch import ROWS, Clause, Item, Pick, Sketch, Test
+from promptql.rules.sketch import ROWS, Clause, Condition, Item, Pick, Sketch
 
 if TYPE_CHECKING:
     from promptql.rules.generate import Reading, RowSet
@@ -622,7 +622,7 @@ class Queries:
                 if not mentioned and not inside:
                     continue
                 inner = Sketch((Item(column),), inside, tables=(other,))
-                clauses: tuple[Clause, ...] = (*outside, (Test(key, "not in", inner),))
+                clauses: tuple[Clause, ...] = (*outside, (Condition(key, "not in", inner),))
                 sketch = replace(base, where=clauses)
                 features: Features = [
                     ("q:without", 1.0),
@@ -666,7 +666,7 @@ class Queries:
             if self.view.columns[key.column].kind != "number":
                 continue
             inner = Sketch((Item(key.column, "avg"),))
-            clauses: tuple[Clause, ...] = (*rows.clauses, (Test(key.column, "<" if down else ">", inner),))
+            clauses: tuple[Clause, ...] = (*rows.clauses, (Condition(key.column, "<" if down else ">", inner),))
             yield self._draft("average", replace(base, where=clauses), wanted, rows, [("q:average", 1.0)], mask, (key,))
 
 

@@ -6,7 +6,7 @@ from promptql.plan import Assumption, Support
 from promptql.rules.asked import Asked
 from promptql.rules.columns import View
 from promptql.rules.parts import Part
-from promptql.rules.sketch import ROWS, Item, Sketch, Test
+from promptql.rules.sketch import ROWS, Condition, Item, Sketch
 
 _WORDS = {
     "=": "is", "!=": "is not", "~": "has", "!~": "has not", "<": "<", "<=": "≤", ">": ">", ">=": "≥", "in": "is among",
@@ -50,7 +50,7 @@ def _item(item: Item, view: View) -> str:
     return f"{_FIGURES.get(item.fn, item.fn)} {name}" if item.fn else name
 
 
-def _test(test: Test, view: View) -> str:
+def _test(test: Condition, view: View) -> str:
     value = (
         f"({say(test.value, view)})"
         if isinstance(test.value, Sketch)

@@ -9,7 +9,7 @@ ROWS = -1  # in place of a column's number: the rows themselves
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Condition:
     """A comparison of a column with a value.
 
     Attributes:
@@ -24,7 +24,7 @@ class Test:
     value: str | float | tuple[str, ...] | Sketch | None = None
 
 
-Clause: TypeAlias = tuple[Test, ...]  # any of them holds
+Clause: TypeAlias = tuple[Condition, ...]  # any of them holds
 
 
 @dataclass(frozen=True, slots=True)

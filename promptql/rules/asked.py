@@ -24,8 +24,10 @@ _SCALES = {"hundred": 100.0, "thousand": 1e3, "million": 1e6, "billion": 1e9, "d
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """A word without its ending: "winning", "winner", "wins" → win."""
-    if word.isdigit():
+    if word.isdigit() or word == "id":
         return word
+    if word == "ids":
+        return "id"
     short = root(word)
     return short[:-1] if len(short) > 3 and short[-1] == short[-2] else short
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from promptql.rules.columns import MISSING, View
 from promptql.rules.sketch import Sketch, columns_of
 
-JOINED_ROWS_MAX = 200_000  # a larger join is not tried while planning
+JOINED_ROWS_MAX = 60_000  # a larger join is not tried while planning
 TABLES_MAX = 6
 
 

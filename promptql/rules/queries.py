@@ -17,7 +17,7 @@ from promptql.rules.sketch import ROWS, Clause, Condition, Item, Pick, Sketch
 if TYPE_CHECKING:
     from promptql.rules.generate import Reading, RowSet
 
-SLOTS_MAX = 7
+SLOTS_MAX = 9
 LISTS_MAX = 30
 ROW_SETS_TRIED = 7
 FIGURES = {
@@ -41,6 +41,7 @@ class Slot:
     features: Features
     score: float
     table: int
+    label: bool = False
 
 
 @dataclass(slots=True)
@@ -123,6 +124,7 @@ class Queries:
                     features,
                     self.reading.model.score(features),
                     entity.table,
+                    label=True,
                 )
                 by_start.setdefault(entity.start, []).append(slot)
         ranked = sorted(by_start.values(), key=lambda slots: slots[0].start)
@@ -248,7 +250,8 @@ class Queries:
                 ]
                 lists += [self._list(chain) for chain in grown]
                 grown.sort(key=lambda chain: -sum(slot.score for slot in chain))
-                chains = grown[:5]
+                passed = [chain for chain in chains if chain] if any(slot.label for slot in place) else []
+                chains = grown[:5] + passed[:2]  # a collection's name between two columns may stand for itself
                 if not chains:
                     break
         lists.sort(key=lambda wanted: -wanted.score)
@@ -375,7 +378,8 @@ class Queries:
         if self.several and not figures:
             for entity in self._others(base):
                 extra = replace(base, tables=(*tables, entity.table), distinct=True)
-                yield self._draft("related", extra, wanted, rows, [("q:related", 1.0)])
+                yield self._draft("related", extra, wanted, rows, [("q:related", 1.0), ("q:related:once", 1.0)])
+                yield self._draft("related", replace(extra, distinct=False), wanted, rows, [("q:related", 1.0)])
 
     def _others(self, sketch: Sketch) -> list[EntityMention]:
         assert self.reading.joined is not None

@@ -58,6 +58,11 @@ CASES_MAX = 180  # distinct values of a text column that are told as numbers one
 LISTED_MAX = 180  # stored values that a condition lists
 # What the function to_number reads; text in any other form is told as numbers value by value.
 _READABLE = re.compile(r"\s*[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?\s*")
+_COMBINED = {"minus": "difference", "abs": "difference", "ratio": "ratio", "plus": "total"}
+_ARITHMETIC = {
+    "minus": ArithmeticOperator.SUBTRACT, "abs": ArithmeticOperator.SUBTRACT, "ratio": ArithmeticOperator.DIVIDE,
+    "plus": ArithmeticOperator.ADD,
+}  # fmt: skip
 _FUNCTIONS = {
     "max": Function.MAX, "min": Function.MIN, "sum": Function.SUM, "avg": Function.AVG, "count": Function.COUNT,
     "distinct": Function.COUNT_DISTINCT,
@@ -111,13 +116,14 @@ class _Compiler:
         self.steps.append(step)
         return step.id
 
-    def relation(self, sketch: Sketch) -> tuple[str, tuple[str, ...]]:
-        """The last step of the sketch and the columns that are its answer."""
-        last, names = _Chain(self, sketch).built()
+    def relation(self, sketch: Sketch, *, numeric: bool = False) -> tuple[str, tuple[str, ...]]:
+        """The last step of the sketch and the columns that are its answer, as numbers where `numeric`."""
+        figures = sketch.combine is not None and sketch.combine[0] in _COMBINED
+        last, names = _Chain(self, sketch, numeric=numeric or figures).built()
         if sketch.combine is None:
             return last, names
         how, other = sketch.combine
-        right, right_names = self.relation(other)
+        right, right_names = self.relation(other, numeric=figures)
         if how in ("union", "intersect", "except"):
             left = self.add(Project(self.id(), last, names)) if not self._bare(last, names) else last
             right = self.add(Project(self.id(), right, right_names)) if not self._bare(right, right_names) else right
@@ -130,12 +136,13 @@ class _Compiler:
 
     def _figure(self, how: str, left: tuple[str, str], right: tuple[str, str]) -> tuple[str, tuple[str, ...]]:
         """The difference, ratio or sum of two single figures."""
-        alias = {"minus": "difference", "abs": "difference", "ratio": "ratio", "plus": "total"}[how]
+        alias = _COMBINED[how]
         one = self.add(Project(self.id(), left[0], (left[1],)))
-        two = self.add(LookupStep(self.id(), self.add(Project(self.id(), right[0], (right[1],))), right[1]))
-        if how == "ratio":
-            raise CannotCompileError("ratio")
-        op = ArithmeticOperator.ADD if how == "plus" else ArithmeticOperator.SUBTRACT
+        one = self.add(Distinct(self.id(), one))
+        other = self.add(Project(self.id(), right[0], (right[1],)))
+        other = self.add(Distinct(self.id(), other))
+        two = self.add(LookupStep(self.id(), other, right[1]))
+        op = _ARITHMETIC[how]
         value: Expression = Arithmetic(op, FieldRef(left[1]), Lookup(two))
         if how == "abs":
             value = Call(ScalarFunction.ABS, (value,))
@@ -146,7 +153,8 @@ class _Compiler:
 class _Chain:
     """One sketch without what it is combined with: scan or join, filter, group, order, limit, project."""
 
-    def __init__(self, compiler: _Compiler, sketch: Sketch) -> None:
+    def __init__(self, compiler: _Compiler, sketch: Sketch, *, numeric: bool) -> None:
+        self.numeric = numeric
         self.compiler = compiler
         self.sketch = sketch
         self.view = compiler.view
@@ -181,6 +189,8 @@ class _Chain:
             self._pick(sketch.pick, self._ordering(sketch.pick.item))
         if any(item.fn for item in sketch.select):
             return self._figures((), sketch.select)
+        if self.numeric:
+            shifted = tuple(self.numbers.get(item.column, self.names[item.column]) for item in sketch.select)
         names = tuple(dict.fromkeys(shifted))
         self.add(Project(self.compiler.id(), self.last, names))
         if sketch.distinct:
@@ -248,15 +258,12 @@ class _Chain:
 
     def _prepare(self) -> None:
         """Columns of numbers for text that is compared, ordered or summed as numbers."""
-        needed: dict[int, None] = (
-            {}
-            if self.compiler.listed
-            else dict.fromkeys(
-                test.column
-                for clause in self.sketch.where
-                for test in clause
-                if not isinstance(test.value, str) and test.op in _OPERATORS
-            )
+        listed = self.compiler.listed
+        tests = [test for clause in self.sketch.where for test in clause]
+        needed: dict[int, None] = dict.fromkeys(
+            test.column
+            for test in tests
+            if test.op in _OPERATORS and (isinstance(test.value, Sketch) or not (listed or isinstance(test.value, str)))
         )
         items = [*self.sketch.select, *([self.sketch.pick.item] if self.sketch.pick else [])]
         items += [self.sketch.having[0]] if self.sketch.having else []
@@ -271,6 +278,8 @@ class _Chain:
             and self.sketch.pick.item.column != ROWS
         ):
             needed[self.sketch.pick.item.column] = None
+        if self.numeric:
+            needed |= dict.fromkeys(item.column for item in self.sketch.select if item.column != ROWS)
         computed = []
         for number in needed:
             column = self.view.columns[number]
@@ -296,9 +305,8 @@ class _Chain:
                 Compute(self.compiler.id(), last, (Computed(_as_number(column, names[0]), alias),))
             )
             names = (alias,)
-        last = self.compiler.add(
-            Distinct(self.compiler.id(), self.compiler.add(Project(self.compiler.id(), last, names[:1])))
-        )
+        last = self.compiler.add(Project(self.compiler.id(), last, names[:1]))
+        last = self.compiler.add(Distinct(self.compiler.id(), last))
         return self.compiler.add(LookupStep(self.compiler.id(), last, names[0]))
 
     def _clause(self, clause: Sequence[Condition], lookups: dict[int, str]) -> Predicate:
@@ -358,7 +366,8 @@ class _Chain:
             items.append(sketch.having[0])
         if sketch.pick is not None and sketch.pick.item.fn:
             items.append(sketch.pick.item)
-        known = tuple(Not(Compare(Operator.IS_NULL, FieldRef(self.names[number]), None)) for number in sketch.group)
+        columns = self.view.columns
+        known = tuple(self._filled(columns[number], self.names[number], wanted=True) for number in sketch.group)
         self.add(Filter(self.compiler.id(), self.last, known[0] if len(known) == 1 else Or(known)))
         plain = dict.fromkeys([*sketch.group, *(item.column for item in sketch.select if not item.fn)])
         aliases = {item: self._alias(item) for item in items}

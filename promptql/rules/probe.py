@@ -111,8 +111,8 @@ class Probe:
             keys = column.keys
             return sum(keys[place] not in MISSING for place in source.place(column.table, rows))
         if item.fn == "distinct":
-            keys = column.keys
-            return len({keys[place] for place in source.place(column.table, rows)} - MISSING)
+            keys, cells = column.keys, column.cells
+            return len({cells[place] for place in source.place(column.table, rows) if keys[place] not in MISSING})
         numbers = column.numbers
         known = [number for place in source.place(column.table, rows) if (number := numbers[place]) is not None]
         if not known:
@@ -169,15 +169,16 @@ class Probe:
             columns = [self.view.columns[number] for number in sketch.group]
             keys = []
             for column in columns:
-                own = column.keys
-                keys.append([own[place] for place in source.place(column.table, rows)])
+                cells, own = column.cells, column.keys
+                places = source.place(column.table, rows)
+                keys.append([cells[place] if own[place] not in MISSING else None for place in places])
             keyed: dict[object, list[int]] = {}
             for row, key in zip(rows, keys[0] if len(keys) == 1 else zip(*keys, strict=True), strict=True):
                 keyed.setdefault(key, []).append(row)
             if len(keys) == 1:
-                known = [group for key, group in keyed.items() if key not in MISSING]
+                known = [group for key, group in keyed.items() if key is not None]
             else:
-                known = [g for key, g in keyed.items() if not all(part in MISSING for part in key)]  # type: ignore[attr-defined]
+                known = [g for key, g in keyed.items() if any(part is not None for part in key)]  # type: ignore[attr-defined]
             self._grouped_rows[name] = known
         return known
 

@@ -18,14 +18,11 @@ from promptql.rules.generate import Candidate, read
 from promptql.rules.model import shipped_model
 from promptql.rules.saying import assumptions, say
 from promptql.rules.tables import Tables
-from promptql.steps import AnswerStep, Filter, Group, Limit, Project, Scan, Sort
 from promptql.validation import validate
 
 ALTERNATIVES_MAX = 3
 ALTERNATIVE_PROBABILITY_MIN = 0.05
 COMPILED_MAX = 6  # readings that are made plans of, until one is valid
-# What the executor runs so far; the readings that need more join with it.
-RUNNABLE = (Scan, Filter, Project, Group, Sort, Limit, AnswerStep)
 ANSWER_ROWS_COMPARED = 200  # of answers that are held to be the same
 
 
@@ -81,8 +78,7 @@ def _plan(question: str, candidate: Candidate, tables: Tables, catalog: Catalog)
             validate(plan, catalog)
         except (CannotCompileError, PlanError):
             continue
-        if all(isinstance(step, RUNNABLE) for step in steps):
-            return plan
+        return plan
     return None
 
 

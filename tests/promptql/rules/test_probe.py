@@ -14,7 +14,7 @@ from promptql.rules.sketch import ROWS, Condition, Item, Pick, Sketch
 NAME, CITY, POINTS, DATE = range(4)
 TABLE = {
     "name": ["Ann", "Bob", "Cleo", "Dan"],
-    "city": ["Rome", "Oslo", "rome", ""],
+    "city": ["Rome", "Oslo", "Rome", ""],
     "points": ["1,200", "300", "n/a", "300 (tie)"],
     "date": ["1 May 1990", "2 June 1991", "3 May 1990", "4 July 1992"],
 }

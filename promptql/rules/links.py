@@ -10,6 +10,7 @@ from promptql.rules.asked import Asked, span_mask, stem
 from promptql.rules.columns import View
 from promptql.rules.cues import STOP, SYNONYM_GROUPS, WEAK
 
+NEVER_VALUES = frozenset("not no or and never without".split())  # alone, and as a part of a longer value
 PHRASE_WORDS_MAX = 14
 WORD_VALUES_MAX = 400  # a word in more distinct values than this finds no cell by itself
 SPREAD_WORDS_MIN, SPREAD_SHARE_MIN = 2, 0.6  # of a cell's words, found anywhere in the question
@@ -183,7 +184,12 @@ def _parts(asked: Asked, view: View) -> list[ValueLink]:
     found: list[tuple[int, int, dict[int, list[str]]]] = []
     for start, word in enumerate(words):
         cells: Iterable[tuple[int, str]] = postings.get(word, ())
-        if (word in STOP and not asked.capital >> start & 1) or not cells or len(postings[word]) > WORD_VALUES_MAX:
+        if (
+            word in NEVER_VALUES
+            or (word in STOP and not asked.capital >> start & 1)
+            or not cells
+            or len(postings[word]) > WORD_VALUES_MAX
+        ):
             continue
         end, held = start + 1, set(cells)
         while end < len(words) and end - start < PHRASE_WORDS_MAX:

@@ -17,7 +17,7 @@ PRIOR: Mapping[str, float] = {
     "o:coverage": 1.0, "q:figure:plain": 1.0, "q:count": 1.0, "j:tables:2": -0.5, "j:tables:3": -1.0,
     "j:tables:4": -2.0,
     "j:unmentioned": -0.5, "q:link:and:0": 0.5, "t:gap:far": -0.3, "t:gap:none": -0.7, "q:having": -0.5,
-    "q:distinct": -0.3, "q:most": 0.3,
+    "q:distinct": -0.3, "o:identifier": -1.5, "q:repeated": -2.0, "q:most": 0.3,
 }  # fmt: skip
 
 

@@ -276,6 +276,9 @@ class Queries:
             features.append(("q:link:words", float(len(between))))
             if one.table != two.table:
                 features.append(("q:link:tables", 1.0))
+        columns = [item.column for slot in slots for item in slot.items]
+        if len({slot.items[0].column for slot in slots}) < len(slots) or len(set(columns)) < len(columns) - 2:
+            features.append(("q:repeated", 1.0))
         first = slots[0].start
         features.append(("q:from", min(first, 12) / 6))
         return Wanted(slots, features, sum(slot.score for slot in slots) + self.reading.model.score(features))
@@ -487,6 +490,8 @@ class Queries:
                 )
             features += [(f"o:{name}", v) for name, v in self._affinity(part.column, part.start, part.start + 1)]
             features.append((f"o:kind:{columns[part.column].kind}", 1.0))
+            if identifying(columns[part.column].words):
+                features.append(("o:identifier", 1.0))
             key = Part(part.mask, features, column=part.column, head=part.head, start=part.start, mention=mention)
             key.score = self.reading.model.score(features)
             found.append(key)
@@ -677,6 +682,11 @@ class Queries:
 TELLING = frozenset(
     "howmany numberof count average max min different each or not same than mostoften order once both and".split()
 )
+
+
+def identifying(words: tuple[str, ...]) -> bool:
+    """Whether a column of that name numbers things, so that more of it means nothing."""
+    return bool(words) and words[-1] in ("id", "ids", "code", "no", "number", "key", "zip", "phone")
 
 
 def queries(reading: Reading) -> Iterator[Draft]:

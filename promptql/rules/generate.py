@@ -23,7 +23,8 @@ GROUP_PARTS_MAX = 5  # conditions kept for the same words
 BEAM = 40
 ROW_SETS_MAX = 14
 WANTED_MAX = 9
-TRIED_MAX = 90  # readings that are run
+TRIED_MAX = 90  # readings that are run and give something
+FAILING_MAX = 4  # times as many are tried at most, with those that fail or give nothing
 
 
 @dataclass(slots=True)
@@ -117,10 +118,22 @@ class Reading:
                             )
                         )
             states = sorted(states + more, key=lambda state: -state[0])[:BEAM]
-        sets = [self._row_set(*state) for state in states[:ROW_SETS_MAX]]
+        sets = [made for state in states[:ROW_SETS_MAX] for made in self._row_sets_of(*state)]
         if not any(not row_set.parts for row_set in sets):
             sets.append(self._row_set(0.0, (), 0, 0))
         return sets
+
+    def _row_sets_of(self, score: float, parts: tuple[Part, ...], value: int, mask: int) -> list[RowSet]:
+        """The conditions all together, and, with an "or" between the last two, those two as alternatives."""
+        made = [self._row_set(score, parts, value, mask)]
+        if len(parts) > 1 and all(len(part.clauses) == 1 for part in parts[-2:]):
+            one, two = sorted(parts[-2:], key=lambda part: part.start)
+            if one.column != two.column and "or" in self.asked.words[one.start : two.start]:
+                rest = self._row_set(score, parts[:-2], value, mask)
+                clause = (*one.clauses[0], *two.clauses[0])
+                features = [*rest.features, ("c:orclause", 1.0)]
+                made.append(RowSet(parts, (*rest.clauses, clause), mask, value, score, features))
+        return made
 
     def _row_set(self, score: float, parts: tuple[Part, ...], value: int, mask: int) -> RowSet:
         by_column: dict[tuple[int, str], list[Part]] = {}
@@ -158,7 +171,7 @@ def read(
     found: list[Candidate] = []
     seen: set[Sketch] = set()
     for score, draft, features in drafts:
-        if len(seen) >= tried_max:
+        if len(found) >= tried_max or len(seen) >= FAILING_MAX * tried_max:
             break
         if draft.sketch in seen:
             continue

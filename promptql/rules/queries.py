@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from promptql.rules.generate import Reading, RowSet
 
 SLOTS_MAX = 9
-LISTS_MAX = 30
+LISTS_MAX = 50
 ROW_SETS_TRIED = 7
 FIGURES = {
     "average": "avg", "mean": "avg", "avg": "avg", "maximum": "max", "max": "max", "minimum": "min", "min": "min",
@@ -251,7 +251,7 @@ class Queries:
                 lists += [self._list(chain) for chain in grown]
                 grown.sort(key=lambda chain: -sum(slot.score for slot in chain))
                 passed = [chain for chain in chains if chain] if any(slot.label for slot in place) else []
-                chains = grown[:5] + passed[:2]  # a collection's name between two columns may stand for itself
+                chains = grown[:7] + passed[:3]  # a collection's name between two columns may stand for itself
                 if not chains:
                     break
         lists.sort(key=lambda wanted: -wanted.score)

@@ -192,10 +192,17 @@ class _Chain:
         if self.numeric:
             shifted = tuple(self.numbers.get(item.column, self.names[item.column]) for item in sketch.select)
         names = tuple(dict.fromkeys(shifted))
-        self.add(Project(self.compiler.id(), self.last, names))
+        self.add(Project(self.compiler.id(), self.last, tuple(dict.fromkeys((*names, *self._shown())))))
         if sketch.distinct:
             self.add(Distinct(self.compiler.id(), self.last))
         return self.last, names
+
+    def _shown(self) -> tuple[str, ...]:
+        """What rows were ordered by, shown beside the answer."""
+        pick = self.sketch.pick
+        if pick is None or pick.item.column == ROWS or self.sketch.distinct or self.sketch.combine is not None:
+            return ()
+        return (self.names[pick.item.column],)
 
     def _best_cells(self) -> list[object] | None:
         """The stored values that are the greatest or least of a text column read as numbers; None for others."""

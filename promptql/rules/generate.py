@@ -164,7 +164,7 @@ def read(
     tried_max: int = TRIED_MAX,
 ) -> list[Candidate]:
     """The readings that ran, best first, with probabilities that sum to one."""
-    asked = take_apart(text)
+    asked = understood(text, view)
     reading = Reading(asked, view, headers, model, joined)
     probe = Probe(view, joined)
     drafts = sorted(_drafts(reading), key=lambda item: -item[0])
@@ -188,6 +188,15 @@ def read(
     found.sort(key=lambda candidate: -candidate.score)
     _normalize(found)
     return found
+
+
+def understood(text: str, view: View) -> Asked:
+    """The question taken apart; of a single collection its name explains itself."""
+    asked = take_apart(text)
+    if len(view.names) == 1:
+        for entity in link_entities(asked, view):
+            asked.content &= ~entity.mask
+    return asked
 
 
 def _drafts(reading: Reading) -> Iterator[tuple[float, Draft, list[list[tuple[str, float]]]]]:

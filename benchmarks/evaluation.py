@@ -82,7 +82,7 @@ def outcome(promptql: PromptQL, question: PublicQuestion, collections: Sequence[
     rows = [tuple(v) if isinstance(v, list | tuple) else (v,) for v in answer.values]
     right = question.right(rows)
     kind = "right" if right else "wrong" if rows else "empty"
-    seconds = answer.usage["milliseconds"]["plan"] / 1000
+    seconds = answer.usage.get("milliseconds", {}).get("plan", 0.0) / 1000  # none where it asks back
     return Outcome(question.category, right, answer.band.value, answer.confidence, seconds, kind, question.question)
 
 

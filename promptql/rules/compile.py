@@ -235,24 +235,33 @@ class _Chain:
             self._join(hop)
 
     def _join(self, hop: Hop) -> None:
-        left, name = self.last, self.view.names[hop.table]
+        name = self.view.names[hop.table]
         right = self.compiler.add(Scan(self.compiler.id(), name))
-        taken = set(self.names.values()) | {"id"}
+        keys = JoinKey(self.names[hop.key], self.view.columns[hop.column].name)
+        taken = {step.alias for found in self.compiler.steps if isinstance(found, Compute) for step in found.columns}
+        taken |= set(self.names.values()) | {"id"}
+        if self._numbered(hop.key) and not self._numbered(hop.column):
+            self.last, alias = self._as_text(self.last, keys.left)
+            keys = JoinKey(alias, keys.right)
+        elif self._numbered(hop.column) and not self._numbered(hop.key):
+            right, alias = self._as_text(right, keys.right)
+            keys = JoinKey(keys.left, alias)
         prefix = name
         while any(f"{prefix}_{self.view.columns[n].name}" in taken for n in self.view.of_table(hop.table)):
             prefix += "_"
-        self.add(
-            Join(
-                self.compiler.id(),
-                left,
-                right,
-                (JoinKey(self.names[hop.key], self.view.columns[hop.column].name),),
-                prefix=prefix,
-            )
-        )
+        self.add(Join(self.compiler.id(), self.last, right, (keys,), prefix=prefix))
         for number in self.view.of_table(hop.table):
             own = self.view.columns[number].name
             self.names[number] = f"{prefix}_{own}" if own in taken else own
+
+    def _numbered(self, column: int) -> bool:
+        return self.view.columns[column].stored_numbers
+
+    def _as_text(self, step: str, name: str) -> tuple[str, str]:
+        """A step with a column of numbers as text beside it: keys are compared with keys of their own type."""
+        alias = f"{name} (text)"
+        value = Call(ScalarFunction.TO_TEXT, (FieldRef(name),))
+        return self.compiler.add(Compute(self.compiler.id(), step, (Computed(value, alias),))), alias
 
     def _shift(self, selected: tuple[str, ...]) -> tuple[str, ...]:
         names = []
@@ -302,10 +311,13 @@ class _Chain:
     def _inner(self, test: Condition) -> str:
         assert isinstance(test.value, Sketch)
         last, names = self.compiler.relation(test.value)
-        if test.op in ("in", "not in"):
-            return self.compiler.add(Project(self.compiler.id(), last, names[:1]))
         column = self.view.columns[test.column]
         inner = test.value.select[0]
+        if test.op in ("in", "not in"):
+            if inner.column != ROWS and self._numbered(inner.column) and not column.stored_numbers:
+                last, alias = self._as_text(last, names[0])
+                names = (alias,)
+            return self.compiler.add(Project(self.compiler.id(), last, names[:1]))
         if column.ordered and not column.stored_numbers and inner.fn == "" and test.op not in ("=", "!="):
             alias = f"{names[0]} (number)"
             last = self.compiler.add(
@@ -325,7 +337,12 @@ class _Chain:
         if isinstance(test.value, Sketch):
             step = lookups[id(test)]
             if test.op in ("in", "not in"):
-                found = InStep(step, FieldRef(name), self._inner_name(step))
+                left = FieldRef(name)
+                inner = test.value.select[0].column
+                if self._numbered(test.column) and inner != ROWS and not self._numbered(inner):
+                    found: Predicate = InStep(step, Call(ScalarFunction.TO_TEXT, (left,)), self._inner_name(step))
+                else:
+                    found = InStep(step, left, self._inner_name(step))
                 return Not(found) if test.op == "not in" else found
             left = FieldRef(name if test.op in ("=", "!=") else self.numbers.get(test.column, name))
             return Compare(_OPERATORS[test.op], left, Lookup(step))

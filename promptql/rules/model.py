@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 Features = Iterable[tuple[str, float]]
 # What an untrained model believes; training starts here.
@@ -27,6 +28,7 @@ class Model:
     Args:
         calibration: (probability, share of right answers) of held-out questions, ascending; none: as they are.
         answer_confidence_min: from here on an answer is given without reserve.
+        related: the model for questions of several collections; None: this one.
     """
 
     def __init__(
@@ -34,10 +36,16 @@ class Model:
         weights: Mapping[str, float],
         calibration: Sequence[tuple[float, float]] = (),
         answer_confidence_min: float = 0.9,
+        related: Model | None = None,
     ) -> None:
+        self._related = related
         self.weights = dict(weights)
         self.calibration = list(calibration)
         self.answer_confidence_min = answer_confidence_min
+
+    def over(self, collections: int) -> Model:
+        """The model for questions of so many collections."""
+        return self if collections == 1 or self._related is None else self._related
 
     def score(self, features: Features) -> float:
         """The weighted sum."""
@@ -69,5 +77,11 @@ def shipped_model() -> Model:
     if not path.is_file():
         return Model(PRIOR)
     data = json.loads(path.read_text(encoding="utf-8"))
-    points = [(float(probability), float(right)) for probability, right in data["calibration"]]
-    return Model(data["weights"], points, float(data["answer_confidence_min"]))
+    related = data["related"]
+    changed = {name: data["weights"].get(name, 0.0) + more for name, more in related["changes"].items()}
+    several = Model({**data["weights"], **changed}, _points(related), float(related["answer_confidence_min"]))
+    return Model(data["weights"], _points(data), float(data["answer_confidence_min"]), several)
+
+
+def _points(data: Mapping[str, Any]) -> list[tuple[float, float]]:
+    return [(float(probability), float(right)) for probability, right in data["calibration"]]

@@ -42,7 +42,7 @@ class Outcome:
 
 def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned | None:
     """The likeliest reading of the question; None where no reading makes sense."""
-    model = shipped_model()
+    model = shipped_model().over(len(tables.view.names))
     outcomes = by_outcome(read(question, tables.view, tables.headers, model, tables.joined))
     asked = understood(question, tables.view)
     for outcome in outcomes[:COMPILED_MAX]:

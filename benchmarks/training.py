@@ -2,7 +2,8 @@
 
 Training parts: folds 2 to 9 of WikiSQL (fold 1 calibrates), the training tables of WikiTableQuestions but for the held
 ones (which calibrate), and, for what differs where there are several collections, all of Spider, which has no training
-part: its figure is measured here, leaving out a fifth of its databases at a time. No question, table or value is kept, only weights of named features.
+part: its figure is measured here, leaving out a fifth of its databases at a time. No question, table or value is kept,
+only weights of named features.
 """
 
 from __future__ import annotations

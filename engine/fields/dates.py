@@ -19,13 +19,13 @@ _MONTHS = {DateUnit.MONTH: 1, DateUnit.QUARTER: 3, DateUnit.YEAR: 12}
 def date_part(name: str, moments: Any) -> Any:
     """year, month, day, or weekday (1 on Monday), as integers."""
     if name == "weekday":
-        return pc.day_of_week(moments, count_from_zero=False, week_start=1)
-    return {"year": pc.year, "month": pc.month, "day": pc.day}[name](moments)
+        return pc.day_of_week(_plain(moments), count_from_zero=False, week_start=1)
+    return {"year": pc.year, "month": pc.month, "day": pc.day}[name](_plain(moments))
 
 
 def date_trunc(unit: DateUnit, moments: Any) -> Any:
     """The first moment of the unit that each lies in."""
-    return pc.floor_temporal(moments, unit=unit.value, week_starts_monday=True).cast(MOMENT)
+    return pc.floor_temporal(_plain(moments), unit=unit.value, week_starts_monday=True).cast(MOMENT)
 
 
 def date_diff(unit: DateUnit, begin: Any, end: Any) -> Any:
@@ -33,12 +33,18 @@ def date_diff(unit: DateUnit, begin: Any, end: Any) -> Any:
     return pc.subtract(_number(unit, end), _number(unit, begin))
 
 
+def _plain(moments: Any) -> Any:
+    """Without the time zone, which is UTC: Arrow would look up its rules for every single moment."""
+    return moments.cast(pa.timestamp("us"))
+
+
 def _number(unit: DateUnit, moments: Any) -> Any:
     """The number of the unit since some beginning."""
     if unit in _MONTHS:
-        months = pc.add(pc.multiply(pc.year(moments), 12), pc.subtract(pc.month(moments), 1))
+        plain = _plain(moments)
+        months = pc.add(pc.multiply(pc.year(plain), 12), pc.subtract(pc.month(plain), 1))
         return _floored(months, _MONTHS[unit], 0)
-    return _floored(moments.cast(pa.timestamp("us")).cast(pa.int64()), _MICROSECONDS[unit], _shift(unit))
+    return _floored(_plain(moments).cast(pa.int64()), _MICROSECONDS[unit], _shift(unit))
 
 
 def _shift(unit: DateUnit) -> int:

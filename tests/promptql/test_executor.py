@@ -206,7 +206,10 @@ def test_joins_and_memory_are_bounded(run: Callable[..., Executed]) -> None:
             run(crossed, Limits(rows_max=63), way=way)
         assert len(run(crossed, Limits(rows_max=64), way=way).rows.relation) == 64
     with pytest.raises(LimitExceededError, match="memory"):
-        run(plan_of(FILMS), Limits(bytes_max=10))
+        run(
+            plan_of(FILMS, {"id": "o", "op": "sort", "input": "films", "by": [{"field": "year"}]}), Limits(bytes_max=10)
+        )
+    assert len(run(plan_of(FILMS), Limits(bytes_max=10)).rows.relation) == 8
 
 
 def test_a_plan_can_be_cancelled(run: Callable[..., Executed]) -> None:

@@ -94,7 +94,7 @@ class Limits:
     Attributes:
         rows_max: documents read by one scan, and rows that a join may give.
         seconds_max: time from the first step on, looked at between steps, and within queries of SQL.
-        bytes_max: of the rows that are held at one time, those that are mapped from files included.
+        bytes_max: of the rows that are held at one time, besides whole collections, which are mapped from files.
     """
 
     rows_max: int = 1_000_000
@@ -172,9 +172,11 @@ class _Execution:
     started: Started | None
     scope: Scope = field(init=False)
     until: float = field(init=False)
+    steps: tuple[Step, ...] = ()
     reports: list[StepReport] = field(default_factory=list)
     queries: dict[str, tuple[SqlRelation, Rows]] = field(default_factory=dict)  # of steps that have not run yet
     charts: list[tuple[Visualize, Rows]] = field(default_factory=list)
+    mapped: set[int] = field(default_factory=set)  # addresses of what a whole collection's columns lie in
 
     def run(self) -> Executed:
         """All steps, each when its inputs are there."""
@@ -182,7 +184,7 @@ class _Execution:
         self.scope = Scope(self.snapshots, self.embedder_of, params, self.limits.rows_max)
         began = time.monotonic()
         self.until = began + self.limits.seconds_max
-        steps = self.plan.needed()
+        steps = self.steps = self.plan.needed()
         end = self.plan.by_id[self.plan.output]
         if isinstance(end, Clarify):
             return Executed(_nothing(self.snapshots), (), clarify=end)
@@ -200,7 +202,7 @@ class _Execution:
         with ThreadPoolExecutor(PARALLEL_STEPS_MAX, thread_name_prefix="promptql-step") as pool:
             try:
                 while waiting or running:
-                    there = {*self.scope.done, *self.queries}
+                    there = {report.id for report in self.reports}
                     for step in [step for step in waiting if set(dependencies_of(step)) <= there]:
                         waiting.remove(step)
                         self._begun(step)
@@ -238,6 +240,8 @@ class _Execution:
     def _ended(self, step: Step, rows: Rows | None, report: StepReport) -> None:
         if rows is not None:
             self.scope.done[step.id] = rows
+            if isinstance(step, Scan) and len(rows.relation) == self.snapshots[step.collection].count():
+                self.mapped |= rows.relation.buffers().keys()
             if self.outputs is not None and not report.cached:
                 self.outputs.put(self.plan, step, self.snapshots, rows)
             if isinstance(step, LookupStep | CompareStep):
@@ -246,6 +250,7 @@ class _Execution:
                 self.charts.append((step, rows))
             self._check_bytes(step)
         self.reports.append(report)
+        self._release(step)
         if self.progress is not None:
             self.progress(report)
 
@@ -261,10 +266,16 @@ class _Execution:
         if time.monotonic() > self.until:
             raise self._out_of_time(step)
 
+    def _release(self, step: Step) -> None:
+        """Let go of rows that all their readers have read."""
+        ended = {report.id for report in self.reports}
+        for name in dependencies_of(step):
+            if all(reader.id in ended for reader in self.plan.consumers(name) if reader in self.steps):
+                self.scope.done.pop(name, None)
+
     def _check_bytes(self, step: Step) -> None:
-        held = sum(
-            rows.relation.nbytes for rows in {id(rows.relation): rows for rows in self.scope.done.values()}.values()
-        )
+        buffers = {at: size for rows in self.scope.done.values() for at, size in rows.relation.buffers().items()}
+        held = sum(size for at, size in buffers.items() if at not in self.mapped)
         if held > self.limits.bytes_max:
             raise LimitExceededError(
                 f"the plan needs too much memory: got={held} limit={self.limits.bytes_max} bytes step={step.id}"

@@ -99,8 +99,14 @@ class Relation:
     @property
     def nbytes(self) -> int:
         """Bytes of the columns; those that are mapped from files count as well."""
-        size: int = self.table.get_total_buffer_size()
+        size: int = self.table.nbytes
         return size
+
+    def buffers(self) -> dict[int, int]:
+        """Where the columns lie in memory: address → bytes. Relations that share columns share these."""
+        chunks = (chunk for column in self.table.columns for chunk in column.chunks)
+        found = (buffer for chunk in chunks for buffer in chunk.buffers() if buffer is not None)
+        return {buffer.address: buffer.size for buffer in found}
 
     # ── rows and columns ──
 

@@ -18,6 +18,7 @@ from engine.fields.order import SortKey
 from engine.fields.origin import Places
 from engine.schema import Field, FieldType
 
+_INTEGER_LIMIT = 2.0**62  # a sum of magnitudes below this fits into 64 bits, rounding included
 WINDOWS = ("row_number", "rank", "dense_rank", "lag", "lead", "running_sum", "share")
 
 
@@ -128,12 +129,27 @@ def _running(column: Any, starts: Places) -> Any:
     values = column.combine_chunks()
     numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
     known = values.is_valid().to_numpy(zero_copy_only=False)
+    if numbers.dtype == np.int64 and np.abs(numbers.astype(np.float64)).sum() >= _INTEGER_LIMIT:
+        return _running_exact(numbers, known, starts)
     sums = np.zeros_like(numbers)
     missing = np.zeros(len(numbers), dtype=bool)
     for first, last in pairwise([*starts.tolist(), len(numbers)]):  # each apart: floats would lose digits
         np.cumsum(numbers[first:last], out=sums[first:last])
         missing[first:last] = ~np.logical_or.accumulate(known[first:last])
     return pa.array(sums, mask=missing)
+
+
+def _running_exact(numbers: Places, known: Any, starts: Places) -> Any:
+    """Sums of integers where some may exceed 64 bits: those are missing."""
+    sums: list[int | None] = []
+    begins = set(starts.tolist())
+    total, seen = 0, False
+    for place, number in enumerate(numbers.tolist()):
+        if place in begins:
+            total, seen = 0, False
+        total, seen = total + number, seen or bool(known[place])
+        sums.append(total if seen and -(2**63) <= total < 2**63 else None)
+    return pa.array(sums, type=pa.int64())
 
 
 def _share(column: Any, members: Places, count: int) -> Any:

@@ -7,6 +7,14 @@ from promptql.expressions import And, Compare, Expression, InStep, Not, Operator
 from promptql.operators.rows import Scope
 from promptql.predicate import bind, bind_expression
 
+_TURNED = {
+    Operator.EQ: Operator.EQ,
+    Operator.NE: Operator.NE,
+    Operator.LT: Operator.GT,
+    Operator.LE: Operator.GE,
+    Operator.GT: Operator.LT,
+    Operator.GE: Operator.LE,
+}
 MEMBERS_MAX = 100_000  # values of another step's column that a condition may hold
 
 
@@ -38,6 +46,8 @@ def _members(predicate: Predicate, scope: Scope) -> Predicate:
             return Not(_members(item, scope))
         case InStep(step, left, column):
             return Compare(Operator.IN, left, Value(_values(step, column, scope)))
+        case Compare(op, Value() as left, right) if op in _TURNED and right is not None:
+            return Compare(_TURNED[op], right, left)  # a constant takes the type of the other side
         case _:
             return predicate
 

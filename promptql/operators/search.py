@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine import Among, Condition, Hits, Nearest, SearchRequest, Snapshot, Words, parse_filter
+from promptql.answer import Notice
 from promptql.operators.binding import bound
 from promptql.operators.rows import Rows, Scope
 from promptql.operators.scan import split
@@ -15,7 +16,8 @@ def run_search(step: Search, scope: Scope) -> Rows:
     condition = _condition(step, snapshot, scope)
     hits = _hits(step, snapshot, condition, scope)
     passages = dict(zip(hits.ids, hits.passages, strict=True))
-    return Rows(snapshot.relation_of(hits, step.fields), step.collection, passages)
+    notices = (Notice("not_reranked", f"step {step.id}: there is no reranker here"),) if step.rerank else ()
+    return Rows(snapshot.relation_of(hits, step.fields), step.collection, passages, notices=notices)
 
 
 def _condition(step: Search, snapshot: Snapshot, scope: Scope) -> Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import Field, FieldType, FilterError, Schema, parse_filter
 from promptql.errors import PlanError
-from promptql.expressions import Scalar
+from promptql.expressions import Operator, Scalar
 from promptql.plan import ParameterType, Plan
 from promptql.validation.columns import NUMBERS, STRINGS
 
@@ -87,6 +87,18 @@ def is_moment(text: str) -> bool:
     except FilterError:
         return False
     return True
+
+
+def check_pattern(op: Operator, pattern: str, pointer: str) -> None:
+    """The engine takes the pattern.
+
+    Raises:
+        PlanError: it is too long, or no regular expression that ends in linear time (RE2).
+    """
+    try:
+        parse_filter({"text": {"$regex" if op is Operator.MATCHES else "$like": pattern}})
+    except FilterError as error:
+        raise PlanError(str(error), pointer=pointer, hint="RE2 syntax, at most 1,000 characters") from error
 
 
 def value_hint(kind: FieldType) -> str:

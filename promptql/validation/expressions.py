@@ -32,7 +32,7 @@ from promptql.expressions import (
 from promptql.plan import Plan
 from promptql.steps import CompareStep, LookupStep
 from promptql.validation.columns import NUMBERS, STRINGS, Columns, alike, field_named, joint, shown
-from promptql.validation.constants import constant_field, constant_fits, parameter_field, value_hint
+from promptql.validation.constants import check_pattern, constant_field, constant_fits, parameter_field, value_hint
 
 NODES_MAX = 2_000
 DIGITS_MAX = 15
@@ -310,6 +310,8 @@ def _check_right(item: Compare, field: Field, scene: Scene, pointer: str) -> Non
         _check_expression(item, field, scene, pointer)
         return
     for constant in constants:
+        if item.op in (Operator.LIKE, Operator.MATCHES) and isinstance(constant, str):
+            check_pattern(item.op, constant, f"{pointer}/r")
         if not constant_fits(constant, field.type):
             name = f'"{item.field}"' if item.field is not None else "the left side"
             raise PlanError(

@@ -116,6 +116,36 @@ def test_a_lookup_feeds_a_condition(run: Callable[..., Executed]) -> None:
         assert len(run(plan, way=way).rows.relation) == 7
 
 
+def test_a_looked_up_date_may_stand_on_either_side(run: Callable[..., Executed]) -> None:
+    """Films released after the oldest, which is Alien: all but that one."""
+    oldest = figure("all", "films", "min", "released", "first")
+    looked = {"id": "first", "op": "lookup", "input": "all", "field": "first"}
+    date = {"field": "released"}
+    for where in (
+        {"op": ">", "l": date, "r": {"lookup": "first"}},
+        {"op": "<", "l": {"lookup": "first"}, "r": date},
+    ):
+        later = {"id": "later", "op": "filter", "input": "films", "where": where}
+        for way in (Way.ARROW, Way.SQL):
+            assert len(run(plan_of(FILMS, oldest, looked, later), way=way).rows.relation) == 7
+
+
+def test_searches_by_words_and_by_both(run: Callable[..., Executed]) -> None:
+    """Under a condition that filters cannot say; what cannot be reranked is said."""
+    same = {
+        "op": "=",
+        "l": {"fn": "same_text", "args": [{"field": "director"}, {"value": "RIDLEY SCOTT"}]},
+        "r": {"value": True},
+    }
+    for mode in ("semantic", "keyword", "hybrid"):
+        step = {"id": "found", "op": "search", "collection": "movies", "query": "Gladiator film", "k": 9, "mode": mode}
+        executed = run(plan_of({**step, "where": same, "rerank": True}))
+        titles = executed.rows.relation.column("title")
+        assert titles[0] == "Gladiator"
+        assert set(titles) <= {"Gladiator", "Alien", "Blade Runner"}
+        assert [notice.code for notice in executed.rows.notices] == ["not_reranked"]
+
+
 def test_membership_in_another_step(run: Callable[..., Executed]) -> None:
     """Directors of horror, and all their films; and those who never made any."""
     horror = {"op": "=", "l": {"field": "genre"}, "r": {"value": "horror"}}
@@ -206,7 +236,10 @@ def test_joins_and_memory_are_bounded(run: Callable[..., Executed]) -> None:
             run(crossed, Limits(rows_max=63), way=way)
         assert len(run(crossed, Limits(rows_max=64), way=way).rows.relation) == 64
     with pytest.raises(LimitExceededError, match="memory"):
-        run(plan_of(FILMS), Limits(bytes_max=10))
+        run(
+            plan_of(FILMS, {"id": "o", "op": "sort", "input": "films", "by": [{"field": "year"}]}), Limits(bytes_max=10)
+        )
+    assert len(run(plan_of(FILMS), Limits(bytes_max=10)).rows.relation) == 8
 
 
 def test_a_plan_can_be_cancelled(run: Callable[..., Executed]) -> None:

@@ -204,6 +204,8 @@ def _where(where: Any) -> dict[str, Any]:
         (_join(keys=[{"l": "genre", "r": "title"}]), "/steps/1/keys/0"),
         (_join(type="outer"), "/steps/1/type"),
         (_where({"op": "=", "l": TITLE, "r": YEAR}), "/steps/1/where/r"),
+        (_where({"op": "matches", "l": TITLE, "r": {"value": "(?=x)"}}), "/steps/1/where/r"),
+        (_where({"op": "like", "l": TITLE, "r": {"value": "x" * 2000}}), "/steps/1/where/r"),
         (_where({"op": "like", "l": YEAR, "r": {"value": "1"}}), "/steps/1/where/op"),
         (_where({"in_step": "nothing", "field": TITLE, "column": "title"}), "/steps/1"),
         (_where({"in_step": "s", "field": TITLE, "column": "year"}), "/steps/1/where"),

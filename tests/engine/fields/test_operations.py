@@ -316,6 +316,7 @@ def test_sums_beyond_64_bits_are_missing() -> None:
     """Rather than wrong."""
     rows = relation([{"i": 2**62}] * 3)
     assert rows.group([], [Aggregate("sum", "i", "s")]).rows() == [{"s": None}]
+    assert rows.window(WindowCall("running_sum", "s", "i")).column("s") == [2**62, None, None]
 
 
 @pytest.mark.parametrize(

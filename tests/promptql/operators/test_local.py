@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -29,13 +29,13 @@ TEXTS = [
 
 
 @pytest.fixture
-def reviews(empty_database: Database, embedder: Embedder) -> dict[str, Snapshot]:
+def reviews(empty_database: Database, embedder: Embedder) -> Mapping[str, Snapshot]:
     documents = [{"id": f"r{n}", "text": text, "n": n} for n, (_, text) in enumerate(TEXTS)]
     fill(empty_database, "reviews", {"text": "text", "n": "integer"}, documents, embedder, "text")
     return empty_database.snapshot()
 
 
-def run(snapshots: dict[str, Snapshot], embedder_of: Callable[[str], Embedder], *steps: dict[str, Any]) -> Executed:
+def run(snapshots: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder], *steps: dict[str, Any]) -> Executed:
     """A scan of the reviews, the steps, each of the one before."""
     from promptql.catalog import read_catalog
 
@@ -48,7 +48,7 @@ def run(snapshots: dict[str, Snapshot], embedder_of: Callable[[str], Embedder], 
     return execute(plan, snapshots, embedder_of, Limits())
 
 
-def test_rows_get_the_nearest_category(reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder]) -> None:
+def test_rows_get_the_nearest_category(reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]) -> None:
     """By examples; a row without text has no category."""
     categories = {"late": ["delivery was slow", "arrived late"], "broken": ["cracked screen", "broken device"]}
     step = {"op": "classify_local", "fields": ["text"], "categories": categories, "as": "kind"}
@@ -71,7 +71,7 @@ class Silent:
 
 
 def test_stored_vectors_are_used_where_they_are_of_the_text(
-    reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder]
+    reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]
 ) -> None:
     """Near copies and clusters of the collection's own text embed nothing."""
     silent: Any = lambda _: Silent()  # noqa: E731
@@ -83,7 +83,7 @@ def test_stored_vectors_are_used_where_they_are_of_the_text(
 
 
 def test_clusters_are_named_by_telling_words(
-    reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder]
+    reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]
 ) -> None:
     """Two clusters, each with words of its own; a row without text is in none."""
     relation = run(reviews, embedder_of, {"op": "cluster", "k": 2, "as": "c"}).rows.relation
@@ -97,7 +97,7 @@ def test_clusters_are_named_by_telling_words(
 
 
 def test_a_summary_says_where_its_sentences_stand(
-    reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder]
+    reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]
 ) -> None:
     """Each sentence is that stretch of its document's field, and cites it."""
     relation = run(reviews, embedder_of, {"op": "summarize_local", "fields": ["text"], "sentences": 2}).rows.relation
@@ -108,7 +108,7 @@ def test_a_summary_says_where_its_sentences_stand(
         assert relation.sources(place) == ([row["id"]], 1)
 
 
-def test_steps_on_no_rows_give_no_rows(reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder]) -> None:
+def test_steps_on_no_rows_give_no_rows(reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]) -> None:
     """Every one of them."""
     none = {"op": "filter", "where": {"op": "<", "l": {"field": "n"}, "r": {"value": 0}}}
     for step in (
@@ -123,7 +123,7 @@ def test_steps_on_no_rows_give_no_rows(reviews: dict[str, Snapshot], embedder_of
 
 
 def test_rows_without_their_text_name_fields(
-    reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder]
+    reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]
 ) -> None:
     """After a projection there is nothing to compare."""
     with pytest.raises(PlanError, match="no embedded text"):
@@ -131,7 +131,7 @@ def test_rows_without_their_text_name_fields(
 
 
 def test_too_much_to_embed_is_refused(
-    reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder], monkeypatch: pytest.MonkeyPatch
+    reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is embedded."""
     monkeypatch.setattr("promptql.operators.embeddings.EMBEDDED_TEXTS_MAX", 2)
@@ -173,7 +173,7 @@ def test_hostile_text_is_read_in_linear_time(kind: ExtractKind) -> None:
 
 
 def test_extracted_columns_cite_their_text(
-    reviews: dict[str, Snapshot], embedder_of: Callable[[str], Embedder]
+    reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]
 ) -> None:
     """Lists of the right type, from the row's own document."""
     relation = run(

@@ -95,7 +95,9 @@ def on_tables(questions: Sequence[PublicQuestion], tables: TableSet) -> Report:
     names = list(by_table)
     for begin in range(0, len(names), TABLES_AT_ONCE):
         chosen = {f"t{number}": name for number, name in enumerate(names[begin : begin + TABLES_AT_ONCE])}
-        held = {key: (tables.prepared(name).tables["table"], {}) for key, name in chosen.items()}
+        held: dict[str, tuple[Fields, Mapping[str, Meaning]]] = {
+            key: (tables.prepared(name).tables["table"], {}) for key, name in chosen.items()
+        }
         with asking(held) as promptql:
             for key, name in chosen.items():
                 outcomes += [outcome(promptql, question, [key]) for question in by_table[name]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from promptql.expressions import (
@@ -75,6 +75,9 @@ _OPERATORS = {
     "=": Operator.EQ,
     "!=": Operator.NE,
 }
+
+
+NO_HOPS: tuple[Hop, ...] = ()
 
 
 class CannotCompileError(Exception):
@@ -225,7 +228,7 @@ class _Chain:
 
     def _source(self) -> None:
         if self.compiler.joined is None:
-            first, hops = 0, ()
+            first, hops = 0, NO_HOPS
         else:
             first, hops = self.compiler.joined.path(self.sketch)
         self.add(Scan(self.compiler.id(), self.view.names[first]))
@@ -470,7 +473,7 @@ class _Chain:
                 self.add(Limit(id_(), self.last, pick.n, ties=pick.n == 1))
 
 
-def _stored(column: Column, keys: Sequence[str] | set[str]) -> list[Scalar]:
+def _stored(column: Column, keys: Iterable[str]) -> list[Scalar]:
     """The stored values that are compared as these keys."""
     found: dict[Scalar, None] = {}
     for key in sorted(keys):

@@ -247,7 +247,7 @@ def measured(asked: Asked, cue: int, words: tuple[str, ...]) -> bool:
 def ends(reading: Reading) -> Iterator[Draft]:
     """The first, last or n-th row as written."""
     cues = reading.asked.cues
-    picks = [(how, cues[how], Pick(how)) for how in ("first", "last") if how in cues]
+    picks: list[tuple[str, int, Pick]] = [(how, cues[how], Pick(how)) for how in ("first", "last") if how in cues]
     for index, word in enumerate(reading.asked.words):
         place = ordinal_of(word)
         if place is not None and place > 1:

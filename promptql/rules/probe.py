@@ -212,7 +212,7 @@ class Source:
         return [cells[place] for place in self.place(chosen.table, rows)]
 
 
-def _best(ranked: list[tuple[object, int]], pick: Pick) -> list[int]:
+def _best(ranked: Sequence[tuple[object, int]], pick: Pick) -> list[int]:
     if not ranked:
         return []
     down = pick.how == "max"

@@ -104,7 +104,7 @@ class Queries:
             mention = part.mention
             if mention is None or mention.coverage < 0.3:
                 continue
-            features = [*part.features, *self._affinity(part.column, mention.start, mention.end)]
+            features: Features = [*part.features, *self._affinity(part.column, mention.start, mention.end)]
             score = self.reading.model.score(features)
             table = self.view.columns[part.column].table
             slot = Slot((Item(part.column),), part.mask, mention.start, mention.end, features, score, table)
@@ -114,7 +114,7 @@ class Queries:
             by_start.setdefault(slot.start, []).append(slot)
         for entity in self.entities:
             for rank, column in enumerate(label_columns(self.view, entity.table)[:1]):
-                features: Features = [("q:label", 1.0), (f"q:label:{rank}", 1.0), ("q:label:coverage", entity.coverage)]
+                features = [("q:label", 1.0), (f"q:label:{rank}", 1.0), ("q:label:coverage", entity.coverage)]
                 features += [(f"q:label:asks:{self.asked.asks}", 1.0)]
                 slot = Slot(
                     (Item(column),),

@@ -68,8 +68,9 @@ class TableReader:
             if snapshot in self._columns:
                 return self._columns[snapshot]
         relation = snapshot.relation(list(info.fields))
-        columns: Mapping[str, Sequence[Cell]] | None = {name: relation.column(name) for name in info.fields}
-        if any(_is_prose(cells) for cells in columns.values()):
+        read: dict[str, Sequence[Cell]] = {name: relation.column(name) for name in info.fields}
+        columns: Mapping[str, Sequence[Cell]] | None = read
+        if any(_is_prose(cells) for cells in read.values()):
             columns = None
         with self._lock:
             self._columns[snapshot] = columns

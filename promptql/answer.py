@@ -176,20 +176,29 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """One change that the optimizer made: the rule, and the plan's hash before and after."""
+    """One change that the optimizer made: the rule, and the plan's hash before and after.
+
+    Attributes:
+        changed, added, removed: ids of steps that the rule wrote anew, made, and left out.
+    """
 
     rule: str
     before: str
     after: str
+    changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, str]:
-        """``{"rule", "before", "after"}``."""
-        return {"rule": self.rule, "before": self.before, "after": self.after}
+    def to_json(self) -> dict[str, Any]:
+        """``{"rule", "before", "after", "changed", "added", "removed"}``."""
+        steps = {"changed": list(self.changed), "added": list(self.added), "removed": list(self.removed)}
+        return {"rule": self.rule, "before": self.before, "after": self.after, **steps}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Rewrite:
         """The inverse of `to_json`."""
-        return cls(data["rule"], data["before"], data["after"])
+        steps = (tuple(data.get(key, ())) for key in ("changed", "added", "removed"))
+        return cls(data["rule"], data["before"], data["after"], *steps)
 
 
 @dataclass(frozen=True, slots=True)

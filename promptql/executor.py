@@ -176,6 +176,7 @@ class _Execution:
     reports: list[StepReport] = field(default_factory=list)
     queries: dict[str, tuple[SqlRelation, Rows]] = field(default_factory=dict)  # of steps that have not run yet
     charts: list[tuple[Visualize, Rows]] = field(default_factory=list)
+    failed: Event = field(default_factory=Event)  # a step beside the others has
     mapped: set[int] = field(default_factory=set)  # addresses of what a whole collection's columns lie in
 
     def run(self) -> Executed:
@@ -210,7 +211,7 @@ class _Execution:
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         self._ended(running.pop(future), *future.result())
             except BaseException:
-                self.cancelled.set()  # the others stop at their next look
+                self.failed.set()  # the others stop at their next look
                 raise
 
     def _begun(self, step: Step) -> None:
@@ -260,8 +261,11 @@ class _Execution:
             values = rows.relation.column(name)
             self.scope.lookups[step.id] = values[0] if values else None
 
+    def _stopped(self) -> bool:
+        return self.cancelled.is_set() or self.failed.is_set()
+
     def _check(self, step: Step) -> None:
-        if self.cancelled.is_set():
+        if self._stopped():
             raise PlanCancelledError(f"the plan was cancelled: step={step.id}")
         if time.monotonic() > self.until:
             raise self._out_of_time(step)
@@ -386,7 +390,7 @@ class _Execution:
         assert self.sql is not None
         seconds = max(0.001, self.until - time.monotonic())
         relation, coverages = self.sql.collect(
-            query, rows_max=self.limits.rows_max, timeout_seconds=seconds, cancelled=self.cancelled.is_set
+            query, rows_max=self.limits.rows_max, timeout_seconds=seconds, cancelled=self._stopped
         )
         joins = [item for item in self._run_of(step) if isinstance(item, Join)]
         notices = [_loss(join, found) for join, found in zip(joins, coverages, strict=False)]

@@ -65,6 +65,18 @@ def _applied(rules: tuple[Rule, ...], plan: Plan, catalog: Catalog, log: list[Re
     for rule in rules:
         rewritten = rule(plan, catalog)
         if rewritten is not plan:
-            log.append(Rewrite(rule.__name__, plan.hash, rewritten.hash))
+            log.append(_told(rule.__name__, plan, rewritten))
             plan = rewritten
     return plan
+
+
+def _told(rule: str, before: Plan, after: Plan) -> Rewrite:
+    old, new = before.by_id, after.by_id
+    return Rewrite(
+        rule,
+        before.hash,
+        after.hash,
+        changed=tuple(name for name in old if name in new and old[name] != new[name]),
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+    )

@@ -216,3 +216,12 @@ def test_a_filter_that_is_named_stays(database: Database, embedder_of: EmbedderO
     optimized, _ = optimize(plan, read_catalog(database.snapshot()))
     assert "old" in optimized.by_id
     assert result(optimized, database, embedder_of) == result(plan, database, embedder_of)
+
+
+def test_each_change_is_told_step_by_step(database: Database) -> None:
+    """Which steps a rule wrote anew, made, and left out."""
+    plan = graph(JOIN, {"id": "f", "op": "filter", "input": "j", "where": BOTH})
+    _, log = optimize(plan, read_catalog(database.snapshot()))
+    pushed = log[0]
+    assert (pushed.rule, set(pushed.changed)) == ("push_into_joins", {"j", "end"})
+    assert (pushed.added, pushed.removed) == (("f_left_1", "f_right_1"), ("f",))

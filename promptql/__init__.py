@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from promptql.answer import StepReport as StepReport
     from promptql.conversation import Conversations as Conversations
     from promptql.engine import PromptQL as PromptQL
+    from promptql.errors import ArgumentError as ArgumentError
     from promptql.errors import LimitExceededError as LimitExceededError
+    from promptql.errors import PlanCancelledError as PlanCancelledError
     from promptql.errors import PlanError as PlanError
     from promptql.errors import PlannerUnavailableError as PlannerUnavailableError
+    from promptql.errors import PlanStoppedError as PlanStoppedError
     from promptql.errors import ProgramError as ProgramError
     from promptql.errors import ProgramNotFoundError as ProgramNotFoundError
     from promptql.errors import PromptQLError as PromptQLError
@@ -58,7 +61,10 @@ _MODULES = {
     "conversation": ["Conversations"],
     "engine": ["PromptQL"],
     "errors": [
+        "ArgumentError",
         "LimitExceededError",
+        "PlanCancelledError",
+        "PlanStoppedError",
         "PlanError",
         "PlannerUnavailableError",
         "ProgramError",

@@ -13,7 +13,7 @@ import pytest
 from tests.lumaai.conftest import Run
 from tests.lumaai.films import FILMS, CountingEmbedder, open_database
 
-QUESTION = "How many films are there per year?"
+QUESTION = "how many films after 1980"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_an_answer_is_printed_in_the_form_that_is_wanted(place: Path, run: Run) 
     assert "planner    rules" in run(*asked).stdout
     assert "**Sources**" in run(*asked, "--format", "markdown").stdout
     rows = list(csv.reader(io.StringIO(run(*asked, "-f", "csv").stdout)))
-    assert rows[0] == ["year", "n"]
+    assert rows[1:] == [["2"]]
     assert json.loads(run(*asked, "--json").stdout)["planner"] == "rules"
     assert run(*asked, "-f", "xml").exit_code == 2
 
@@ -38,7 +38,7 @@ def test_steps_are_shown_as_they_run(place: Path, run: Run) -> None:
     """On stderr, so that the answer can be piped."""
     result = run("ask", QUESTION, "--db", place, "--planner", "rules", "--stream", "-f", "csv")
     assert "scan …" in result.stderr
-    assert result.stdout.startswith("year,n")
+    assert result.stdout.endswith("\n2\n")
 
 
 def test_a_plan_is_printed_edited_and_run(place: Path, run: Run, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from promptql import Answer
 from tests.lumaai.serving import FILMS, Service, problem_of
 
 PATH = "/v1/ask"
+QUESTION = "how many films after 1980"
 
 
 @pytest.fixture
@@ -33,13 +34,13 @@ def events_of(text: str) -> list[tuple[str, Any]]:
 
 def test_a_streamed_answer_tells_what_happens(films: Service) -> None:
     """The plan first, then each step, the table, the text in pieces, and the same answer as without a stream."""
-    response = films.post(PATH, {"question": "How many films are there per year?", "stream": True})
+    response = films.post(PATH, {"question": QUESTION, "stream": True})
     assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     events = events_of(response.text)
     names = [name for name, _ in events]
     assert names[0] == "plan"
     assert names[-1] == "answer"
-    whole = films.post(PATH, {"question": "How many films are there per year?"}).json()
+    whole = films.post(PATH, {"question": QUESTION}).json()
     assert "".join(data["text"] for name, data in events if name == "answer_delta") == whole["answer"]["text"]
     assert [data for name, data in events if name == "artifact"] == whole["artifacts"]
     last = events[-1][1]
@@ -47,7 +48,7 @@ def test_a_streamed_answer_tells_what_happens(films: Service) -> None:
     finished = [data["id"] for name, data in events if name == "step_finished"]
     assert finished == [step["id"] for step in last["steps"]]
     assert [data["id"] for name, data in events if name == "step_started"] == finished
-    assert Answer.from_json(last).values == ((1979, 1), (1999, 1), (2001, 1))
+    assert Answer.from_json(last).values == (2,)
 
 
 def test_what_fails_before_the_first_event_has_a_status(films: Service) -> None:

@@ -8,10 +8,10 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow soak check fix bench clean
+.PHONY: help demo serve test slow soak check fix bench eval eval-train clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
 
 demo: $(VENV)/.base  ## Ingest the Python documentation, search it, ask it questions (three minutes at most)
 	@$(BIN)/lumaai demo
@@ -41,6 +41,12 @@ fix: $(VENV)/.dev  ## Mend what ruff can mend
 
 bench: $(VENV)/.dev  ## Measure, and print the table with machine and date
 	@$(BIN)/python -m benchmarks
+
+eval: $(VENV)/.dev  ## Ask the public question sets in full (SETS="wikisql:500 spider" for parts), and keep the report
+	@$(BIN)/python -m benchmarks.evaluation $(SETS)
+
+eval-train: $(VENV)/.dev  ## Fit the rules planner's weights on the training parts of the question sets
+	@$(BIN)/python -m benchmarks.training
 
 clean:  ## Remove the environment and what tools left behind
 	rm -rf $(VENV) $(VENV)-torch .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis demo-data

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from engine.errors import InvalidInputError as InvalidInputError
     from engine.errors import LimitExceededError as LimitExceededError
     from engine.errors import MemoryLimitError as MemoryLimitError
+    from engine.errors import QueryCancelledError as QueryCancelledError
     from engine.errors import QueryError as QueryError
     from engine.errors import ReadOnlyError as ReadOnlyError
     from engine.errors import SchemaError as SchemaError
@@ -54,22 +55,27 @@ if TYPE_CHECKING:
     from engine.facets.counting import count_facets as count_facets
     from engine.facets.specification import FacetError as FacetError
     from engine.facets.specification import parse_facets as parse_facets
+    from engine.fields.aggregates import Aggregate as Aggregate
     from engine.fields.filter import And as And
     from engine.fields.filter import Comparison as Comparison
     from engine.fields.filter import Filter as Filter
     from engine.fields.filter import Not as Not
     from engine.fields.filter import Or as Or
     from engine.fields.filter import parse_filter as parse_filter
+    from engine.fields.joining import Coverage as Coverage
     from engine.fields.order import OrderError as OrderError
     from engine.fields.order import SortKey as SortKey
     from engine.fields.order import parse_order as parse_order
-    from engine.fields.relation import Aggregate as Aggregate
+    from engine.fields.origin import Provenance as Provenance
     from engine.fields.relation import Relation as Relation
+    from engine.fields.windows import WindowCall as WindowCall
     from engine.filtering import explain_filter as explain_filter
     from engine.hits import Hits as Hits
     from engine.languages.executor import QueryResult as QueryResult
     from engine.languages.executor import read_query as read_query
     from engine.languages.executor import run_query as run_query
+    from engine.meaning import Meaning as Meaning
+    from engine.meaning import Reference as Reference
     from engine.memory import MEMORY_BYTES_DEFAULT as MEMORY_BYTES_DEFAULT
     from engine.memory import MemoryLimits as MemoryLimits
     from engine.ordering import ordered as ordered
@@ -94,9 +100,13 @@ if TYPE_CHECKING:
     from engine.search.request import SearchRequest as SearchRequest
     from engine.search.request import Strategy as Strategy
     from engine.search.request import Words as Words
+    from engine.search.scope import Among as Among
+    from engine.search.scope import Condition as Condition
     from engine.snapshot import Snapshot as Snapshot
     from engine.sql.engine import SqlEngine as SqlEngine
     from engine.sql.engine import SqlSearchRequest as SqlSearchRequest
+    from engine.sql.expressions import NotInSqlError as NotInSqlError
+    from engine.sql.relation import SqlRelation as SqlRelation
     from engine.sql.result import SqlColumn as SqlColumn
     from engine.sql.result import SqlResult as SqlResult
     from engine.sql.result import arrow_of as arrow_of
@@ -122,6 +132,7 @@ _MODULES = {
     "directory.archive": ["ArchiveInfo", "ArchiveList"],
     "writes.batch": ["BATCH_BYTES_MAX", "BATCH_DOCUMENTS_MAX", "VectorRows"],
     "writes.changes": ["ChangeRecord", "Changes"],
+    "meaning": ["Meaning", "Reference"],
     "memory": ["MEMORY_BYTES_DEFAULT", "MemoryLimits"],
     "collection": ["Collection"],
     "writes.commit": ["Durability"],
@@ -155,6 +166,7 @@ _MODULES = {
         "ReadOnlyError",
         "SchemaError",
         "MemoryLimitError",
+        "QueryCancelledError",
         "SqlError",
         "StorageError",
         "StorageFullError",
@@ -167,7 +179,11 @@ _MODULES = {
     "ordering": ["ordered"],
     "fields.order": ["OrderError", "SortKey", "parse_order"],
     "statistics": ["FieldStatistics"],
-    "fields.relation": ["Aggregate", "Relation"],
+    "fields.aggregates": ["Aggregate"],
+    "fields.joining": ["Coverage"],
+    "fields.origin": ["Provenance"],
+    "fields.relation": ["Relation"],
+    "fields.windows": ["WindowCall"],
     "hits": ["Hits"],
     "writes.copying": ["Copied", "HIDDEN_PREFIX"],
     "writes.idempotency": ["IdempotencyKey"],
@@ -191,6 +207,7 @@ _MODULES = {
     ],
     "directory.scrub": ["CheckReport", "Problem"],
     "search.grouping": ["Group"],
+    "search.scope": ["Among", "Condition"],
     "search.request": [
         "Examples",
         "Fusion",
@@ -205,6 +222,8 @@ _MODULES = {
     "search.keyword": ["Highlight"],
     "snapshot": ["Snapshot"],
     "text.query": ["Expansion", "TextQuery"],
+    "sql.expressions": ["NotInSqlError"],
+    "sql.relation": ["SqlRelation"],
     "sql.engine": ["SqlEngine", "SqlSearchRequest"],
     "sql.result": ["SqlColumn", "SqlResult", "arrow_of"],
     "vector.parameters": ["SearchParameters"],

@@ -270,6 +270,21 @@ class Collection:
             self._commits.settle(given)
         return result
 
+    def describe(self, said: Mapping[str, Any]) -> Schema:
+        """Say what the collection and its fields are about; durable when it returns. See `Schema.described`.
+
+        Raises:
+            SchemaError: it is malformed, or a field does not exist.
+        """
+
+        def plan() -> Plan:
+            known = self._writer.schema
+            described = known.described(said)
+            return Plan(described, WriteResult(self.state.sequence), describes=described != known)
+
+        self._committed(plan, Durability.SYNC, None)
+        return self.schema
+
     def _committed(self, plan: Callable[[], Plan], durability: str, key: IdempotencyKey | None) -> WriteResult:
         """Plan a write while nobody else writes, unless it was done under its key; write it; wait until it holds."""
         asked = _durability(durability)

@@ -17,6 +17,7 @@ EngineError
 ├── ChangesGoneError             start over from `.oldest`, with all documents
 ├── TimeLimitError               ask for less, or for more time
 ├── MemoryLimitError             ask for less
+├── QueryCancelledError          nothing: you stopped it
 ├── EmbeddingChangedError        make the vectors again, as the schema says now
 ├── ReadOnlyError                open the database as its one writer
 ├── CollectionNotFoundError      create it, or correct the name
@@ -211,6 +212,12 @@ class TimeLimitError(EngineError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"query took too long: maximum={seconds:g} seconds", limit=seconds)
+
+
+class QueryCancelledError(EngineError):
+    """Whoever asked for a query has stopped it."""
+
+    code = "query_cancelled"
 
 
 class MemoryLimitError(EngineError):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.errors import SchemaError
+from engine.meaning import FIELD_KEYS, KEYS, Meaning
 from engine.text.languages import LANGUAGES
 
 JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
@@ -157,13 +158,19 @@ class Ttl:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The fields of a collection. Immutable: growing gives a new one."""
+    """The fields of a collection. Immutable: growing gives a new one.
+
+    Attributes:
+        meaning: what the collection is about; `meanings`: its fields, as far as somebody said.
+    """
 
     fields: Mapping[str, Field] = field(default_factory=dict)
     vectors: Mapping[str, VectorField] = field(default_factory=dict)
     embed: Mapping[str, Embedding] = field(default_factory=dict)
     strict: bool = False
     ttl: Ttl | None = None
+    meaning: Meaning = field(default_factory=Meaning)
+    meanings: Mapping[str, Meaning] = field(default_factory=dict)
 
     def with_fields(self, fields: Mapping[str, Field]) -> Schema:
         """This schema with `fields` added or changed."""
@@ -173,6 +180,25 @@ class Schema:
         """This schema with one more vector field."""
         return replace(self, vectors={**self.vectors, name: vector})
 
+    def described(self, data: JSON) -> Schema:
+        """This schema with other words about it: `{"description", "synonyms", "fields": {name: {…, "references"}}}`.
+
+        Raises:
+            SchemaError: naming the place by JSON Pointer; or a field that there is not.
+        """
+        body = _mapping(data, "")
+        _known_keys(body, {*KEYS, "fields"}, "")
+        meanings = dict(self.meanings)
+        for name, given in _mapping(body.get("fields") or {}, "/fields").items():
+            pointer = f"/fields/{_escape(str(name))}"
+            if name not in self.fields:
+                raise SchemaError(f"unknown field {name!r:.80}", pointer=pointer)
+            spec = _mapping(given, pointer)
+            _known_keys(spec, set(FIELD_KEYS), pointer)
+            meanings[name] = meanings.get(name, Meaning()).changed(spec, pointer)
+        kept = {name: meaning for name, meaning in meanings.items() if meaning}
+        return replace(self, meaning=self.meaning.changed(body, ""), meanings=kept)
+
     @classmethod
     def from_json(cls, data: JSON) -> Schema:
         """Read the body of `PUT /v1/collections/{c}`.
@@ -181,8 +207,9 @@ class Schema:
             SchemaError: naming the place by JSON Pointer.
         """
         body = _mapping(data, "")
-        _known_keys(body, {"fields", "embed", "strict", "ttl"}, "")
+        _known_keys(body, {"fields", "embed", "strict", "ttl", *KEYS}, "")
         fields: dict[str, Field] = {}
+        meanings: dict[str, Meaning] = {}
         vectors: dict[str, VectorField] = {}
         declared = _mapping(body.get("fields") or {}, "/fields")
         if len(declared) > FIELDS_MAX:
@@ -195,6 +222,8 @@ class Schema:
                 vectors[name] = _vector_field(spec, pointer)
             else:
                 fields[name] = _field(spec, pointer)
+                if meaning := Meaning().changed(spec, pointer):
+                    meanings[name] = meaning
         embed = {
             name: _embedding(spec, f"/embed/{_escape(name)}")
             for name, spec in _mapping(body.get("embed") or {}, "/embed").items()
@@ -206,13 +235,14 @@ class Schema:
         if not isinstance(strict, bool):
             raise SchemaError(f"strict must be true or false: got={strict!r:.40}", pointer="/strict")
         ttl = None if body.get("ttl") is None else _ttl(body["ttl"], fields, vectors)
-        return cls(fields, vectors, embed, strict, ttl)
+        return cls(fields, vectors, embed, strict, ttl, Meaning().changed(body, ""), meanings)
 
     def to_json(self) -> dict[str, JSON]:
         """The inverse of `from_json`, every default spelled out."""
         fields: dict[str, JSON] = {
             name: {"type": f.type.value, "many": f.many, "declared": f.declared}
             | ({} if f.language is None else {"language": f.language})
+            | (self.meanings[name].to_json() if name in self.meanings else {})
             for name, f in self.fields.items()
         }
         for name, v in self.vectors.items():
@@ -234,7 +264,7 @@ class Schema:
             }
             for name, e in self.embed.items()
         }
-        body: dict[str, JSON] = {"fields": fields, "embed": embed, "strict": self.strict}
+        body: dict[str, JSON] = {"fields": fields, "embed": embed, "strict": self.strict, **self.meaning.to_json()}
         if self.ttl is not None:
             body["ttl"] = {"field": self.ttl.field} if self.ttl.field is not None else {"seconds": self.ttl.seconds}
         return body
@@ -259,7 +289,7 @@ def check_field_name(name: JSON, pointer: str) -> None:
 
 
 def _field(spec: dict[str, JSON], pointer: str) -> Field:
-    _known_keys(spec, {"type", "many", "declared", "language"}, pointer)
+    _known_keys(spec, {"type", "many", "declared", "language", *FIELD_KEYS}, pointer)
     kind = spec.get("type")
     try:
         type_ = FieldType(str(kind))

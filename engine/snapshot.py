@@ -19,8 +19,9 @@ from engine.fields.columns import ID_FIELD, without_negative_zero
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
 from engine.fields.index_cache import IndexCache, is_indexed
-from engine.fields.relation import ORIGIN, Relation, json_value, relation_types
+from engine.fields.relation import Relation
 from engine.fields.select import select
+from engine.fields.values import json_value, relation_types
 from engine.filtering import PartFields
 from engine.hits import Hits
 from engine.memory import MaskCache
@@ -508,24 +509,30 @@ class Snapshot:
             InvalidInputError: a field does not exist.
         """
         types = relation_types(self.schema.fields, fields)
-        tables = [self._empty_table(types)]
+        tables, ordinals = [self._empty_table(types)], [np.empty(0, dtype=np.uint32)]
         for i in range(len(self.parts)):
             mask = self.allowed(i, where)
-            tables.append(self._table(i, types, None if mask is None else np.flatnonzero(mask)))
-        return Relation(pa.concat_tables(tables), types, self.ids)
+            places = None if mask is None else np.flatnonzero(mask)
+            tables.append(self._table(i, types, places))
+            ordinals.append(self.parts[i].ordinals if places is None else self.parts[i].ordinals[places])
+        table = pa.concat_tables(tables)
+        return Relation.of_documents(table, types, np.concatenate(ordinals), self.ids, self.name)
 
     def relation_of(self, hits: Hits, fields: Sequence[str] | None = None) -> Relation:
         """What a search found as rows, best first, with a column `_score`."""
         types = relation_types(self.schema.fields, fields)
-        tables = [self._empty_table(types)]
+        tables, ordinals = [self._empty_table(types)], [np.empty(0, dtype=np.uint32)]
         order = []
         for i in np.unique(hits.parts):
             chosen = np.flatnonzero(hits.parts == i)
             order.append(chosen)
             tables.append(self._table(int(i), types, hits.places[chosen]))
-        table = pa.concat_tables(tables).take(pa.array(np.argsort(np.concatenate(order or [np.empty(0, int)]))))
+            ordinals.append(self.parts[int(i)].ordinals[hits.places[chosen]])
+        back = np.argsort(np.concatenate(order or [np.empty(0, int)]))
+        table = pa.concat_tables(tables).take(pa.array(back))
         table = table.append_column("_score", pa.array(hits.scores.astype(np.float64)))
-        return Relation(table, {**types, "_score": Field(FieldType.NUMBER)}, self.ids)
+        types = {**types, "_score": Field(FieldType.NUMBER)}
+        return Relation.of_documents(table, types, np.concatenate(ordinals)[back], self.ids, self.name)
 
     def field_values(self, field: str, limit: int = 1000) -> list[tuple[JSON, int]]:
         """Distinct values of a field and how many documents have each, the most frequent first; lists are unnested.
@@ -672,7 +679,6 @@ class Snapshot:
     def _table(self, i: int, types: dict[str, Field], places: Any | None) -> Any:
         part = self.parts[i]
         columns = {name: part.column(name, field) for name, field in types.items()}
-        columns[ORIGIN] = pa.array(part.ordinals)
         table = pa.table(columns)
         return table if places is None else table.take(pa.array(places))
 
@@ -680,7 +686,7 @@ class Snapshot:
         from engine.fields.columns import null_column
 
         columns = {name: null_column(field, 0) for name, field in types.items()}
-        return pa.table({**columns, ORIGIN: pa.array([], type=pa.uint32())})
+        return pa.table(columns)
 
 
 class _Together:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.fields.columns import without_negative_zero
-from engine.fields.relation import json_value
+from engine.fields.values import json_value
 from engine.filtering import chosen_places, column_of
 from engine.schema import JSON, Field, FieldType
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from lumaai.askable import AskableDatabase
+from lumaai.asked import Asked, Execution, Question
 from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError
 from lumaai.key_upkeep import RemoteKeyUpkeep
 from lumaai.remote_collection import RemoteCollection
+from lumaai.remote_programs import RemotePrograms
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
@@ -19,10 +22,10 @@ from lumaai.translation import translated
 from lumaai.transport import Transport, collection_path, given_keys
 
 if TYPE_CHECKING:
-    from promptql import Answer
+    from promptql import Answer, Event, Explanation, PlanCheck, Proposal
 
 
-class Client(RemoteUpkeep, RemoteKeyUpkeep):
+class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
     """A running service. `lumaai.connect("http://…")` makes one; it connects when it is first asked something.
 
     Connections are kept alive and shared by threads. Close it, or use it in a `with` block.
@@ -74,12 +77,15 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep):
         strict: bool = False,
         ttl: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
+        description: str | None = None,
+        synonyms: Sequence[str] | None = None,
     ) -> RemoteCollection:
         """A new collection; see `Database.create_collection`."""
         if not name or "/" in name:  # no path leads there
             raise InvalidRequestError(f"collection name is malformed: got={name!r:.40}", code="schema_invalid")
-        _check_fields(fields, embed, strict=strict, ttl=ttl)
-        body = given_keys({"fields": fields, "embed": embed, "strict": strict or None, "ttl": ttl})
+        about = given_keys({"description": description, "synonyms": synonyms})
+        _check_fields(fields, embed, strict=strict, ttl=ttl, about=about)
+        body = given_keys({"fields": fields, "embed": embed, "strict": strict or None, "ttl": ttl, **about})
         try:
             with model_of_the_service():
                 answer = self._transport.send("PUT", collection_path(name), body=body, safe=False)
@@ -125,16 +131,38 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep):
         """Remove an alias; see `Database.drop_alias`."""
         self._transport.send("DELETE", _alias_path(alias), safe=False)
 
-    def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
-        """Answers a question in natural language; see `Database.ask`."""
+    def _answer(self, asked: Asked) -> Answer:
         from promptql import Answer
 
-        if planner not in ("auto", "rules", "llm"):
-            raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
-        if not isinstance(question, str):
-            raise InvalidRequestError(f"question is not text: got={type(question).__name__}", code="question_not_text")
-        body = given_keys({"question": question, "collections": collections, "planner": planner})
-        return Answer.from_json(self._transport.post("/v1/ask", body, safe=True))
+        return Answer.from_json(self._transport.post(asked.path, asked.to_body(), safe=True))
+
+    def _events(self, asked: Asked) -> Iterator[Event]:
+        from promptql import event_from_json
+
+        with self._transport.events(asked.path, {**asked.to_body(), "stream": True}) as events:
+            for kind, data in events:
+                event = event_from_json(kind, data)
+                if event is not None:
+                    yield event
+
+    def _proposal(self, question: Question) -> Proposal:
+        from promptql import Proposal
+
+        return Proposal.from_json(self._transport.post("/v1/ask/plan", question.to_body(), safe=True))
+
+    def _check(self, execution: Execution) -> PlanCheck:
+        from promptql import PlanCheck
+
+        return PlanCheck.from_json(self._transport.post("/v1/ask/validate", execution.to_body(), safe=True))
+
+    def _explanation(self, execution: Execution) -> Explanation:
+        from promptql import Explanation
+
+        return Explanation.from_json(self._transport.post("/v1/ask/explain", execution.to_body(), safe=True))
+
+    @property
+    def _keeper(self) -> RemotePrograms:
+        return RemotePrograms(self._transport)
 
     def sql(
         self,
@@ -188,11 +216,12 @@ def _check_fields(
     *,
     strict: bool,
     ttl: Mapping[str, Any] | None,
+    about: Mapping[str, Any],
 ) -> None:
     """Refuse a malformed declaration; the sizes of fields that a model fills are the service's to know."""
     if isinstance(fields, Mapping) and isinstance(embed, Mapping):
         fields = {name: spec for name, spec in fields.items() if name not in embed}
-    declared_schema(fields, {}, strict=strict, ttl=ttl, default_model="", identity_of=lambda _: {})
+    declared_schema(fields, {}, strict=strict, ttl=ttl, default_model="", identity_of=lambda _: {}).described(about)
 
 
 def _alias_path(alias: str) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,7 @@ import engine
 from lumaai.batch import vector_array
 from lumaai.composing import Composer, at, vector_of_document
 from lumaai.countable import CountableCollection
+from lumaai.declare import said_of
 from lumaai.documents import Removal, WritableCollection, Write
 from lumaai.embedding import UNBOUNDED, EmbedBounds, embed_query
 from lumaai.errors import ErrorDetail, InvalidRequestError
@@ -98,6 +100,26 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
         """Name, size and schema."""
         snapshot = self._native.snapshot()
         return CollectionInfo(self.name, snapshot.count(), snapshot.sequence, snapshot.schema.to_json())
+
+    @translated
+    def describe(
+        self,
+        description: str | EllipsisType | None = ...,
+        synonyms: Sequence[str] | EllipsisType | None = ...,
+        fields: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> CollectionInfo:
+        """Say what the collection and its fields are about; questions are read with it. None takes away.
+
+        Args:
+            description: of the collection.
+            synonyms: other words for it.
+            fields: by name, `description`, `synonyms` and `references`.
+
+        Raises:
+            InvalidRequestError: a field that there is not, or what is said is malformed.
+        """
+        self._native.describe(said_of(description, synonyms, fields))
+        return self.info()
 
     def _write(self, write: Write) -> WriteResult:
         return self.write_bounded(write, UNBOUNDED)

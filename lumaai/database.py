@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import engine
 import models
 from lumaai.access import Caller, Verb
 from lumaai.aliases import Aliases
+from lumaai.askable import AskableDatabase
+from lumaai.asked import Asked, Execution, Question
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
@@ -22,28 +24,26 @@ from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, 
 from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
 from lumaai.key_upkeep import KeyUpkeep
 from lumaai.keys import Keyring
-from lumaai.language_model import close_language_model, for_a_question
 from lumaai.model_options import ModelOptions
 from lumaai.opened import Opened
 from lumaai.options import check_durability
 from lumaai.query import Statements
+from lumaai.questions import LLMSource, Questions, Scope
 from lumaai.reranking import Rerankers
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, Queries, SqlResult
-from lumaai.translation import translate, translated
+from lumaai.translation import translated, translated_events
 from lumaai.upkeep import Upkeep, open_engine
 
 if TYPE_CHECKING:
-    from promptql import Answer
+    from promptql import Answer, Event, Explanation, PlanCheck, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
 
-LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 
-
-class Database(Upkeep, KeyUpkeep):
+class Database(Upkeep, KeyUpkeep, AskableDatabase):
     """Collections of documents in one directory. Safe for many threads; one process writes at a time.
 
     Close it, or use it in a `with` block. Models are loaded when they are first needed.
@@ -103,7 +103,6 @@ class Database(Upkeep, KeyUpkeep):
                 return load_embedder(name)
             return chosen_options.load_embedder(name, precision, cache_directory=directory, progress=progress)
 
-        self._llm, self._makes_llm = llm, callable(llm)
         chosen = {
             "sync_interval_seconds": sync_interval_seconds,
             "memory_bytes_max": memory_bytes_max,
@@ -131,6 +130,7 @@ class Database(Upkeep, KeyUpkeep):
         self._queries = Queries(self._opened, memory_bytes_max)
         self.keyring = Keyring(self._opened)
         self._aliases = Aliases(self._opened)
+        self._questions = Questions(self._opened, self._embedder_of, llm)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -186,9 +186,8 @@ class Database(Upkeep, KeyUpkeep):
     def close(self) -> None:
         """Close the directory for others to open. Doing it twice does no harm."""
         self._queries.close()
+        self._questions.close()
         self._opened.close()
-        if self._makes_llm and not callable(self._llm):
-            close_language_model(self._llm)
 
     @translated
     def create_collection(
@@ -200,13 +199,16 @@ class Database(Upkeep, KeyUpkeep):
         strict: bool = False,
         ttl: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
+        description: str | None = None,
+        synonyms: Sequence[str] | None = None,
     ) -> Collection:
         """Make a collection.
 
         Args:
             name: letters, digits, `_`, `.` and `-`, up to 128; names that begin with `_files.` are reserved.
             fields: types by field name, such as `{"year": {"type": "integer"}, "vector": {"type": "vector",
-                "dim": 384}}`; what is not declared is inferred from the documents.
+                "dim": 384}}`; what is not declared is inferred from the documents. A field may also have a
+                `description`, `synonyms`, and `references`: the collection, or the field of one, that has its values.
             embed: what is embedded into which vector field: `{"vector": {"from": ["title", "plot"], "model":
                 "all-MiniLM-L6-v2", "splitter": "markdown"}}`; the splitter says where long text is cut: "auto" (by the
                 suffix of a document's `path`), "sentences", "markdown", "code" or "none". None embeds all text into
@@ -215,7 +217,9 @@ class Database(Upkeep, KeyUpkeep):
             strict: refuse documents with fields that are not declared.
             ttl: when documents expire: `{"field": "expires_at"}` (at the time in that field, which this declares as a
                 datetime if `fields` does not) or `{"seconds": 3600}` (so long after they were last written).
-            exist_ok: answer the collection that there is, if it was declared the same.
+            exist_ok: answer the collection that there is, if it was declared the same; what it is about may differ.
+            description: what it is about, for questions.
+            synonyms: other words for it, for questions.
 
         Raises:
             ConflictError: it exists, and (with `exist_ok`) was declared otherwise; the message names where.
@@ -232,6 +236,7 @@ class Database(Upkeep, KeyUpkeep):
                 raise engine.CollectionExistsError(name)
             return self._same(name, fields, embed, strict=strict, ttl=ttl)
         schema = self._schema(fields, embed, strict=strict, ttl=ttl)
+        schema = schema.described({"description": description, "synonyms": synonyms})
         try:
             with self._aliases.lock:
                 self._aliases.check_free(name)
@@ -335,30 +340,44 @@ class Database(Upkeep, KeyUpkeep):
             raise ForbiddenError("the key reaches no collection that is there", code="collection_not_allowed")
         return found
 
-    @translated
-    def ask(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Answer:
-        """Answer a question in natural language, with the documents that the answer rests on.
-
-        Args:
-            question: up to 2,000 characters.
-            collections: where to look; None for all.
-            planner: "rules", "llm", or "auto": the LLM where there is one, and rules where it fails.
-
-        Raises:
-            InvalidRequestError: an empty or too long question, or planner "llm" without an LLM.
-            NotFoundError: there is no such collection.
-        """
-        from promptql import PromptQL
-
-        # A bare string would be taken for the collections that its letters name.
-        names = self._asked() if collections is None else check_strings("collections", collections)
-        names = None if names is None else list(dict.fromkeys(map(self.resolve, names)))
+    def _scope(self, collections: list[str] | None) -> Scope:
+        """Who asks, and of what."""
+        names = self._asked() if collections is None else list(dict.fromkeys(map(self.resolve, collections)))
         for name in names or ():
             self._caller.check(Verb.ASK, name)
-        if planner not in ("auto", "rules", "llm"):
-            raise InvalidRequestError(f"planner must be 'auto', 'rules' or 'llm': got={planner!r:.40}")
-        promptql = PromptQL(self._native, self._embedder_of, for_a_question(self._language_model(planner)))
-        return promptql.ask(question, collections=names, planner=cast("Literal['auto', 'rules', 'llm']", planner))
+        return Scope(names, self._caller.id)
+
+    @translated
+    def answer_told(self, asked: Asked, tell: Tell | None = None) -> Answer:
+        """The answer to what is asked, with each event told in this thread; what `tell` raises ends the work."""
+        return self._questions.answer(asked, self._scope(asked.collections), tell)
+
+    def _answer(self, asked: Asked) -> Answer:
+        return self.answer_told(asked)
+
+    def _events(self, asked: Asked) -> Iterator[Event]:
+        return translated_events(self._questions.events(asked, self._scope(asked.collections)), self._opened.explain)
+
+    @translated
+    def _proposal(self, question: Question) -> Proposal:
+        return self._questions.proposal(question, self._scope(question.collections))
+
+    @translated
+    def _check(self, execution: Execution) -> PlanCheck:
+        return self._questions.check(execution, self._scope(execution.collections))
+
+    @translated
+    def _explanation(self, execution: Execution) -> Explanation:
+        return self._questions.explanation(execution, self._scope(execution.collections))
+
+    @property
+    def program_keeper(self) -> Questions:
+        """Where programs are kept; tells what `programs` does not: whether saving made a new version."""
+        return self._questions
+
+    @property
+    def _keeper(self) -> Questions:
+        return self._questions
 
     @translated
     def sql(
@@ -487,20 +506,6 @@ class Database(Upkeep, KeyUpkeep):
                 f"collection {name!r} embeds no text: it cannot be searched by meaning", code="not_embedded"
             )
         return self._opened.embedders.of(next(iter(embed.values())), name)
-
-    def _language_model(self, planner: str) -> models.LLM | None:
-        """The model that plans; None where rules are asked for, or will do because it cannot be had."""
-        if planner == "rules" or not callable(self._llm):
-            return None if callable(self._llm) else self._llm
-        try:
-            self._llm = self._llm()
-        except Exception as error:
-            luma_error = translate(error)
-            if planner != "auto" or luma_error is None:
-                raise
-            _log.warning("llm.unavailable", extra={"code": luma_error.code})
-            return None
-        return self._llm
 
 
 def _shown(name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import EllipsisType
 from typing import Any
 
 from engine import Embedding, Schema, Ttl
@@ -47,6 +48,16 @@ def declared_schema(
         embeddings[name] = {**spec, "model": model, "identity": dict(identity), "splitter": splitter}
         specs[name] = _sized(name, specs.get(name, {"type": "vector"}), model, identity)
     return Schema.from_json({"fields": specs, "embed": embeddings, "strict": strict, "ttl": ttl})
+
+
+def said_of(
+    description: str | EllipsisType | None,
+    synonyms: Sequence[str] | EllipsisType | None,
+    fields: Mapping[str, Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    """What a caller says of a collection, without what is left as it is."""
+    said = {"description": description, "synonyms": synonyms, "fields": fields if fields is not None else ...}
+    return {key: value for key, value in said.items() if value is not ...}
 
 
 def check_same(name: str, existing: Schema, requested: Schema) -> None:

@@ -47,6 +47,7 @@ class ErrorDetail:
         pointer: JSON Pointer into the request's body, such as `/documents/3/vector`; "" for the whole.
         index: position of the document in the batch, where there is one.
         id: id of that document, where it has one.
+        hint: what would be right.
         offset: character of a text at `pointer`, counted from 0, where that says more: in a filter written like SQL.
     """
 
@@ -58,12 +59,14 @@ class ErrorDetail:
     index: int | None = None
     id: str | None = None
     offset: int | None = None
+    hint: str | None = None
 
     def to_json(self) -> dict[str, JSONValue]:
         """The detail as a JSON object, without the keys that say nothing."""
         data = {"pointer": self.pointer, "code": self.code, "message": self.message}
         rest = {
             "expected": self.expected, "got": self.got, "index": self.index, "id": self.id, "offset": self.offset,
+            "hint": self.hint,
         }  # fmt: skip
         return {**data, **{key: value for key, value in rest.items() if value is not None}}
 
@@ -79,6 +82,7 @@ class ErrorDetail:
             index=data.get("index"),
             id=data.get("id"),
             offset=data.get("offset"),
+            hint=data.get("hint"),
         )
 
 

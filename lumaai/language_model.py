@@ -75,11 +75,6 @@ def configured(settings: Settings) -> models.LLM | None:
     return models.BudgetedLLM(llm, _budget(settings))
 
 
-def for_a_question(llm: models.LLM | None) -> models.LLM | None:
-    """The language model as one question may use it: with a budget of its own, if there is one."""
-    return llm.renewed() if isinstance(llm, models.BudgetedLLM) else llm
-
-
 def close_language_model(llm: models.LLM | None) -> None:
     """Close its connections; not every model has some."""
     if isinstance(llm, models.BudgetedLLM):

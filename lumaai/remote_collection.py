@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine import parse_facets, parse_filter, parse_order
 from lumaai.batch import Batch, vector_array
 from lumaai.countable import CountableCollection
+from lumaai.declare import said_of
 from lumaai.documents import Removal, WritableCollection, Write
 from lumaai.errors import InvalidRequestError
 from lumaai.results import (
@@ -58,6 +60,17 @@ class RemoteCollection(WritableCollection, SearchableCollection, CountableCollec
     def info(self) -> CollectionInfo:
         """Name, size and schema."""
         return CollectionInfo.from_json(self._transport.get(collection_path(self.name)))
+
+    def describe(
+        self,
+        description: str | EllipsisType | None = ...,
+        synonyms: Sequence[str] | EllipsisType | None = ...,
+        fields: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> CollectionInfo:
+        """Say what the collection and its fields are about; see `Collection.describe`."""
+        body = said_of(description, synonyms, fields)
+        answer = self._transport.send("PATCH", collection_path(self.name), body=body, safe=True)
+        return CollectionInfo.from_json(answer.json())
 
     def _write(self, write: Write) -> WriteResult:
         batch, options = write.batch, write.options

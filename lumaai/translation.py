@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -89,7 +89,12 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "models.RemoteModelError": _Translation(ModelUnavailableError, status=BAD_GATEWAY),
     "models.ModelError": _Translation(ModelUnavailableError),
     "promptql.QuestionError": _Translation(InvalidRequestError, "/question"),
+    "promptql.ArgumentError": _Translation(InvalidRequestError),
+    "promptql.PlanStoppedError": _Translation(InvalidRequestError, place="/plan"),
+    "promptql.PlanCancelledError": _Translation(TimeLimitError),
     "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
+    "promptql.ProgramNotFoundError": _Translation(NotFoundError),
+    "promptql.ProgramError": _Translation(InvalidRequestError),
     "promptql.PlannerUnavailableError": _Translation(InvalidRequestError, "/planner"),
     "promptql.LimitExceededError": _Translation(InvalidRequestError, "/question"),
     "promptql.PromptQLError": _Translation(InternalError),
@@ -147,6 +152,24 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def translated_events(events: Iterator[R], explain: Callable[[LumaError], LumaError]) -> Iterator[R]:
+    """The same events, with LumaErrors where they would raise those of engine, models or promptql.
+
+    Args:
+        events: of work under way.
+        explain: makes of an error what is known of it besides.
+    """
+    try:
+        yield from events
+    except LumaError:
+        raise
+    except Exception as error:
+        luma_error = translate(error)
+        if luma_error is None:
+            raise
+        raise explain(luma_error) from error
+
+
 def _details(error: BaseException, translation: _Translation) -> list[ErrorDetail]:
     """The foreign error's own list of faults, or its single pointer or expected and got, as details."""
     items = getattr(error, "errors", None)
@@ -158,7 +181,8 @@ def _details(error: BaseException, translation: _Translation) -> list[ErrorDetai
         return []
     expected, got = getattr(error, "expected", getattr(error, "oldest", None)), getattr(error, "got", None)
     offset = getattr(error, "details", {}).get("offset")
-    return [ErrorDetail(place, str(getattr(error, "code", "invalid")), str(error), expected, got, offset=offset)]
+    code, hint = str(getattr(error, "code", "invalid")), getattr(error, "hint", None)
+    return [ErrorDetail(place, code, str(error), expected, got, offset=offset, hint=hint)]
 
 
 def _document_detail(item: Any, prefix: str) -> ErrorDetail:

@@ -31,6 +31,7 @@ FIRST_WAIT_SECONDS = 0.1  # doubled from attempt to attempt, each jittered by up
 RETRY_AFTER_SECONDS_MAX = 10.0  # a service that asks for more is not waited for: its error is raised
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS_MAX = 32
+EVENT_STREAM = "text/event-stream"
 JSON_HEADERS = {"content-type": "application/json"}
 IDEMPOTENCY_KEY = "idempotency-key"
 IDEMPOTENCY_REPLAYED = "idempotency-replayed"
@@ -160,15 +161,7 @@ class Transport:
         request = self._http.build_request(
             method, path, params=parameters, content=content, headers=given, timeout=timeout
         )
-        for attempt in range(ATTEMPTS):
-            error = self._refusal(request, safe=safe)
-            if isinstance(error, httpx.Response):
-                return error
-            wait = _wait_seconds(error, attempt)
-            if wait is None or attempt == ATTEMPTS - 1:
-                raise error
-            time.sleep(wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        return self._attempted(request, safe=safe)
 
     @contextmanager
     def pieces(self, path: str) -> Iterator[Iterator[bytes]]:
@@ -187,10 +180,42 @@ class Transport:
         except httpx.TransportError as error:
             raise _connection_failure(self.url, error, repeatable=True) from error
 
-    def _refusal(self, request: httpx.Request, *, safe: bool) -> httpx.Response | LumaError:
-        """One attempt: its response, or the error it stands for."""
+    @contextmanager
+    def events(self, path: str, body: Mapping[str, JSONValue]) -> Iterator[Iterator[tuple[str, JSONValue]]]:
+        """The server-sent events that a POST is answered with, each as its name and its data, as they arrive.
+
+        Raises:
+            LumaError: the service refused, or said in the midst of its answer that it cannot go on.
+            ConnectionFailedError: nothing answers there, or the connection broke.
+        """
+        headers = {**JSON_HEADERS, "accept": EVENT_STREAM}
+        request = self._http.build_request("POST", path, content=encode(body), headers=headers)
+        response = self._attempted(request, safe=True, whole=False)
         try:
-            response = self._http.send(request)
+            yield _events(response)
+        except httpx.TransportError as error:
+            raise _connection_failure(self.url, error, repeatable=False) from error
+        finally:
+            response.close()
+
+    def _attempted(self, request: httpx.Request, *, safe: bool, whole: bool = True) -> httpx.Response:
+        """A response of success, after as many attempts as it takes and is allowed."""
+        for attempt in range(ATTEMPTS):
+            error = self._refusal(request, safe=safe, whole=whole)
+            if isinstance(error, httpx.Response):
+                return error
+            wait = _wait_seconds(error, attempt)
+            if wait is None or attempt == ATTEMPTS - 1:
+                raise error
+            time.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _refusal(self, request: httpx.Request, *, safe: bool, whole: bool) -> httpx.Response | LumaError:
+        """One attempt: its response, read to its end where it is to be `whole`, or the error it stands for."""
+        try:
+            response = self._http.send(request, stream=not whole)
+            if not whole and not response.is_success:
+                response.read()
         except httpx.TransportError as error:
             unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             failure = _connection_failure(self.url, error, repeatable=safe or unsent)
@@ -248,6 +273,30 @@ def _decoded(response: httpx.Response) -> JSONValue:
     except ValueError as error:
         kind = response.headers.get("content-type", "without a type")
         raise InternalError(f"{response.url} answered with something else than JSON: {kind}") from error
+
+
+def _events(response: httpx.Response) -> Iterator[tuple[str, JSONValue]]:
+    """Server-sent events (HTML standard, 9.2), as far as our service writes them: a name, and one JSON value.
+
+    Raises:
+        LumaError: an event named "error" says so.
+        ConnectionFailedError: the stream ended before an event was whole.
+    """
+    name, data, seen = "message", "", False
+    for line in response.iter_lines():
+        if line.startswith("event:"):
+            name = line[6:].strip()
+        elif line.startswith("data:"):
+            data += line[5:].strip()
+        elif not line and data:
+            value = json.loads(data)
+            if name == "error":
+                raise from_problem(value)
+            yield name, value
+            seen = name == "answer"
+            name, data = "message", ""
+    if not seen:
+        raise ConnectionFailedError("the service stopped in the midst of its answer", retryable=False)
 
 
 def _problem(response: httpx.Response) -> LumaError:

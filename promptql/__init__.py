@@ -12,29 +12,85 @@ if TYPE_CHECKING:
     from promptql.answer import Answer as Answer
     from promptql.answer import Artifact as Artifact
     from promptql.answer import Band as Band
+    from promptql.answer import Chart as Chart
     from promptql.answer import Citation as Citation
     from promptql.answer import Notice as Notice
     from promptql.answer import PlannerName as PlannerName
     from promptql.answer import Rewrite as Rewrite
     from promptql.answer import StepReport as StepReport
+    from promptql.conversation import Conversations as Conversations
     from promptql.engine import PromptQL as PromptQL
+    from promptql.errors import ArgumentError as ArgumentError
     from promptql.errors import LimitExceededError as LimitExceededError
+    from promptql.errors import PlanCancelledError as PlanCancelledError
     from promptql.errors import PlanError as PlanError
     from promptql.errors import PlannerUnavailableError as PlannerUnavailableError
+    from promptql.errors import PlanStoppedError as PlanStoppedError
+    from promptql.errors import ProgramError as ProgramError
+    from promptql.errors import ProgramNotFoundError as ProgramNotFoundError
     from promptql.errors import PromptQLError as PromptQLError
     from promptql.errors import QuestionError as QuestionError
+    from promptql.evaluation import EvaluationQuestion as EvaluationQuestion
+    from promptql.evaluation import evaluate as evaluate
+    from promptql.evaluation import read_evaluation_questions as read_evaluation_questions
+    from promptql.events import AnswerDelta as AnswerDelta
+    from promptql.events import Answered as Answered
+    from promptql.events import ArtifactMade as ArtifactMade
+    from promptql.events import Event as Event
+    from promptql.events import PlanMade as PlanMade
+    from promptql.events import StepFinished as StepFinished
+    from promptql.events import StepProgress as StepProgress
+    from promptql.events import StepStarted as StepStarted
+    from promptql.events import Tell as Tell
+    from promptql.events import Warned as Warned
+    from promptql.events import event_from_json as event_from_json
     from promptql.executor import Limits as Limits
     from promptql.plan import Assumption as Assumption
     from promptql.plan import Plan as Plan
     from promptql.plan import Support as Support
+    from promptql.programs import Program as Program
+    from promptql.proposal import Explanation as Explanation
+    from promptql.proposal import PlanCheck as PlanCheck
+    from promptql.proposal import PlanFault as PlanFault
+    from promptql.proposal import Proposal as Proposal
     from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
+    from promptql.streaming import stream as stream
 
 _MODULES = {
-    "answer": ["Answer", "Artifact", "Band", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
+    "answer": ["Answer", "Artifact", "Band", "Chart", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
+    "conversation": ["Conversations"],
     "engine": ["PromptQL"],
-    "errors": ["LimitExceededError", "PlanError", "PlannerUnavailableError", "PromptQLError", "QuestionError"],
+    "errors": [
+        "ArgumentError",
+        "LimitExceededError",
+        "PlanCancelledError",
+        "PlanStoppedError",
+        "PlanError",
+        "PlannerUnavailableError",
+        "ProgramError",
+        "ProgramNotFoundError",
+        "PromptQLError",
+        "QuestionError",
+    ],
+    "events": [
+        "AnswerDelta",
+        "Answered",
+        "ArtifactMade",
+        "Event",
+        "PlanMade",
+        "StepFinished",
+        "StepProgress",
+        "StepStarted",
+        "Tell",
+        "Warned",
+        "event_from_json",
+    ],
+    "evaluation": ["EvaluationQuestion", "evaluate", "read_evaluation_questions"],
     "executor": ["Limits"],
     "plan": ["Assumption", "Plan", "Support"],
+    "programs": ["Program"],
+    "proposal": ["Explanation", "PlanCheck", "PlanFault", "Proposal"],
+    "streaming": ["stream"],
     "question": ["QUESTION_CHARACTERS_MAX"],
 }
 _EXPORTS = {name: f"promptql.{module}" for module, names in _MODULES.items() for name in names}

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from promptql.plan import Assumption
+from promptql.rendering import answer_to_csv, answer_to_markdown
 
 
 class Band(StrEnum):
@@ -16,14 +17,16 @@ class Band(StrEnum):
     ANSWER = "answer"
     ASSUMPTIONS = "answer_with_assumptions"
     SEARCH = "search"
+    CLARIFY = "clarify"
 
 
 class PlannerName(StrEnum):
-    """Who made the plan; `fallback`: the rules, after the LLM failed."""
+    """Who made the plan; `fallback`: the rules, after the LLM failed; `given`: whoever asked."""
 
     RULES = "rules"
     LLM = "llm"
     FALLBACK = "fallback"
+    GIVEN = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +76,46 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one step did."""
+    """What one step did.
+
+    Attributes:
+        rows_in, rows_out: None for a step within a query of SQL, which counts only what comes out of it.
+        coverage: of a join: left_rows, left_matched, right_rows, right_matched, rows.
+        sql: the query that ran for this step and those before it that are part of it.
+        cached: the step did not run: its rows were there from the last time.
+    """
 
     id: str
     op: str
-    rows_in: int
-    rows_out: int
+    rows_in: int | None
+    rows_out: int | None
     milliseconds: float
+    coverage: Mapping[str, int] | None = None
+    sql: str | None = None
+    cached: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """``{"id", "op", "rows_in", "rows_out", "milliseconds"}``."""
-        return {
+        """``{"id", "op", "rows_in", "rows_out", "milliseconds"}``; "coverage", "sql" and "cached" where there are."""
+        data: dict[str, Any] = {
             "id": self.id,
             "op": self.op,
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
             "milliseconds": self.milliseconds,
         }
+        if self.coverage is not None:
+            data["coverage"] = dict(self.coverage)
+        if self.sql is not None:
+            data["sql"] = self.sql
+        return data | ({"cached": True} if self.cached else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StepReport:
         """The inverse of `to_json`."""
-        return cls(data["id"], data["op"], data["rows_in"], data["rows_out"], data["milliseconds"])
+        return cls(
+            data["id"], data["op"], data["rows_in"], data["rows_out"], data["milliseconds"],
+            data.get("coverage"), data.get("sql"), data.get("cached", False),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +139,25 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart: a Vega-Lite specification with its data in it, drawn from the table `source`."""
+
+    id: str
+    spec: Mapping[str, Any]
+    source: str | None = None
+    type: str = "chart"
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"id", "type", "spec", "source"}``."""
+        return {"id": self.id, "type": self.type, "spec": dict(self.spec), "source": self.source}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Chart:
+        """The inverse of `to_json`."""
+        return cls(data["id"], dict(data["spec"]), data.get("source"))
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something that the reader should know: JSON ``{"code", "detail"}``."""
 
@@ -136,20 +176,29 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """One change that the optimizer made: the rule, and the plan's hash before and after."""
+    """One change that the optimizer made: the rule, and the plan's hash before and after.
+
+    Attributes:
+        changed, added, removed: ids of steps that the rule wrote anew, made, and left out.
+    """
 
     rule: str
     before: str
     after: str
+    changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, str]:
-        """``{"rule", "before", "after"}``."""
-        return {"rule": self.rule, "before": self.before, "after": self.after}
+    def to_json(self) -> dict[str, Any]:
+        """``{"rule", "before", "after", "changed", "added", "removed"}``."""
+        steps = {"changed": list(self.changed), "added": list(self.added), "removed": list(self.removed)}
+        return {"rule": self.rule, "before": self.before, "after": self.after, **steps}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Rewrite:
         """The inverse of `to_json`."""
-        return cls(data["rule"], data["before"], data["after"])
+        steps = (tuple(data.get(key, ())) for key in ("changed", "added", "removed"))
+        return cls(data["rule"], data["before"], data["after"], *steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +214,9 @@ class Answer:
         completeness: share of the result's rows that the artifact shows.
         usage: ``{"milliseconds": {stage: …}, "llm": {"calls", "tokens_in", "tokens_out"}}``.
         alternatives: other readings: ``{"text", "confidence", "plan"}``.
+        charts: drawn from the tables; in JSON they are artifacts too.
+        options: where the question can be read in several ways, what to choose from: ``{"text", "plan" or "value"}``.
+        conversation: under which a follow-up is asked; None where nothing is kept.
     """
 
     text: str
@@ -184,6 +236,17 @@ class Answer:
     rewrites: tuple[Rewrite, ...] = ()
     usage: Mapping[str, Any] = field(default_factory=dict)
     alternatives: tuple[Mapping[str, Any], ...] = ()
+    charts: tuple[Chart, ...] = ()
+    options: tuple[Mapping[str, Any], ...] = ()
+    conversation: str | None = None
+
+    def to_markdown(self) -> str:
+        """The text with its tables, what it assumed and warns of, and its sources."""
+        return answer_to_markdown(self)
+
+    def to_csv(self) -> str:
+        """The rows of its table, with a header."""
+        return answer_to_csv(self)
 
     def to_json(self) -> dict[str, Any]:
         """The answer in the shape of `promptql.md`."""
@@ -200,13 +263,15 @@ class Answer:
             "plan_hash": self.plan_hash,
             "planner": self.planner.value,
             "steps": [step.to_json() for step in self.steps],
-            "artifacts": [artifact.to_json() for artifact in self.artifacts],
+            "artifacts": [table.to_json() for table in self.artifacts] + [chart.to_json() for chart in self.charts],
             "citations": [citation.to_json() for citation in self.citations],
             "assumptions": [assumption.to_json() for assumption in self.assumptions],
             "warnings": [warning.to_json() for warning in self.warnings],
             "rewrites": [rewrite.to_json() for rewrite in self.rewrites],
             "usage": dict(self.usage),
             "alternatives": [dict(item) for item in self.alternatives],
+            **({"options": [dict(item) for item in self.options]} if self.options else {}),
+            **({"conversation": self.conversation} if self.conversation is not None else {}),
         }
 
     @classmethod
@@ -228,11 +293,14 @@ class Answer:
             plan_hash=data["plan_hash"],
             planner=PlannerName(data["planner"]),
             steps=tuple(StepReport.from_json(item) for item in data["steps"]),
-            artifacts=tuple(Artifact.from_json(item) for item in data["artifacts"]),
+            artifacts=tuple(Artifact.from_json(item) for item in data["artifacts"] if item["type"] != "chart"),
             citations=tuple(Citation.from_json(item) for item in data["citations"]),
             assumptions=tuple(Assumption.from_json(item) for item in data["assumptions"]),
             warnings=tuple(Notice.from_json(item) for item in data["warnings"]),
             rewrites=tuple(Rewrite.from_json(item) for item in data.get("rewrites", ())),
             usage=dict(data["usage"]),
             alternatives=tuple(dict(item) for item in data["alternatives"]),
+            charts=tuple(Chart.from_json(item) for item in data["artifacts"] if item["type"] == "chart"),
+            options=tuple(dict(item) for item in data.get("options", ())),
+            conversation=data.get("conversation"),
         )

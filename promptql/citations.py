@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from engine import Snapshot
 from promptql.answer import Artifact, Citation
+from promptql.catalog import ID
 from promptql.evidence import Quote
 from promptql.operators.rows import Rows
-from promptql.validation import SCORE
 
 IDS_MAX = 20  # documents named in one citation; its count tells how many there are
 
@@ -30,21 +30,46 @@ class Claim:
     cells: Mapping[str, Any] | None = None
 
 
-def claims_of_rows(rows: Rows, artifact: Artifact, keys: Sequence[str], snapshot: Snapshot) -> list[Claim]:
-    """For groups one claim a figure; for documents one a row."""
+def claims_of_rows(
+    rows: Rows, artifact: Artifact, keys: Sequence[str], snapshots: Mapping[str, Snapshot]
+) -> list[Claim]:
+    """For documents one claim a row; else one a figure and collection, so that joins cite both their sides.
+
+    Args:
+        rows: as many as the artifact shows.
+        artifact: the table.
+        keys: columns that tell groups apart, and are no figures.
+        snapshots: of all collections that rows may come from.
+    """
+    if rows.grouped or len(rows.relation.sources_behind) > 1:
+        columns = [name for name in artifact.columns if name not in keys] or list(artifact.columns)
+        return [
+            claim
+            for index in range(len(artifact.rows))
+            for name in columns
+            for claim in _cell_claims(rows, artifact, index, name, snapshots)
+        ]
+    stored = {ID, *snapshots[rows.collection].schema.fields}
     claims = []
     for index, row in enumerate(artifact.rows):
         ids, count = rows.relation.sources(index, IDS_MAX)
-        place = f"{artifact.id}[{index}]"
-        if rows.grouped:
-            for name in artifact.columns:
-                if name not in keys:
-                    citation = Citation(f"{place}.{name}", rows.collection, tuple(ids), snapshot.sequence, count)
-                    claims.append(Claim(citation))
-        else:
-            citation = Citation(place, rows.collection, tuple(ids), snapshot.sequence, count)
-            claims.append(Claim(citation, cells={name: value for name, value in row.items() if name != SCORE}))
+        sequence = snapshots[rows.collection].sequence
+        citation = Citation(f"{artifact.id}[{index}]", rows.collection, tuple(ids), sequence, count)
+        cells = {name: value for name, value in row.items() if name in stored and count == 1}
+        claims.append(Claim(citation, cells=cells))
     return claims
+
+
+def _cell_claims(
+    rows: Rows, artifact: Artifact, index: int, name: str, snapshots: Mapping[str, Snapshot]
+) -> Iterator[Claim]:
+    place = f"{artifact.id}[{index}].{name}"
+    found = rows.relation.provenance(index, name, IDS_MAX)
+    for source in found:
+        sequence = snapshots[source.collection].sequence
+        yield Claim(Citation(place, source.collection, source.ids, sequence, source.count))
+    if not found:  # a count of nothing rests on the collection as a whole
+        yield Claim(Citation(place, rows.collection, (), snapshots[rows.collection].sequence, 0))
 
 
 def claims_of_quotes(
@@ -68,14 +93,24 @@ def claims_of_quotes(
     ]
 
 
-def verified(claims: Sequence[Claim], snapshot: Snapshot) -> tuple[tuple[Citation, ...], tuple[Citation, ...]]:
-    """The citations that the snapshot bears out, and those that it does not."""
-    ids = list(dict.fromkeys(id_ for claim in claims for id_ in claim.citation.ids))
-    documents = dict(zip(ids, snapshot.get(ids), strict=True))
+def verified(
+    claims: Sequence[Claim], snapshots: Mapping[str, Snapshot]
+) -> tuple[tuple[Citation, ...], tuple[Citation, ...]]:
+    """The citations that the snapshots bear out, and those that they do not."""
+    wanted: dict[str, dict[str, None]] = {}
+    for claim in claims:
+        wanted.setdefault(claim.citation.collection, {}).update(dict.fromkeys(claim.citation.ids))
+    documents = {
+        name: dict(zip(ids, snapshots[name].get(list(ids)), strict=True))
+        for name, ids in wanted.items()
+        if name in snapshots
+    }
     good: list[Citation] = []
     bad: list[Citation] = []
     for claim in claims:
-        (good if _borne_out(claim, documents, snapshot) else bad).append(claim.citation)
+        found = documents.get(claim.citation.collection)
+        is_good = found is not None and _borne_out(claim, found, snapshots[claim.citation.collection])
+        (good if is_good else bad).append(claim.citation)
     return tuple(good), tuple(bad)
 
 
@@ -87,7 +122,7 @@ def _borne_out(claim: Claim, documents: Mapping[str, Any], snapshot: Snapshot) -
         return False
     if claim.quote is not None:
         return _quoted(claim.quote, citation, documents[citation.ids[0]])
-    if claim.cells is not None:
+    if claim.cells:
         document = documents[citation.ids[0]]
         return all(_same(value, document.get(name)) for name, value in claim.cells.items())
     return True

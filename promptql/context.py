@@ -9,6 +9,7 @@ from engine import Database, Snapshot
 from promptql.catalog import Catalog, CatalogReader, with_phrases
 from promptql.errors import QuestionError
 from promptql.question import Question
+from promptql.rules.tables import Tables
 from promptql.rules.values import WORDS_MAX
 from promptql.rules.words import STOPWORDS, fold, tokenize
 
@@ -17,15 +18,25 @@ PHRASE_TOKENS_MAX = 60  # words of a question that are looked up; longer questio
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The question, the snapshots it is answered from, and their catalog."""
+    """The question, the snapshots it is answered from, their catalog, and their columns where all are tables."""
 
     question: Question
     snapshots: Mapping[str, Snapshot]
     catalog: Catalog
+    tables: Tables | None = None
 
 
-def gather(database: Database, reader: CatalogReader, question: Question, collections: Sequence[str] | None) -> Context:
+def gather(
+    database: Database,
+    reader: CatalogReader,
+    question: Question,
+    collections: Sequence[str] | None,
+    *,
+    phrases: bool = True,
+) -> Context:
     """One snapshot of the named collections (None: all), and the catalog read from it.
+
+    `phrases` looks the question's words up among the values of fields that are too large to be read whole.
 
     Raises:
         QuestionError: there is no collection to ask.
@@ -36,8 +47,11 @@ def gather(database: Database, reader: CatalogReader, question: Question, collec
     snapshots = database.snapshot(collections) if collections != [] else {}
     if not snapshots:
         raise QuestionError("there is no collection to ask a question of", code="no_collections")
-    catalog = with_phrases(reader.read(snapshots), snapshots, _phrases(question.text))
-    return Context(question, snapshots, catalog)
+    catalog = reader.read(snapshots)
+    if not phrases:
+        return Context(question, snapshots, catalog)
+    catalog = with_phrases(catalog, snapshots, _phrases(question.text))
+    return Context(question, snapshots, catalog, reader.tables.read(catalog, snapshots))
 
 
 def _phrases(question: str) -> list[str]:

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from engine import Database
-from models import LLM, Embedder
-from promptql.answer import Answer
+from models import LLM, BudgetedLLM, Embedder
+from promptql.answer import Answer, Band, PlannerName
 from promptql.catalog import CatalogReader
-from promptql.context import gather
-from promptql.executor import Limits, execute
+from promptql.context import Context, gather
+from promptql.conversation import Conversations, check_conversation
+from promptql.errors import ArgumentError, PlanError, nearest_name
+from promptql.events import Event, PlanMade, StepFinished, StepStarted, Tell
+from promptql.executor import Executed, Limits, execute
+from promptql.followup import follow_up
 from promptql.optimizer import optimize
+from promptql.outputs import Outputs
+from promptql.plan import Plan
+from promptql.planned import Planned
 from promptql.planner import PlannerMode, check_mode, plan_question
-from promptql.question import read_question
-from promptql.reasoner import reason
+from promptql.program_store import ProgramStore
+from promptql.programs import Program, bound, check_program_name, with_parameters
+from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
+from promptql.question import Question, read_question
+from promptql.reasoner import ask_back, reason
 from promptql.stages import Stages
+from promptql.steps import AnswerStep, Clarify
+from promptql.streaming import stream, tell_answer
+from promptql.validation import Columns, columns_of, validate
+from promptql.wording import described
 
 log = logging.getLogger(__name__)
 
 
 class PromptQL:
-    """Answers questions about a database. Safe to use from many threads: its only state is a cache of catalogs.
+    """Answers questions about a database. Safe for many threads: it keeps catalogs, and plans of conversations.
 
     Args:
         database: what is asked.
         embedder_of: collection name → the embedder of that collection; called only when a search runs.
         llm: writes plans where it is given; without it the rules do.
         limits: rows and seconds that one plan may use.
+        conversations: where the last plans are kept; of its own if not given.
     """
 
     def __init__(
@@ -38,12 +54,16 @@ class PromptQL:
         llm: LLM | None = None,
         *,
         limits: Limits | None = None,
+        conversations: Conversations | None = None,
     ) -> None:
         self._database = database
         self._embedder_of = embedder_of
         self._llm = llm
         self._reader = CatalogReader()
+        self._conversations = Conversations() if conversations is None else conversations
         self._limits = limits if limits is not None else Limits()
+        self._outputs = Outputs()
+        self.programs = ProgramStore(database)
 
     def ask(
         self,
@@ -51,8 +71,15 @@ class PromptQL:
         *,
         collections: Sequence[str] | None = None,
         planner: PlannerMode = "auto",
+        conversation: str | None = None,
+        asker: str = "",
+        tell: Tell | None = None,
     ) -> Answer:
         """Answer a question from one snapshot of the collections (None: all of them).
+
+        In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
+        France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour, for that `asker`
+        alone. `tell` is called with each event as it happens, in this thread; what it raises ends the work.
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -63,10 +90,206 @@ class PromptQL:
         stages = Stages()
         asked = read_question(question)
         check_mode(self._llm, planner)
+        name = None if conversation is None else check_conversation(conversation)
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
-        planned = stages.run("plan", plan_question, context, self._llm, planner)
+        kept_as = None if name is None else f"{asker}\0{name}"
+        planned = stages.run("plan", self._planned, context, planner, kept_as)
+        answer = self._run(context, planned, stages, tell)
+        return self._told(replace(answer, conversation=name), tell)
+
+    def ask_stream(
+        self,
+        question: str,
+        *,
+        collections: Sequence[str] | None = None,
+        planner: PlannerMode = "auto",
+        conversation: str | None = None,
+    ) -> Iterator[Event]:
+        """The events of answering a question, as they happen; the last is the answer. See `ask`."""
+        return stream(
+            lambda tell: self.ask(
+                question, collections=collections, planner=planner, conversation=conversation, tell=tell
+            )
+        )
+
+    def plan(
+        self, question: str, *, collections: Sequence[str] | None = None, planner: PlannerMode = "auto"
+    ) -> Proposal:
+        """The plan of a question, not run.
+
+        Raises:
+            QuestionError, PlannerUnavailableError, CollectionNotFoundError: as `ask`.
+        """
+        asked = read_question(question)
+        check_mode(self._llm, planner)
+        context = gather(self._database, self._reader, asked, collections)
+        planned = plan_question(context, self._language_model(), planner)
+        output = planned.plan.by_id[planned.plan.output]
+        return Proposal(
+            plan=planned.plan.to_json(),
+            plan_hash=planned.plan.hash,
+            planner=planned.planner,
+            confidence=round(planned.confidence, 3),
+            band=planned.band,
+            assumptions=planned.plan.assumptions,
+            warnings=planned.warnings,
+            alternatives=planned.alternatives,
+            options=tuple(item.written() for item in output.options) if isinstance(output, Clarify) else (),
+        )
+
+    def validate(self, plan: object, *, collections: Sequence[str] | None = None) -> PlanCheck:
+        """Whether a plan could run over these collections (None: all), and what is wrong with it if it could not.
+
+        Raises:
+            CollectionNotFoundError: a name in `collections` is unknown.
+        """
+        try:
+            read = _read(plan)
+            context = self._context(read.question, collections)
+            columns = columns_of(read, context.catalog)
+        except PlanError as error:
+            return PlanCheck((PlanFault(error.pointer, str(error), error.hint),))
+        return PlanCheck((), _shown(columns), read.hash)
+
+    def execute(
+        self,
+        plan: object,
+        *,
+        params: Mapping[str, Any] | None = None,
+        from_step: str | None = None,
+        collections: Sequence[str] | None = None,
+        tell: Tell | None = None,
+    ) -> Answer:
+        """Run a plan, edited or not, and answer with what it gives.
+
+        Args:
+            plan: a `Plan`, or its JSON.
+            params: values of its parameters, by name.
+            from_step: run this step and those that read it again; what others gave is taken from the last time, where
+                that is still known and the documents are the same. None: run all.
+            collections: what it may read; None for all.
+            tell: called with each event as it happens.
+
+        Raises:
+            PlanError: it is not valid; `pointer` says where, `hint` what would be right.
+            LimitExceededError: it would read too many rows or ran out of time.
+            PlanStoppedError: an assert of its own does not hold.
+            CollectionNotFoundError: a name in `collections` is unknown.
+        """
+        stages = Stages()
+        read = bound(_read(plan), params or {})
+        if from_step is not None and from_step not in read.by_id:
+            raise ArgumentError(
+                f'unknown step "{from_step!s:.80}"', pointer="/from_step", hint=nearest_name(str(from_step), read.by_id)
+            )
+        context = stages.run("gather", self._context, read.question, collections)
+        stages.run("validate", validate, read, context.catalog)
+        planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
+        again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
+        return self._told(self._run(context, planned, stages, tell, again), tell)
+
+    def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
+        """What would run for a plan, and what the optimizer did to it.
+
+        Raises:
+            PlanError: it is not valid.
+            CollectionNotFoundError: a name in `collections` is unknown.
+        """
+        read = _read(plan)
+        context = self._context(read.question, collections)
+        validate(read, context.catalog)
+        optimized, rewrites = optimize(read, context.catalog)
+        columns = _shown(columns_of(optimized, context.catalog))
+        return Explanation(optimized.to_json(), optimized.hash, rewrites, columns, described(optimized))
+
+    def save_program(
+        self,
+        name: str,
+        plan: object,
+        *,
+        params: Mapping[str, Any] | None = None,
+        description: str | None = None,
+    ) -> tuple[Program, bool]:
+        """Keep a plan as a program, and tell whether that made a new version.
+
+        Args:
+            name: letters, digits, `_`, `.` and `-`.
+            plan: a `Plan`, or its JSON.
+            params: constants of the plan that become parameters: `{"genre": "drama"}`.
+            description: what it is for.
+
+        Raises:
+            PlanError: the plan is not valid, or has no such constant.
+            ProgramError: a malformed name or description, or too many programs.
+        """
+        check_program_name(name)
+        read = with_parameters(_read(plan), params or {})
+        columns = columns_of(read, self._context(read.question, None).catalog)
+        output = read.by_id[read.output]
+        if not isinstance(output, AnswerStep):
+            raise PlanError("a program ends with an answer", pointer="/output")
+        found = columns[output.id]
+        wanted = {key: found[key] for key in output.fields} if output.fields is not None else found
+        return self.programs.save(name, read, wanted, description)
+
+    def _context(self, question: str, collections: Sequence[str] | None) -> Context:
+        """What a plan may read, without looking words up in it."""
+        return gather(self._database, self._reader, Question(question), collections, phrases=False)
+
+    def _run(
+        self, context: Context, planned: Planned, stages: Stages, tell: Tell | None, again: Sequence[str] | None = None
+    ) -> Answer:
+        """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these."""
+        if isinstance(planned.plan.by_id[planned.plan.output], Clarify):
+            return ask_back(planned, planned.plan)
         plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)
-        executed = stages.run("execute", execute, plan, context.snapshots, self._embedder_of, self._limits)
+        if tell is not None:
+            said = round(planned.confidence, 3), planned.band.value
+            tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
+        executed = stages.run("execute", self._executed, plan, context, tell, again)
         answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
         return replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds})
+
+    def _executed(self, plan: Plan, context: Context, tell: Tell | None, again: Sequence[str] | None) -> Executed:
+        for name in again or ():
+            if name in plan.by_id:  # the optimizer may have made one of it and its neighbour
+                self._outputs.forget(plan, name, context.snapshots)
+        return execute(
+            plan,
+            context.snapshots,
+            self._embedder_of,
+            self._limits,
+            started=None if tell is None else lambda step: tell(StepStarted(step.id, step.op)),
+            progress=None if tell is None else lambda report: tell(StepFinished(report)),
+            outputs=None if again is None else self._outputs,
+        )
+
+    @staticmethod
+    def _told(answer: Answer, tell: Tell | None) -> Answer:
+        return answer if tell is None else tell_answer(answer, tell)
+
+    def _language_model(self) -> LLM | None:
+        """The language model as one question may use it: with a budget of its own, if there is one."""
+        return self._llm.renewed() if isinstance(self._llm, BudgetedLLM) else self._llm
+
+    def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
+        """The plan of a question of its own, or of one that goes on from the last."""
+        before = None if conversation is None else self._conversations.last(conversation)
+        followed = None if before is None else follow_up(context.question.text, before, context.catalog)
+        planned = plan_question(context, self._language_model(), planner) if followed is None else followed
+        if conversation is not None:
+            self._conversations.keep(conversation, planned)
+        return planned
+
+
+def _read(plan: object) -> Plan:
+    return plan if isinstance(plan, Plan) else Plan.from_json(plan)
+
+
+def _shown(columns: Mapping[str, Columns]) -> dict[str, dict[str, str]]:
+    """The types of columns by name, of each step."""
+    return {
+        step: {name: f"list of {field.type.value}" if field.many else field.type.value for name, field in found.items()}
+        for step, found in columns.items()
+    }

@@ -3,8 +3,13 @@
 PromptQLError               .code, .details
 ├── QuestionError           the question cannot be asked: empty, too long, not text, nothing to ask it of
 ├── PlanError               the plan breaks a rule: .pointer (JSON Pointer into the plan), .hint
+│   └── ArgumentError       something given beside the plan is wrong: .pointer into the request
+├── ProgramError            a program cannot be kept as it is: its name, its description, their number
+│   └── ProgramNotFoundError  there is no program, or no version, of that name
 ├── PlannerUnavailableError planner="llm" was asked for and there is no LLM
-└── LimitExceededError      the plan ran into its row or time limit
+├── LimitExceededError      the plan ran into its limit of rows, seconds or bytes
+├── PlanStoppedError        an assert of the plan does not hold
+└── PlanCancelledError      whoever asked has stopped it
 """
 
 from __future__ import annotations
@@ -43,6 +48,24 @@ class PlanError(PromptQLError):
         self.hint = hint
 
 
+class ProgramError(PromptQLError):
+    """A program cannot be kept so."""
+
+    code = "program_invalid"
+
+
+class ProgramNotFoundError(ProgramError):
+    """There is no such program, or it has no such version."""
+
+    code = "program_not_found"
+
+
+class ArgumentError(PlanError):
+    """Something given beside a plan is wrong: a value of a parameter, a step to begin from."""
+
+    code = "argument_invalid"
+
+
 class PlannerUnavailableError(PromptQLError):
     """The LLM planner was asked for by name and no LLM is configured."""
 
@@ -53,6 +76,18 @@ class LimitExceededError(PromptQLError):
     """A plan would read more rows, or has taken longer, than it may."""
 
     code = "limit_exceeded"
+
+
+class PlanStoppedError(PromptQLError):
+    """A plan's own assert does not hold: there are fewer or more rows than there must be."""
+
+    code = "assertion_failed"
+
+
+class PlanCancelledError(PromptQLError):
+    """A plan was stopped by whoever asked for it."""
+
+    code = "cancelled"
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from engine import FieldType, Passage, Snapshot
 from models import Embedder
 from promptql.catalog import CollectionInfo
+from promptql.expressions import Compare, Predicate, Scalar
 from promptql.operators.rows import Rows, filter_of
-from promptql.predicate import Compare, Predicate, Scalar, comparisons, conjuncts, describe
+from promptql.predicate import comparisons, conjuncts, describe
 from promptql.rules.words import STOPWORDS, tokenize
 from promptql.sentences import is_code, sentence_spans
 from promptql.validation import SCORE
@@ -147,7 +148,10 @@ def nearest_facts(
     facts = []
     parts = conjuncts(where)
     for part in parts:
-        count = snapshot.count(filter_of(part, params, snapshot.schema))
+        condition = filter_of(part, params, snapshot.schema)
+        if condition is None:  # no condition on documents alone
+            continue
+        count = snapshot.count(condition)
         if len(parts) > 1 or count:
             facts.append(f"{describe(part)}: {count} of {info.rows} documents")
     for _, item in comparisons(where):
@@ -158,7 +162,7 @@ def nearest_facts(
 
 
 def _range(item: Compare, info: CollectionInfo) -> str | None:
-    field = info.fields.get(item.field)
+    field = info.fields.get(item.field or "")
     if field is None or field.least is None:
         return None
     return f"{field.name} goes from {field.least} to {field.greatest}"

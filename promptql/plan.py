@@ -11,8 +11,19 @@ from functools import cached_property
 from typing import Any
 
 from promptql.errors import PlanError, nearest_name
-from promptql.predicate import Scalar
-from promptql.steps import AnswerStep, Record, Step, input_of, step_from_json, step_to_json
+from promptql.expressions import Scalar
+from promptql.steps import (
+    AnswerStep,
+    AssertStep,
+    Clarify,
+    Record,
+    Step,
+    Visualize,
+    dependencies_of,
+    input_of,
+    step_from_json,
+    step_to_json,
+)
 
 VERSION = 1
 STEPS_MAX = 64
@@ -87,11 +98,11 @@ class Plan:
         return {step.id: step for step in self.steps}
 
     def consumers(self, step_id: str) -> tuple[Step, ...]:
-        """The steps that read this one's rows."""
-        return tuple(step for step in self.steps if input_of(step) == step_id)
+        """The steps that read this one's rows or value."""
+        return tuple(step for step in self.steps if step_id in dependencies_of(step))
 
     def path(self) -> tuple[Step, ...]:
-        """The steps from the source to the output, in the order in which they run."""
+        """The steps from a source to the output, along the first input of each, in the order in which they run."""
         path: list[Step] = []
         name: str | None = self.output
         while name is not None:
@@ -101,7 +112,7 @@ class Plan:
         return tuple(reversed(path))
 
     def order(self) -> tuple[Step, ...]:
-        """All steps, inputs before those that read them.
+        """All steps, each after those that it reads.
 
         Raises:
             PlanError: an id is used twice, an input is unknown, or the steps form a cycle.
@@ -110,13 +121,21 @@ class Plan:
         done: dict[str, Step] = {}
         waiting = list(self.steps)
         while waiting:
-            ready = [step for step in waiting if input_of(step) is None or input_of(step) in done]
+            ready = [step for step in waiting if all(name in done for name in dependencies_of(step))]
             if not ready:
                 index = self.steps.index(waiting[0])
                 raise PlanError(f"steps form a cycle: {waiting[0].id}", pointer=f"/steps/{index}/input")
             done |= {step.id: step for step in ready}
             waiting = [step for step in waiting if step.id not in done]
         return tuple(done.values())
+
+    def needed(self) -> tuple[Step, ...]:
+        """The steps that must run, each after those that it reads: what the output, charts and asserts read."""
+        wanted = {self.output} | {step.id for step in self.steps if isinstance(step, (Visualize, AssertStep))}
+        for step in reversed(self.order()):
+            if step.id in wanted:
+                wanted |= set(dependencies_of(step))
+        return tuple(step for step in self.order() if step.id in wanted)
 
     def _check_ids(self) -> None:
         seen: set[str] = set()
@@ -125,13 +144,13 @@ class Plan:
                 raise PlanError(f'two steps have the id "{step.id}"', pointer=f"/steps/{index}/id")
             seen.add(step.id)
         for index, step in enumerate(self.steps):
-            name = input_of(step)
-            if name is not None and name not in seen:
-                raise PlanError(
-                    f'unknown step "{name}"',
-                    pointer=f"/steps/{index}/input",
-                    hint=nearest_name(name, seen - {step.id}),
-                )
+            for name in dependencies_of(step):
+                if name not in seen:
+                    raise PlanError(
+                        f'unknown step "{name}"',
+                        pointer=f"/steps/{index}{_place_of(step, name)}",
+                        hint=nearest_name(name, seen - {step.id}),
+                    )
 
     def to_json(self) -> dict[str, Any]:
         """The plan as a JSON document (see `promptql.md`)."""
@@ -173,20 +192,28 @@ class Plan:
         return plan
 
     def check_output(self) -> None:
-        """The output is an answer step, and the only one.
+        """The output is an answer step, or a question back, and there is no other.
 
         Raises:
             PlanError: it is not.
         """
-        answers = [step.id for step in self.steps if isinstance(step, AnswerStep)]
-        if answers != [self.output]:
+        ends = [step.id for step in self.steps if isinstance(step, (AnswerStep, Clarify))]
+        if ends != [self.output]:
             raise PlanError(
-                f"a plan has one answer step and it is the output: answers={answers} output={self.output!r}",
+                f"a plan has one answer step and it is the output: answers={ends} output={self.output!r}",
                 pointer="/output",
-                hint=f'"{answers[0]}"' if len(answers) == 1 else "add one step with op answer",
+                hint=f'"{ends[0]}"' if len(ends) == 1 else "add one step with op answer",
             )
         if self.consumers(self.output):
             raise PlanError("a step reads the answer step", pointer="/output")
+
+
+def _place_of(step: Step, name: str) -> str:
+    """Where in a step's JSON another is named."""
+    for key in ("input", "left", "right"):
+        if getattr(step, key, None) == name:
+            return f"/{key}"
+    return ""
 
 
 def _question(data: object) -> str:

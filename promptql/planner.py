@@ -12,6 +12,7 @@ from promptql.errors import PlannerUnavailableError, QuestionError
 from promptql.llm import LLMPlanningError, plan_by_llm
 from promptql.planned import LLMUsage, Planned
 from promptql.rules.planning import plan_by_rules
+from promptql.rules.tabular import plan_by_tables
 
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
 
@@ -36,14 +37,14 @@ def plan_question(context: Context, llm: LLM | None, mode: PlannerMode) -> Plann
         QuestionError: no planner finds a reading.
     """
     if mode == "rules" or llm is None:
-        return plan_by_rules(context.question.text, context.catalog)
+        return _by_rules(context)
     return _by_llm(context, llm)
 
 
 def _by_llm(context: Context, llm: LLM) -> Planned:
     question = context.question.text
     try:
-        draft: Planned | None = plan_by_rules(question, context.catalog)
+        draft: Planned | None = _by_rules(context)
         refusal: QuestionError | None = None
     except QuestionError as error:
         draft, refusal = None, error
@@ -56,3 +57,12 @@ def _by_llm(context: Context, llm: LLM) -> Planned:
         usage = error.usage if isinstance(error, LLMPlanningError) else LLMUsage()
         notice = Notice("llm_failed", f"the rules planner took over: {error}")
         return replace(draft, planner=PlannerName.FALLBACK, warnings=(notice,), usage=usage)
+
+
+def _by_rules(context: Context) -> Planned:
+    """Tables are read as tables; where the question makes no sense so, and for all else, the words decide."""
+    if context.tables is not None:
+        planned = plan_by_tables(context.question.text, context.tables, context.catalog)
+        if planned is not None:
+            return planned
+    return plan_by_rules(context.question.text, context.catalog)

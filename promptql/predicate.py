@@ -1,45 +1,35 @@
-"""The typed predicate tree of a plan: what a filter step, or the `where` of a scan or search, says.
-
-JSON: ``{"op": ">=", "l": {"field": "year"}, "r": {"value": 1990}}`` (or ``{"param": "since"}``),
-joined by ``{"and": [...]}``, ``{"or": [...]}`` and ``{"not": {...}}``. ``is_null`` has no right side.
-Nothing in it is ever evaluated as code: it becomes the engine's filter.
-"""
+"""Predicates in use: making them, taking them apart, the engine's filter of one, and its words."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
-from promptql.errors import PlanError, nearest_name
+from engine import Field, FieldType
+from promptql.errors import PlanError
+from promptql.expressions import (
+    And,
+    Arithmetic,
+    Branch,
+    Call,
+    Case,
+    Compare,
+    Expression,
+    FieldRef,
+    InStep,
+    Lookup,
+    Not,
+    Operator,
+    Or,
+    Param,
+    Predicate,
+    Scalar,
+    Value,
+)
 
-Scalar: TypeAlias = bool | int | float | str | None
-
-DEPTH_MAX = 16
-ITEMS_MAX = 1_000
-
-
-class Operator(StrEnum):
-    """Comparison operators; ``==`` is read as ``=``."""
-
-    EQ = "="
-    NE = "!="
-    LT = "<"
-    LE = "<="
-    GT = ">"
-    GE = ">="
-    IN = "in"
-    CONTAINS = "contains"
-    STARTS_WITH = "starts_with"
-    ENDS_WITH = "ends_with"
-    IS_NULL = "is_null"
-
-
+PATTERN_CHARACTERS_MAX = 500  # of a substring that becomes a pattern: escaped it may be twice as long
 _ENGINE = {
     Operator.EQ: "$eq",
-    Operator.NE: "$ne",
     Operator.LT: "$lt",
     Operator.LE: "$lte",
     Operator.GT: "$gt",
@@ -48,61 +38,29 @@ _ENGINE = {
     Operator.CONTAINS: "$contains",
     Operator.STARTS_WITH: "$starts_with",
     Operator.ENDS_WITH: "$ends_with",
-    Operator.IS_NULL: "$is_null",
+    Operator.LIKE: "$like",
+    Operator.MATCHES: "$regex",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A constant; a tuple for `in`."""
-
-    value: Scalar | tuple[Scalar, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """A parameter of the plan, by name."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """`field op operand`; the operand is None for `is_null` only."""
-
-    op: Operator
-    field: str
-    operand: Value | Param | None
-
-
-@dataclass(frozen=True, slots=True)
-class And:
-    """All of the items hold."""
-
-    items: tuple[Predicate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Or:
-    """At least one of the items holds."""
-
-    items: tuple[Predicate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The item does not hold."""
-
-    item: Predicate
-
-
-Predicate: TypeAlias = Compare | And | Or | Not
+_ANY_ELEMENT: dict[FieldType, dict[str, Any]] = {  # what every element of a list of that type satisfies
+    FieldType.TEXT: {"$starts_with": ""},
+    FieldType.KEYWORD: {"$starts_with": ""},
+    FieldType.INTEGER: {"$gte": float("-inf")},
+    FieldType.NUMBER: {"$gte": float("-inf")},
+    FieldType.DATETIME: {"$gte": "0001-01-01T00:00:00Z"},
+    FieldType.BOOLEAN: {"$in": [True, False]},
+}
+_NEVER: dict[str, Any] = {"$or": []}
 
 
 def compare(field: str, op: Operator | str, value: Scalar | Sequence[Scalar]) -> Compare:
-    """A comparison with a constant."""
+    """A comparison of a field with a constant."""
     constant = value if isinstance(value, str) or not isinstance(value, Sequence) else tuple(value)
-    return Compare(Operator(op), field, Value(constant))
+    return Compare(Operator(op), FieldRef(field), Value(constant))
+
+
+def missing(field: str) -> Compare:
+    """The field has no value."""
+    return Compare(Operator.IS_NULL, FieldRef(field), None)
 
 
 def conjunction(*predicates: Predicate | None) -> Predicate | None:
@@ -123,10 +81,8 @@ def conjuncts(predicate: Predicate | None) -> tuple[Predicate, ...]:
 
 
 def comparisons(predicate: Predicate | None, pointer: str = "") -> Iterator[tuple[str, Compare]]:
-    """Every comparison in the tree with its JSON Pointer."""
+    """Every comparison in the tree with its JSON Pointer; those within expressions are left out."""
     match predicate:
-        case None:
-            return
         case Compare():
             yield pointer, predicate
         case Not(item):
@@ -135,160 +91,127 @@ def comparisons(predicate: Predicate | None, pointer: str = "") -> Iterator[tupl
             key = "and" if isinstance(predicate, And) else "or"
             for index, item in enumerate(items):
                 yield from comparisons(item, f"{pointer}/{key}/{index}")
+        case _:
+            return
 
 
-def fields_of(predicate: Predicate | None) -> frozenset[str]:
-    """Names of the fields that the predicate reads."""
-    return frozenset(comparison.field for _, comparison in comparisons(predicate))
+# ── binding ──────────────────────────────────────────────────────────────────
 
 
-# ── JSON ─────────────────────────────────────────────────────────────────────
-
-
-def predicate_from_json(data: object, pointer: str = "", depth: int = 0) -> Predicate:
-    """Read a predicate.
-
-    Raises:
-        PlanError: it is not of the shape in the module's docstring.
-    """
-    if depth > DEPTH_MAX:
-        raise PlanError(f"predicate is nested too deep: limit={DEPTH_MAX}", pointer=pointer)
-    if not isinstance(data, Mapping):
-        raise PlanError(f"predicate is not an object: got={type(data).__name__}", pointer=pointer)
-    for key in ("and", "or"):
-        if set(data) == {key}:
-            items = _items(data[key], f"{pointer}/{key}", depth)
-            return And(items) if key == "and" else Or(items)
-    if set(data) == {"not"}:
-        return Not(predicate_from_json(data["not"], f"{pointer}/not", depth + 1))
-    if "op" not in data:
-        keys = ", ".join(sorted(str(key) for key in data)[:5])
-        raise PlanError(
-            f"not a predicate: keys={keys or 'none'}",
-            pointer=pointer,
-            hint='{"op": "=", "l": {"field": …}, "r": {"value": …}}, or one of "and", "or", "not"',
-        )
-    return _comparison(data, pointer)
-
-
-def _items(data: object, pointer: str, depth: int) -> tuple[Predicate, ...]:
-    if not isinstance(data, list) or not data or len(data) > ITEMS_MAX:
-        raise PlanError(f"expected a list of 1 to {ITEMS_MAX} predicates", pointer=pointer)
-    return tuple(predicate_from_json(item, f"{pointer}/{index}", depth + 1) for index, item in enumerate(data))
-
-
-def _comparison(data: Mapping[str, object], pointer: str) -> Compare:
-    name = data["op"]
-    if name == "==":
-        name = "="
-    if not isinstance(name, str) or name not in set(Operator):
-        raise PlanError(f"unknown operator: {name!r}", pointer=f"{pointer}/op", hint=nearest_name(str(name), Operator))
-    op = Operator(name)
-    expected = {"op", "l"} if op is Operator.IS_NULL else {"op", "l", "r"}
-    if set(data) != expected:
-        raise PlanError(
-            f"comparison has the wrong parts: expected={sorted(expected)} got={sorted(map(str, data))}",
-            pointer=pointer,
-        )
-    left = data["l"]
-    if not isinstance(left, Mapping) or set(left) != {"field"} or not isinstance(left["field"], str):
-        raise PlanError("the left side of a comparison is a field", pointer=f"{pointer}/l", hint='{"field": "name"}')
-    if op is Operator.IS_NULL:
-        return Compare(op, left["field"], None)
-    return Compare(op, left["field"], _operand(data["r"], op, f"{pointer}/r"))
-
-
-def _operand(data: object, op: Operator, pointer: str) -> Value | Param:
-    if isinstance(data, Mapping) and set(data) == {"param"} and isinstance(data["param"], str):
-        return Param(data["param"])
-    if not isinstance(data, Mapping) or set(data) != {"value"}:
-        raise PlanError(
-            "the right side of a comparison is a value or a parameter",
-            pointer=pointer,
-            hint='{"value": …} or {"param": "name"}',
-        )
-    return Value(check_constant(data["value"], op, f"{pointer}/value"))
-
-
-def check_constant(value: object, op: Operator, pointer: str) -> Scalar | tuple[Scalar, ...]:
-    """The constant, if it has the form that the operator takes.
-
-    Raises:
-        PlanError: a list where a scalar is due or the other way round, null, or not finite.
-    """
-    if op is Operator.IN:
-        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= ITEMS_MAX:
-            raise PlanError(f"`in` takes a list of 1 to {ITEMS_MAX} values", pointer=pointer)
-        return tuple(_scalar(item, f"{pointer}/{index}") for index, item in enumerate(value))
-    return _scalar(value, pointer)
-
-
-def _scalar(value: object, pointer: str) -> Scalar:
-    if value is None:
-        raise PlanError("a comparison with null", pointer=pointer, hint="use is_null")
-    if not isinstance(value, (bool, int, float, str)):
-        raise PlanError(f"not a constant: got={type(value).__name__}", pointer=pointer)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise PlanError("a constant must be finite", pointer=pointer)
-    return value
-
-
-def predicate_to_json(predicate: Predicate) -> dict[str, Any]:
-    """The inverse of `predicate_from_json`."""
-    match predicate:
-        case And(items):
-            return {"and": [predicate_to_json(item) for item in items]}
-        case Or(items):
-            return {"or": [predicate_to_json(item) for item in items]}
-        case Not(item):
-            return {"not": predicate_to_json(item)}
-        case Compare(op, field, operand):
-            data: dict[str, Any] = {"op": op.value, "l": {"field": field}}
-            if isinstance(operand, Param):
-                data["r"] = {"param": operand.name}
-            elif operand is not None:
-                constant = operand.value
-                data["r"] = {"value": list(constant) if isinstance(constant, tuple) else constant}
-            return data
-
-
-# ── to the engine, and to words ──────────────────────────────────────────────
-
-
-def engine_filter(
-    predicate: Predicate, params: Mapping[str, Scalar], text_lists: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """The predicate in the engine's filter language.
-
-    `text_lists` are the fields whose values are lists of strings; an empty list is no value either, though to the
-    engine it is not null.
+def bind(predicate: Predicate, params: Mapping[str, Scalar], lookups: Mapping[str, Scalar] | None = None) -> Predicate:
+    """The predicate with the values of parameters, and of the lookups that are known, in their places.
 
     Raises:
         PlanError: a parameter has no value.
     """
     match predicate:
         case And(items):
-            return {"$and": [engine_filter(item, params, text_lists) for item in items]}
+            return And(tuple(bind(item, params, lookups) for item in items))
         case Or(items):
-            return {"$or": [engine_filter(item, params, text_lists) for item in items]}
+            return Or(tuple(bind(item, params, lookups) for item in items))
         case Not(item):
-            return {"$not": engine_filter(item, params, text_lists)}
-        case Compare(Operator.IS_NULL, field, None) if field in text_lists:
-            return {"$not": {field: {"$starts_with": ""}}}  # which any string does
-        case Compare(op, field, operand):
-            return {field: {_ENGINE[op]: _constant(operand, params)}}
+            return Not(bind(item, params, lookups))
+        case InStep(step, left, column):
+            return InStep(step, bind_expression(left, params, lookups), column)
+        case Compare(op, left, right):
+            bound = None if right is None else bind_expression(right, params, lookups)
+            return Compare(op, bind_expression(left, params, lookups), bound)
 
 
-def _constant(operand: Value | Param | None, params: Mapping[str, Scalar]) -> Any:
-    match operand:
-        case None:
-            return True
+def bind_expression(
+    expression: Expression, params: Mapping[str, Scalar], lookups: Mapping[str, Scalar] | None = None
+) -> Expression:
+    """`bind` for an expression.
+
+    Raises:
+        PlanError: a parameter has no value.
+    """
+    match expression:
         case Param(name):
             if params.get(name) is None:
                 raise PlanError(f'parameter "{name}" has no value', pointer=f"/params/{name}")
-            return params[name]
-        case Value(value):
-            return list(value) if isinstance(value, tuple) else value
+            return Value(params[name])
+        case Lookup(step) if lookups is not None and step in lookups:
+            return Value(lookups[step])
+        case Arithmetic(op, left, right):
+            return Arithmetic(op, bind_expression(left, params, lookups), bind_expression(right, params, lookups))
+        case Call(fn, args):
+            return Call(fn, tuple(bind_expression(arg, params, lookups) for arg in args))
+        case Case(branches, otherwise):
+            bound = tuple(
+                Branch(bind(branch.when, params, lookups), bind_expression(branch.then, params, lookups))
+                for branch in branches
+            )
+            return Case(bound, None if otherwise is None else bind_expression(otherwise, params, lookups))
+        case _:
+            return expression
+
+
+# ── to the engine, and to words ──────────────────────────────────────────────
+
+
+def engine_filter(
+    predicate: Predicate, params: Mapping[str, Scalar], types: Mapping[str, Field] | None = None
+) -> dict[str, Any] | None:
+    """The predicate in the engine's filter language; None where that cannot say it.
+
+    Args:
+        predicate: over documents.
+        params: the values of the plan's parameters.
+        types: the fields; those not named are taken for scalars.
+
+    Raises:
+        PlanError: a parameter has no value.
+    """
+    return _filter(bind(predicate, params), types or {})
+
+
+def _filter(predicate: Predicate, types: Mapping[str, Field]) -> dict[str, Any] | None:
+    match predicate:
+        case And(items) | Or(items):
+            parts = [_filter(item, types) for item in items]
+            if any(part is None for part in parts):
+                return None
+            return {"$and" if isinstance(predicate, And) else "$or": parts}
+        case Not(item):
+            inner = _filter(item, types)
+            return None if inner is None else {"$not": inner}
+        case Compare(Operator.IS_NULL, FieldRef(name), None):
+            present = _present(name, types)
+            return None if present is None else {"$not": present}
+        case Compare(op, FieldRef(name), Value(value)):
+            return _comparison(op, name, value, types)
+        case _:
+            return None
+
+
+def _present(name: str, types: Mapping[str, Field]) -> dict[str, Any] | None:
+    """The field has a value; a list, at least one element."""
+    field = types.get(name)
+    if field is None or not field.many:
+        return {name: {"$is_null": False}}
+    return {name: _ANY_ELEMENT[field.type]} if field.type in _ANY_ELEMENT else None
+
+
+def _comparison(
+    op: Operator, name: str, value: Scalar | tuple[Scalar, ...], types: Mapping[str, Field]
+) -> dict[str, Any] | None:
+    many = name in types and types[name].many
+    if value is None or value == ():
+        return _NEVER
+    if op is Operator.NE:
+        present = _present(name, types)
+        return None if present is None else {"$and": [{name: {"$ne": value}}, present]}
+    if op is Operator.CONTAINS and many:  # an element that contains it; the engine's own means one that equals it
+        if not isinstance(value, str) or len(value) > PATTERN_CHARACTERS_MAX:
+            return None
+        return {name: {"$like": f"%{_escaped(value)}%"}}
+    return {name: {_ENGINE[op]: list(value) if isinstance(value, tuple) else value}}
+
+
+def _escaped(text: str) -> str:
+    """A pattern that stands for the text itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 _WORDS = {
@@ -301,24 +224,49 @@ _WORDS = {
 }
 
 
+_INFIX_WORDS = {Operator.LIKE: "is like", Operator.MATCHES: "matches"}
+
+
 def describe(predicate: Predicate) -> str:
     """The predicate in words: ``kind is function and parameters > 3``."""
     match predicate:
-        case Not(Compare(_, field, None)):
-            return f"{field} is known"
+        case Not(Compare(Operator.IS_NULL, left, _)):
+            return f"{describe_expression(left)} is known"
         case And(items):
             return " and ".join(describe(item) for item in items)
         case Or(items):
             return "(" + " or ".join(describe(item) for item in items) + ")"
         case Not(item):
             return f"not ({describe(item)})"
-        case Compare(_, field, None):
-            return f"{field} is missing"
-        case Compare(op, field, Param(name)):
-            return f"{field} {_WORDS.get(op, op.value)} :{name}"
-        case Compare(op, field, Value(value)):
-            return f"{field} {_WORDS.get(op, op.value)} {_shown(value)}"
+        case InStep(step, left, column):
+            return f"{describe_expression(left)} is a {column} of {step}"
+        case Compare(_, left, None):
+            return f"{describe_expression(left)} is missing"
+        case Compare(op, left, right):
+            word = _WORDS.get(op) or _INFIX_WORDS.get(op, op.value)
+            return f"{describe_expression(left)} {word} {describe_expression(right)}"
     raise AssertionError(predicate)
+
+
+def describe_expression(expression: Expression | None) -> str:
+    """The expression in words: ``price * 2``."""
+    match expression:
+        case FieldRef(name):
+            return name
+        case Value(value):
+            return _shown(value)
+        case Param(name):
+            return f":{name}"
+        case Lookup(step):
+            return f"the value of {step}"
+        case Arithmetic(op, left, right):
+            return f"({describe_expression(left)} {op.value} {describe_expression(right)})"
+        case Call(fn, args):
+            return f"{fn.value}({', '.join(map(describe_expression, args))})"
+        case Case():
+            return "a case"
+        case None:
+            return "nothing"
 
 
 def _shown(value: Scalar | tuple[Scalar, ...]) -> str:
@@ -326,4 +274,4 @@ def _shown(value: Scalar | tuple[Scalar, ...]) -> str:
         return ", ".join(_shown(item) for item in value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return "nothing" if value is None else str(value)

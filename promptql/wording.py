@@ -2,74 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from promptql.catalog import LABEL_NAMES
+from promptql.expressions import Compare, Not, Operator, Predicate, Value
 from promptql.plan import Plan
-from promptql.predicate import Compare, Not, Operator, Predicate, Value, conjunction, conjuncts, describe
+from promptql.predicate import conjunction, conjuncts, describe
+from promptql.rendering import TABLE_ROWS_MAX, shown
 from promptql.rules.concepts import TIME
 from promptql.rules.words import name_words, plural, singular
-from promptql.steps import (
-    Aggregation,
-    Filter,
-    Function,
-    Group,
-    Limit,
-    Order,
-    Project,
-    Scan,
-    Search,
-    Sort,
-    Source,
-)
+from promptql.shape import Shape, upwards
+from promptql.steps import Aggregation, Function, Group, LookupStep, Order, Step, step_to_json
 
-TABLE_ROWS_MAX = 20
-CELL_CHARACTERS_MAX = 80
 NAMED_MAX = 3  # rows named in the sentence above a table
 NAMED_ALL = 5  # … but so few are all named
+_PLACE = re.compile(r"\{([^{}]{1,256})\}")
 _KINDS = frozenset({"kind", "type"})  # fields whose values are nouns for their documents
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What the steps of a plan amount to; `where` is all that narrows the documents before any grouping."""
-
-    source: Source
-    where: Predicate | None
-    having: Predicate | None
-    group: Group | None
-    sort: Sort | None
-    limit: Limit | None
-
-
-def shape_of(plan: Plan) -> Shape:
-    """Read the shape off the path to the answer."""
-    source: Source | None = None
-    group: Group | None = None
-    sort: Sort | None = None
-    limit: Limit | None = None
-    where: Predicate | None = None
-    having: Predicate | None = None
-    for step in plan.path():
-        match step:
-            case Scan() | Search():
-                source, where = step, step.where
-            case Filter() if group is None:
-                where = conjunction(where, step.where)
-            case Filter():
-                having = conjunction(having, step.where)
-            case Group():
-                group, sort, limit = step, None, None
-            case Sort():
-                sort = step
-            case Limit():
-                limit = step
-            case Project():
-                pass
-    assert source is not None
-    return Shape(source, where, having, group, sort, limit)
 
 
 def noun_of(shape: Shape, count: int | None) -> str:
@@ -88,9 +39,9 @@ def noun_of(shape: Shape, count: int | None) -> str:
 
 
 def _kind(part: Predicate) -> str | None:
-    if isinstance(part, Compare) and part.op is Operator.EQ and isinstance(part.operand, Value):
-        value = part.operand.value
-        if part.field.casefold() in _KINDS and isinstance(value, str):
+    if isinstance(part, Compare) and part.op is Operator.EQ and isinstance(part.right, Value):
+        value = part.right.value
+        if (part.field or "").casefold() in _KINDS and isinstance(value, str):
             return _common_noun(value)
     return None
 
@@ -106,36 +57,6 @@ def _collection_noun(collection: str) -> tuple[str, str]:
         many = " ".join(words)
         return singular(many), many
     return "document", "documents"
-
-
-def shown(value: Any) -> str:
-    """A value for reading: floats to two places, long text cut."""
-    match value:
-        case None:
-            return "–"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return f"{value:.2f}".rstrip("0").rstrip(".")
-        case list():
-            text = ", ".join(shown(item) for item in value)
-        case _:
-            text = str(value)
-    text = " ".join(text.split())
-    return text if len(text) <= CELL_CHARACTERS_MAX else text[: CELL_CHARACTERS_MAX - 1] + "…"
-
-
-def markdown_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], total: int) -> str:
-    """At most 20 rows, and how many more there are."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join(" --- " for _ in columns) + "|"]
-    for row in rows[:TABLE_ROWS_MAX]:
-        cells = (shown(row[name]).replace("|", "\\|") for name in columns)
-        lines.append("| " + " | ".join(cells) + " |")
-    if total > TABLE_ROWS_MAX:
-        lines += ["", f"… and {total - TABLE_ROWS_MAX} more."]
-    return "\n".join(lines)
 
 
 def figure_sentence(shape: Shape, row: Mapping[str, Any], documents: int) -> str:
@@ -154,14 +75,29 @@ def _figure(item: Aggregation, value: Any, shape: Shape, documents: int) -> str:
     if item.fn is Function.COUNT_DISTINCT:
         verb = "is" if value == 1 else "are"
         return f"There {verb} {value} different {_values_of(item.field, value)} among {documents} {noun}."
-    names = {
-        Function.AVG: "average",
-        Function.SUM: "total",
-        Function.MIN: "least",
-        Function.MAX: "greatest",
-        Function.MEDIAN: "median",
-    }
-    return f"The {names[item.fn]} of {item.field} over {documents} {noun} is {shown(value)}."
+    if item.fn in (Function.ARGMAX, Function.ARGMIN):
+        return f"Over {documents} {noun}, {_function_name(item)} is {shown(value)}."
+    return f"The {_function_name(item)} of {item.field} over {documents} {noun} is {shown(value)}."
+
+
+_FUNCTIONS = {
+    Function.AVG: "average",
+    Function.SUM: "total",
+    Function.MIN: "least",
+    Function.MAX: "greatest",
+    Function.STDDEV: "standard deviation",
+    Function.COUNT_DISTINCT: "number of different",
+}
+
+
+def _function_name(item: Aggregation) -> str:
+    match item.fn:
+        case Function.PERCENTILE:
+            return f"{shown(100 * (item.p or 0.0))} % percentile"
+        case Function.ARGMAX | Function.ARGMIN:
+            return f"the {item.field} with the {'greatest' if item.fn is Function.ARGMAX else 'least'} {item.by}"
+        case _:
+            return _FUNCTIONS.get(item.fn, item.fn.value)
 
 
 def _values_of(field: str | None, count: int | None = None) -> str:
@@ -170,13 +106,47 @@ def _values_of(field: str | None, count: int | None = None) -> str:
     return f"{'value' if count == 1 else 'values'} of {field}"
 
 
+def rows_sentence(rows: Sequence[Mapping[str, Any]], values: Sequence[str], total: int) -> str:
+    """The sentence above any table, where no more is known of it than its columns; `values` are those asked for."""
+    columns = [name for name in values if name in rows[0]] or [*rows[0]]
+    if total == 1 and all(rows[0][name] is None for name in columns):
+        return f"The data does not say: there is no value of {' or '.join(columns)}."
+    if total == 1:
+        return f"The answer: {', '.join(f'{name} is {shown(rows[0][name])}' for name in columns)}."
+    named = [" / ".join(shown(row[name]) for name in columns[:2]) for row in rows[:NAMED_ALL]]
+    return f"{total} rows: {_enumerated(named, total)}."
+
+
+def filled(template: str, rows: Sequence[Mapping[str, Any]], total: int) -> str:
+    """A plan's own words, with `{column}` replaced by values of the first row, and `{rows}` by how many there are."""
+    first = rows[0] if rows else {}
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        return str(total) if name == "rows" and name not in first else shown(first[name]) if name in first else match[0]
+
+    return _PLACE.sub(value, template)
+
+
+def spelled(text: str, plan: Plan) -> str:
+    """The text with the figures that were looked up on the way named by what they are."""
+    for step in plan.steps:
+        if isinstance(step, LookupStep):
+            group = next((item for item in upwards(plan, step.input) if isinstance(item, Group)), None)
+            item = next((item for item in group.aggs if item.alias == step.field), None) if group else None
+            if item is not None:
+                words = f"the {_function_name(item)} {item.field}" if item.field else "the number of documents"
+                text = re.sub(rf"the value of {re.escape(step.id)}\b", words, text)
+    return text
+
+
 def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int) -> str:
     """The sentence above a table of groups."""
     group = shape.group
     assert group is not None
     item = group.aggs[0]
     noun = _collection_noun(shape.source.collection)[0]
-    key = " and ".join(noun if name in LABEL_NAMES else singular(name) for name in group.by)
+    key = " and ".join(noun if name in LABEL_NAMES else singular(name) for name in group.names)
     measure = _measure(item, shape)
     named = [(_key(row, group), shown(row[item.alias])) for row in rows]
     ranked = shape.sort is not None and shape.sort.by[0].field == item.alias
@@ -195,9 +165,9 @@ def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int)
 def _measure(item: Aggregation, shape: Shape) -> str:
     if item.fn is Function.COUNT:
         return f"number of {noun_of(shape, None)}"
-    names = {Function.AVG: "average", Function.SUM: "total", Function.MIN: "least", Function.MAX: "greatest"}
-    name = names.get(item.fn, "number of different" if item.fn is Function.COUNT_DISTINCT else item.fn.value)
-    return f"{name} {item.field} of {_ranked_noun(shape)}"
+    if item.fn in (Function.ARGMAX, Function.ARGMIN):
+        return f"{_function_name(item)} of {_ranked_noun(shape)}"
+    return f"{_function_name(item)} {item.field} of {_ranked_noun(shape)}"
 
 
 def _ranked_noun(shape: Shape) -> str:
@@ -228,7 +198,7 @@ def _extreme_word(key: Order) -> str:
 
 
 def _key(row: Mapping[str, Any], group: Group) -> str:
-    return " / ".join(shown(row[name]) for name in group.by)
+    return " / ".join(shown(row[name]) for name in group.names)
 
 
 def _listed(named: Sequence[tuple[str, str]], total: int) -> str:
@@ -271,3 +241,31 @@ def _facts(name: str, cells: Mapping[str, Any]) -> str:
         for field, cell in cells.items()
     )
     return f"{name}: {said}."
+
+
+def described(plan: Plan) -> str:
+    """The steps of a plan in words, one a line, each after those that it reads."""
+    return "\n".join(f"{step.id}: {_step_words(step)}" for step in plan.order())
+
+
+def _step_words(step: Step) -> str:
+    """One step: what it does to what."""
+    data = step_to_json(step)
+    where = getattr(step, "where", None)
+    rest = {key: value for key, value in data.items() if key not in {"id", "op", "input", "left", "right", "where"}}
+    of = " and ".join(step.inputs) if step.inputs else ""
+    parts = [step.op, *([f"of {of}"] if of else [])]
+    parts += [f"{key} {_plain(value)}" for key, value in rest.items()]
+    return ", ".join([" ".join(parts[:2]), *parts[2:], *([f"where {describe(where)}"] if where is not None else [])])
+
+
+def _plain(value: Any) -> str:
+    match value:
+        case dict() if set(value) == {"field"}:
+            return str(value["field"])
+        case dict():
+            return " ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        case list():
+            return "; ".join(_plain(item) for item in value)
+        case _:
+            return shown(value)

@@ -52,6 +52,9 @@ def test_the_python_code_runs(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("['1', '3'] Alien")
     assert "science fiction" in done.stdout
+    assert "step_finished\n" in done.stdout
+    assert "(2,) (1,) 'and after 1990?' goes on from 'How many films are there after 1980?'" in done.stdout
+    assert "\n(1,)\n" in done.stdout
     assert "['1', '2'] {'steps'" in done.stdout or "['2', '1'] {'steps'" in done.stdout
 
 
@@ -79,7 +82,7 @@ def test_the_command_lines_work(folder: Path, service: int) -> None:
     ]
     (folder / "docs").mkdir()
     (folder / "docs" / "ships.md").write_text("# Ships\n\nThey sail.")
-    assert len(commands) == 11
+    assert len(commands) == 13
     shown = []
     for command in commands:
         line = command.replace("lumaai", f'"{sys.executable}" -m lumaai', 1)
@@ -94,7 +97,9 @@ def test_the_command_lines_work(folder: Path, service: int) -> None:
     assert "Metropolis" in shown[2]
     assert "1 added" in shown[3]
     assert "0 files read, 1 unchanged" in shown[4]
-    assert shown[5].strip() == "2"
+    assert shown[5].startswith("year,n\n")
+    assert "scan" in shown[6]
+    assert shown[7].strip() == "2"
 
 
 def test_the_lines_about_keys_work(tmp_path: Path) -> None:

@@ -25,10 +25,11 @@ from engine.facets.specification import (
     parse_facets,
 )
 from engine.facets.steps import BUCKETS_MAX, count_steps
+from engine.fields.aggregates import Aggregate
 from engine.fields.columns import arrow_type, without_negative_zero
 from engine.fields.filter import Filter
 from engine.fields.order import SortKey
-from engine.fields.relation import Aggregate, json_value
+from engine.fields.values import json_value
 from engine.filtering import chosen_places, column_of, field_of
 from engine.schema import JSON, Field, FieldType
 from engine.search.scope import Among

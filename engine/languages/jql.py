@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 
 from engine.errors import QueryError
+from engine.fields.aggregates import Aggregate
 from engine.fields.order import SortKey
-from engine.fields.relation import Aggregate
 from engine.languages.tree import (
     COUNT_MAX,
     CreateCollection,

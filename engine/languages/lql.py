@@ -29,8 +29,8 @@ from typing import Any
 import msgspec
 
 from engine.errors import QueryError
+from engine.fields.aggregates import AGGREGATES, Aggregate
 from engine.fields.order import SortKey
-from engine.fields.relation import AGGREGATES, Aggregate
 from engine.languages.tree import (
     COUNT_DIGITS_MAX,
     COUNT_MAX,

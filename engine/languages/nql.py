@@ -15,8 +15,8 @@ import re
 from collections.abc import Sequence
 
 from engine.errors import QueryError
+from engine.fields.aggregates import Aggregate
 from engine.fields.order import SortKey
-from engine.fields.relation import Aggregate
 from engine.languages.tree import COUNT_DIGITS_MAX, COUNT_MAX, Group, Match, Query, Slice, Sort, Stage
 from engine.schema import JSON
 

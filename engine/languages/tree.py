@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from engine.fields.aggregates import Aggregate
 from engine.fields.order import SortKey
-from engine.fields.relation import Aggregate
 from engine.schema import JSON
 
 COUNT_MAX = 2**32 - 1  # of rows that a statement takes or passes over: no collection has more

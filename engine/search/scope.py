@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,6 +22,11 @@ class Among:
 
     ordinals: Ordinals
     where: Filter | None = None
+
+    @classmethod
+    def of(cls, ordinals: Iterable[int], where: Filter | None = None) -> Among:
+        """Some documents, in any order."""
+        return cls(np.unique(np.fromiter(ordinals, dtype=np.uint32)), where)
 
     def marks(self, ordinals: Ordinals) -> Mask:
         """Which of `ordinals`, (n,) ascending, are among them."""

@@ -33,9 +33,11 @@ from engine.errors import (
     DatabaseClosedError,
     EngineError,
     MemoryLimitError,
+    QueryCancelledError,
     SqlError,
     TimeLimitError,
 )
+from engine.fields.joining import Coverage
 from engine.fields.relation import Relation
 from engine.memory import MEMORY_BYTES_DEFAULT, sql_bytes
 from engine.schema import JSON
@@ -44,6 +46,7 @@ from engine.sql.connections import Connection, Connections, Registered
 from engine.sql.dialect import DUCKDB, translate
 from engine.sql.exact import projection
 from engine.sql.plan import explanation
+from engine.sql.relation import SqlRelation
 from engine.sql.result import SqlColumn, SqlResult, column_type
 from engine.sql.statement import (
     SEARCH_LIMIT_MAX,
@@ -188,6 +191,53 @@ class SqlEngine:
             explained = {"sql": statement.sql, "read_milliseconds": (read - began) * 1000, **facts}
         return SqlResult(columns, table, truncated, sequence, milliseconds, explained, kinds)
 
+    def collect(
+        self,
+        relation: SqlRelation,
+        *,
+        rows_max: int = ROWS_MAX,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> tuple[Relation, tuple[Coverage, ...]]:
+        """Run what stands for a relation, as one query over the rows that it was made of.
+
+        This is no entrance for text: all of it is of our own making, and values are bound.
+
+        Args:
+            relation: the query.
+            rows_max: rows that it may give.
+            timeout_seconds: how long it may take.
+            cancelled: asked fifty times a second whether to stop.
+
+        Returns:
+            The rows, in order, and how much each of its joins put together.
+
+        Raises:
+            TimeLimitError: it took too long, waiting for its turn included.
+            MemoryLimitError: it needs more memory than the limit, or gives more rows.
+            QueryCancelledError: it was cancelled.
+        """
+        if self._closed:
+            raise DatabaseClosedError("database is closed")
+        until = time.monotonic() + timeout_seconds
+        with (
+            self._connections.lease(until, timeout_seconds) as connection,
+            self._watchdog.watching(connection.native.interrupt, until, cancelled) as watch,
+            ExitStack() as after,
+        ):
+            try:
+                for leaf in relation.leaves:
+                    connection.add(leaf.table, leaf.arrow)
+                    after.callback(connection.remove, leaf.table)
+                table = _arrow(connection.native, relation, relation.query(rows_max))
+                if table.num_rows > rows_max:
+                    raise MemoryLimitError(f"query gives too many rows: limit={rows_max}")
+                counts = [_arrow(connection.native, relation, relation.coverage_query(join)) for join in relation.joins]
+            except _FAILURES as error:
+                raise _failure(error, watch, timeout_seconds, closed=self._closed) from error
+        coverages = (Coverage(*(int(column[0].as_py()) for column in count.columns)) for count in counts)
+        return relation.collected(table), tuple(coverages)
+
     def tables(self) -> dict[str, list[tuple[str, str]]]:
         """Of each collection the columns that SQL sees, with their types."""
         return {name: _described(snapshot) for name, snapshot in self._database.snapshot().items()}
@@ -211,6 +261,10 @@ class SqlEngine:
             if len(self._statements) > _STATEMENTS_MAX:
                 self._statements.popitem(last=False)
         return statement
+
+
+def _arrow(native: Any, relation: SqlRelation, text: str) -> Any:
+    return native.sql(text, params=relation.bound(text)).to_arrow_table()
 
 
 _open: weakref.WeakSet[SqlEngine] = weakref.WeakSet()
@@ -303,7 +357,7 @@ class _Run:
                     after.callback(connection.remove, name)
                 found, facts = self._executed(connection, snapshots, watch, explain=explain)
             except _FAILURES as error:
-                raise self._failure(error, watch) from error
+                raise _failure(error, watch, self._seconds, closed=engine._closed) from error  # noqa: SLF001
             return (*found, sequence), facts
 
     def _snapshots(self) -> Mapping[str, Snapshot]:
@@ -399,18 +453,21 @@ class _Run:
         columns = tuple(SqlColumn(name, column_type(kind)) for name, kind in zip(names, asked, strict=True))
         return columns, table, count > self._limit, kinds
 
-    def _failure(self, error: Exception, watch: Watch) -> EngineError:
-        """What a failure of DuckDB's means to the caller."""
-        if self._engine._closed:  # noqa: SLF001
-            return DatabaseClosedError("database is closed")
-        text = str(error)
-        if watch.reason == "time":
-            return TimeLimitError(self._seconds)
-        if watch.reason == "memory" or isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
-            return MemoryLimitError("query needs more memory than it may take: ask for less, or raise the memory cap")
-        if isinstance(error, duckdb.InternalException | duckdb.FatalException):
-            return EngineError(f"query failed: {_first_line(text)}")
-        return SqlError(_first_line(text))
+
+def _failure(error: Exception, watch: Watch, seconds: float, *, closed: bool) -> EngineError:
+    """What a failure of DuckDB's means to the caller."""
+    if closed:
+        return DatabaseClosedError("database is closed")
+    text = str(error)
+    if watch.reason == "cancelled":
+        return QueryCancelledError("query was cancelled")
+    if watch.reason == "time":
+        return TimeLimitError(seconds)
+    if watch.reason == "memory" or isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+        return MemoryLimitError("query needs more memory than it may take: ask for less, or raise the memory cap")
+    if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+        return EngineError(f"query failed: {_first_line(text)}")
+    return SqlError(_first_line(text))
 
 
 def _first_line(text: str) -> str:

@@ -24,12 +24,14 @@ class Watch:
         interrupt: stops it.
         until: by the monotonic clock.
         bytes_max: what the process may take meanwhile; None where the system does not tell.
-        reason: why it was stopped: "time" or "memory".
+        cancelled: whether whoever asked has lost interest; None: never.
+        reason: why it was stopped: "time", "memory" or "cancelled".
     """
 
     interrupt: Callable[[], None]
     until: float
     bytes_max: int | None
+    cancelled: Callable[[], bool] | None = None
     reason: str | None = None
 
 
@@ -53,10 +55,12 @@ class Watchdog:
         self._closed = False
 
     @contextmanager
-    def watching(self, interrupt: Callable[[], None], until: float) -> Iterator[Watch]:
-        """Have what runs inside stopped when it takes too long or too much; `Watch.reason` then says so."""
+    def watching(
+        self, interrupt: Callable[[], None], until: float, cancelled: Callable[[], bool] | None = None
+    ) -> Iterator[Watch]:
+        """Have what runs inside stopped when it takes too long or too much, or is cancelled; `Watch.reason` says so."""
         taken = anonymous_bytes()
-        watch = Watch(interrupt, until, None if taken is None else taken + self._bytes)
+        watch = Watch(interrupt, until, None if taken is None else taken + self._bytes, cancelled)
         with self._condition:
             self._watches.add(watch)
             self._untidy = True
@@ -103,6 +107,8 @@ class Watchdog:
                 watch.reason = watch.reason or "time"
             elif taken is not None and watch.bytes_max is not None and taken > watch.bytes_max:
                 watch.reason = watch.reason or "memory"
+            elif watch.cancelled is not None and watch.cancelled():
+                watch.reason = watch.reason or "cancelled"
             if watch.reason is not None:
                 watch.interrupt()  # again at every look: one that comes between two steps is lost
 

@@ -105,6 +105,7 @@ class Plan:
         replaced: those of `ids` of which the store has an older version.
         gone: ids of documents that are deleted.
         versions: of `ids`, where it is not the write's sequence.
+        describes: the schema says something else about the collection or its fields.
     """
 
     schema: Schema
@@ -117,11 +118,12 @@ class Plan:
     replaced: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     versions: list[int] | None = None
+    describes: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether it changes nothing."""
-        return not self.ids and not self.gone
+        return not self.ids and not self.gone and not self.describes
 
 
 def statuses_of(

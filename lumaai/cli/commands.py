@@ -11,8 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from lumaai.cli import output
+from lumaai.cli.asking import asking, programs_app
 from lumaai.cli.bench import bench
 from lumaai.cli.counting import counting
+from lumaai.cli.evaluation import evaluation
 from lumaai.cli.keys import keys_app
 from lumaai.cli.models import models_app
 from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
@@ -220,33 +222,6 @@ def _embedded_fields(embed: str | None, *, no_embed: bool) -> list[str] | None:
     return fields
 
 
-@app.command(
-    epilog=examples(
-        'lumaai ask "How many films are there per genre?"',
-        'lumaai ask "Which film is about a robot uprising?" -c films --json',
-    )
-)
-def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, in words.", show_default=False)],
-    *,
-    collections: Annotated[
-        list[str] | None, typer.Option("--collections", "-c", help="Only these; may be repeated. [default: all]")
-    ] = None,
-    planner: Annotated[str, typer.Option(help="auto, rules or llm.")] = "auto",
-    as_json: JsonOption = False,
-    directory: DirectoryOption = None,
-    url: UrlOption = None,
-) -> None:
-    """Answer a question, with its steps and the documents it rests on."""
-    names = [name for group in collections or [] for name in group.split(",") if name] or None
-    with opened(directory, url, reading=True) as database:
-        answer = database.ask(question, collections=names, planner=planner)
-    if as_json:
-        output.print_json(answer.to_json())
-    else:
-        output.print_answer(answer)
-
-
 @app.command("collections")
 def list_collections(*, as_json: JsonOption = False, directory: DirectoryOption = None, url: UrlOption = None) -> None:
     """List the collections."""
@@ -353,8 +328,11 @@ def optimize(collection: Collection, *, directory: DirectoryOption = None, url: 
 
 
 app.add_typer(searching)
+app.add_typer(asking)
+app.add_typer(programs_app, name="programs")
 app.add_typer(counting)
 app.add_typer(queries)
+app.add_typer(evaluation)
 app.add_typer(upkeep)
 app.add_typer(snapshot, name="snapshot")
 app.add_typer(models_app, name="models")

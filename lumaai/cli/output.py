@@ -77,7 +77,7 @@ def answer_lines(answer: Answer) -> list[str]:
         *_more(len(data["citations"])),
         *(f"assumes    {item['text']}" for item in data["assumptions"]),
         *(f"warns      {item['detail']}" for item in data["warnings"]),
-        *(f"step       {_step(item)}" for item in steps_with_operations(data)),
+        *(f"step       {step_line(item)}" for item in steps_with_operations(data)),
         f"planner    {data['planner']}, confidence {data['confidence']:.2f}",
     ]
 
@@ -98,9 +98,15 @@ def _more(count: int) -> list[str]:
     return [f"           … and {plural(count - CITED_IDS, 'more citation')}"] if count > CITED_IDS else []
 
 
-def _step(item: Mapping[str, Any]) -> str:
-    rows = f"{item.get('rows_in', 0):,} → {item.get('rows_out', 0):,} rows"
-    return f"{item['op']:<8} {rows}, {item.get('milliseconds', 0.0):.1f} ms"
+def step_line(item: Mapping[str, Any]) -> str:
+    """What a step did; one within a query of SQL does not know its rows."""
+    rows = f"{_count(item.get('rows_in'))} → {_count(item.get('rows_out'))} rows"
+    cached = ", from the last time" if item.get("cached") else ""
+    return f"{item['op']:<8} {rows}, {item.get('milliseconds', 0.0):.1f} ms{cached}"
+
+
+def _count(rows: int | None) -> str:
+    return "?" if rows is None else f"{rows:,}"
 
 
 def print_table(rows: Iterable[Sequence[str]]) -> None:

@@ -34,7 +34,7 @@ def _created(service: Service, name: str, given: dict[str, Any]) -> tuple[Collec
     for field, spec in (given.get("embed") or {}).items():
         check_model(f"/embed/{field}/model", spec.get("model"), service.settings.model)
     create = service.database.create_collection
-    options = {"embed": given.get("embed"), "strict": given.get("strict", False), "ttl": given.get("ttl")}
+    options = {key: given[key] for key in ("embed", "strict", "ttl", "description", "synonyms") if key in given}
     with model_of_the_caller():
         try:
             return create(name, given.get("fields"), **options).info(), True
@@ -88,6 +88,14 @@ async def get_collection(call: Call) -> Response:
     """Name, size and schema."""
     name, database = call.path("c"), call.service.database
     info = await call.service.searches.run(lambda: database.collection(name).info())
+    return json_response(msgspec.json.encode(info.to_json()))
+
+
+async def describe_collection(call: Call) -> Response:
+    """Say what the collection and its fields are about."""
+    said = (await call.body(wire.DescribeCollection)).model_dump(exclude_unset=True)
+    name, database = call.path("c"), call.service.database
+    info = await call.service.writes.run(lambda: database.collection(name).describe(**said))
     return json_response(msgspec.json.encode(info.to_json()))
 
 
@@ -146,6 +154,17 @@ OPERATIONS = (
         verb=Verb.READ,
         answers={200: wire.CollectionInfo},
         errors=(404,),
+    ),
+    Operation(
+        id="describe_collection",
+        method="PATCH",
+        path=PATH,
+        handler=describe_collection,
+        summary="Say what a collection and its fields are about",
+        tag="collections",
+        answers={200: wire.CollectionInfo},
+        body=wire.DescribeCollection,
+        errors=(404, 507),
     ),
     Operation(
         id="drop_collection",

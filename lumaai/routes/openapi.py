@@ -41,6 +41,10 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     },
+    "program": {
+        "description": "Name of the program.",
+        "schema": {"type": "string", "pattern": wire.NAME_PATTERN},
+    },
     "name": {
         "description": "Name of the snapshot.",
         "schema": {"type": "string", "pattern": wire.SNAPSHOT_PATTERN},
@@ -212,6 +216,8 @@ def _responses(
             response["content"] = {operation.answer_media_type: {"schema": schemas.of(answer)}}
         elif answer is not None:
             response["content"] = {answer: {"schema": {"type": "string"}}}
+        if operation.streams is not None:
+            response["content"][operation.streams] = {"schema": {"description": "Events, one after the other."}}
         yield str(status), response
     problem = {PROBLEM: {"schema": schemas.of(wire.Problem)}}
     for status in _error_statuses(operation, settings, guarded=guarded):

@@ -130,6 +130,7 @@ class Operation:
         verb: what a caller must be allowed to do.
         reach: to what; by default nobody but an administrator may.
         errors: statuses of the problems it may answer beside those that any operation may.
+        streams: answers 200 in this media type instead, where the body asks for a stream.
         takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
         takes_match: request headers that it takes to tell versions of a document, such as "If-Match".
         gives_etag: its answers have the document's version as their ETag.
@@ -150,6 +151,7 @@ class Operation:
     reach: Reach = Reach.DATABASE
     errors: Sequence[int] = field(default=())
     needs_body: bool = True
+    streams: str | None = None
     takes_key: bool = False
     takes_match: Sequence[str] = field(default=())
     gives_etag: bool = False

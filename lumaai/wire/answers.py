@@ -22,6 +22,7 @@ class ErrorItem(Wire):
     expected: Any = None
     got: Any = None
     offset: int | None = Field(default=None, description="Character of a filter written like SQL, from 0.")
+    hint: str | None = Field(default=None, description="What would be right.")
 
 
 class Problem(Wire):
@@ -253,6 +254,67 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     answer: dict[str, Any] = Field(description="`text`, `values`, `citations`…")
+
+
+class Proposal(Wire):
+    """The plan of a question."""
+
+    plan: dict[str, Any]
+    plan_hash: str
+    planner: Literal["rules", "llm", "fallback", "given"]
+    confidence: float
+    band: str
+    assumptions: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    alternatives: list[dict[str, Any]]
+    options: list[dict[str, Any]] = Field(description="Where it can be read in several ways, what to choose from.")
+
+
+class PlanFault(Wire):
+    """What is wrong with a plan."""
+
+    pointer: str = Field(description="JSON Pointer into the plan (RFC 6901).")
+    message: str
+    hint: str | None = Field(description="What would be right.")
+
+
+class PlanCheck(Wire):
+    """Whether a plan could run."""
+
+    valid: bool
+    errors: list[PlanFault] = Field(description="The first thing that is wrong.")
+    columns: dict[str, dict[str, str]] = Field(description="Of each step, the types of its columns.")
+    plan_hash: str | None
+
+
+class Explanation(Wire):
+    """What would run for a plan."""
+
+    plan: dict[str, Any] = Field(description="As it would run.")
+    plan_hash: str
+    rewrites: list[dict[str, Any]] = Field(description="What each rule of the optimizer did.")
+    columns: dict[str, dict[str, str]]
+    text: str = Field(description="The steps in words.")
+
+
+class Program(Wire):
+    """A plan under a name."""
+
+    name: str
+    version: int
+    versions: list[int] = Field(description="Those that are kept.")
+    description: str | None
+    plan: dict[str, Any]
+    plan_hash: str
+    inputs: dict[str, Any] = Field(description="JSON Schema of the parameters.")
+    outputs: dict[str, Any] = Field(description="JSON Schema of the rows that it answers with.")
+    created: str
+
+
+class ProgramList(Wire):
+    """All programs, by name."""
+
+    programs: list[Program]
 
 
 class Health(Wire):

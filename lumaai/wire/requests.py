@@ -82,7 +82,31 @@ Strings = Annotated[list[str], Field(fail_fast=True)]
 FIELDS_MAX = 4_096
 
 
-class ScalarFieldSpec(Wire):
+Description = Annotated[str, Field(max_length=2_000, description="What it is about, for who answers questions.")]
+Synonyms = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=128, pattern=r"\S")]],
+    Field(max_length=32, fail_fast=True, description="Other words for it."),
+]
+
+
+class ReferenceSpec(Wire):
+    """The field of another collection whose values a field has."""
+
+    collection: str = Field(min_length=1, max_length=256)
+    field: str = Field(default="id", min_length=1, max_length=256)
+
+
+class FieldMeaning(Wire):
+    """What a field is about; null takes away what was said."""
+
+    description: Description | None = None
+    synonyms: Synonyms | None = None
+    references: ReferenceSpec | Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="Where its values lead: a collection (by id), or a field of one."
+    )
+
+
+class ScalarFieldSpec(FieldMeaning):
     """A field that is filtered, sorted and counted by."""
 
     type: ScalarType
@@ -160,6 +184,16 @@ class CreateCollection(Wire):
     embed: Annotated[dict[FieldName, EmbedSpec], FewFields] | None = None
     strict: bool = Field(default=False, description="Refuse documents with fields that are not declared.")
     ttl: TtlSpec | None = Field(default=None, description="When documents expire; null: never.")
+    description: Description | None = None
+    synonyms: Synonyms | None = None
+
+
+class DescribeCollection(Wire):
+    """What a collection and its fields are about; what is not named stays, null takes away."""
+
+    description: Description | None = None
+    synonyms: Synonyms | None = None
+    fields: Annotated[dict[FieldName, FieldMeaning], FewFields] | None = None
 
 
 def _versions(value: Any) -> Any:
@@ -282,6 +316,9 @@ class OptimizeCollection(Wire):
     wait: bool = Field(default=True, description="Answer when it is done rather than when it has begun.")
 
 
+ConversationName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[ -~]+$")]
+
+
 class AskRequest(Wire):
     """A question in natural language about the documents."""
 
@@ -290,7 +327,67 @@ class AskRequest(Wire):
         default=None, description="null: all of them."
     )
     planner: Literal["auto", "rules", "llm"] = "auto"
-    stream: Annotated[bool, not_built({"type": "boolean", "const": False})] = False
+    conversation: ConversationName | None = Field(
+        default=None, description="A name of your choice, under which a question may go on from the one before."
+    )
+    stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
+
+
+class PlanRequest(Wire):
+    """A question to plan."""
+
+    question: Annotated[str, not_blank(QUESTION_CHARACTERS_MAX)]
+    collections: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = Field(
+        default=None, description="null: all of them."
+    )
+    planner: Literal["auto", "rules", "llm"] = "auto"
+
+
+PlanObject = Annotated[
+    dict[str, Any],
+    BeforeValidator(_finite),
+    Field(description='A plan: `{"question", "params", "steps": [{"id", "op", …}], "output"}`.'),
+]
+ParameterValues = Annotated[
+    dict[str, Any], BeforeValidator(_finite), Field(description="Values of the plan's parameters, by name.")
+]
+
+
+class PlanBody(Wire):
+    """A plan, and what it may read."""
+
+    plan: PlanObject
+    collections: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = Field(
+        default=None, description="null: all of them."
+    )
+
+
+class ExecuteRequest(PlanBody):
+    """A plan to run."""
+
+    params: ParameterValues | None = None
+    from_step: str | None = Field(default=None, description="Run this step and those that read it again.")
+    stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
+
+
+class SaveProgram(Wire):
+    """A plan to keep."""
+
+    plan: PlanObject
+    params: ParameterValues | None = Field(
+        default=None, description="Constants of the plan that become parameters, by the names that they get."
+    )
+    description: Description | None = None
+
+
+class RunProgram(Wire):
+    """How a program is run."""
+
+    params: ParameterValues | None = None
+    version: Annotated[Integer, Field(ge=1, lt=VERSION_BOUND)] | None = Field(
+        default=None, description="null: the last one."
+    )
+    stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
 
 
 def _exactly_one(body: Wire, keys: tuple[str, ...]) -> None:
@@ -344,6 +441,14 @@ class ChangesQuery(Wire):
     )
     limit: Annotated[int, BeforeValidator(_number)] = Field(
         default=1_000, ge=1, le=10_000, description="Changes at most; one may hold many documents."
+    )
+
+
+class ProgramQuery(Wire):
+    """Which version of a program."""
+
+    version: Annotated[int, BeforeValidator(_number)] = Field(
+        default=0, ge=0, lt=VERSION_BOUND, description="0: the last one."
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import Field, FieldType, Filter, Passage, Relation, Schema, Snapshot, parse_filter
+from engine import Coverage, Field, Filter, Passage, Relation, Schema, Snapshot, parse_filter
 from models import Embedder
 from promptql.answer import Notice
-from promptql.predicate import Predicate, Scalar, engine_filter
+from promptql.expressions import Predicate, Scalar
+from promptql.predicate import engine_filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,11 @@ class Rows:
     """A relation, and where it came from.
 
     Attributes:
-        collection: the collection that its documents belong to.
+        collection: the collection that its documents belong to; of several, the first one.
         passages: for rows of a search, the best passage of each document by id (None: the whole document).
         grouped: rows are groups of documents rather than documents.
         notices: what the reader should know.
+        coverage: of a join, how much of both sides it put together.
     """
 
     relation: Relation
@@ -28,20 +30,32 @@ class Rows:
     passages: Mapping[str, Passage | None] | None = None
     grouped: bool = False
     notices: tuple[Notice, ...] = ()
+    coverage: Coverage | None = None
 
     def over(self, relation: Relation) -> Rows:
         """The same origin, other rows."""
-        return replace(self, relation=relation)
+        return replace(self, relation=relation, coverage=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What operators may use: the snapshots, the parameters' values, the embedder of a collection."""
+    """What operators may use.
+
+    Attributes:
+        snapshots: of the collections, of one moment.
+        embedder_of: collection → its embedder.
+        params: the values of the plan's parameters.
+        rows_max: rows that a scan or a join may give.
+        done: what the steps before have given; each is there before a step that reads it begins.
+        lookups: the single values among them.
+    """
 
     snapshots: Mapping[str, Snapshot]
     embedder_of: Callable[[str], Embedder]
     params: Mapping[str, Scalar] = field(default_factory=dict)
     rows_max: int = 1_000_000
+    done: dict[str, Rows] = field(default_factory=dict)
+    lookups: dict[str, Scalar] = field(default_factory=dict)
 
 
 def filter_of(
@@ -50,11 +64,12 @@ def filter_of(
     schema: Schema | None = None,
     types: Mapping[str, Field] | None = None,
 ) -> Filter | None:
-    """The engine's filter of a predicate over documents of the schema, or over columns of these types."""
+    """The engine's filter of a predicate over documents of the schema, or over columns of these types.
+
+    Returns:
+        None where there is no predicate, or one that the engine's filters cannot say.
+    """
     if where is None:
         return None
-    fields = schema.fields if schema is not None else types or {}
-    strings = {FieldType.TEXT, FieldType.KEYWORD}
-    lists = frozenset(name for name, field in fields.items() if field.many and field.type in strings)
-    data: Any = engine_filter(where, params, lists)
-    return parse_filter(data, schema)
+    data: Any = engine_filter(where, params, schema.fields if schema is not None else types)
+    return None if data is None else parse_filter(data, schema)

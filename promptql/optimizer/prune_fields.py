@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from promptql.catalog import ID, Catalog
+from promptql.expressions import InStep, fields_of, walk
 from promptql.optimizer.rewiring import replaced
 from promptql.plan import Plan
-from promptql.predicate import fields_of
-from promptql.steps import AnswerStep, Filter, Group, Limit, Project, Scan, Search, Sort, Step
-from promptql.validation import SCORE
+from promptql.steps import (
+    AssertStep,
+    CompareStep,
+    Compute,
+    Distinct,
+    Filter,
+    Group,
+    Join,
+    Limit,
+    LookupStep,
+    Project,
+    Scan,
+    Search,
+    Sort,
+    Step,
+    Window,
+)
+from promptql.validation import SCORE, Columns, columns_of
+from promptql.validation.aggregates import compared_field
+from promptql.validation.naming import joined_names
+
+Names = frozenset[str]
 
 
 def prune_fields(plan: Plan, catalog: Catalog) -> Plan:
-    """Name the fields of each scan and search whose later steps end in a projection or a group."""
+    """Name the fields of each scan and search whose later steps do not hand all of them on."""
+    pruning = _Pruning(plan, columns_of(plan, catalog))
     for source in plan.steps:
         if not isinstance(source, (Scan, Search)):
             continue
-        needed = _needed(plan, source)
+        needed = pruning.needed(source)
         if needed is None:
             continue
         known = source.fields
@@ -29,34 +51,77 @@ def prune_fields(plan: Plan, catalog: Catalog) -> Plan:
     return plan
 
 
-def _needed(plan: Plan, step: Step) -> frozenset[str] | None:
-    """The columns of `step` that those after it use; None for all of them."""
-    needed: frozenset[str] = frozenset()
-    for reader in plan.consumers(step.id):
-        used = _used(plan, reader)
-        if used is None:
+class _Pruning:
+    """Which columns of each step those after it use; None for all."""
+
+    def __init__(self, plan: Plan, columns: Mapping[str, Columns]) -> None:
+        self._plan = plan
+        self._columns = columns
+        self._known: dict[str, Names | None] = {}
+
+    def needed(self, step: Step) -> Names | None:
+        if step.id not in self._known:
+            parts = [self._used(reader, step.id) for reader in self._plan.consumers(step.id)]
+            all_known = all(part is not None for part in parts)
+            found = frozenset().union(*(part for part in parts if part is not None)) if all_known else None
+            self._known[step.id] = None if found is None else found - {SCORE}
+        return self._known[step.id]
+
+    def _used(self, reader: Step, name: str) -> Names | None:
+        """The columns of step `name` that `reader` uses itself or hands on."""
+        named = _members(reader, name)
+        if name not in reader.inputs:
+            return named
+        own = self._of_two(reader, name) if isinstance(reader, (Join, CompareStep)) else self._of_one(reader)
+        return None if own is None else own | named
+
+    def _of_one(self, reader: Step) -> Names | None:
+        match reader:
+            case Project(fields=fields):
+                return frozenset(fields)
+            case Group(aggs=aggs):
+                figures = {name for item in aggs for name in (item.field, item.by) if name is not None}
+                return frozenset(reader.fields) | figures
+            case LookupStep(field=field):
+                return frozenset({field})
+            case Filter(where=where):
+                return _with(self.needed(reader), fields_of(where))
+            case Sort(by=keys):
+                return _with(self.needed(reader), frozenset(key.field for key in keys))
+            case Distinct(fields=fields) if fields is not None:
+                return _with(self.needed(reader), frozenset(fields))
+            case Compute(columns=columns):
+                used = frozenset().union(*(fields_of(column.expression) for column in columns))
+                return _with(self.needed(reader), used)
+            case Window(partition=partition, order=order, field=field):
+                read = {*partition, *(key.field for key in order), *([field] if field else [])}
+                return _with(self.needed(reader), frozenset(read))
+            case Limit() | AssertStep():
+                return self.needed(reader) if self._plan.consumers(reader.id) else frozenset()
+            case _:
+                return None
+
+    def _of_two(self, reader: Join | CompareStep, name: str) -> Names | None:
+        left, right = self._columns[reader.left], self._columns[reader.right]
+        if isinstance(reader, CompareStep):
+            return frozenset({*reader.keys, compared_field(reader, left, right)})
+        needed = self.needed(reader)
+        if needed is None:
             return None
-        needed |= used
-    return needed - {SCORE}
+        taken = joined_names(reader, self._plan, left, right)
+        wanted = {own for own, given in taken.items() if given in needed}
+        ours = {key.left for key in reader.keys} | (needed & set(left)) | (wanted & set(left))  # those give prefixes
+        theirs = {key.right for key in reader.keys} | wanted
+        sides = (ours if reader.left == name else set()) | (theirs if reader.right == name else set())
+        return frozenset(sides)
 
 
-def _used(plan: Plan, reader: Step) -> frozenset[str] | None:
-    """The columns of its input that `reader` uses itself or hands on."""
-    match reader:
-        case Project(fields=fields):
-            return frozenset(fields)
-        case Group(by=by, aggs=aggs):
-            return frozenset(by) | {item.field for item in aggs if item.field is not None}
-        case Filter(where=where):
-            return _with(_needed(plan, reader), fields_of(where))
-        case Sort(by=keys):
-            return _with(_needed(plan, reader), frozenset(key.field for key in keys))
-        case Limit():
-            return _needed(plan, reader)
-        case AnswerStep() | Scan() | Search():
-            return None
-    raise AssertionError(reader)
+def _members(reader: Step, name: str) -> Names:
+    """Columns of step `name` that conditions of `reader` look values up in."""
+    wheres = [getattr(reader, "where", None), *(column.expression for column in getattr(reader, "columns", ()))]
+    nodes = (node for where in wheres for node in walk(where))
+    return frozenset(node.column for node in nodes if isinstance(node, InStep) and node.step == name)
 
 
-def _with(handed_on: frozenset[str] | None, own: frozenset[str]) -> frozenset[str] | None:
+def _with(handed_on: Names | None, own: Names) -> Names | None:
     return None if handed_on is None else handed_on | own

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from promptql.catalog import Catalog
-from promptql.optimizer.rewiring import removed, replaced, sole_input
+from promptql.expressions import fields_of
+from promptql.optimizer.rewiring import is_named, removed, replaced, sole_input
 from promptql.plan import Plan
-from promptql.predicate import conjunction, fields_of
+from promptql.predicate import conjunction
 from promptql.steps import Filter, Scan, Search
 from promptql.validation import SCORE
 
@@ -20,7 +21,7 @@ def push_filters(plan: Plan, catalog: Catalog) -> Plan:
     """
     for step in plan.steps:
         source = sole_input(plan, step)
-        if not isinstance(step, Filter) or not isinstance(source, (Scan, Search)):
+        if not isinstance(step, Filter) or not isinstance(source, (Scan, Search)) or is_named(plan, step):
             continue
         if isinstance(source, Search) and not _reaches_all(source, step, catalog):
             continue

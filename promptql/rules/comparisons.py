@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from engine import FieldType
 from promptql.catalog import FieldInfo
+from promptql.expressions import Not, Operator, Predicate
 from promptql.plan import Support
-from promptql.predicate import Compare, Not, Operator, Predicate, compare, conjunction, describe
+from promptql.predicate import compare, conjunction, describe, missing
 from promptql.rules.concepts import APPEARING, COMPARATIVES, TIME, measured_by, time_fields
 from promptql.rules.mentions import NumberMention
 from promptql.rules.reading import Condition, Having, Reading
@@ -103,7 +104,7 @@ def _lack_before(reading: Reading, start: int) -> int | None:
 def _nothing(field: FieldInfo) -> Predicate:
     """Zero where the field holds zeros, else no value."""
     zero = field.numeric and isinstance(field.least, (int, float)) and field.least <= 0
-    return compare(field.name, "=", 0) if zero else Compare(Operator.IS_NULL, field.name, None)
+    return compare(field.name, "=", 0) if zero else missing(field.name)
 
 
 def read_flags(reading: Reading) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine import FieldType
+from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
-from promptql.predicate import Operator, Scalar, compare, describe, fields_of
+from promptql.predicate import compare, describe
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, time_fields
 from promptql.rules.linking import EXACT

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.expressions import Operator, Predicate
 from promptql.plan import Assumption, Support
-from promptql.predicate import Operator, Predicate
 from promptql.rules.concepts import LIGHT_VERBS
 from promptql.rules.linking import FieldLink, link_fields, mentions_collection
 from promptql.rules.mentions import NumberMention, QuotedMention, find_numbers, find_quoted

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from promptql.catalog import CollectionInfo, FieldInfo
-from promptql.predicate import Compare, Not, Operator, Predicate, compare, conjunction, fields_of
+from promptql.expressions import Not, Predicate, fields_of
+from promptql.predicate import compare, conjunction, missing
 from promptql.rules.reading import Reading
 from promptql.rules.values import Trust, ValueLink
 from promptql.rules.words import STOPWORDS
@@ -93,7 +94,7 @@ def _known(reading: Reading) -> list[Predicate]:
     rows = reading.collection.rows
     partly = [field.name for field in fields if field.filled is not None and field.filled < rows]
     narrowed = {name for condition in reading.conditions for name in fields_of(condition.predicate)}
-    return [Not(Compare(Operator.IS_NULL, name, None)) for name in dict.fromkeys(partly) if name not in narrowed]
+    return [Not(missing(name)) for name in dict.fromkeys(partly) if name not in narrowed]
 
 
 def figure(reading: Reading) -> Draft | None:

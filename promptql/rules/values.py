@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from promptql.catalog import ID, CollectionInfo, FieldInfo
-from promptql.predicate import Scalar
+from promptql.expressions import Scalar
 from promptql.rules.linking import FieldLink, mentions_collection
 from promptql.rules.mentions import QuotedMention
 from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words

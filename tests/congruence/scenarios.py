@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from tests.congruence.agreement import outcome
+from tests.congruence.asking import ASKING
 from tests.congruence.counting import COUNTING
+from tests.congruence.describing import DESCRIBING
 from tests.congruence.ingesting import INGESTING
 from tests.congruence.material import FILMS, VECTORS, AnyDatabase, Scenario, films, points, refused
 from tests.congruence.queries import QUERIES
@@ -380,7 +382,7 @@ def refusing_questions(database: AnyDatabase) -> Any:
         outcome(lambda: database.ask("")),
         outcome(lambda: database.ask("   ")),
         outcome(lambda: database.ask("x" * 2001)),
-        outcome(lambda: database.ask(7)),  # type: ignore[arg-type]
+        outcome(lambda: database.ask(7)),  # type: ignore[call-overload]
         outcome(lambda: database.ask("How many?", planner="magic")),
         outcome(lambda: database.ask("How many?", planner="llm")),
         outcome(lambda: database.ask("How many?", collections=["nothing"])),
@@ -422,6 +424,8 @@ SCENARIOS: list[Scenario] = [
     asking,
     refusing_questions,
     optimizing,
+    *ASKING,
+    *DESCRIBING,
     *COUNTING,
     *SEARCHING,
     *QUERIES,

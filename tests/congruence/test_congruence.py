@@ -31,6 +31,7 @@ OF_THE_SERVICE = frozenset(
         "snapshot_tar",
         "seen_by",
         "resolve",
+        "answer_told",
     }
 )
 

@@ -39,8 +39,14 @@ WITH_MEANING = (
     "count_documents",
     "scroll_documents",
     "create_collection",
+    "describe_collection",  # a field that there is none of
     "start_reembedding",  # a model that there is none of
     "ask",  # planner "llm" where none is configured
+    "plan_question",  # the same
+    "execute_plan",  # what is no plan
+    "explain_plan",
+    "save_program",
+    "run_program",
     "create_snapshot",  # a name that ends like a file or like a snapshot in the making, and so for those below
     "restore_snapshot",
     "download_snapshot",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from promptql.expressions import And, Not, Operator, Or, Predicate
 from promptql.plan import Plan
-from promptql.predicate import And, Compare, Not, Operator, Or, Predicate, compare
+from promptql.predicate import compare, missing
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -28,7 +29,7 @@ _leaves: st.SearchStrategy[Predicate] = st.one_of(
     st.builds(lambda op, rating: compare("rating", op, rating), _orders, st.sampled_from([4.9, 8.0, 8.4, 8.8])),
     st.builds(lambda genre: compare("genre", "=", genre), st.sampled_from(GENRES)),
     st.builds(lambda genres: compare("genre", "in", genres), st.lists(st.sampled_from(GENRES), min_size=1, max_size=3)),
-    st.just(Compare(Operator.IS_NULL, "director", None)),
+    st.just(missing("director")),
 )
 predicates: st.SearchStrategy[Predicate] = st.recursive(
     _leaves,

@@ -12,7 +12,7 @@ from engine import Database
 from models import Embedder
 from promptql import PromptQL
 from promptql.answer import Band
-from promptql.reasoner import NO_FIGURE
+from promptql.quoting import NO_FIGURE
 from tests.promptql.conftest import Document, fill
 
 KEYWORDS = {"type": "keyword", "many": True}

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptql.errors import PlanError
+from promptql.expressions import And, Compare, FieldRef, Operator, Param, Value
 from promptql.plan import Assumption, Parameter, ParameterType, Plan, Support
-from promptql.predicate import And, Compare, Operator, Param, Value
 from promptql.steps import Aggregation, AnswerStep, Filter, Function, Group, Limit, Order, Scan, Sort
 from tests.promptql.strategies import plans
 
@@ -53,7 +53,7 @@ def test_the_designs_example_becomes_typed_steps() -> None:
     plan = Plan.from_json(DESIGN)
     assert plan.steps == (
         Scan("s1", "reviews"),
-        Filter("s2", "s1", And((Compare(Operator.GE, "date", Param("since")),))),
+        Filter("s2", "s1", And((Compare(Operator.GE, FieldRef("date"), Param("since")),))),
         Group("s4", "s2", ("product",), (Aggregation(Function.COUNT, None, "n"),)),
         Sort("s5", "s4", (Order("n", descending=True),)),
         Limit("s6", "s5", 5),
@@ -177,5 +177,5 @@ def test_a_value_keeps_its_type() -> None:
     data = changed("steps", 1, "where", to={"op": "=", "l": {"field": "a"}, "r": {"value": True}})
     step = Plan.from_json(data).steps[1]
     assert isinstance(step, Filter)
-    assert step.where == Compare(Operator.EQ, "a", Value(value=True))
-    assert step.where.operand.value is True  # type: ignore[union-attr]
+    assert step.where == Compare(Operator.EQ, FieldRef("a"), Value(value=True))
+    assert step.where.right.value is True  # type: ignore[union-attr]

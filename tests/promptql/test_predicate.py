@@ -8,24 +8,9 @@ from hypothesis import given, settings
 
 from engine import Database, parse_filter
 from promptql.errors import PlanError
-from promptql.predicate import (
-    And,
-    Compare,
-    Not,
-    Operator,
-    Or,
-    Param,
-    Predicate,
-    Value,
-    compare,
-    conjunction,
-    conjuncts,
-    describe,
-    engine_filter,
-    fields_of,
-    predicate_from_json,
-    predicate_to_json,
-)
+from promptql.expression_json import predicate_from_json, predicate_to_json
+from promptql.expressions import And, Compare, FieldRef, Not, Operator, Or, Param, Predicate, Value, fields_of
+from promptql.predicate import compare, conjunction, conjuncts, describe, engine_filter, missing
 from tests.promptql.conftest import film_documents
 from tests.promptql.strategies import predicates
 
@@ -39,9 +24,9 @@ def holds(predicate: Predicate, document: dict[str, Any]) -> bool:
             return any(holds(item, document) for item in items)
         case Not(item):
             return not holds(item, document)
-        case Compare(Operator.IS_NULL, field, _):
+        case Compare(Operator.IS_NULL, FieldRef(field), _):
             return document.get(field) is None
-        case Compare(op, field, Value(value)):
+        case Compare(op, FieldRef(field), Value(value)):
             stored = document[field]
             values = stored if isinstance(stored, list) else [stored]
             if op is Operator.NE:
@@ -95,7 +80,7 @@ def test_conjunctions_are_flat() -> None:
 
 def test_parameters_take_their_values_and_nothing_else() -> None:
     """A parameter becomes its value; one without a value is an error that names it."""
-    predicate = Compare(Operator.GE, "year", Param("since"))
+    predicate = Compare(Operator.GE, FieldRef("year"), Param("since"))
     assert engine_filter(predicate, {"since": 1990}) == {"year": {"$gte": 1990}}
     with pytest.raises(PlanError, match="since"):
         engine_filter(predicate, {"since": None})
@@ -105,6 +90,6 @@ def test_predicates_read_as_words() -> None:
     """What a reader is told."""
     both = And((compare("kind", "=", "function"), compare("n", ">", 3)))
     assert describe(both) == "kind is function and n > 3"
-    assert describe(Not(Compare(Operator.IS_NULL, "n", None))) == "n is known"
+    assert describe(Not(missing("n"))) == "n is known"
     assert describe(compare("deprecated", "=", value=True)) == "deprecated is true"
     assert describe(compare("genre", "in", ["a", "b"])) == "genre is one of a, b"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from promptql import PromptQL
-from promptql.wording import markdown_table, shown
+from promptql.rendering import markdown_table, shown
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InvalidInputError
+from engine.fields.aggregates import Aggregate
 from engine.fields.columns import build_column
 from engine.fields.filter import parse_filter
 from engine.fields.order import SortKey
-from engine.fields.relation import ORIGIN, Aggregate, Relation, relation_types
+from engine.fields.relation import Relation
+from engine.fields.values import relation_types
 from engine.schema import Field, FieldType
 
 FIELDS = {
@@ -50,8 +52,8 @@ def relation(rows: Sequence[dict[str, Any]], chunks: int = 2) -> Relation:
         pa.table({name: build_column(field, [row.get(name) for row in piece]) for name, field in FIELDS.items()})
         for piece in pieces
     ]
-    table = pa.concat_tables(tables).append_column(ORIGIN, pa.array(range(len(rows)), type=pa.uint32()))
-    return Relation(table, FIELDS, lambda ordinals: [str(int(ordinal)) for ordinal in ordinals])
+    ordinals = np.arange(len(rows), dtype=np.uint32)
+    return Relation.of_documents(pa.concat_tables(tables), FIELDS, ordinals, lambda found: [str(o) for o in found])
 
 
 def figure(fn: str, values: list[Any]) -> Any:
@@ -144,8 +146,8 @@ def test_many_columns_do_not_run_together() -> None:
     """Groups by columns whose combinations exceed 64 bits stay apart."""
     count = 3000
     columns = {f"c{i}": pa.array(np.random.default_rng(i).permutation(count)) for i in range(7)}
-    table = pa.table({**columns, ORIGIN: pa.array(range(count), type=pa.uint32())})
-    wide = Relation(table, {name: Field(FieldType.INTEGER) for name in columns}, lambda ordinals: [])
+    types = {name: Field(FieldType.INTEGER) for name in columns}
+    wide = Relation.of_documents(pa.table(columns), types, np.arange(count), lambda _: [])
     assert len(wide.group(list(columns), [Aggregate("count", None, "n")])) == count
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from engine.errors import QueryError
+from engine.fields.aggregates import Aggregate
 from engine.fields.order import SortKey
-from engine.fields.relation import Aggregate
 from engine.languages.jql import read_jql
 from engine.languages.tree import Delete, Drop, Group, Insert, Match, Project, Query, Slice, Sort, Update
 

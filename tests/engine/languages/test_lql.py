@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import QueryError
+from engine.fields.aggregates import Aggregate
 from engine.fields.order import SortKey
-from engine.fields.relation import Aggregate
 from engine.languages.lql import read_lql
 from engine.languages.tree import (
     CreateCollection,

@@ -8,8 +8,9 @@ from engine import Database, Schema
 from models import Embedder
 from promptql.errors import LimitExceededError, PlanError
 from promptql.executor import Executed, Limits, execute
+from promptql.expressions import Compare, FieldRef, Operator, Param
 from promptql.plan import Parameter, ParameterType, Plan
-from promptql.predicate import Compare, Operator, Param, compare
+from promptql.predicate import compare
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -118,7 +119,7 @@ def test_limits_of_rows_and_time_stop_a_plan(database: Database, embedder_of: Em
 
 def test_parameters_are_bound_when_a_plan_runs(database: Database, embedder_of: EmbedderOf) -> None:
     """With a value the plan runs; without one it says which is missing."""
-    where = Compare(Operator.GE, "year", Param("since"))
+    where = Compare(Operator.GE, FieldRef("year"), Param("since"))
     steps = (Scan("a", "movies", where), AnswerStep("end", "a"))
     bound = Plan("", steps, "end", {"since": Parameter(ParameterType.NUMBER, 2000)})
     assert len(execute(bound, database.snapshot(), embedder_of, Limits()).rows.relation) == 3

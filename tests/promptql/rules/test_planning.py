@@ -12,8 +12,9 @@ from engine import Database, Schema
 from promptql.answer import Band
 from promptql.catalog import Catalog, read_catalog
 from promptql.errors import QuestionError
+from promptql.expressions import And, Not, Operator, Predicate
 from promptql.plan import Plan, Support
-from promptql.predicate import And, Not, Operator, Predicate, compare, conjunction
+from promptql.predicate import compare, conjunction
 from promptql.rules.planning import plan_by_rules
 from promptql.steps import Aggregation, AnswerStep, Filter, Function, Group, Limit, Order, Scan, Search, Sort
 from promptql.validation import validate

@@ -1,0 +1,157 @@
+"""Questions to what is open: one PromptQL, which keeps catalogs and conversations, over the database in use."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import engine
+import models
+from lumaai.asked import Asked, Execution, ProgramRun, Question
+from lumaai.language_model import close_language_model
+from lumaai.opened import Opened
+from lumaai.translation import translate, translated
+
+if TYPE_CHECKING:
+    from promptql import Answer, Event, Explanation, PlanCheck, Program, PromptQL, Proposal, Tell
+
+_log = logging.getLogger("lumaai")
+
+LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
+PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What may be asked, and by whom.
+
+    Attributes:
+        collections: their names; None for all.
+        asker: whose conversations go on.
+    """
+
+    collections: list[str] | None
+    asker: str
+
+
+class Questions:
+    """Answers questions over what is open. Made anew after a restore, and when the language model is there.
+
+    `_lock` guards which database and model are asked.
+
+    Args:
+        opened: the database.
+        embedder_of: collection name → the model that its searches are embedded with.
+        llm: the language model that plans, or how to get it when it is first wanted.
+    """
+
+    def __init__(self, opened: Opened, embedder_of: Callable[[str], models.Embedder], llm: LLMSource) -> None:
+        self._opened = opened
+        self._embedder_of = embedder_of
+        self._llm, self._makes_llm = llm, callable(llm)
+        self._lock = threading.Lock()
+        self._conversations: Any = None
+        self._made: tuple[engine.Database, models.LLM | None, PromptQL] | None = None
+
+    def running(self, planner: str = "rules") -> PromptQL:
+        """PromptQL over the database that is open now."""
+        from promptql import Conversations, PromptQL
+
+        native, llm = self._opened.native, self._language_model(planner)
+        with self._lock:
+            if self._conversations is None:
+                self._conversations = Conversations()
+            if self._made is None or self._made[0] is not native or (llm is not None and self._made[1] is not llm):
+                native.collections()  # of a closed one there is nothing to ask
+                promptql = PromptQL(native, self._embedder_of, llm, conversations=self._conversations)
+                self._made = native, llm, promptql
+            return self._made[2]
+
+    def answer(self, asked: Asked, scope: Scope, tell: Tell | None = None) -> Answer:
+        """The answer; `tell` is called with each event in this thread, and ends the work by raising."""
+        match asked:
+            case Question(text, _, planner, conversation):
+                return self.running(planner).ask(
+                    text,
+                    collections=scope.collections,
+                    planner=cast("PlannerMode", planner),
+                    conversation=conversation,
+                    asker=scope.asker,
+                    tell=tell,
+                )
+            case Execution(plan, params, from_step, _):
+                return self.running().execute(
+                    plan, params=params, from_step=from_step, collections=scope.collections, tell=tell
+                )
+            case ProgramRun(name, params, version):
+                promptql = self.running()
+                program = promptql.programs.get(name, version)
+                return promptql.execute(program.plan, params=params, collections=scope.collections, tell=tell)
+
+    def events(self, asked: Asked, scope: Scope) -> Iterator[Event]:
+        """What happens while it is answered, as it happens; the work has a thread of its own."""
+        from promptql import stream
+
+        return stream(lambda tell: self.answer(asked, scope, tell))
+
+    def proposal(self, question: Question, scope: Scope) -> Proposal:
+        """The plan of a question."""
+        return self.running(question.planner).plan(
+            question.text,
+            collections=scope.collections,
+            planner=cast("PlannerMode", question.planner),
+        )
+
+    def check(self, execution: Execution, scope: Scope) -> PlanCheck:
+        """Whether a plan could run."""
+        return self.running().validate(execution.plan, collections=scope.collections)
+
+    def explanation(self, execution: Execution, scope: Scope) -> Explanation:
+        """What would run for a plan."""
+        return self.running().explain(execution.plan, collections=scope.collections)
+
+    @translated
+    def save_program(
+        self, name: str, plan: Mapping[str, Any], params: Mapping[str, Any], description: str | None
+    ) -> tuple[Program, bool]:
+        """Keep a plan under a name, and tell whether that made a new version."""
+        return self.running().save_program(name, plan, params=params, description=description)
+
+    @translated
+    def get_program(self, name: str, version: int | None) -> Program:
+        """A program."""
+        return self.running().programs.get(name, version)
+
+    @translated
+    def list_programs(self) -> list[Program]:
+        """All programs, by name."""
+        return self.running().programs.all()
+
+    @translated
+    def delete_program(self, name: str) -> None:
+        """Forget a program."""
+        self.running().programs.delete(name)
+
+    def close(self) -> None:
+        """Forget the database, and end what the language model was asked, if it was made here."""
+        with self._lock:
+            self._made = None
+        if self._makes_llm and not callable(self._llm):
+            close_language_model(self._llm)
+
+    def _language_model(self, planner: str) -> models.LLM | None:
+        """The model that plans; None where rules are asked for, or will do because it cannot be had."""
+        if planner == "rules" or not callable(self._llm):
+            return None if callable(self._llm) else self._llm
+        try:
+            self._llm = self._llm()
+        except Exception as error:
+            luma_error = translate(error)
+            if planner != "auto" or luma_error is None:
+                raise
+            _log.warning("llm.unavailable", extra={"code": luma_error.code})
+            return None
+        return self._llm

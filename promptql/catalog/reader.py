@@ -1,0 +1,224 @@
+"""Reading the catalog from snapshots: each snapshot's once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import Aggregate, Field, FieldType, Meaning, Snapshot, parse_filter
+from promptql.catalog.collections import Catalog, CollectionInfo
+from promptql.catalog.fields import CATEGORY_VALUES_MAX, ID, LABEL_NAMES, ORDERED_TYPES, STRING_TYPES, FieldInfo
+from promptql.catalog.relationships import RelationshipReader, Side
+from promptql.catalog.semantics import expanded_names, semantics_of
+from promptql.expressions import Scalar
+from promptql.rules.tables import TableReader
+from promptql.rules.words import normalize
+
+VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
+CATEGORY_ROWS_EACH = 3.0  # a field whose values stand in so many documents each is a category, however many there are
+SAMPLE_DOCUMENTS = 40  # whose values stand for all of a field's
+SAMPLES_MAX = 20
+SAMPLE_CHARACTERS_MAX = 200
+Range: TypeAlias = tuple[int | None, Scalar, Scalar]
+
+
+class CatalogReader:
+    """Reads catalogs, each snapshot's once: a snapshot never changes, and is shared until the next write.
+
+    `_lock` guards `_known`, which forgets a snapshot when nobody else holds it. `tables` reads columns.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: WeakKeyDictionary[Snapshot, CollectionInfo] = WeakKeyDictionary()
+        self._relationships = RelationshipReader()
+        self.tables = TableReader()
+
+    def read(self, snapshots: Mapping[str, Snapshot]) -> Catalog:
+        """The catalog of snapshots of one point in time; relationships are read when they are first asked for."""
+        infos = {name: self._collection(snapshot) for name, snapshot in snapshots.items()}
+        sides = {name: Side(info, snapshots[name]) for name, info in infos.items()}
+        return Catalog(infos, lambda: self._relationships.read(sides))
+
+    def _collection(self, snapshot: Snapshot) -> CollectionInfo:
+        with self._lock:
+            known = self._known.get(snapshot)
+        if known is None:
+            known = _collection(snapshot)
+            with self._lock:
+                self._known[snapshot] = known
+        return known
+
+
+def read_catalog(snapshots: Mapping[str, Snapshot]) -> Catalog:
+    """Read the catalog from snapshots of one point in time."""
+    return CatalogReader().read(snapshots)
+
+
+def with_phrases(catalog: Catalog, snapshots: Mapping[str, Snapshot], phrases: Sequence[str]) -> Catalog:
+    """The catalog with those phrases that are values of fields too large to be read whole."""
+    collections = {
+        name: replace(
+            info,
+            fields={key: _with_phrases(field, snapshots[name], phrases) for key, field in info.fields.items()}
+            | _ids(info, snapshots[name], phrases),
+        )
+        for name, info in catalog.collections.items()
+    }
+    return Catalog(collections, catalog.detect)
+
+
+def _ids(info: CollectionInfo, snapshot: Snapshot, phrases: Sequence[str]) -> dict[str, FieldInfo]:
+    """The field `id` with those phrases that are ids, where there are any."""
+    marked = [phrase for phrase in phrases if any(mark in phrase for mark in "._:/")]
+    found = tuple((phrase, 1) for phrase, raw in zip(marked, snapshot.get_raw(marked), strict=True) if raw is not None)
+    if not found or ID in info.fields:
+        return {}
+    return {ID: FieldInfo(ID, FieldType.KEYWORD, values=found, complete=False, identifier=True, index=_index(found))}
+
+
+def _with_phrases(field: FieldInfo, snapshot: Snapshot, phrases: Sequence[str]) -> FieldInfo:
+    if field.complete or not field.values or not phrases:
+        return field
+    known = {value for value, _ in field.values}
+    rare = [phrase for phrase in phrases if phrase not in known]
+    where = parse_filter({field.name: {"$in": rare}}, snapshot.schema)
+    counts = Counter(
+        value
+        for row in snapshot.relation([field.name], where).column(field.name)
+        for value in (row if isinstance(row, list) else [row])
+        if value in rare
+    )
+    found = tuple(counts.items())
+    return replace(field, values=(*field.values, *found), index={**_index(found), **field.index})
+
+
+def _collection(snapshot: Snapshot) -> CollectionInfo:
+    schema = snapshot.schema
+    rows = snapshot.count()
+    ranges = _ranges(snapshot)
+    unknown: Range = (None, None, None)
+    sample = _sample(snapshot)
+    fields = {
+        name: _with_meaning(
+            _field(snapshot, name, spec, rows, ranges.get(name, unknown)),
+            schema.meanings.get(name, Meaning()),
+            _samples(snapshot, name, sample),
+        )
+        for name, spec in schema.fields.items()
+    }
+    return CollectionInfo(
+        name=snapshot.name,
+        rows=rows,
+        sequence=snapshot.sequence,
+        fields=fields,
+        searchable=bool(schema.embed) and rows > 0,
+        label=_label(fields),
+        description=schema.meaning.description,
+        synonyms=schema.meaning.synonyms,
+    )
+
+
+def _sample(snapshot: Snapshot) -> npt.NDArray[np.uint32]:
+    """Ordinals of some documents from all over the collection, (n,)."""
+    ordinals = snapshot.ordinals()
+    if not len(ordinals):
+        return ordinals
+    return ordinals[np.unique(np.linspace(0, len(ordinals) - 1, SAMPLE_DOCUMENTS).astype(np.int64))]
+
+
+def _samples(snapshot: Snapshot, name: str, ordinals: npt.NDArray[np.uint32]) -> tuple[Scalar, ...]:
+    """Values of the field in these documents, long texts cut."""
+    rows = snapshot.values_of(name, ordinals)
+    items = [item for row in rows for item in (row if isinstance(row, list) else [row])][:SAMPLE_DOCUMENTS]
+    return tuple(
+        item[:SAMPLE_CHARACTERS_MAX] if isinstance(item, str) else item
+        for item in items
+        if isinstance(item, (bool, int, float, str))
+    )
+
+
+def _with_meaning(field: FieldInfo, meaning: Meaning, samples: tuple[Scalar, ...]) -> FieldInfo:
+    semantics = semantics_of(field.name, field.type, samples, identifier=field.identifier, small=field.small)
+    return replace(
+        field,
+        semantic=semantics.type,
+        unit=semantics.unit,
+        samples=tuple(dict.fromkeys(samples))[:SAMPLES_MAX],
+        description=meaning.description,
+        synonyms=(*meaning.synonyms, *expanded_names(field.name)),
+    )
+
+
+def _ranges(snapshot: Snapshot) -> dict[str, Range]:
+    """Number of values, least and greatest of each ordered field, in one pass."""
+    names = [name for name, spec in snapshot.schema.fields.items() if spec.type in ORDERED_TYPES and not spec.many]
+    if not names:
+        return {}
+    aggregates = [Aggregate(fn, name, f"{fn} {name}") for name in names for fn in ("count", "min", "max")]
+    row = snapshot.relation(names).group([], aggregates).rows()[0]
+    return {name: (row[f"count {name}"], row[f"min {name}"], row[f"max {name}"]) for name in names}
+
+
+def _field(snapshot: Snapshot, name: str, spec: Field, rows: int, span: Range) -> FieldInfo:
+    listed = spec.type in {FieldType.KEYWORD, FieldType.BOOLEAN} or (
+        spec.type is FieldType.TEXT and name.casefold() in LABEL_NAMES
+    )
+    pairs = snapshot.field_values(name, VALUES_MAX) if listed else []
+    values = tuple((value, count) for value, count in pairs if isinstance(value, (str, bool)))
+    return FieldInfo(
+        name=name,
+        type=spec.type,
+        many=spec.many,
+        values=values,
+        complete=listed and len(pairs) < VALUES_MAX,
+        filled=span[0] if span[0] is not None else _filled(snapshot, name, spec, values),
+        least=span[1],
+        greatest=span[2],
+        identifier=not spec.many and _is_identifier(spec.type, name, values, rows),
+        index=_index(values),
+    )
+
+
+def _filled(snapshot: Snapshot, name: str, spec: Field, values: Sequence[tuple[Scalar, int]]) -> int | None:
+    """Documents with a value; an empty list is none."""
+    if not values or spec.type not in STRING_TYPES:
+        return None
+    if spec.many:
+        return snapshot.count(parse_filter({name: {"$starts_with": ""}}, snapshot.schema))
+    return snapshot.count(parse_filter({name: {"$is_null": False}}, snapshot.schema))
+
+
+def _index(values: Sequence[tuple[Scalar, int]]) -> dict[str, tuple[Scalar, int]]:
+    index: dict[str, tuple[Scalar, int]] = {}
+    for value, count in values:
+        key = normalize(value) if isinstance(value, str) else ""
+        if key:
+            index.setdefault(key, (value, count))
+    return index
+
+
+def _is_identifier(kind: FieldType, name: str, values: tuple[tuple[Scalar, int], ...], rows: int) -> bool:
+    if kind is FieldType.BOOLEAN or not values:
+        return False
+    if name.casefold() in LABEL_NAMES:
+        return True
+    held = sum(count for _, count in values)
+    many_values = len(values) > CATEGORY_VALUES_MAX
+    return many_values and held / len(values) < min(CATEGORY_ROWS_EACH, max(1.0, rows / 2))
+
+
+def _label(fields: Mapping[str, FieldInfo]) -> str:
+    folded = {name.casefold(): name for name in fields}
+    for name in LABEL_NAMES:
+        if name in folded and fields[folded[name]].type in STRING_TYPES:
+            return folded[name]
+    identifiers = [info.name for info in fields.values() if info.identifier and not info.many]
+    return identifiers[0] if identifiers else "id"

@@ -1,0 +1,126 @@
+"""Sentences about figures beside each other: two of them, one thing over time, two results side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from promptql.expressions import Compare, FieldRef, Operator, Predicate, Value
+from promptql.plan import Plan
+from promptql.predicate import conjuncts, describe
+from promptql.rendering import shown
+from promptql.steps import CompareStep, Comparison, Filter, Scan, Search, input_of
+
+Number: TypeAlias = int | float
+POINTS_MIN = 3  # fewer make no trend
+
+
+def pair_sentence(first: tuple[str, Any], second: tuple[str, Any]) -> str:
+    """As in "drama has 12, comedy 7: 5 more, 71 %."; empty where there is no number on either side."""
+    (name, value), (other, against) = first, second
+    if not is_number(value) or not is_number(against):
+        return ""
+    if value == against:
+        return f"{name} and {other} have {shown(value)} each."
+    difference = abs(value - against)
+    share = f", {shown(round(100 * difference / abs(against), 1))} %" if against else ""
+    return f"{name} has {shown(value)}, {other} {shown(against)}: {shown(difference)} {_more(value, against)}{share}."
+
+
+def _more(value: Number, against: Number) -> str:
+    return "more" if value > against else "less"
+
+
+def trend_sentence(points: Sequence[tuple[Any, Any]]) -> str:
+    """As in "It rose from 3 in 1990 to 12 in 2000, highest 14 in 1997."; empty where there are too few figures.
+
+    Args:
+        points: (when, figure), in any order; those without either are left out.
+    """
+    known = sorted((point for point in points if point[0] is not None and is_number(point[1])), key=lambda p: p[0])
+    if len(known) < POINTS_MIN:
+        return ""
+    (begin, first), (end, last) = known[0], known[-1]
+    verb = "rose" if last > first else "fell" if last < first else "was the same"
+    moved = f"from {shown(first)} in {_when(begin)} to {shown(last)} in {_when(end)}"
+    text = f"It {verb}, {shown(first)}, in {_when(begin)} and {_when(end)}" if first == last else f"It {verb} {moved}"
+    extremes = [("highest", max(known, key=lambda p: p[1])), ("lowest", min(known, key=lambda p: p[1]))]
+    said = [f"{word} {shown(value)} in {_when(when)}" for word, (when, value) in extremes if when not in (begin, end)]
+    return ", ".join([text, *said]) + "."
+
+
+def _when(moment: Any) -> str:
+    """A moment without the parts that say nothing: "2000-01-01T00:00:00Z" as a day."""
+    text = str(moment)
+    return text.partition("T")[0] if "T00:00:00" in text else text
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a figure; a boolean is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def compared_sentence(plan: Plan, step: CompareStep, rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the comparison of two results comes to."""
+    names = side_names(plan, step)
+    columns = [name for name in rows[0] if name not in {*step.keys, step.alias}]
+    field = step.field if step.field is not None else columns[0]
+    right = f"right_{field}"
+    if step.keys:
+        return _most_changed(step, rows, field, right)
+    row = rows[0]
+    sentence = pair_sentence((names[0], row.get(field)), (names[1], row.get(right)))
+    if sentence and step.comparison is Comparison.RATIO and row[step.alias] is not None:
+        return f"{sentence[:-1]}; {names[0]} has {shown(row[step.alias])} times what {names[1]} has."
+    if sentence:
+        return sentence
+    missing = [name for name, key in zip(names, (field, right), strict=True) if row.get(key) is None]
+    return f"The data does not say: {' and '.join(missing) or 'it'} has no value of {field}."
+
+
+def _most_changed(step: CompareStep, rows: Sequence[Mapping[str, Any]], field: str, right: str) -> str:
+    known = [row for row in rows if is_number(row[step.alias])]
+    if not known:
+        return f"{len(rows)} compared; none has both values of {field}."
+    names = {
+        Comparison.DIFFERENCE: "difference",
+        Comparison.RATIO: "ratio",
+        Comparison.PERCENT_CHANGE: "change in percent",
+    }
+    said = []
+    for word, row in (
+        ("greatest", max(known, key=lambda r: r[step.alias])),
+        ("least", min(known, key=lambda r: r[step.alias])),
+    ):
+        key = " / ".join(shown(row[name]) for name in step.keys)
+        said.append(f"{word} for {key}: {shown(row[step.alias])} ({shown(row[field])} against {shown(row[right])})")
+    return f"{len(rows)} compared; the {names[step.comparison]} is {', '.join(said[: min(2, len(known))])}."
+
+
+def side_names(plan: Plan, step: CompareStep) -> tuple[str, str]:
+    """What the two sides are called: by the conditions that only one of them has, else "the first" and "the second"."""
+    left, right = _conditions(plan, step.left), _conditions(plan, step.right)
+    names = (_name([part for part in left if part not in right]), _name([part for part in right if part not in left]))
+    if names[0] == names[1]:
+        return "the first", "the second"
+    return names[0] or "all", names[1] or "all"
+
+
+def _conditions(plan: Plan, name: str) -> list[Predicate]:
+    """All conditions on the way to a step."""
+    found: list[Predicate] = []
+    at: str | None = name
+    while at is not None:
+        step = plan.by_id[at]
+        if isinstance(step, (Filter, Scan, Search)):
+            found += conjuncts(step.where)
+        at = input_of(step)
+    return found
+
+
+def _name(parts: Sequence[Predicate]) -> str:
+    match parts:
+        case [Compare(Operator.EQ, FieldRef(), Value(value))]:
+            return shown(value)
+        case _:
+            return " and ".join(describe(part) for part in parts)

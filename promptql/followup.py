@@ -1,0 +1,191 @@
+"""Follow-ups: a question that only makes sense after another one, as a change of that one's plan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from promptql.answer import Band
+from promptql.catalog import Catalog, CollectionInfo, FieldInfo
+from promptql.editing import Parts, parts_of
+from promptql.errors import PlanError
+from promptql.plan import Assumption, Plan, Support
+from promptql.planned import Planned
+from promptql.predicate import describe
+from promptql.rules.planning import read_question
+from promptql.rules.reading import Reading
+from promptql.steps import LIMIT_MAX, Aggregation, ChartKind, Limit, Order, Visualize
+from promptql.validation import validate
+
+_BEGINS = re.compile(
+    r"(?:ok(?:ay)?[,.]?\s+|so\s+|then\s+)?(?:and|only|just|but|now|what about|how about|what if|also|without|except|"
+    r"excluding|instead|same|sort|order|rank|reverse|(?:the\s+)?(?:first|top|last|next)\b|per\b|by\b|in\s+(?:a|de)sc|"
+    r"as an?\b|plot|chart|draw|visuali[sz]e|show|list|count|add|include|with)\b",
+    re.IGNORECASE,
+)
+_POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", re.IGNORECASE)
+_HOW_MANY = re.compile(r"how many(?: (?:are|were) (?:there|they|those|it))?\s*\??", re.IGNORECASE)
+_ELLIPTIC = re.compile(r"(?:and|but|now|(?:what|how) about|what if) (?:for |in |with )?[\w.,]+\s*\?*", re.IGNORECASE)
+_NARROWS = re.compile(r"\b(?:only|just|those|these|ones?|them|without|except|excluding|but not|also)\b", re.IGNORECASE)
+_ORDERS = re.compile(r"\b(?:sort|order|rank|sorted|ordered|ranked)\b", re.IGNORECASE)
+_REVERSES = re.compile(r"\b(?:reversed?|other way round|backwards)\b", re.IGNORECASE)
+_FALLING = re.compile(r"\bdesc(?:ending)?\b|\b(?:highest|largest|newest|latest|most) first\b", re.IGNORECASE)
+_RISING = re.compile(r"\basc(?:ending)?\b|\b(?:lowest|smallest|oldest|earliest|least) first\b", re.IGNORECASE)
+_CUTS = re.compile(r"\b(?P<which>first|top|last|next)\b(?:\s+(?P<digits>\d{1,5}))?", re.IGNORECASE)
+_DRAWS = re.compile(r"\b(?:plot|draw|chart|graph|diagram|visuali[sz]e)\b", re.IGNORECASE)
+_KINDS = {
+    "bar": ChartKind.BAR, "line": ChartKind.LINE, "scatter": ChartKind.POINT, "area": ChartKind.AREA,
+    "heatmap": ChartKind.HEATMAP, "heat": ChartKind.HEATMAP,
+}  # fmt: skip
+_SHOWS = re.compile(r"\b(?:show|list|add|include|with|too|also|as well)\b", re.IGNORECASE)
+_OF_FOLLOWUPS = frozenset(
+    """sort order sorted ordered rank reverse reversed first top last next descending ascending desc asc bar line area
+    scatter chart plot graph diagram draw heatmap too also instead same now only just ones round way backwards include
+    add visualize visualise other highest lowest largest smallest newest oldest latest earliest most least""".split()
+)
+
+
+@dataclass(slots=True)
+class _Edit:
+    """The plan on its way to another one, with what was changed."""
+
+    parts: Parts
+    changed: bool = False
+
+    def take(self, parts: Parts) -> None:
+        """Go on with other parts."""
+        self.changed = self.changed or parts != self.parts
+        self.parts = parts
+
+
+def follow_up(question: str, before: Planned, catalog: Catalog) -> Planned | None:
+    """The plan of a question that changes the one before; None where it is a question of its own.
+
+    Conditions narrow what there was ("only those from France"), or take the place of those on the same field ("and in
+    1999?"); the order, the number of rows, columns, groups, figures and charts can be changed as well.
+    """
+    parts = parts_of(before.plan)
+    if parts is None or parts.source.collection not in catalog.collections:
+        return None
+    info = catalog.collections[parts.source.collection]
+    reading = read_question(question, info)
+    if not _is_follow_up(question, reading):
+        return None
+    edit = _Edit(parts)
+    _edit(edit, question, reading, info)
+    if not edit.changed:
+        return None
+    steps = edit.parts.steps()
+    ignored = [word for word in dict.fromkeys(reading.unexplained()) if _is_ignored(word, reading)]
+    assumptions = (
+        Assumption(f"'{question[:200]}' goes on from '{before.plan.question[:200]}'", Support.EXACT),
+        *_carried(before.plan, edit.parts),
+        *reading.assumptions,
+        *(Assumption(f"ignored: '{word}'", Support.INFERRED) for word in ignored),
+    )
+    plan = Plan(question, steps, steps[-1].id, assumptions=tuple(dict.fromkeys(assumptions)))
+    try:
+        validate(plan, catalog)
+    except PlanError:
+        return None
+    sure = before.confidence * (1.0 if not ignored else 0.5)
+    band = before.band if not ignored or before.band is Band.SEARCH else Band.ASSUMPTIONS
+    return Planned(plan, sure, band, planner=before.planner)
+
+
+def _is_follow_up(question: str, reading: Reading) -> bool:
+    """Whether it leans on what was said: it points back, or begins like a change and names no documents of its own."""
+    stripped = question.strip()
+    if _HOW_MANY.fullmatch(stripped) or _POINTS_BACK.search(stripped):
+        return True
+    named = any(reading.names_collection(index) for index in range(len(reading.tokens)))
+    return _BEGINS.match(stripped) is not None and not named
+
+
+def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) -> None:
+    instead = _NARROWS.search(question) is None
+    for condition in reading.conditions:
+        edit.take(edit.parts.with_condition(condition.predicate, instead=instead))
+    if not reading.conditions and _ELLIPTIC.fullmatch(question.strip()) and len(reading.numbers) == 1:
+        edit.take(edit.parts.with_number(reading.numbers[0].value))
+    if reading.aggregate is not None and reading.ranking is None:
+        fn, field = reading.aggregate
+        edit.take(edit.parts.aggregated(Aggregation(fn, field.name, f"{fn.value}_{field.name}")))
+    if not _ORDERS.search(question):
+        _regroup(edit, question, reading)
+    _reorder(edit, question, reading, info)
+    _cut(edit, question, reading)
+    _draw(edit, question)
+
+
+def _regroup(edit: _Edit, question: str, reading: Reading) -> None:
+    fields = [*reading.groups, *reading.wanted]
+    if _SHOWS.search(question) and fields and not reading.counted:
+        edit.take(edit.parts.showing(tuple(field.name for field in fields)))
+    elif reading.groups:
+        edit.take(edit.parts.grouped(tuple(field.name for field in reading.groups)))
+    elif reading.counted and not reading.conditions:
+        edit.take(replace(edit.parts, counted=True))
+
+
+def _reorder(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) -> None:
+    parts = edit.parts
+    field = _ordered_by(question, reading, info)
+    if field is not None:
+        edit.take(replace(parts, order=(Order(field.name, bool(_FALLING.search(question))),)))
+    elif reading.ranking is not None and reading.ranking.field is not None and parts.group is None:
+        ranking = reading.ranking
+        limit = Limit("", "", reading.limit or 1, ties=reading.limit is None)
+        order = (Order(reading.ranking.field.name, ranking.descending),)
+        ranked = replace(parts, order=order, limit=limit)
+        edit.take(ranked.showing((reading.ranking.field.name,), asked=False))
+    elif parts.order and (_REVERSES.search(question) or _FALLING.search(question) or _RISING.search(question)):
+        first, *rest = parts.order
+        falling = not first.descending if _REVERSES.search(question) else bool(_FALLING.search(question))
+        edit.take(replace(parts, order=(replace(first, descending=falling), *rest)))
+
+
+def _ordered_by(question: str, reading: Reading, info: CollectionInfo) -> FieldInfo | None:
+    """The field that is asked to be sorted by."""
+    if not _ORDERS.search(question):
+        return None
+    linked = [link.field for link in reading.fields if info.fields[link.field.name].many is False]
+    return linked[-1] if linked else None
+
+
+def _cut(edit: _Edit, question: str, reading: Reading) -> None:
+    """The first, next or last rows; the last ones are the first of the reversed order."""
+    found = _CUTS.search(question)
+    if found is None or _FALLING.search(question) or _RISING.search(question) or reading.ranking is not None:
+        return
+    place = next((i for i, token in enumerate(reading.tokens) if token.start == found.start("which")), 0)
+    number = reading.number_at(place + 1)
+    n = int(number.value) if number is not None and isinstance(number.value, int) else 1
+    if not 1 <= n <= LIMIT_MAX:
+        return
+    parts, which = edit.parts, found["which"].lower()
+    if which == "next" and parts.limit is not None:
+        edit.take(replace(parts, limit=Limit("", "", n, offset=parts.limit.offset + parts.limit.n)))
+    elif which == "last" and parts.order:
+        turned = tuple(replace(key, descending=not key.descending) for key in parts.order)
+        edit.take(replace(parts, order=turned, limit=Limit("", "", n)))
+    elif which in {"first", "top"}:
+        edit.take(replace(parts, limit=Limit("", "", n)))
+
+
+def _draw(edit: _Edit, question: str) -> None:
+    if _DRAWS.search(question):
+        words = re.findall(r"\w+", question.lower())
+        kind = next((_KINDS[word] for word in words if word in _KINDS), ChartKind.AUTO)
+        edit.take(replace(edit.parts, chart=Visualize("", "", kind)))
+
+
+def _carried(before: Plan, parts: Parts) -> tuple[Assumption, ...]:
+    """How words of the question before were read, as far as the plan still says so."""
+    still = [describe(part) for part in (*parts.where, *parts.having)]
+    return tuple(item for item in before.assumptions if any(item.text.endswith(f"= {text}") for text in still))
+
+
+def _is_ignored(word: str, reading: Reading) -> bool:
+    numbers = {reading.word(index) for mention in reading.numbers for index in range(mention.start, mention.end)}
+    return word not in _OF_FOLLOWUPS and word not in numbers

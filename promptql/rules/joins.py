@@ -1,0 +1,142 @@
+"""Which collections a sketch joins, over which relationships, and the rows of that join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from promptql.rules.columns import MISSING, View
+from promptql.rules.sketch import Sketch, columns_of
+
+JOINED_ROWS_MAX = 60_000  # a larger join is not tried while planning
+TABLES_MAX = 6
+
+
+class NotJoinedError(Exception):
+    """Nothing relates the collections, or their join is too large to be tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Columns of two tables that hold the same keys."""
+
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One more table of a join: `column` of it equals `key` of a table that is joined already."""
+
+    table: int
+    key: int
+    column: int
+
+
+class Joined:
+    """The joins of a view's collections, each made once.
+
+    Args:
+        edges: which columns relate two collections; of several between the same two, the first is the usual one.
+    """
+
+    def __init__(self, view: View, edges: Sequence[Edge]) -> None:
+        self.view = view
+        self.edges: dict[int, list[tuple[int, int, int]]] = {}
+        for edge in edges:
+            left, right = view.columns[edge.left].table, view.columns[edge.right].table
+            if left != right:
+                self.edges.setdefault(left, []).append((right, edge.left, edge.right))
+                self.edges.setdefault(right, []).append((left, edge.right, edge.left))
+        self._rows: dict[tuple[object, ...], dict[int, Sequence[int]]] = {}
+        self._paths: dict[tuple[object, ...], tuple[int, tuple[Hop, ...]]] = {}
+
+    def tables_of(self, sketch: Sketch) -> tuple[int, ...]:
+        """The collections that a sketch needs, in order; without those that only lead from one to another."""
+        needed = dict.fromkeys(sketch.tables)
+        for column in sorted(columns_of(sketch)):
+            needed.setdefault(self.view.columns[column].table)
+        return tuple(needed)
+
+    def path(self, sketch: Sketch) -> tuple[int, tuple[Hop, ...]]:
+        """The first collection and those joined to it, each nearest to what is joined already.
+
+        Raises:
+            NotJoinedError: nothing relates them.
+        """
+        tables = self.tables_of(sketch)
+        known = self._paths.get((tables, sketch.via))
+        if known is None:
+            known = self._paths[tables, sketch.via] = self._connected(tables, sketch.via)
+        return known
+
+    def _connected(self, tables: tuple[int, ...], via: int) -> tuple[int, tuple[Hop, ...]]:
+        if not tables:
+            raise NotJoinedError("no collection")
+        inside = {tables[0]}
+        hops: list[Hop] = []
+        for table in tables[1:]:
+            if table in inside:
+                continue
+            for hop in self._way(inside, table, via):
+                if hop.table not in inside:
+                    inside.add(hop.table)
+                    hops.append(hop)
+        if len(inside) > TABLES_MAX:
+            raise NotJoinedError("too many collections")
+        return tables[0], tuple(hops)
+
+    def _way(self, inside: set[int], goal: int, via: int) -> list[Hop]:
+        """The shortest way by breadth first."""
+        came: dict[int, Hop] = {}
+        frontier = sorted(inside)
+        while frontier:
+            following = []
+            for table in frontier:
+                parallel: dict[int, list[tuple[int, int]]] = {}
+                for other, key, column in self.edges.get(table, ()):
+                    parallel.setdefault(other, []).append((key, column))
+                for other, pairs in parallel.items():
+                    if other not in came and other not in inside:
+                        key, column = pairs[min(via, len(pairs) - 1)]
+                        came[other] = Hop(other, key, column)
+                        following.append(other)
+            if goal in came:
+                break
+            frontier = following
+        if goal not in came:
+            raise NotJoinedError("nothing leads there")
+        way = [came[goal]]
+        while (before := self.view.columns[way[-1].key].table) not in inside:
+            way.append(came[before])
+        return way[::-1]
+
+    def rows(self, sketch: Sketch) -> tuple[tuple[int, ...], Mapping[int, Sequence[int]]]:
+        """A name of the join, and for each collection (n,) its row in each row of the join."""
+        first, hops = self.path(sketch)
+        name: tuple[int, ...] = (first, *(number for hop in hops for number in (hop.key, hop.column)))
+        places = self._rows.get(name)
+        if places is None:
+            places = {first: range(self.view.rows[first])}
+            for hop in hops:
+                places = self._joined(places, hop)
+            self._rows[name] = places
+        return name, places
+
+    def _joined(self, places: Mapping[int, Sequence[int]], hop: Hop) -> dict[int, Sequence[int]]:
+        columns = self.view.columns
+        keys, table = columns[hop.key].keys, columns[hop.key].table
+        partners = columns[hop.column].rows_by_key
+        taken: list[int] = []
+        new: list[int] = []
+        for row, place in enumerate(places[table]):
+            key = keys[place]
+            if key not in MISSING:
+                for partner in partners.get(key, ()):
+                    taken.append(row)
+                    new.append(partner)
+        if len(new) > JOINED_ROWS_MAX:
+            raise NotJoinedError("too many rows")
+        joined: dict[int, Sequence[int]] = {t: [p[row] for row in taken] for t, p in places.items()}
+        joined[hop.table] = new
+        return joined

@@ -1,0 +1,114 @@
+"""Collections as the rules planner reads them: columns in memory, made once a snapshot, and how collections join."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from engine import FieldType, Snapshot
+from promptql.catalog import Catalog, CollectionInfo
+from promptql.rules.columns import Cell, View, words_of
+from promptql.rules.joins import Edge, Joined
+from promptql.rules.links import Headers
+
+CELLS_MAX = 600_000  # of all collections that are asked together
+COLLECTIONS_MAX = 40
+RELATIONSHIP_CONFIDENCE_MIN = 0.6
+PROSE_WORDS = 40  # a field whose values are longer on average is text to be searched, not a column
+_KINDS = frozenset({FieldType.KEYWORD, FieldType.TEXT, FieldType.INTEGER, FieldType.NUMBER, FieldType.BOOLEAN})
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Collections that are tables: their columns, the words of their names, and their joins (None for one alone)."""
+
+    view: View
+    headers: Headers
+    joined: Joined | None
+
+
+class TableReader:
+    """Reads collections as tables, each snapshot's columns once.
+
+    `_lock` guards `_columns` and `_tables`, which forget a snapshot when nobody else holds it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._columns: WeakKeyDictionary[Snapshot, Mapping[str, Sequence[Cell]] | None] = WeakKeyDictionary()
+        self._tables: WeakKeyDictionary[Snapshot, tuple[tuple[tuple[str, int], ...], Tables]] = WeakKeyDictionary()
+
+    def read(self, catalog: Catalog, snapshots: Mapping[str, Snapshot]) -> Tables | None:
+        """The collections as tables; None where one of them is none, or they are too large to be read whole."""
+        infos = [info for info in catalog.collections.values() if info.rows]
+        cells = sum(info.rows * len(info.fields) for info in infos)
+        if not infos or len(infos) > COLLECTIONS_MAX or cells > CELLS_MAX:
+            return None
+        if any(info.searchable or not _tabular(info) for info in infos):
+            return None
+        first = snapshots[infos[0].name]
+        state = tuple((info.name, info.sequence) for info in infos)
+        with self._lock:
+            known = self._tables.get(first)
+        if known is not None and known[0] == state:
+            return known[1]
+        columns = {info.name: self._read(snapshots[info.name], info) for info in infos}
+        tables = {name: held for name, held in columns.items() if held is not None}
+        if len(tables) < len(columns):
+            return None
+        made = _tables(catalog, snapshots, tables)
+        with self._lock:
+            self._tables[first] = (state, made)
+        return made
+
+    def _read(self, snapshot: Snapshot, info: CollectionInfo) -> Mapping[str, Sequence[Cell]] | None:
+        with self._lock:
+            if snapshot in self._columns:
+                return self._columns[snapshot]
+        relation = snapshot.relation(list(info.fields))
+        read: dict[str, Sequence[Cell]] = {name: relation.column(name) for name in info.fields}
+        columns: Mapping[str, Sequence[Cell]] | None = read
+        if any(_is_prose(cells) for cells in read.values()):
+            columns = None
+        with self._lock:
+            self._columns[snapshot] = columns
+        return columns
+
+
+def _tabular(info: CollectionInfo) -> bool:
+    return bool(info.fields) and all(field.type in _KINDS and not field.many for field in info.fields.values())
+
+
+def _is_prose(cells: Sequence[Cell]) -> bool:
+    texts = [cell for cell in cells[:200] if isinstance(cell, str) and cell]
+    return bool(texts) and sum(len(words_of(text)) for text in texts) > PROSE_WORDS * len(texts)
+
+
+def _tables(
+    catalog: Catalog, snapshots: Mapping[str, Snapshot], columns: Mapping[str, Mapping[str, Sequence[Cell]]]
+) -> Tables:
+    titles, labels = {}, {}
+    for name in columns:
+        schema = snapshots[name].schema
+        titles[name] = schema.meaning.synonyms[0] if schema.meaning.synonyms else name
+        for field, meaning in schema.meanings.items():
+            if meaning.synonyms:
+                labels[name, field] = meaning.synonyms[0]
+    view = View(columns, titles, labels)
+    headers = Headers(view)
+    if len(columns) == 1:
+        return Tables(view, headers, None)
+    places = {(view.names[column.table], column.name): number for number, column in enumerate(view.columns)}
+    return Tables(view, headers, Joined(view, _edges(catalog, places)))
+
+
+def _edges(catalog: Catalog, places: Mapping[tuple[str, str], int]) -> list[Edge]:
+    found = []
+    for item in catalog.relationships:
+        left = places.get((item.left_collection, item.left_field))
+        right = places.get((item.right_collection, item.right_field))
+        if left is not None and right is not None and item.confidence >= RELATIONSHIP_CONFIDENCE_MIN:
+            found.append(Edge(left, right))
+    return found

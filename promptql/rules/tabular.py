@@ -1,0 +1,122 @@
+"""Planning over tables: the likeliest reading as a plan, with a calibrated confidence and its rivals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promptql.answer import Band
+from promptql.catalog import Catalog
+from promptql.errors import PlanError
+from promptql.plan import Plan
+from promptql.planned import Planned
+from promptql.rules.asked import Asked
+from promptql.rules.columns import key_of, text_of
+from promptql.rules.compile import CannotCompileError, compile_sketch
+from promptql.rules.generate import Candidate, read, understood
+from promptql.rules.model import shipped_model
+from promptql.rules.saying import assumptions, say
+from promptql.rules.tables import Tables
+from promptql.steps import Clarify, Option
+from promptql.validation import validate
+
+ALTERNATIVES_MAX = 3
+ALTERNATIVE_PROBABILITY_MIN = 0.05
+COMPILED_MAX = 6  # readings that are made plans of, until one is valid
+CLARIFY_CONFIDENCE_MAX = 0.25  # less sure readings are offered to choose from, where others are close
+CLOSE_SHARE = 0.75  # of the likeliest answer's probability
+UNHEARD_FACTOR = 0.8  # what a name or number that nothing was made of costs
+CLARIFICATION = "Which of these do you mean?"
+ANSWER_ROWS_COMPARED = 200  # of answers that are held to be the same
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Readings that give the same answer, the likeliest first, and their common probability."""
+
+    readings: list[Candidate]
+    probability: float
+
+
+def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned | None:
+    """The likeliest reading of the question; None where no reading makes sense."""
+    model = shipped_model().over(len(tables.view.names))
+    outcomes = by_outcome(read(question, tables.view, tables.headers, model, tables.joined))
+    asked = understood(question, tables.view)
+    for outcome in outcomes[:COMPILED_MAX]:
+        best = outcome.readings[0]
+        plan = _plan(question, best, tables, catalog)
+        if plan is None:
+            continue
+        found = assumptions(asked, tables.view, best.parts, best.mask)
+        confidence = model.confidence(outcome.probability) * (UNHEARD_FACTOR if _unheard(asked, best.mask) else 1.0)
+        band = Band.ANSWER if confidence >= model.answer_confidence_min else Band.ASSUMPTIONS
+        planned = Plan(question, plan.steps, plan.output, assumptions=found)
+        alternatives = _alternatives(question, outcomes, outcome, tables, catalog)
+        close = [item for item in alternatives if item["confidence"] >= CLOSE_SHARE * outcome.probability]
+        if confidence < CLARIFY_CONFIDENCE_MAX and close:
+            chosen = {"text": say(best.sketch, tables.view), "confidence": outcome.probability, "plan": plan.to_json()}
+            return _ask_back(question, [chosen, *close], confidence)
+        return Planned(planned, confidence, band, alternatives)
+    return None
+
+
+def _unheard(asked: Asked, mask: int) -> bool:
+    """Whether a name, a quotation or a number of the question was not made anything of: it may be about that."""
+    left = ~mask
+    numbers = any(not mask >> number.start & 1 for number in asked.numbers if not number.spelled)
+    return numbers or bool(left & asked.content & (asked.capital | asked.quoted))
+
+
+def _ask_back(question: str, options: Sequence[Mapping[str, Any]], confidence: float) -> Planned:
+    """Readings that are about equally likely, to choose from."""
+    written = tuple(Option(item["text"], json.dumps(item["plan"], sort_keys=True)) for item in options)
+    step = Clarify("s1", CLARIFICATION, written)
+    return Planned(Plan(question, (step,), step.id), confidence, Band.CLARIFY, tuple(options[1:]))
+
+
+def by_outcome(candidates: Sequence[Candidate]) -> list[Outcome]:
+    """Readings put together by what they give, the likeliest answer first."""
+    found: dict[object, Outcome] = {}
+    for candidate in candidates:
+        answer = tuple(tuple(_comparable(value) for value in row) for row in candidate.answer[:ANSWER_ROWS_COMPARED])
+        outcome = found.setdefault((len(candidate.answer), answer), Outcome([], 0.0))
+        outcome.readings.append(candidate)
+        outcome.probability += candidate.probability
+    return sorted(found.values(), key=lambda outcome: -outcome.probability)
+
+
+def _comparable(value: object) -> object:
+    if isinstance(value, int | float):
+        return round(float(value), 6)
+    key = key_of(text_of(value))
+    return round(float(key), 6) if key.replace(".", "", 1).isdecimal() else key
+
+
+def _plan(question: str, candidate: Candidate, tables: Tables, catalog: Catalog) -> Plan | None:
+    for listed in (False, True):
+        try:
+            steps = compile_sketch(candidate.sketch, tables.view, tables.joined, listed=listed)
+            plan = Plan(question, steps, steps[-1].id)
+            validate(plan, catalog)
+        except (CannotCompileError, PlanError):
+            continue
+        return plan
+    return None
+
+
+def _alternatives(
+    question: str, outcomes: Sequence[Outcome], chosen: Outcome, tables: Tables, catalog: Catalog
+) -> tuple[Mapping[str, Any], ...]:
+    """Rival readings that give something else, in words and as plans."""
+    found: list[Mapping[str, Any]] = []
+    for outcome in outcomes[:COMPILED_MAX]:
+        if outcome is chosen or outcome.probability < ALTERNATIVE_PROBABILITY_MIN:
+            continue
+        plan = _plan(question, outcome.readings[0], tables, catalog)
+        if plan is not None:
+            text = say(outcome.readings[0].sketch, tables.view)
+            found.append({"text": text, "confidence": round(outcome.probability, 3), "plan": plan.to_json()})
+    return tuple(found[:ALTERNATIVES_MAX])

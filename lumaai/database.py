@@ -121,7 +121,7 @@ class Database(Upkeep, AskableDatabase):
         kept = native.path / SNAPSHOTS if snapshots_directory is None else _directory(snapshots_directory)
         self._snapshots = SnapshotDirectory(kept)
         self._queries = Queries(self._opened, memory_bytes_max)
-        self._questions = Questions(self._opened, self._embedder_of, llm)
+        self._questions = Questions(self._opened, self._embedder_of, llm, lambda: self._queries.running)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()

@@ -130,7 +130,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         self._queries = Queries(self._opened, memory_bytes_max)
         self.keyring = Keyring(self._opened)
         self._aliases = Aliases(self._opened)
-        self._questions = Questions(self._opened, self._embedder_of, llm)
+        self._questions = Questions(self._opened, self._embedder_of, llm, lambda: self._queries.running)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()

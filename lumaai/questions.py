@@ -46,9 +46,17 @@ class Questions:
         opened: the database.
         embedder_of: collection name → the model that its searches are embedded with.
         llm: the language model that plans, or how to get it when it is first wanted.
+        sql: gives what runs large plans as queries.
     """
 
-    def __init__(self, opened: Opened, embedder_of: Callable[[str], models.Embedder], llm: LLMSource) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        embedder_of: Callable[[str], models.Embedder],
+        llm: LLMSource,
+        sql: Callable[[], engine.SqlEngine],
+    ) -> None:
+        self._sql = sql
         self._opened = opened
         self._embedder_of = embedder_of
         self._llm, self._makes_llm = llm, callable(llm)
@@ -66,7 +74,7 @@ class Questions:
                 self._conversations = Conversations()
             if self._made is None or self._made[0] is not native or (llm is not None and self._made[1] is not llm):
                 native.collections()  # of a closed one there is nothing to ask
-                promptql = PromptQL(native, self._embedder_of, llm, conversations=self._conversations)
+                promptql = PromptQL(native, self._embedder_of, llm, conversations=self._conversations, sql=self._sql)
                 self._made = native, llm, promptql
             return self._made[2]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine import Database
+from engine import Database, SqlEngine
 from models import LLM, BudgetedLLM, Embedder
 from promptql.answer import Answer, Band, PlannerName
 from promptql.catalog import CatalogReader
@@ -15,7 +15,7 @@ from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
 from promptql.errors import ArgumentError, PlanError, nearest_name
 from promptql.events import Event, PlanMade, StepFinished, StepStarted, Tell
-from promptql.executor import Executed, Limits, execute
+from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.followup import follow_up
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
@@ -28,7 +28,7 @@ from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
 from promptql.reasoner import ask_back, reason
 from promptql.stages import Stages
-from promptql.steps import AnswerStep, Clarify
+from promptql.steps import AnswerStep, Clarify, Scan
 from promptql.streaming import stream, tell_answer
 from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
@@ -45,6 +45,7 @@ class PromptQL:
         llm: writes plans where it is given; without it the rules do.
         limits: rows and seconds that one plan may use.
         conversations: where the last plans are kept; of its own if not given.
+        sql: gives what runs steps over many rows as queries; without it all goes over Arrow.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class PromptQL:
         *,
         limits: Limits | None = None,
         conversations: Conversations | None = None,
+        sql: Callable[[], SqlEngine] | None = None,
     ) -> None:
         self._database = database
         self._embedder_of = embedder_of
@@ -63,6 +65,7 @@ class PromptQL:
         self._conversations = Conversations() if conversations is None else conversations
         self._limits = limits if limits is not None else Limits()
         self._outputs = Outputs()
+        self._sql = sql
         self.programs = ProgramStore(database)
 
     def ask(
@@ -263,6 +266,7 @@ class PromptQL:
             started=None if tell is None else lambda step: tell(StepStarted(step.id, step.op)),
             progress=None if tell is None else lambda report: tell(StepFinished(report)),
             outputs=None if again is None else self._outputs,
+            sql=self._sql() if self._sql is not None and _is_large(plan, context) else None,
         )
 
     @staticmethod
@@ -281,6 +285,12 @@ class PromptQL:
         if conversation is not None:
             self._conversations.keep(conversation, planned)
         return planned
+
+
+def _is_large(plan: Plan, context: Context) -> bool:
+    """Whether a query could be worth starting DuckDB for."""
+    read = [step.collection for step in plan.steps if isinstance(step, Scan)]
+    return any(context.snapshots[name].count() >= SQL_ROWS_MIN for name in read)
 
 
 def _read(plan: object) -> Plan:

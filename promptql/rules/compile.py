@@ -421,7 +421,7 @@ class _Chain:
         return self.last, tuple(aggregation.alias for aggregation in aggregations)
 
     def _range(self, item: Item) -> tuple[str, tuple[str, ...]]:
-        field = self.numbers[item.column]
+        field = self._number(item.column)
         self.add(
             Group(
                 self.compiler.id(),
@@ -451,9 +451,19 @@ class _Chain:
         column, name = self.view.columns[item.column], self.names[item.column]
         if item.fn in ("max", "min") and column.kind == "date":
             fn = Function.ARGMAX if item.fn == "max" else Function.ARGMIN
-            return Aggregation(fn, name, alias, by=self.numbers[item.column])
-        field = name if item.fn in ("count", "distinct") else self.numbers[item.column]
+            return Aggregation(fn, name, alias, by=self._number(item.column))
+        field = name if item.fn in ("count", "distinct") else self._number(item.column)
         return Aggregation(_FUNCTIONS[item.fn], field, alias)
+
+    def _number(self, column: int) -> str:
+        """The column that holds the numbers of a column.
+
+        Raises:
+            CannotCompileError: it has none.
+        """
+        if column not in self.numbers:
+            raise CannotCompileError(f"no numbers in the field {self.view.columns[column].name}")
+        return self.numbers[column]
 
     def _ordering(self, item: Item) -> str:
         return "" if item.column == ROWS else self.numbers.get(item.column, self.names[item.column])

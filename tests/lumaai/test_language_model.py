@@ -9,9 +9,8 @@ import pytest
 
 import lumaai
 from lumaai.errors import InvalidRequestError
-from lumaai.language_model import for_a_question
 from lumaai.settings import load_settings
-from models import BudgetedLLM, LLMBudgetError, LLMError, Message, Price, ScriptedLLM
+from models import BudgetedLLM, LLMBudgetError, LLMError, Message, Price
 from tests.models.llms.server import Provider, openai_reply, running_provider
 
 MESSAGES = [Message("user", "How many?")]
@@ -131,21 +130,13 @@ def test_a_budget_is_that_of_one_question(provider: Provider, tmp_path: Path) ->
     )
     provider.play(openai_reply("Three."), openai_reply("Three."))
     for _ in range(2):
-        question = for_a_question(llm)
-        assert question is not None
+        question = llm.renewed()
         assert question.complete(MESSAGES).usage.dollars == pytest.approx(Price(1, 2).dollars(11, 7))
         with pytest.raises(LLMBudgetError, match="limit=calls"):
             question.complete(MESSAGES)
     llm.close()
     limits = (llm.budget.calls, llm.budget.tokens, llm.budget.dollars, llm.budget.seconds)
     assert limits == (1, 9000, 0.5, 60)
-
-
-def test_models_without_a_budget_are_used_as_they_are() -> None:
-    """Such as one's own."""
-    scripted = ScriptedLLM([])
-    assert for_a_question(scripted) is scripted
-    assert for_a_question(None) is None
 
 
 def test_questions_are_planned_within_the_budget(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from engine import Database, SqlEngine
+from models import Embedder
 from promptql import Answer, Explanation, PlanCheck, PlanError, PromptQL, Proposal
 from promptql.answer import Band
 from promptql.events import Event
@@ -211,3 +215,21 @@ def test_programs_are_saved_from_plans(promptql: PromptQL) -> None:
     with pytest.raises(PlanError):
         promptql.save_program("bad", films({"op": "sort", "by": [{"field": "nothing"}]}))
     promptql.programs.delete("since")
+
+
+def test_large_plans_run_as_queries(
+    database: Database, embedder_of: Callable[[str], Embedder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same rows and documents as over Arrow; the report shows the query."""
+    for module in ("engine", "executor"):
+        monkeypatch.setattr(f"promptql.{module}.SQL_ROWS_MIN", 1)
+    plan = films(
+        {"op": "group", "by": ["director"], "aggs": [{"fn": "avg", "field": "rating", "as": "r"}]},
+        {"op": "sort", "by": [{"field": "r", "dir": "desc"}]},
+    )
+    with closing(SqlEngine(database)) as sql:
+        queried = PromptQL(database, embedder_of, sql=lambda: sql).execute(plan)
+    plain = PromptQL(database, embedder_of).execute(plan)
+    assert any(step.sql for step in queried.steps)
+    assert not any(step.sql for step in plain.steps)
+    assert (queried.values, queried.citations) == (plain.values, plain.citations)

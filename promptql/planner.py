@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from models import LLM, ModelError
-from promptql.answer import Notice, PlannerName
+from promptql.answer import Band, Notice, PlannerName
 from promptql.context import Context
 from promptql.errors import PlannerUnavailableError, QuestionError
 from promptql.llm import LLMPlanningError, plan_by_llm
 from promptql.planned import LLMUsage, Planned
 from promptql.rules.planning import plan_by_rules
 from promptql.rules.tabular import plan_by_tables
+from promptql.steps import Group
 
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
+GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
 
 
 def check_mode(llm: LLM | None, mode: PlannerMode) -> None:
@@ -64,5 +66,20 @@ def _by_rules(context: Context) -> Planned:
     if context.tables is not None:
         planned = plan_by_tables(context.question.text, context.tables, context.catalog)
         if planned is not None:
-            return planned
+            alone = context.tables.joined is None
+            return (_surer(context, planned) or planned) if alone and planned.band is not Band.ANSWER else planned
     return plan_by_rules(context.question.text, context.catalog)
+
+
+def _surer(context: Context, doubtful: Planned) -> Planned | None:
+    """The reading by words, where it explains all of them, and groups or stands against mere guesses.
+
+    "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to.
+    """
+    try:
+        planned = plan_by_rules(context.question.text, context.catalog)
+    except QuestionError:
+        return None
+    groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
+    sure = groups or doubtful.confidence < GUESS_CONFIDENCE_MAX
+    return planned if sure and planned.band is Band.ANSWER else None

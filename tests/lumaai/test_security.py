@@ -27,9 +27,11 @@ TAKES = {
     "delete_documents": "write",
     "list_changes": "read", "list_collection_changes": "read",
     "sql": "read", "query": "known", "ask": "ask",
+    "plan_question": "ask", "validate_plan": "ask", "execute_plan": "ask", "explain_plan": "ask", "run_program": "ask",
+    "list_programs": "admin", "save_program": "admin", "get_program": "admin", "delete_program": "admin",
     "list_collections": "read", "get_collection": "read", "get_collection_stats": "read",
     "list_aliases": "read", "get_alias": "read", "set_alias": "admin", "drop_alias": "admin",
-    "create_collection": "admin", "drop_collection": "admin", "optimize_collection": "admin",
+    "create_collection": "admin", "describe_collection": "admin", "drop_collection": "admin", "optimize_collection": "admin",
     "get_reembedding": "read", "start_reembedding": "admin", "cancel_reembedding": "admin",
     "list_snapshots": "admin", "create_snapshot": "admin", "download_snapshot": "admin", "delete_snapshot": "admin",
     "restore_snapshot": "admin", "check": "admin", "compact": "admin", "purge": "admin",
@@ -46,8 +48,13 @@ NARROWED = {
     "sql",
     "query",
     "ask",
+    "plan_question",
+    "validate_plan",
+    "execute_plan",
+    "explain_plan",
+    "run_program",
 }
-PLACES = {"a": "alias", "c": "secret", "id": "another", "name": "nightly", "key": "0123456789ab"}
+PLACES = {"a": "alias", "c": "secret", "id": "another", "name": "nightly", "program": "monthly", "key": "0123456789ab"}
 SECRET_TEXT = "classified"
 
 

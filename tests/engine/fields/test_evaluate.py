@@ -338,9 +338,9 @@ def test_the_largest_legal_filters_run_in_moments() -> None:
         ({"t": {"$contains_any": [f"text {i}" for i in range(1_000, 2_000)]}}, 1_000),
         ({"t": {"$contains_all": ["text"] * 1_000}}, 2_000),
     ):
-        started = time.perf_counter()
+        started = time.thread_time()
         mask = evaluate(parse_filter(data), lambda name: (fields[name], columns[name]), 2_000)
-        assert time.perf_counter() - started < 5
+        assert time.thread_time() - started < 5
         assert int(mask.sum()) == expected
 
 

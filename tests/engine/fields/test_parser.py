@@ -199,10 +199,10 @@ def test_a_fault_is_told_with_its_place(text: str, offset: int, message: str) ->
 )
 def test_nesting_and_size_are_bounded(text: str) -> None:
     """Refused within a second, whatever sqlglot would make of it."""
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(FilterError):
         parse_filter(text)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_what_is_within_the_bounds_is_read() -> None:

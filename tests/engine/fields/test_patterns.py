@@ -53,9 +53,9 @@ def test_a_regex_that_re2_does_not_take_is_refused(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(.*a){12}b", "^(a?){100}a{100}$", "(x+x+)+y"])
 def test_no_regex_is_catastrophic(pattern: str) -> None:
     """Patterns that take Python's `re` forever take moments."""
-    started = time.perf_counter()
+    started = time.thread_time()
     matches(["a" * 5_000 + "!", "x" * 5_000] * 10, "$regex", pattern)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_words_are_those_of_the_text_index() -> None:

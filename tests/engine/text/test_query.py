@@ -63,9 +63,9 @@ def test_long_queries_are_bounded() -> None:
     with pytest.raises(InvalidInputError, match="query is too long: maximum=65536 got=65537"):
         parse_query("x" * (TEXT_CHARACTERS_MAX + 1))
     for nasty in ("“" * TEXT_CHARACTERS_MAX, '"' * TEXT_CHARACTERS_MAX, "a:" * 32_768, "^1" * 32_768):
-        started = time.perf_counter()
+        started = time.thread_time()
         parse_query(nasty, ["a"])
-        assert time.perf_counter() - started < 1
+        assert time.thread_time() - started < 1
 
 
 def test_boosts_of_fields() -> None:

@@ -56,18 +56,19 @@ class PartFields:
 
     def index(self, name: str) -> FieldIndex | None:
         """The index of a field, if it is there or worth making now."""
-        if name not in self._indexes:
-            self._indexes[name] = self._find(name)
-        return self._indexes[name]
+        if name in self._indexes:
+            return self._indexes[name]
+        found = self._indexes[name] = self._find(name)
+        return found
 
     def _find(self, name: str) -> FieldIndex | None:
         field = self._schema.fields.get(name)
         if field is not None:
-            return self._cache.index(self._part, name, field, lambda: self._part.column(name, field))
+            return self._cache.index(self._part, name, field, self._part.column)
         if name == ID or not self._part.lasts:
             return None
         found = self.column(name)
-        return None if found is None else self._cache.index(self._part, name, found[0], lambda: found[1])
+        return None if found is None else self._cache.index(self._part, name, found[0], lambda *_: found[1])
 
     def kept(self, name: str, condition: str, make: Callable[[], BitMap]) -> BitMap:
         """See `engine.fields.select.Source.kept`."""

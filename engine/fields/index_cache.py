@@ -47,14 +47,14 @@ class IndexCache:
         """What is kept takes."""
         return self._bytes
 
-    def index(self, part: Any, name: str, field: Field, column: Callable[[], Any]) -> FieldIndex | None:
+    def index(self, part: Any, name: str, field: Field, column: Callable[[str, Field], Any]) -> FieldIndex | None:
         """The index of a field, if it is there or now worth making.
 
         Args:
             part: immutable; its ordinals say how many rows it has.
             name: of the field, or the path.
             field: its type now.
-            column: gives the Arrow column.
+            column: gives the Arrow column of the field.
         """
         key = weakref.ref(part), name, field
         with self._lock:
@@ -69,7 +69,7 @@ class IndexCache:
             self._wanted[key] = left
             if left:  # below 0: it is being made, or does not fit
                 return None
-        made = build_index(field, column())
+        made = build_index(field, column(name, field))
         self._keep(key, made, 0 if made is None else made.nbytes)
         return made
 
@@ -78,7 +78,14 @@ class IndexCache:
 
         `condition` is the field's name, a NUL, and an operator with its operand.
         """
-        return self._made((weakref.ref(part), condition, field), make, bitmap_bytes)
+        key = weakref.ref(part), condition, field
+        with self._lock:  # as `_made` does: a call more is noticed where two sets are intersected
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+                kept: BitMap = found[0]
+                return kept
+        return self._made(key, make, bitmap_bytes)
 
     def path(self, part: Any, name: str, root: Field, make: Callable[[], tuple[Field, Any]]) -> tuple[Field, Any]:
         """The column of a path within JSON, which `make` reads from the documents of `part`."""

@@ -156,14 +156,12 @@ def _lone(index: FieldIndex, source: Source, where: Comparison, within: BitMap |
 
 def _range(index: FieldIndex, source: Source, within: BitMap | None, *bounds: Comparison, mine: bool) -> BitMap:
     """What satisfies the bounds of one field is found as a whole, and kept: the next filter intersects two sets."""
-
-    def make() -> BitMap:
-        return range_of(index, *((bound.op, bound.value) for bound in bounds))
-
     condition = f"{bounds[0].op} {bounds[0].value!r}"
     if len(bounds) > 1:
         condition = f"{condition} {bounds[1].op} {bounds[1].value!r}"
-    found = source.kept(bounds[0].field, condition, make)
+    found = source.kept(
+        bounds[0].field, condition, lambda: range_of(index, *((bound.op, bound.value) for bound in bounds))
+    )
     if within is None:
         return found
     if not mine:

@@ -149,7 +149,7 @@ def column_of(part: Part) -> Any:
 def asked(cache: IndexCache, part: Part, name: str, times: int = 1) -> FieldIndex | None:
     found = None
     for _ in range(times):
-        found = cache.index(part, name, Field(FieldType.INTEGER), lambda: column_of(part))
+        found = cache.index(part, name, Field(FieldType.INTEGER), lambda *_: column_of(part))
     return found
 
 
@@ -164,7 +164,7 @@ def test_an_index_is_made_when_it_is_asked_for_again() -> None:
     assert asked(cache, Part(lasts=False), "n", 5) is None
     assert asked(cache, Part(ROWS_MIN - 1), "n", 5) is None
     text = pa.array(["words"] * ROWS_MIN)
-    assert [cache.index(part, "t", Field(FieldType.TEXT), lambda: text) for _ in range(3)] == [None] * 3
+    assert [cache.index(part, "t", Field(FieldType.TEXT), lambda *_: text) for _ in range(3)] == [None] * 3
 
 
 def test_indexes_stay_within_their_cap() -> None:

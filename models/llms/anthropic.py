@@ -8,19 +8,17 @@ and the address are always set here and the headers cleared. Only `lumaai` reads
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
 from anthropic.types import Message, RawMessageStreamEvent
 
-from models.errors import LLMError
 from models.llms.capabilities import Capabilities
 from models.llms.endpoint import Call, Completion, Finish, count_of
-from models.llms.failures import broken_off, replies_read, translated_error
 from models.llms.providers import StructuredMode
+from models.llms.sdk import SdkEndpoint
 from models.llms.structured import SCHEMA_DESCRIPTION, SCHEMA_NAME, is_strict, schema_instruction
 
 _FINISH = {
@@ -30,7 +28,7 @@ _FINISH = {
 }
 
 
-class AnthropicEndpoint:
+class AnthropicEndpoint(SdkEndpoint):
     """One address and model behind Anthropic's messages protocol; see `Endpoint`.
 
     Args:
@@ -41,14 +39,23 @@ class AnthropicEndpoint:
     """
 
     def __init__(self, *, name: str, model: str, url: str, api_key: str) -> None:
-        self.url = url
-        self._name, self._model, self._key = name, model, api_key
+        self._model = model
         # A redirection would carry the question and the key to another address.
         http = anthropic.DefaultAsyncHttpxClient(follow_redirects=False)
-        self._client = anthropic.AsyncAnthropic(api_key=api_key, base_url=url, max_retries=0, http_client=http)
+        client = anthropic.AsyncAnthropic(api_key=api_key, base_url=url, max_retries=0, http_client=http)
         # ANTHROPIC_CUSTOM_HEADERS may carry another endpoint's credentials.
-        self._client._custom_headers = {}  # noqa: SLF001 - the SDK has no argument that leaves them out
-        self._create = self._client.messages.create  # imported here, not in the time of the first request
+        client._custom_headers = {}  # noqa: SLF001 - the SDK has no argument that leaves them out
+        super().__init__(
+            name=name,
+            url=url,
+            key=api_key,
+            client=client,
+            create=client.messages.create,  # imported here, not in the time of the first request
+            whole=_completion,
+            pieces=_Pieces,
+            failure=anthropic.AnthropicError,
+            unreachable=anthropic.APIConnectionError,
+        )
 
     def request(self, call: Call, way: Capabilities, *, stream: bool) -> dict[str, Any]:
         """The arguments of the SDK's `create`."""
@@ -72,51 +79,6 @@ class AnthropicEndpoint:
     def enforces(self, schema: Mapping[str, object], way: Capabilities) -> bool:
         """Whether the endpoint is asked to hold the reply to the schema; open ones only a tool takes."""
         return bool(_structured(way.structured or StructuredMode.PLAIN, dict(schema)))
-
-    async def send(self, request: Mapping[str, Any], timeout_seconds: float) -> Completion:
-        """One request and its reply, without retries."""
-        with self._translated():
-            return _completion(await self._create(**request, timeout=timeout_seconds))
-
-    async def stream(
-        self, request: Mapping[str, Any], timeout_seconds: float
-    ) -> AsyncGenerator[str | Completion, None]:
-        """One request and the pieces of its reply, the whole as the last item."""
-        pieces = _Pieces()
-        with self._translated():
-            events = await self._create(**request, timeout=timeout_seconds)
-        try:
-            while True:
-                with self._translated():
-                    event = await anext(events, None)
-                    text = None if event is None else pieces.add(event)
-                if event is None:
-                    break
-                if text:
-                    yield text
-        finally:
-            await events.close()
-        if pieces.reason is None:
-            raise broken_off(self._name)
-        yield pieces.completion(pieces.reason)
-
-    async def close(self) -> None:
-        """Close the connections; idempotent."""
-        await self._client.close()
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            with replies_read():
-                yield
-        except anthropic.AnthropicError as error:
-            unreachable = isinstance(error, anthropic.APIConnectionError)
-            # The SDK's own words may quote a part of the key.
-            raise translated_error(error, self._name, self._key, unreachable=unreachable) from None
-        except LLMError:
-            raise
-        except Exception as error:  # the SDK hands on what its HTTP library raises in the midst of a body
-            raise broken_off(self._name, error) from error
 
 
 def _structured(mode: StructuredMode, schema: dict[str, object]) -> dict[str, Any]:
@@ -171,7 +133,11 @@ class _Pieces:
                 self.tokens_out = count_of(event.usage.output_tokens)  # of the whole reply so far
         return ""
 
-    def completion(self, reason: str) -> Completion:
+    def completion(self) -> Completion | None:
+        """The whole; None where the stream ended before the reply did."""
+        reason = self.reason
+        if reason is None:
+            return None
         arguments = None if self.tool_index is None else "".join(self.arguments)
         finish = _FINISH.get(reason, Finish.COMPLETE)
         return Completion("".join(self.text), arguments, finish, reason, self.tokens_in, self.tokens_out)

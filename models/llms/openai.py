@@ -8,8 +8,7 @@ Only `lumaai` reads the environment. Proxy settings (`HTTPS_PROXY`) are the HTTP
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +16,11 @@ import openai
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from models.errors import LLMError, LLMReplyError
+from models.errors import LLMReplyError
 from models.llms.capabilities import Capabilities
 from models.llms.endpoint import Call, Completion, Finish, count_of
-from models.llms.failures import broken_off, replies_read, translated_error
 from models.llms.providers import Provider, StructuredMode
+from models.llms.sdk import SdkEndpoint
 from models.llms.structured import SCHEMA_DESCRIPTION, SCHEMA_NAME, is_strict, schema_instruction
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -32,7 +31,7 @@ _FINISH = {"length": Finish.TRUNCATED, "content_filter": Finish.REFUSED}
 _OTHER_LIMIT = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
-class OpenAIEndpoint:
+class OpenAIEndpoint(SdkEndpoint):
     """One address and model behind the chat completions protocol; see `Endpoint`.
 
     Args:
@@ -54,21 +53,30 @@ class OpenAIEndpoint:
         api_key: str | None,
         api_version: str | None = None,
     ) -> None:
-        self.url = url
-        self._provider, self._name, self._model = provider, name, model
-        self._key = api_key or _NO_KEY
+        self._provider, self._model = provider, model
+        key = api_key or _NO_KEY
         # A redirection would carry the question, and with some providers the key, to another address.
         http = openai.DefaultAsyncHttpxClient(follow_redirects=False)
-        self._client: openai.AsyncOpenAI
+        client: openai.AsyncOpenAI
         if provider.protocol == "azure":
             version = api_version or AZURE_API_VERSION
-            self._client = openai.AsyncAzureOpenAI(
-                api_key=self._key, azure_endpoint=url, api_version=version, max_retries=0, http_client=http
+            client = openai.AsyncAzureOpenAI(
+                api_key=key, azure_endpoint=url, api_version=version, max_retries=0, http_client=http
             )
         else:
-            self._client = openai.AsyncOpenAI(api_key=self._key, base_url=url, max_retries=0, http_client=http)
-        _forget_environment(self._client)
-        self._create = self._client.chat.completions.create  # imported here, not in the time of the first request
+            client = openai.AsyncOpenAI(api_key=key, base_url=url, max_retries=0, http_client=http)
+        _forget_environment(client)
+        super().__init__(
+            name=name,
+            url=url,
+            key=key,
+            client=client,
+            create=client.chat.completions.create,  # imported here, not in the time of the first request
+            whole=_completion,
+            pieces=_Pieces,
+            failure=openai.OpenAIError,
+            unreachable=openai.APIConnectionError,
+        )
 
     def request(self, call: Call, way: Capabilities, *, stream: bool) -> dict[str, Any]:
         """The arguments of the SDK's `create`."""
@@ -96,51 +104,6 @@ class OpenAIEndpoint:
         """Whether the endpoint is asked to hold the reply to the schema."""
         del schema  # any will do
         return way.structured not in {None, StructuredMode.JSON_OBJECT, StructuredMode.PLAIN}
-
-    async def send(self, request: Mapping[str, Any], timeout_seconds: float) -> Completion:
-        """One request and its reply, without retries."""
-        with self._translated():
-            return _completion(await self._create(**request, timeout=timeout_seconds))
-
-    async def stream(
-        self, request: Mapping[str, Any], timeout_seconds: float
-    ) -> AsyncGenerator[str | Completion, None]:
-        """One request and the pieces of its reply, the whole as the last item."""
-        pieces = _Pieces()
-        with self._translated():
-            chunks = await self._create(**request, timeout=timeout_seconds)
-        try:
-            while True:
-                with self._translated():
-                    chunk = await anext(chunks, None)
-                    text = None if chunk is None else pieces.add(chunk)
-                if chunk is None:
-                    break
-                if text:
-                    yield text
-        finally:
-            await chunks.close()
-        if pieces.finish is None:
-            raise broken_off(self._name)
-        yield pieces.completion(pieces.finish)
-
-    async def close(self) -> None:
-        """Close the connections; idempotent."""
-        await self._client.close()
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            with replies_read():
-                yield
-        except openai.OpenAIError as error:
-            unreachable = isinstance(error, openai.APIConnectionError)
-            # The SDK's own words may quote a part of the key.
-            raise translated_error(error, self._name, self._key, unreachable=unreachable) from None
-        except LLMError:
-            raise
-        except Exception as error:  # the SDK hands on what its HTTP library raises in the midst of a body
-            raise broken_off(self._name, error) from error
 
 
 def openai_client(key: str, url: str, *, max_retries: int) -> openai.OpenAI:
@@ -219,9 +182,12 @@ class _Pieces:
         self.arguments.append(arguments)
         return text or arguments
 
-    def completion(self, finish: Finish) -> Completion:
+    def completion(self) -> Completion | None:
+        """The whole; None where the stream ended before the reply did."""
+        if self.finish is None:
+            return None
         arguments = "".join(self.arguments) or None
-        finish = Finish.REFUSED if self.refused else finish
+        finish = Finish.REFUSED if self.refused else self.finish
         return Completion("".join(self.text), arguments, finish, self.reason, *_tokens(self.usage))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -10,13 +11,16 @@ from promptql.answer import Band, Notice, PlannerName
 from promptql.context import Context
 from promptql.errors import PlannerUnavailableError, QuestionError
 from promptql.llm import LLMPlanningError, plan_by_llm
+from promptql.plan import Assumption, Support
 from promptql.planned import LLMUsage, Planned
 from promptql.rules.planning import plan_by_rules
+from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.tabular import plan_by_tables
 from promptql.steps import Group
 
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
+RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
 
 
 def check_mode(llm: LLM | None, mode: PlannerMode) -> None:
@@ -62,22 +66,46 @@ def _by_llm(context: Context, llm: LLM) -> Planned:
 
 
 def _by_rules(context: Context) -> Planned:
+    """The reading by rules; where there is none, that of the question with a name spelt as the data has it."""
+    question = context.question.text
+    try:
+        return _read_by_rules(context, question)
+    except QuestionError:
+        for respelt in respellings(question, context.catalog):
+            with suppress(QuestionError):
+                return _corrected(_read_by_rules(context, respelt.question), question, respelt)
+        raise
+
+
+def _corrected(planned: Planned, question: str, respelt: Respelling) -> Planned:
+    said = f"'{respelt.said}' is not in the data: {respelt.field} = {respelt.value}"
+    assumptions = (Assumption(said, Support.FUZZY), *planned.plan.assumptions)
+    plan = replace(planned.plan, question=question, assumptions=assumptions)
+    band = Band.ASSUMPTIONS if planned.band is Band.ANSWER else planned.band
+    return replace(planned, plan=plan, band=band, confidence=RESPELT_FACTOR * planned.confidence)
+
+
+def _read_by_rules(context: Context, question: str) -> Planned:
     """Tables are read as tables; where the question makes no sense so, and for all else, the words decide."""
     if context.tables is not None:
-        planned = plan_by_tables(context.question.text, context.tables, context.catalog)
+        planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
             alone = context.tables.joined is None
-            return (_surer(context, planned) or planned) if alone and planned.band is not Band.ANSWER else planned
-    return plan_by_rules(context.question.text, context.catalog)
+            return (
+                (_surer(context, question, planned) or planned)
+                if alone and planned.band is not Band.ANSWER
+                else planned
+            )
+    return plan_by_rules(question, context.catalog)
 
 
-def _surer(context: Context, doubtful: Planned) -> Planned | None:
+def _surer(context: Context, question: str, doubtful: Planned) -> Planned | None:
     """The reading by words, where it explains all of them, and groups or stands against mere guesses.
 
     "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to.
     """
     try:
-        planned = plan_by_rules(context.question.text, context.catalog)
+        planned = plan_by_rules(question, context.catalog)
     except QuestionError:
         return None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)

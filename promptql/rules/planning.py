@@ -22,6 +22,7 @@ from promptql.rules.values import Trust
 from promptql.validation import validate
 
 ALTERNATIVES_MAX = 2
+SHOWN_MAX = 10  # collections, and fields of each, that a refusal names
 ALTERNATIVE_SCORE_MIN = 0.3
 SCORE_MIN = 0.4  # a structured reading less sure than this is none
 CLEAR_MARGIN = 0.2  # by so much the chosen collection's reading is better than any other's
@@ -54,13 +55,19 @@ def plan_by_rules(question: str, catalog: Catalog) -> Planned:
     usable = [item for item in candidates if item.draft.template is Template.SEARCH or item.score >= SCORE_MIN]
     plans = [(item, plan) for item in usable if (plan := _plan(question, item, candidates, catalog)) is not None]
     if not plans:
-        names = ", ".join(sorted(catalog.collections))
+        held = "; ".join(_held(catalog.collections[name]) for name in sorted(catalog.collections)[:SHOWN_MAX])
         raise QuestionError(
-            f"no reading of the question fits the data, and there is no text to search: collections={names}",
+            f"no reading of the question fits the data, and there is no text to search; the data has {held}",
             code="question_not_understood",
         )
     best, plan = plans[0]
     return Planned(plan, best.score, band(best, plan.assumptions), _alternatives(plans))
+
+
+def _held(collection: CollectionInfo) -> str:
+    names = list(collection.fields)
+    more = ", …" if len(names) > SHOWN_MAX else ""
+    return f"{collection.name} ({', '.join(names[:SHOWN_MAX])}{more})"
 
 
 def read_question(question: str, collection: CollectionInfo) -> Reading:

@@ -8,7 +8,7 @@ import pytest
 
 from engine import Database, Schema
 from models import Embedder
-from promptql import PromptQL
+from promptql import PromptQL, QuestionError
 
 FIELDS = {"title": "keyword", "year": "integer", "genre": "keyword", "rating": "number"}
 ROWS = [
@@ -62,3 +62,17 @@ def test_everyday_questions_of_a_table(asked: PromptQL, question: str, values: l
     """Whichever reading answers."""
     found = [round(value, 2) if isinstance(value, float) else value for value in asked.ask(question).values]
     assert found == values
+
+
+def test_a_name_is_read_as_the_data_spells_it(asked: PromptQL) -> None:
+    """Where nothing else makes sense of the question; said so, and never without reserve."""
+    answer = asked.ask("What is the rating of Stalkre?")
+    assert answer.values == (8.0,)
+    assert answer.band.value == "answer_with_assumptions"
+    assert "'Stalkre' is not in the data: title = Stalker" in [item.text for item in answer.assumptions]
+
+
+def test_what_the_data_does_not_know_is_refused_with_what_it_has(asked: PromptQL) -> None:
+    """No name of it is written almost like this one."""
+    with pytest.raises(QuestionError, match=r"the data has films \(title, year, genre, rating\)"):
+        asked.ask("Who wrote Hamlet?")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
-from engine.fields.columns import without_negative_zero
+from engine.fields.columns import cast_to, without_negative_zero
 from engine.fields.origin import Places
 from engine.schema import Field, FieldType
 
@@ -182,7 +182,7 @@ def _percentile(values: Any, groups: Places, count: int, p: float) -> Any:
     """The value at p · (n − 1) of each group's sorted values, between neighbours in proportion."""
     column = values.combine_chunks()
     valid = column.is_valid().to_numpy(zero_copy_only=False)
-    numbers = column.drop_null().cast(pa.float64()).to_numpy()
+    numbers = cast_to(column.drop_null(), pa.float64()).to_numpy()
     members = groups[valid]
     ordered = numbers[np.lexsort((numbers, members))]
     sizes = np.bincount(members, minlength=count)

@@ -64,6 +64,11 @@ def build_columns(schema: Schema, documents: Sequence[dict[str, JSON]]) -> dict[
     return columns
 
 
+def cast_to(values: Any, kind: Any) -> Any:
+    """Arrow values as another type; whole numbers beyond 2**53 become the nearest float64, as they do in DuckDB."""
+    return values.cast(kind, safe=not pa.types.is_floating(kind))
+
+
 def without_negative_zero(values: Any) -> Any:
     """Numbers as they are compared: Arrow's kernels that gather equal values tell -0.0 from 0.0."""
     return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values

@@ -28,7 +28,7 @@ from engine.expressions import (
     Scalar,
     Value,
 )
-from engine.fields.columns import arrow_type
+from engine.fields.columns import arrow_type, cast_to
 from engine.fields.evaluate import elements_mask
 from engine.fields.functions import call
 from engine.schema import Field, FieldType
@@ -213,7 +213,7 @@ def joint_field(fields: list[Field]) -> Field:
 
 
 def _cast(item: Computed, field: Field) -> Any:
-    return item.values.cast(arrow_type(field))
+    return cast_to(item.values, arrow_type(field))
 
 
 def _finite(item: Computed) -> Computed:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
 from engine.expressions import DateUnit, Scalar, ScalarFunction
-from engine.fields.columns import arrow_type
+from engine.fields.columns import arrow_type, cast_to
 from engine.fields.dates import MOMENT, date_diff, date_part, date_trunc
 from engine.schema import Field, FieldType
 from engine.writes.inference import parse_datetime
@@ -53,7 +53,7 @@ def _coalesce(args: Sequence[Argument], rows: int) -> tuple[Field, Any]:
 
     given = [_column(arg, rows) for arg in args if arg is not None]
     field = joint_field([item for item, _ in given])
-    return field, pc.coalesce(*(values.cast(arrow_type(field)) for _, values in given))
+    return field, pc.coalesce(*(cast_to(values, arrow_type(field)) for _, values in given))
 
 
 def _column(arg: Argument, rows: int) -> tuple[Field, Any]:
@@ -176,7 +176,8 @@ def _diff(args: Sequence[Argument], rows: int) -> tuple[Field, Any]:
 def _to_number(args: Sequence[Argument], rows: int) -> tuple[Field, Any]:
     field, values = _column(args[0], rows)
     if field.type not in _STRINGS:
-        return _NUMBER, values.cast(pa.int8() if field.type is FieldType.BOOLEAN else values.type).cast(pa.float64())
+        plain = values.cast(pa.int8()) if field.type is FieldType.BOOLEAN else values
+        return _NUMBER, cast_to(plain, pa.float64())
     trimmed = pc.utf8_trim(values, " ")
     grouped = pc.match_substring_regex(trimmed, GROUPED_NUMBER)
     bare = pc.if_else(grouped, pc.replace_substring(trimmed, ",", ""), trimmed)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from engine.errors import InvalidInputError, MemoryLimitError
 from engine.expressions import Bucket, Expression, GroupKey, Predicate, fields_of
 from engine.fields.aggregates import ORDERED, Aggregate, figures, result_field, type_name
-from engine.fields.columns import arrow_type, build_column
+from engine.fields.columns import arrow_type, build_column, cast_to
 from engine.fields.compute import Evaluation, joint_field
 from engine.fields.dates import date_trunc
 from engine.fields.encoding import encode_rows, first_places, occurrences
@@ -417,7 +417,7 @@ class Relation:
 
     def _with_column(self, name: str, field: Field, values: Any, used: Iterable[str]) -> Relation:
         lineage = {**self.lineage, name: self._lineage_of(used)}
-        table = self.table.append_column(name, values.cast(arrow_type(field)))
+        table = self.table.append_column(name, cast_to(values, arrow_type(field)))
         return Relation(table, {**self.types, name: Field(field.type, many=field.many)}, self.sources_behind, lineage)
 
     def _lineage_of(self, names: Iterable[str | None]) -> frozenset[int]:
@@ -435,7 +435,7 @@ class Relation:
             return self._replaced(key.name, field, values, [key.field])
         if field.many or field.type not in (FieldType.INTEGER, FieldType.NUMBER) or not key.width:
             raise InvalidInputError(f"field {key.field!r} is no number, or no width: type={type_name(field)}")
-        numbers = self.table[key.field].cast(pa.float64())
+        numbers = cast_to(self.table[key.field], pa.float64())
         values = pc.multiply(pc.floor(pc.divide(numbers, key.width)), key.width)
         return self._replaced(key.name, Field(FieldType.NUMBER), values, [key.field])
 
@@ -472,8 +472,8 @@ class Relation:
                 if field.many or field.type in (FieldType.GEO, FieldType.JSON):
                     raise InvalidInputError(f"a key must be a single value: type={type_name(field)}")
             kind = arrow_type(joint_field(fields))
-            ours.append(self.table[name].cast(kind))
-            theirs.append(right.table[other].cast(kind))
+            ours.append(cast_to(self.table[name], kind))
+            theirs.append(cast_to(right.table[other], kind))
         return ours, theirs
 
     def _beside(self, right: Relation, names: Mapping[str, str] | None) -> Relation:
@@ -498,8 +498,8 @@ class Relation:
         shift = len(self.sources_behind)
         for (name, field), (other, second) in zip(self.types.items(), right.types.items(), strict=True):
             types[name] = joint_field([field, second])
-            ours.append(self.table[name].cast(arrow_type(types[name])))
-            theirs.append(right.table[other].cast(arrow_type(types[name])))
+            ours.append(cast_to(self.table[name], arrow_type(types[name])))
+            theirs.append(cast_to(right.table[other], arrow_type(types[name])))
             lineage[name] = self.lineage[name] | {place + shift for place in right.lineage[other]}
         tables = [pa.table(columns, names=list(types)) for columns in (ours, theirs)]
         sources = [source.over(Stacked([source.origin, Nothing(len(right))])) for source in self.sources_behind]

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
 from engine.fields.aggregates import NUMERIC, type_name
+from engine.fields.columns import cast_to
 from engine.fields.encoding import encode_rows
 from engine.fields.order import SortKey
 from engine.fields.origin import Places
@@ -153,7 +154,7 @@ def _running_exact(numbers: Places, known: Any, starts: Places) -> Any:
 
 
 def _share(column: Any, members: Places, count: int) -> Any:
-    values = column.combine_chunks().cast(pa.float64())
+    values = cast_to(column.combine_chunks(), pa.float64())
     totals = np.bincount(members, weights=values.fill_null(0.0).to_numpy(zero_copy_only=False), minlength=count)
     over = totals[members]
     missing = values.is_null().to_numpy(zero_copy_only=False) | (over == 0)

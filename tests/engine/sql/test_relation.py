@@ -258,6 +258,21 @@ def test_both_ways_give_the_same(
     assert len(coverages) == len(theirs.joins)
 
 
+@pytest.mark.parametrize("op", ["=", "!=", "<", ">="])
+def test_whole_numbers_beyond_double_precision_are_compared_as_doubles(sql: SqlEngine, op: str) -> None:
+    """With fields of type number; no error, and the same by both ways."""
+    base = {"k": "a", "b": None, "ks": None, "d": None}
+    rows = relation([{**base, "i": 2**62, "n": 1.5}, {**base, "i": 1, "n": 1.5}, {**base, "i": 2, "n": 2.0}]).project(
+        PLAIN
+    )
+    where = Compare(Operator(op), FieldRef("i"), FieldRef("n"))
+    collected, _ = sql.collect(SqlRelation.of(rows).where(where))
+    assert collected.rows() == rows.where(where).rows()
+    assert [row["i"] for row in rows.where(where).rows()] == {
+        "=": [2], "!=": [2**62, 1], "<": [1], ">=": [2**62, 2],
+    }[op]  # fmt: skip
+
+
 def test_coverage_is_counted_alike(sql: SqlEngine) -> None:
     """By both ways, with missing keys that match nothing."""
     left = relation([{"k": "a"}, {"k": "a"}, {"k": None}, {"k": "b"}]).project(["k"])

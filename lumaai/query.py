@@ -11,6 +11,7 @@ import engine
 from lumaai.access import Caller, Verb
 from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.sql import Parameters, SqlColumn, SqlResult, check_query
+from lumaai.translation import translated
 
 if TYPE_CHECKING:
     from lumaai.database import Database
@@ -78,7 +79,10 @@ class Statements:
 
     def patch(self, collection: str, patches: Sequence[Mapping[str, Any]]) -> int:
         """See `Target.patch`."""
-        self._caller.check(Verb.WRITE, self._database.resolve(collection))
+        name = self._database.resolve(collection)
+        self._caller.check(Verb.WRITE, name)
+        if len(patches) > 1:
+            self._check_alike(name, patches[0])
         return self._database.collection(collection).patch([dict(patch) for patch in patches]).replaced
 
     def delete(self, collection: str, where: Mapping[str, Any] | str) -> int:
@@ -95,6 +99,20 @@ class Statements:
         """See `Target.drop`."""
         self._administer("drop_collection", collection)
         self._database.drop(collection)
+
+    @translated
+    def _check_alike(self, collection: str, patch: Mapping[str, Any]) -> None:
+        """Refuse what every patch of a statement sets and none could store, before thousands are made ready.
+
+        Objects are left to the write: they may be right only with what is stored.
+
+        Raises:
+            InvalidRequestError: a value does not fit its field.
+        """
+        plain = {key: value for key, value in patch.items() if isinstance(value, str | int | float)}
+        errors = self._opened.native.collection(collection).prepare([plain]).errors
+        if errors:
+            raise engine.InvalidDocumentsError(tuple(errors))
 
     def _administer(self, act: str, collection: str) -> None:
         if self._note_act is not None:

@@ -16,6 +16,7 @@ from engine.sql import sqlite
 DUCKDB = "duckdb"
 CHARACTERS_MAX = 20_000  # sqlglot reads about as many a second
 DOUBLING_MAX = 8
+TOKENS_MAX = 8_000  # of a sum of thousands of numbers sqlglot reads about as many in half a second
 DIALECTS = (DUCKDB, "bigquery", "clickhouse", "mysql", "postgres", "snowflake", "spark", "sqlite", "trino", "tsql")
 
 
@@ -57,6 +58,9 @@ def _parsed(sql: str, dialect: str) -> list[Any]:
     reader = Dialect.get_or_raise(dialect)
     tokens = reader.tokenize(sql)
     parser = reader.parser(error_level=ErrorLevel.RAISE)
+    if len(tokens) > TOKENS_MAX:
+        message = f"query is too long for another dialect: maximum={TOKENS_MAX} got={len(tokens)} words and signs"
+        raise SqlError(message)
     _check_doubling(tokens, parser.TYPE_TOKENS)
     return list(parser.parse(tokens, sql))
 

@@ -71,3 +71,14 @@ def test_faults_of_a_search_in_sql_are_in_the_sql(database: lumaai.Database) -> 
         with pytest.raises(lumaai.InvalidRequestError) as caught:
             database.sql(f"SELECT * FROM search('films', 'alien', 5, {arguments})")
         assert [detail.pointer for detail in caught.value.errors] == ["/sql"]
+
+
+def test_what_no_document_could_take_is_refused_before_all_are_made_ready(
+    database: lumaai.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the first patch is looked at: thousands would take seconds."""
+    before = database.sequence
+    monkeypatch.setattr(lumaai.collection.Collection, "patch", None)
+    with pytest.raises(lumaai.InvalidRequestError, match="year"):
+        database.query("lql", "UPDATE films SET year = 'x'")
+    assert database.sequence == before

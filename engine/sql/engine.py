@@ -222,8 +222,8 @@ class SqlEngine:
         until = time.monotonic() + timeout_seconds
         with (
             self._connections.lease(until, timeout_seconds) as connection,
+            ExitStack() as after,  # outside the watch, which might interrupt it
             self._watchdog.watching(connection.native.interrupt, until, cancelled) as watch,
-            ExitStack() as after,
         ):
             try:
                 for leaf in relation.leaves:
@@ -344,8 +344,8 @@ class _Run:
         engine = self._engine
         with (
             engine._connections.lease(self._until, self._seconds) as connection,  # noqa: SLF001
+            ExitStack() as after,  # outside the watch, which might interrupt it
             engine._watchdog.watching(connection.native.interrupt, self._until) as watch,  # noqa: SLF001
-            ExitStack() as after,
         ):
             if self._names.visible is not None:
                 # Others' tables stay known to a connection: one that the query shadows in one place would be found in

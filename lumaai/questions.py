@@ -93,12 +93,13 @@ class Questions:
     ) -> Answer:
         """The answer; `tell` gets each event in this thread, and ends the work by raising, `cancelled` by being set."""
         match asked:
-            case Question(text, _, planner, conversation):
+            case Question(text, _, planner, conversation, time_zone):
                 return self.running(planner).ask(
                     text,
                     collections=scope.collections,
                     planner=cast("PlannerMode", planner),
                     conversation=conversation,
+                    time_zone=time_zone,
                     asker=scope.asker,
                     tell=tell,
                     cancelled=cancelled,
@@ -131,6 +132,7 @@ class Questions:
             question.text,
             collections=scope.collections,
             planner=cast("PlannerMode", question.planner),
+            time_zone=question.time_zone,
         )
 
     def check(self, execution: Execution, scope: Scope) -> PlanCheck:

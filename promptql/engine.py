@@ -80,6 +80,7 @@ class PromptQL:
         collections: Sequence[str] | None = None,
         planner: PlannerMode = "auto",
         conversation: str | None = None,
+        time_zone: str | None = None,
         asker: str = "",
         tell: Tell | None = None,
         cancelled: threading.Event | None = None,
@@ -89,7 +90,7 @@ class PromptQL:
         In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
         France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour, for that `asker`
         alone. `tell` is called with each event as it happens, in this thread; what it raises ends the work. So does
-        setting `cancelled`, also in the middle of long steps.
+        setting `cancelled`, also in the middle of long steps. "Today" is that of the `time_zone` (IANA; None: UTC).
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -99,7 +100,7 @@ class PromptQL:
             CollectionNotFoundError: a collection is unknown (from the engine).
         """
         stages = Stages()
-        asked = read_question(question)
+        asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
         name = None if conversation is None else check_conversation(conversation)
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
@@ -115,6 +116,7 @@ class PromptQL:
         collections: Sequence[str] | None = None,
         planner: PlannerMode = "auto",
         conversation: str | None = None,
+        time_zone: str | None = None,
     ) -> Iterator[Event]:
         """The events of answering a question, as they happen; the last is the answer. See `ask`."""
         return stream(
@@ -123,20 +125,26 @@ class PromptQL:
                 collections=collections,
                 planner=planner,
                 conversation=conversation,
+                time_zone=time_zone,
                 tell=tell,
                 cancelled=gone,
             )
         )
 
     def plan(
-        self, question: str, *, collections: Sequence[str] | None = None, planner: PlannerMode = "auto"
+        self,
+        question: str,
+        *,
+        collections: Sequence[str] | None = None,
+        planner: PlannerMode = "auto",
+        time_zone: str | None = None,
     ) -> Proposal:
         """The plan of a question, not run.
 
         Raises:
             QuestionError, PlannerUnavailableError, CollectionNotFoundError: as `ask`.
         """
-        asked = read_question(question)
+        asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
         context = gather(self._database, self._reader, asked, collections)
         planned = plan_question(context, self._language_model(), planner)
@@ -310,7 +318,11 @@ class PromptQL:
     def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""
         before = None if conversation is None else self._conversations.last(conversation)
-        followed = None if before is None else follow_up(context.question.text, before, context.catalog)
+        followed = (
+            None
+            if before is None
+            else follow_up(context.question.text, before, context.catalog, context.question.asked_at)
+        )
         planned = plan_question(context, self._language_model(), planner) if followed is None else followed
         if conversation is not None:
             self._conversations.keep(conversation, planned)

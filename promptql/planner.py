@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
+from engine import FieldType
 from models import LLM, ModelError
 from promptql.answer import Band, Notice, PlannerName
 from promptql.context import Context
@@ -13,6 +14,7 @@ from promptql.errors import PlannerUnavailableError, QuestionError
 from promptql.llm import LLMPlanningError, plan_by_llm
 from promptql.plan import Assumption, Support
 from promptql.planned import LLMUsage, Planned
+from promptql.rules.periods import speaks_of_time
 from promptql.rules.planning import plan_by_rules
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.tabular import plan_by_tables
@@ -86,28 +88,33 @@ def _corrected(planned: Planned, question: str, respelt: Respelling) -> Planned:
 
 
 def _read_by_rules(context: Context, question: str) -> Planned:
-    """Tables are read as tables; where the question makes no sense so, and for all else, the words decide."""
+    """Tables are read as tables; where the question makes no sense so, and for all else, the words decide.
+
+    So they do where the question speaks of times: the tables' weights were fitted to data without them.
+    """
+    asked_at = context.question.asked_at
     if context.tables is not None:
+        infos = list(context.catalog.collections.values())
+        timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
+        if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
+            with suppress(QuestionError):
+                return plan_by_rules(question, context.catalog, asked_at)
         planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
-            alone = context.tables.joined is None
-            return (
-                (_surer(context, question, planned) or planned)
-                if alone and planned.band is not Band.ANSWER
-                else planned
-            )
-    return plan_by_rules(question, context.catalog)
+            second = context.tables.joined is None and planned.band is not Band.ANSWER
+            return (_surer(context, question, planned, timed=timed) or planned) if second else planned
+    return plan_by_rules(question, context.catalog, asked_at)
 
 
-def _surer(context: Context, question: str, doubtful: Planned) -> Planned | None:
+def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:
     """The reading by words, where it explains all of them, and groups or stands against mere guesses.
 
-    "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to.
+    "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to, and times are not in it.
     """
     try:
-        planned = plan_by_rules(question, context.catalog)
+        planned = plan_by_rules(question, context.catalog, context.question.asked_at)
     except QuestionError:
         return None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
-    sure = groups or doubtful.confidence < GUESS_CONFIDENCE_MAX
+    sure = groups or timed or doubtful.confidence < GUESS_CONFIDENCE_MAX
     return planned if sure and planned.band is Band.ANSWER else None

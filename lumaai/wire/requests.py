@@ -319,6 +319,15 @@ class OptimizeCollection(Wire):
 ConversationName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[ -~]+$")]
 
 
+TimeZone = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_+\-]{1,40}(/[A-Za-z0-9_+\-]{1,40}){0,2}$",
+        description='Whose "today" is meant: a name of the IANA database, such as Europe/Paris. null: UTC.',
+    ),
+]
+
+
 class AskRequest(Wire):
     """A question in natural language about the documents."""
 
@@ -330,6 +339,7 @@ class AskRequest(Wire):
     conversation: ConversationName | None = Field(
         default=None, description="A name of your choice, under which a question may go on from the one before."
     )
+    time_zone: TimeZone | None = None
     stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
 
 
@@ -341,6 +351,7 @@ class PlanRequest(Wire):
         default=None, description="null: all of them."
     )
     planner: Literal["auto", "rules", "llm"] = "auto"
+    time_zone: TimeZone | None = None
 
 
 PlanObject = Annotated[

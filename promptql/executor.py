@@ -58,6 +58,13 @@ log = logging.getLogger(__name__)
 
 PARALLEL_STEPS_MAX = 4
 _LOCAL = (ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe)
+_TWINS = {
+    "llm_classify": "use classify_local, or configure a language model",
+    "llm_extract": "use extract_local, or configure a language model",
+    "llm_summarize": "use summarize_local, or configure a language model",
+    "llm_filter": "use classify_local and a filter, or configure a language model",
+    "llm_topk": "use a search step, or configure a language model",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +294,12 @@ class _Execution:
                 return rows, None
             case AnswerStep() | Visualize():
                 return rows, None
-        assert isinstance(step, _LOCAL)
+        if not isinstance(step, _LOCAL):
+            raise PlanError(
+                f"step {step.id} asks a language model, and none is given: op={step.op}",
+                pointer=f"/steps/{self.plan.steps.index(step)}/op",
+                hint=_TWINS.get(step.op, "configure a language model"),
+            )
         return run_local(step, rows, self.scope), None
 
 

@@ -1,7 +1,6 @@
 """The steps of a plan: frozen, typed, each with its JSON shape.
 
-Each has `inputs`, the steps whose rows it reads, and `references`, those whose values its expressions use. Steps that
-ask a language model join here with their own issue.
+Each has `inputs`, the steps whose rows it reads, and `references`, those whose values its expressions use.
 """
 
 from __future__ import annotations
@@ -40,6 +39,26 @@ from promptql.steps.relational import (
     SetOperation,
     Sort,
 )
+from promptql.steps.semantic import (
+    ColumnType,
+    ExtractedColumn,
+    LlmClassify,
+    LlmExtract,
+    LlmFilter,
+    LlmMap,
+    ModelSize,
+    Quality,
+    QualityTarget,
+)
+from promptql.steps.semantic_relations import (
+    Blocking,
+    JoinMethod,
+    LlmFused,
+    LlmSummarize,
+    LlmTopk,
+    RowStep,
+    SemJoin,
+)
 from promptql.steps.sources import SEARCH_K_MAX, Scan, Search, SearchMode
 
 __all__ = [
@@ -49,11 +68,13 @@ __all__ = [
     "Aggregation",
     "AnswerStep",
     "AssertStep",
+    "Blocking",
     "Bucket",
     "ChartKind",
     "Clarify",
     "ClassifyLocal",
     "Cluster",
+    "ColumnType",
     "CompareStep",
     "Comparison",
     "Compute",
@@ -62,24 +83,39 @@ __all__ = [
     "Distinct",
     "ExtractKind",
     "ExtractLocal",
+    "ExtractedColumn",
     "Filter",
     "Function",
     "Group",
     "GroupKey",
     "Join",
     "JoinKey",
+    "JoinMethod",
     "JoinType",
     "Limit",
+    "LlmClassify",
+    "LlmExtract",
+    "LlmFilter",
+    "LlmFused",
+    "LlmMap",
+    "LlmSummarize",
+    "LlmTopk",
     "Local",
     "LookupStep",
+    "ModelSize",
     "Option",
     "Order",
     "Project",
+    "Quality",
+    "QualityTarget",
     "Record",
     "Relational",
+    "RowStep",
     "Scan",
     "Search",
     "SearchMode",
+    "SemJoin",
+    "Semantic",
     "SetKind",
     "SetOperation",
     "Sort",
@@ -98,14 +134,17 @@ __all__ = [
 Source: TypeAlias = Scan | Search
 Relational: TypeAlias = Filter | Project | Compute | Join | Group | Sort | Limit | Distinct | SetOperation | Window
 Local: TypeAlias = ClassifyLocal | ExtractLocal | SummarizeLocal | Cluster | Dedupe
-Step: TypeAlias = Source | Relational | Local | LookupStep | CompareStep | Visualize | AnswerStep | AssertStep | Clarify
+Semantic: TypeAlias = RowStep | LlmFused | LlmTopk | LlmSummarize | SemJoin
+Step: TypeAlias = (
+    Source | Relational | Local | Semantic | LookupStep | CompareStep | Visualize | AnswerStep | AssertStep | Clarify
+)
 
 _READERS: dict[str, Callable[[object, str], Step]] = {
     kind.op: kind.read
     for kind in (
         Scan, Search, Filter, Project, Compute, Join, Group, Sort, Limit, Distinct, SetOperation, Window, LookupStep,
-        CompareStep, ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe, Visualize, AnswerStep, AssertStep,
-        Clarify,
+        CompareStep, ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe, LlmFilter, LlmClassify, LlmExtract,
+        LlmMap, LlmFused, LlmTopk, LlmSummarize, SemJoin, Visualize, AnswerStep, AssertStep, Clarify,
     )
 }  # fmt: skip
 OPERATIONS = tuple(_READERS)

@@ -65,6 +65,7 @@ __all__ = [
     "LIMIT_MAX",
     "OPERATIONS",
     "SEARCH_K_MAX",
+    "SEMANTIC",
     "Aggregation",
     "AnswerStep",
     "AssertStep",
@@ -125,6 +126,7 @@ __all__ = [
     "Visualize",
     "Window",
     "WindowFunction",
+    "asks_language_model",
     "dependencies_of",
     "input_of",
     "step_from_json",
@@ -139,6 +141,8 @@ Step: TypeAlias = (
     Source | Relational | Local | Semantic | LookupStep | CompareStep | Visualize | AnswerStep | AssertStep | Clarify
 )
 
+SEMANTIC = (LlmFilter, LlmClassify, LlmExtract, LlmMap, LlmFused, LlmTopk, LlmSummarize, SemJoin)
+
 _READERS: dict[str, Callable[[object, str], Step]] = {
     kind.op: kind.read
     for kind in (
@@ -148,6 +152,15 @@ _READERS: dict[str, Callable[[object, str], Step]] = {
     )
 }  # fmt: skip
 OPERATIONS = tuple(_READERS)
+
+
+def asks_language_model(plan: object) -> bool:
+    """Whether a plan, or what may be the JSON of one, has steps that ask a language model."""
+    steps = plan.get("steps") if isinstance(plan, Mapping) else getattr(plan, "steps", ())
+    if not isinstance(steps, (list, tuple)):
+        return False
+    ops = (step.get("op") if isinstance(step, Mapping) else getattr(step, "op", None) for step in steps)
+    return any(op == kind.op for op in ops for kind in SEMANTIC)
 
 
 def input_of(step: Step) -> str | None:

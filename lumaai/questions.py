@@ -105,7 +105,7 @@ class Questions:
                     cancelled=cancelled,
                 )
             case Execution(plan, params, from_step, _):
-                return self.running().execute(
+                return self.running(_planner_of(plan)).execute(
                     plan,
                     params=params,
                     from_step=from_step,
@@ -114,9 +114,8 @@ class Questions:
                     cancelled=cancelled,
                 )
             case ProgramRun(name, params, version):
-                promptql = self.running()
-                program = promptql.programs.get(name, version)
-                return promptql.execute(
+                program = self.running().programs.get(name, version)
+                return self.running(_planner_of(program.plan)).execute(
                     program.plan, params=params, collections=scope.collections, tell=tell, cancelled=cancelled
                 )
 
@@ -185,3 +184,10 @@ class Questions:
             _log.warning("llm.unavailable", extra={"code": luma_error.code})
             return None
         return self._llm
+
+
+def _planner_of(plan: object) -> str:
+    """Whether a plan that is given needs the language model, whose steps it may have."""
+    from promptql import asks_language_model
+
+    return "llm" if asks_language_model(plan) else "rules"

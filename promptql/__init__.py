@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from promptql.proposal import PlanFault as PlanFault
     from promptql.proposal import Proposal as Proposal
     from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
+    from promptql.steps import asks_language_model as asks_language_model
     from promptql.streaming import stream as stream
 
 _MODULES = {
@@ -90,6 +91,7 @@ _MODULES = {
     "plan": ["Assumption", "Plan", "Support"],
     "programs": ["Program"],
     "proposal": ["Explanation", "PlanCheck", "PlanFault", "Proposal"],
+    "steps": ["asks_language_model"],
     "streaming": ["stream"],
     "question": ["QUESTION_CHARACTERS_MAX"],
 }

@@ -9,15 +9,18 @@ from dataclasses import replace
 from typing import Any
 
 from engine import Database, SqlEngine
-from models import LLM, BudgetedLLM, Embedder
+from models import LLM, Embedder
 from promptql.answer import Answer, Band, PlannerName
 from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
+from promptql.counting import counted
 from promptql.errors import ArgumentError, PlanError, nearest_name
 from promptql.events import Event, PlanMade, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.followup import follow_up
+from promptql.judgements import Judgements
+from promptql.language_models import LanguageModels, models_of
 from promptql.operators.rows import Reranking
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
@@ -44,7 +47,8 @@ class PromptQL:
     Args:
         database: what is asked.
         embedder_of: collection name → the embedder of that collection; called only when a search runs.
-        llm: writes plans where it is given; without it the rules do.
+        llm: writes plans and is asked by steps; without it the rules plan, and such steps are refused.
+        judgements: what models said of rows before, shared by questions; of its own if not given.
         limits: rows and seconds that one plan may use.
         conversations: where the last plans are kept; of its own if not given.
         sql: gives what runs steps over many rows as queries; without it all goes over Arrow.
@@ -57,6 +61,7 @@ class PromptQL:
         embedder_of: Callable[[str], Embedder],
         llm: LLM | None = None,
         *,
+        judgements: Judgements | None = None,
         limits: Limits | None = None,
         conversations: Conversations | None = None,
         sql: Callable[[], SqlEngine] | None = None,
@@ -65,6 +70,7 @@ class PromptQL:
         self._database = database
         self._embedder_of = embedder_of
         self._llm = llm
+        self._judgements = Judgements() if judgements is None else judgements
         self._reader = CatalogReader()
         self._conversations = Conversations() if conversations is None else conversations
         self._limits = limits if limits is not None else Limits()
@@ -105,8 +111,9 @@ class PromptQL:
         name = None if conversation is None else check_conversation(conversation)
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
         kept_as = None if name is None else f"{asker}\0{name}"
-        planned = stages.run("plan", self._planned, context, planner, kept_as)
-        answer = self._run(context, planned, stages, tell, cancelled)
+        models = self._language_models()
+        planned = stages.run("plan", self._planned, context, planner, kept_as, models)
+        answer = self._run(context, planned, stages, tell, cancelled, models=models)
         return self._told(replace(answer, conversation=name), tell)
 
     def ask_stream(
@@ -147,7 +154,8 @@ class PromptQL:
         asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
         context = gather(self._database, self._reader, asked, collections)
-        planned = plan_question(context, self._language_model(), planner)
+        models = self._language_models()
+        planned = plan_question(context, None if models is None else models.large, planner)
         output = planned.plan.by_id[planned.plan.output]
         return Proposal(
             plan=planned.plan.to_json(),
@@ -213,7 +221,8 @@ class PromptQL:
         stages.run("validate", validate, read, context.catalog)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
-        return self._told(self._run(context, planned, stages, tell, cancelled, again), tell)
+        models = self._language_models()
+        return self._told(self._run(context, planned, stages, tell, cancelled, again, models), tell)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
         """What would run for a plan, and what the optimizer did to it.
@@ -271,6 +280,7 @@ class PromptQL:
         tell: Tell | None,
         cancelled: threading.Event | None,
         again: Sequence[str] | None = None,
+        models: LanguageModels | None = None,
     ) -> Answer:
         """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these."""
         if isinstance(planned.plan.by_id[planned.plan.output], Clarify):
@@ -279,10 +289,10 @@ class PromptQL:
         if tell is not None:
             said = round(planned.confidence, 3), planned.band.value
             tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
-        executed = stages.run("execute", self._executed, plan, context, tell, cancelled, again)
+        executed = stages.run("execute", self._executed, plan, context, tell, cancelled, again, models)
         answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
-        return replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds})
+        return counted(replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds}))
 
     def _executed(
         self,
@@ -291,6 +301,7 @@ class PromptQL:
         tell: Tell | None,
         cancelled: threading.Event | None,
         again: Sequence[str] | None,
+        models: LanguageModels | None,
     ) -> Executed:
         for name in again or ():
             if name in plan.by_id:  # the optimizer may have made one of it and its neighbour
@@ -301,6 +312,8 @@ class PromptQL:
             self._embedder_of,
             self._limits,
             rerank=self._rerank,
+            models=models,
+            judgements=self._judgements,
             tell=tell,
             cancelled=cancelled,
             outputs=None if again is None else self._outputs,
@@ -311,19 +324,19 @@ class PromptQL:
     def _told(answer: Answer, tell: Tell | None) -> Answer:
         return answer if tell is None else tell_answer(answer, tell)
 
-    def _language_model(self) -> LLM | None:
-        """The language model as one question may use it: with a budget of its own, if there is one."""
-        return self._llm.renewed() if isinstance(self._llm, BudgetedLLM) else self._llm
+    def _language_models(self) -> LanguageModels | None:
+        """The language models as one question may use them: with a budget of its own, if there is one."""
+        return models_of(self._llm)
 
-    def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
+    def _planned(
+        self, context: Context, planner: PlannerMode, conversation: str | None, models: LanguageModels | None
+    ) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""
         before = None if conversation is None else self._conversations.last(conversation)
-        followed = (
-            None
-            if before is None
-            else follow_up(context.question.text, before, context.catalog, context.question.asked_at)
-        )
-        planned = plan_question(context, self._language_model(), planner) if followed is None else followed
+        asked = context.question
+        followed = None if before is None else follow_up(asked.text, before, context.catalog, asked.asked_at)
+        llm = None if models is None else models.large
+        planned = plan_question(context, llm, planner) if followed is None else followed
         if conversation is not None:
             self._conversations.keep(conversation, planned)
         return planned

@@ -1,4 +1,7 @@
-"""PromptQL: question → answer, in five stages. No stage calls back into an earlier one."""
+"""PromptQL: question → answer, in five stages. No stage calls back into an earlier one.
+
+One more round, bounded, is in `answering`.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,18 @@ from typing import Any
 
 from engine import Database, SqlEngine
 from models import LLM, BudgetedLLM, Embedder
+from promptql.agreement import rival_of
 from promptql.answer import Answer, Band, PlannerName
+from promptql.answering import Answering
 from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
 from promptql.errors import ArgumentError, PlanError, nearest_name
-from promptql.events import Event, PlanMade, Tell
+from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
-from promptql.followup import follow_up
+from promptql.lesson_store import LessonStore
+from promptql.lessons import Lessons
+from promptql.llm.cache import PlanCache
 from promptql.operators.rows import Reranking
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
@@ -28,7 +35,6 @@ from promptql.program_store import ProgramStore
 from promptql.programs import Program, bound, check_program_name, with_parameters
 from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
-from promptql.reasoner import ask_back, reason
 from promptql.stages import Stages
 from promptql.steps import AnswerStep, Clarify, Scan
 from promptql.streaming import stream, tell_answer
@@ -69,9 +75,11 @@ class PromptQL:
         self._conversations = Conversations() if conversations is None else conversations
         self._limits = limits if limits is not None else Limits()
         self._outputs = Outputs()
+        self._plans = PlanCache()
         self._sql = sql
         self._rerank = rerank
         self.programs = ProgramStore(database)
+        self.lessons = LessonStore(database)
 
     def ask(
         self,
@@ -102,10 +110,11 @@ class PromptQL:
         asked = read_question(question)
         check_mode(self._llm, planner)
         name = None if conversation is None else check_conversation(conversation)
-        context = stages.run("gather", gather, self._database, self._reader, asked, collections)
+        lessons, llm = self.lessons.active(), self._language_model(planner)
+        context = stages.run("gather", gather, self._database, self._reader, asked, collections, lessons=lessons)
         kept_as = None if name is None else f"{asker}\0{name}"
-        planned = stages.run("plan", self._planned, context, planner, kept_as)
-        answer = self._run(context, planned, stages, tell, cancelled)
+        planned = stages.run("plan", self._planned, context, planner, kept_as, llm, lessons, cancelled)
+        answer = self._run(context, planned, stages, tell, cancelled, llm=llm)
         return self._told(replace(answer, conversation=name), tell)
 
     def ask_stream(
@@ -138,8 +147,9 @@ class PromptQL:
         """
         asked = read_question(question)
         check_mode(self._llm, planner)
-        context = gather(self._database, self._reader, asked, collections)
-        planned = plan_question(context, self._language_model(), planner)
+        lessons = self.lessons.active()
+        context = gather(self._database, self._reader, asked, collections, lessons=lessons)
+        planned = plan_question(context, self._language_model(planner), planner, plans=self._plans, lessons=lessons)
         output = planned.plan.by_id[planned.plan.output]
         return Proposal(
             plan=planned.plan.to_json(),
@@ -149,7 +159,7 @@ class PromptQL:
             band=planned.band,
             assumptions=planned.plan.assumptions,
             warnings=planned.warnings,
-            alternatives=planned.alternatives,
+            alternatives=planned.alternatives if planned.rival is None else (rival_of(planned), *planned.alternatives),
             options=tuple(item.written() for item in output.options) if isinstance(output, Clarify) else (),
         )
 
@@ -263,16 +273,14 @@ class PromptQL:
         tell: Tell | None,
         cancelled: threading.Event | None,
         again: Sequence[str] | None = None,
+        llm: LLM | None = None,
     ) -> Answer:
         """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these."""
-        if isinstance(planned.plan.by_id[planned.plan.output], Clarify):
-            return ask_back(planned, planned.plan)
-        plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)
-        if tell is not None:
-            said = round(planned.confidence, 3), planned.band.value
-            tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
-        executed = stages.run("execute", self._executed, plan, context, tell, cancelled, again)
-        answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
+
+        def executed(plan: Plan, told: Tell | None) -> Executed:
+            return self._executed(plan, context, told, cancelled, again)
+
+        answer = Answering(context, stages, executed, self._embedder_of, tell, cancelled, llm).answer(planned)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
         return replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds})
 
@@ -303,15 +311,26 @@ class PromptQL:
     def _told(answer: Answer, tell: Tell | None) -> Answer:
         return answer if tell is None else tell_answer(answer, tell)
 
-    def _language_model(self) -> LLM | None:
+    def _language_model(self, planner: PlannerMode) -> LLM | None:
         """The language model as one question may use it: with a budget of its own, if there is one."""
+        if planner == "rules":
+            return None
         return self._llm.renewed() if isinstance(self._llm, BudgetedLLM) else self._llm
 
-    def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
+    def _planned(
+        self,
+        context: Context,
+        planner: PlannerMode,
+        conversation: str | None,
+        llm: LLM | None,
+        lessons: Lessons,
+        cancelled: threading.Event | None,
+    ) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""
         before = None if conversation is None else self._conversations.last(conversation)
-        followed = None if before is None else follow_up(context.question.text, before, context.catalog)
-        planned = plan_question(context, self._language_model(), planner) if followed is None else followed
+        planned = plan_question(
+            context, llm, planner, before=before, plans=self._plans, lessons=lessons, cancelled=cancelled
+        )
         if conversation is not None:
             self._conversations.keep(conversation, planned)
         return planned

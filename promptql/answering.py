@@ -13,6 +13,7 @@ from promptql.context import Context
 from promptql.events import PlanMade, Tell
 from promptql.executor import Executed
 from promptql.llm.mending import is_nothing, mend
+from promptql.llm.writing import Writer
 from promptql.optimizer import optimize
 from promptql.plan import Plan
 from promptql.planned import Planned
@@ -32,7 +33,7 @@ class Answering:
         embedder_of: collection → its embedder.
         tell: is told what happens; None: nobody.
         cancelled: set when nobody waits any more.
-        llm: mends plans of its own; None: there is none, or it was not asked for.
+        llm: mends plans of its own, and writes answers in prose; None: there is none, or it was not asked for.
     """
 
     context: Context
@@ -57,7 +58,9 @@ class Answering:
             if mended.plan != planned.plan:
                 plan, rewrites, executed = self._carried_out(mended)
             planned = mended
-        answer = self.stages.run("reason", reason, self.context, planned, plan, rewrites, executed, self.embedder_of)
+        writer = None if self.llm is None else Writer(self.llm, self.tell, self.cancelled)
+        told = planned, plan, rewrites, executed, self.embedder_of, writer
+        answer = self.stages.run("reason", reason, self.context, *told)
         if planned.rival is not None:
             answer = self.stages.run("compare", compared, answer, planned, self._tried)
         return answer

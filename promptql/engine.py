@@ -37,7 +37,7 @@ from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
 from promptql.stages import Stages
 from promptql.steps import AnswerStep, Clarify, Scan
-from promptql.streaming import stream, tell_answer
+from promptql.streaming import Telling, stream, tell_answer
 from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
 
@@ -114,8 +114,9 @@ class PromptQL:
         context = stages.run("gather", gather, self._database, self._reader, asked, collections, lessons=lessons)
         kept_as = None if name is None else f"{asker}\0{name}"
         planned = stages.run("plan", self._planned, context, planner, kept_as, llm, lessons, cancelled)
-        answer = self._run(context, planned, stages, tell, cancelled, llm=llm)
-        return self._told(replace(answer, conversation=name), tell)
+        telling = None if tell is None else Telling(tell)
+        answer = replace(self._run(context, planned, stages, telling, cancelled, llm=llm), conversation=name)
+        return answer if telling is None else tell_answer(answer, telling)
 
     def ask_stream(
         self,
@@ -215,7 +216,9 @@ class PromptQL:
         stages.run("validate", validate, read, context.catalog)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
-        return self._told(self._run(context, planned, stages, tell, cancelled, again), tell)
+        telling = None if tell is None else Telling(tell)
+        answer = self._run(context, planned, stages, telling, cancelled, again)
+        return answer if telling is None else tell_answer(answer, telling)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
         """What would run for a plan, and what the optimizer did to it.
@@ -306,10 +309,6 @@ class PromptQL:
             outputs=None if again is None else self._outputs,
             sql=self._sql() if self._sql is not None and _is_large(plan, context) else None,
         )
-
-    @staticmethod
-    def _told(answer: Answer, tell: Tell | None) -> Answer:
-        return answer if tell is None else tell_answer(answer, tell)
 
     def _language_model(self, planner: PlannerMode) -> LLM | None:
         """The language model as one question may use it: with a budget of its own, if there is one."""

@@ -57,7 +57,8 @@ class AskableDatabase(ABC):
         Args:
             question: up to 2,000 characters.
             collections: where to look; None for all.
-            planner: "rules", "llm", or "auto": the LLM where there is one, and rules where it fails.
+            planner: "rules"; "llm", which fails where the LLM does; or "auto": rules where they are sure, else the LLM
+                where there is one, and rules again where it fails.
             conversation: a name of your choice, under which a question may go on from the one before: "only those from
                 France", "and in 1999?". Kept in memory, for half an hour after the last question.
             time_zone: whose "today" and "last month" are meant, such as "Europe/Paris"; None: UTC.

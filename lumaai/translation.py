@@ -95,6 +95,7 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
     "promptql.ProgramNotFoundError": _Translation(NotFoundError),
     "promptql.ProgramError": _Translation(InvalidRequestError),
+    "promptql.LLMPlanningError": _Translation(ModelUnavailableError, status=BAD_GATEWAY),
     "promptql.PlannerUnavailableError": _Translation(InvalidRequestError, "/planner"),
     "promptql.LimitExceededError": _Translation(InvalidRequestError, "/question"),
     "promptql.PromptQLError": _Translation(InternalError),

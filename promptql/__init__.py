@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from promptql.engine import PromptQL as PromptQL
     from promptql.errors import ArgumentError as ArgumentError
     from promptql.errors import LimitExceededError as LimitExceededError
+    from promptql.errors import LLMPlanningError as LLMPlanningError
     from promptql.errors import PlanCancelledError as PlanCancelledError
     from promptql.errors import PlanError as PlanError
     from promptql.errors import PlannerUnavailableError as PlannerUnavailableError
@@ -63,6 +64,7 @@ _MODULES = {
     "engine": ["PromptQL"],
     "errors": [
         "ArgumentError",
+        "LLMPlanningError",
         "LimitExceededError",
         "PlanCancelledError",
         "PlanStoppedError",

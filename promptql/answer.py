@@ -21,12 +21,13 @@ class Band(StrEnum):
 
 
 class PlannerName(StrEnum):
-    """Who made the plan; `fallback`: the rules, after the LLM failed; `given`: whoever asked."""
+    """Who made the plan; `fallback`: the rules, after the LLM failed; `given`: whoever asked; `learned`: feedback."""
 
     RULES = "rules"
     LLM = "llm"
     FALLBACK = "fallback"
     GIVEN = "given"
+    LEARNED = "learned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""PromptQL: question → answer, in five stages. No stage calls back into an earlier one."""
+"""PromptQL: question → answer, in five stages. No stage calls back into an earlier one.
+
+One more round, bounded, is in `answering`.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,21 @@ from typing import Any
 
 from engine import Database, SqlEngine
 from models import LLM, Embedder
+from promptql.agreement import rival_of
 from promptql.answer import Answer, Band, PlannerName
+from promptql.answering import Answering
 from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
 from promptql.counting import counted
 from promptql.errors import ArgumentError, PlanError, nearest_name
-from promptql.events import Event, PlanMade, Tell
+from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
-from promptql.followup import follow_up
 from promptql.judgements import Judgements
 from promptql.language_models import LanguageModels, models_of
+from promptql.lesson_store import LessonStore
+from promptql.lessons import Lessons
+from promptql.llm.cache import PlanCache
 from promptql.operators.rows import Reranking
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
@@ -31,10 +38,9 @@ from promptql.program_store import ProgramStore
 from promptql.programs import Program, bound, check_program_name, with_parameters
 from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
-from promptql.reasoner import ask_back, reason
 from promptql.stages import Stages
 from promptql.steps import AnswerStep, Clarify, Scan
-from promptql.streaming import stream, tell_answer
+from promptql.streaming import Telling, stream, tell_answer
 from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
 
@@ -75,9 +81,11 @@ class PromptQL:
         self._conversations = Conversations() if conversations is None else conversations
         self._limits = limits if limits is not None else Limits()
         self._outputs = Outputs()
+        self._plans = PlanCache()
         self._sql = sql
         self._rerank = rerank
         self.programs = ProgramStore(database)
+        self.lessons = LessonStore(database)
 
     def ask(
         self,
@@ -109,12 +117,16 @@ class PromptQL:
         asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
         name = None if conversation is None else check_conversation(conversation)
-        context = stages.run("gather", gather, self._database, self._reader, asked, collections)
+        lessons = self.lessons.active()
+        context = stages.run("gather", gather, self._database, self._reader, asked, collections, lessons=lessons)
         kept_as = None if name is None else f"{asker}\0{name}"
         models = self._language_models()
-        planned = stages.run("plan", self._planned, context, planner, kept_as, models)
-        answer = self._run(context, planned, stages, tell, cancelled, models=models)
-        return self._told(replace(answer, conversation=name), tell)
+        llm = _planning(models, planner)
+        planned = stages.run("plan", self._planned, context, planner, kept_as, llm, lessons, cancelled)
+        telling = None if tell is None else Telling(tell)
+        answer = self._run(context, planned, stages, telling, cancelled, models=models, llm=llm)
+        answer = replace(answer, conversation=name)
+        return answer if telling is None else tell_answer(answer, telling)
 
     def ask_stream(
         self,
@@ -153,9 +165,10 @@ class PromptQL:
         """
         asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
-        context = gather(self._database, self._reader, asked, collections)
-        models = self._language_models()
-        planned = plan_question(context, None if models is None else models.large, planner)
+        lessons = self.lessons.active()
+        context = gather(self._database, self._reader, asked, collections, lessons=lessons)
+        llm = _planning(self._language_models(), planner)
+        planned = plan_question(context, llm, planner, plans=self._plans, lessons=lessons)
         output = planned.plan.by_id[planned.plan.output]
         return Proposal(
             plan=planned.plan.to_json(),
@@ -165,7 +178,7 @@ class PromptQL:
             band=planned.band,
             assumptions=planned.plan.assumptions,
             warnings=planned.warnings,
-            alternatives=planned.alternatives,
+            alternatives=planned.alternatives if planned.rival is None else (rival_of(planned), *planned.alternatives),
             options=tuple(item.written() for item in output.options) if isinstance(output, Clarify) else (),
         )
 
@@ -221,8 +234,9 @@ class PromptQL:
         stages.run("validate", validate, read, context.catalog)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
-        models = self._language_models()
-        return self._told(self._run(context, planned, stages, tell, cancelled, again, models), tell)
+        telling = None if tell is None else Telling(tell)
+        answer = self._run(context, planned, stages, telling, cancelled, again, models=self._language_models())
+        return answer if telling is None else tell_answer(answer, telling)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
         """What would run for a plan, and what the optimizer did to it.
@@ -280,17 +294,16 @@ class PromptQL:
         tell: Tell | None,
         cancelled: threading.Event | None,
         again: Sequence[str] | None = None,
+        *,
         models: LanguageModels | None = None,
+        llm: LLM | None = None,
     ) -> Answer:
         """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these."""
-        if isinstance(planned.plan.by_id[planned.plan.output], Clarify):
-            return ask_back(planned, planned.plan)
-        plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)
-        if tell is not None:
-            said = round(planned.confidence, 3), planned.band.value
-            tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
-        executed = stages.run("execute", self._executed, plan, context, tell, cancelled, again, models)
-        answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
+
+        def executed(plan: Plan, told: Tell | None) -> Executed:
+            return self._executed(plan, context, told, cancelled, again, models)
+
+        answer = Answering(context, stages, executed, self._embedder_of, tell, cancelled, llm).answer(planned)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
         return counted(replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds}))
 
@@ -320,26 +333,32 @@ class PromptQL:
             sql=self._sql() if self._sql is not None and _is_large(plan, context) else None,
         )
 
-    @staticmethod
-    def _told(answer: Answer, tell: Tell | None) -> Answer:
-        return answer if tell is None else tell_answer(answer, tell)
-
     def _language_models(self) -> LanguageModels | None:
         """The language models as one question may use them: with a budget of its own, if there is one."""
         return models_of(self._llm)
 
     def _planned(
-        self, context: Context, planner: PlannerMode, conversation: str | None, models: LanguageModels | None
+        self,
+        context: Context,
+        planner: PlannerMode,
+        conversation: str | None,
+        llm: LLM | None,
+        lessons: Lessons,
+        cancelled: threading.Event | None,
     ) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""
         before = None if conversation is None else self._conversations.last(conversation)
-        asked = context.question
-        followed = None if before is None else follow_up(asked.text, before, context.catalog, asked.asked_at)
-        llm = None if models is None else models.large
-        planned = plan_question(context, llm, planner) if followed is None else followed
+        planned = plan_question(
+            context, llm, planner, before=before, plans=self._plans, lessons=lessons, cancelled=cancelled
+        )
         if conversation is not None:
             self._conversations.keep(conversation, planned)
         return planned
+
+
+def _planning(models: LanguageModels | None, planner: PlannerMode) -> LLM | None:
+    """The language model that plans and writes answers, where it may."""
+    return None if planner == "rules" or models is None else models.large
 
 
 def _is_large(plan: Plan, context: Context) -> bool:

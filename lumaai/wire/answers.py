@@ -261,7 +261,7 @@ class Proposal(Wire):
 
     plan: dict[str, Any]
     plan_hash: str
-    planner: Literal["rules", "llm", "fallback", "given"]
+    planner: Literal["rules", "llm", "fallback", "given", "learned"]
     confidence: float
     band: str
     assumptions: list[dict[str, Any]]

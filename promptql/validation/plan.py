@@ -43,6 +43,7 @@ from promptql.steps import (
     SummarizeLocal,
     Visualize,
     Window,
+    dependencies_of,
 )
 from promptql.validation.aggregates import compare_columns, group_columns, window_columns
 from promptql.validation.columns import (
@@ -105,6 +106,30 @@ def columns_of(plan: Plan, catalog: Catalog) -> dict[str, Columns]:
     for step in order:
         checker.known[step.id] = checker.columns(step, places[step.id])
     return checker.known
+
+
+def faults_of(plan: Plan, catalog: Catalog) -> list[PlanError]:
+    """All that is wrong with a plan: of steps that read a wrong one nothing more is told.
+
+    Returns:
+        What `validate` would raise first, and the faults of the steps beside it; empty for a valid plan.
+    """
+    try:
+        order = plan.order()
+        plan.check_output()
+        check_params(plan)
+    except PlanError as error:
+        return [error]
+    places = {step.id: f"/steps/{index}" for index, step in enumerate(plan.steps)}
+    checker = _Checker(plan, catalog)
+    found: list[PlanError] = []
+    for step in order:
+        if all(name in checker.known for name in dependencies_of(step)):
+            try:
+                checker.known[step.id] = checker.columns(step, places[step.id])
+            except PlanError as error:
+                found.append(error)
+    return found
 
 
 class _Checker:

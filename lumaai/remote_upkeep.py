@@ -19,8 +19,8 @@ from lumaai.reports import (
     SnapshotInfo,
     check_changes,
     check_flag,
+    check_snapshot_name,
 )
-from lumaai.snapshots import check_snapshot_name, write_file
 from lumaai.transport import Transport, collection_path, given_keys
 
 SNAPSHOTS_PATH = "/v1/snapshots"
@@ -64,6 +64,9 @@ class RemoteUpkeep:
 
     def export_snapshot(self, name: str, target: str | Path) -> Path:
         """Write a snapshot into one tar file here; see `Database.export_snapshot`."""
+        # With tarfile and shutil: a light client seldom needs them.
+        from lumaai.snapshots import write_file
+
         path = Path(target).expanduser()
         with self._transport.pieces(_snapshot_path(name)) as pieces:
             write_file(pieces, path)

@@ -20,12 +20,14 @@ class Question:
     Attributes:
         collections: where to look; None for all.
         conversation: the name of the conversation that it belongs to, if it belongs to one.
+        earlier: the questions before it, of a conversation that its caller keeps; None: it is of none.
     """
 
     text: str
     collections: list[str] | None
     planner: str
     conversation: str | None
+    earlier: tuple[str, ...] | None = None
 
     @classmethod
     def checked(

@@ -93,13 +93,14 @@ class Questions:
     ) -> Answer:
         """The answer; `tell` gets each event in this thread, and ends the work by raising, `cancelled` by being set."""
         match asked:
-            case Question(text, _, planner, conversation):
+            case Question(text, _, planner, conversation, earlier):
                 return self.running(planner).ask(
                     text,
                     collections=scope.collections,
                     planner=cast("PlannerMode", planner),
                     conversation=conversation,
                     asker=scope.asker,
+                    earlier=earlier,
                     tell=tell,
                     cancelled=cancelled,
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from promptql.answer import Answer, Band, PlannerName
 from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
-from promptql.errors import ArgumentError, PlanError, nearest_name
+from promptql.errors import ArgumentError, PlanError, QuestionError, nearest_name
 from promptql.events import Event, PlanMade, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.followup import follow_up
@@ -36,6 +37,8 @@ from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
 
 log = logging.getLogger(__name__)
+
+EARLIER_MAX = 20  # questions before the last one of a conversation that are looked at
 
 
 class PromptQL:
@@ -81,6 +84,7 @@ class PromptQL:
         planner: PlannerMode = "auto",
         conversation: str | None = None,
         asker: str = "",
+        earlier: Sequence[str] | None = None,
         tell: Tell | None = None,
         cancelled: threading.Event | None = None,
     ) -> Answer:
@@ -88,8 +92,10 @@ class PromptQL:
 
         In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
         France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour, for that `asker`
-        alone. `tell` is called with each event as it happens, in this thread; what it raises ends the work. So does
-        setting `cancelled`, also in the middle of long steps.
+        alone. Who keeps the conversation himself gives all its `earlier` questions, oldest first, of which the last
+        20 count; what they were planned as is remembered likewise, or planned again. `tell` is called with each event
+        as it happens, in this thread; what it raises ends the work. So does setting `cancelled`, also in the middle
+        of long steps.
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -104,7 +110,11 @@ class PromptQL:
         name = None if conversation is None else check_conversation(conversation)
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
         kept_as = None if name is None else f"{asker}\0{name}"
-        planned = stages.run("plan", self._planned, context, planner, kept_as)
+        before = self._before(earlier, collections, planner, asker)
+        planned = stages.run("plan", self._planned, context, planner, kept_as, before)
+        if earlier is not None:
+            said = [*earlier, asked.text][-EARLIER_MAX:]
+            self._conversations.keep(_kept_as(said, collections, planner, asker), planned)
         answer = self._run(context, planned, stages, tell, cancelled)
         return self._told(replace(answer, conversation=name), tell)
 
@@ -307,14 +317,46 @@ class PromptQL:
         """The language model as one question may use it: with a budget of its own, if there is one."""
         return self._llm.renewed() if isinstance(self._llm, BudgetedLLM) else self._llm
 
-    def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
+    def _before(
+        self, earlier: Sequence[str] | None, collections: Sequence[str] | None, planner: PlannerMode, asker: str
+    ) -> Planned | None:
+        """What the last of these questions was planned as, each going on from the one before it."""
+        said = list(earlier or ())[-EARLIER_MAX:]
+        names = [_kept_as(said[: count + 1], collections, planner, asker) for count in range(len(said))]
+        kept = [self._conversations.last(name) for name in names]
+        known = max((count for count, planned in enumerate(kept) if planned is not None), default=-1)
+        found = kept[known] if known >= 0 else None
+        for text, name in zip(said[known + 1 :], names[known + 1 :], strict=True):
+            try:
+                question = read_question(text)
+            except QuestionError:  # it was refused when it was asked
+                continue
+            context = gather(self._database, self._reader, question, collections)
+            found = self._planned(context, planner, None, found)
+            self._conversations.keep(name, found)
+        return found
+
+    def _planned(
+        self, context: Context, planner: PlannerMode, conversation: str | None, before: Planned | None = None
+    ) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""
-        before = None if conversation is None else self._conversations.last(conversation)
+        if conversation is not None:
+            before = self._conversations.last(conversation)
         followed = None if before is None else follow_up(context.question.text, before, context.catalog)
         planned = plan_question(context, self._language_model(), planner) if followed is None else followed
         if conversation is not None:
             self._conversations.keep(conversation, planned)
         return planned
+
+
+def _kept_as(questions: Sequence[str], collections: Sequence[str] | None, planner: str, asker: str) -> str:
+    """The name that the plan of the last of these questions is kept under; no conversation has a NUL in its name."""
+    parts = [planner, *(sorted(collections) if collections is not None else ["*"]), "", *questions]
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.strip().encode(errors="surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little") + raw)
+    return f"{asker}\0\0{digest.hexdigest()}"
 
 
 def _is_large(plan: Plan, context: Context) -> bool:

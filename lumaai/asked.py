@@ -21,6 +21,7 @@ class Question:
         collections: where to look; None for all.
         conversation: the name of the conversation that it belongs to, if it belongs to one.
         time_zone: whose "today" is meant, by its IANA name; None: UTC.
+        earlier: the questions before it, of a conversation that its caller keeps; None: it is of none.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Question:
     planner: str
     conversation: str | None
     time_zone: str | None = None
+    earlier: tuple[str, ...] | None = None
 
     @classmethod
     def checked(

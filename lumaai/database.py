@@ -33,6 +33,7 @@ from lumaai.questions import LLMSource, Questions, Scope
 from lumaai.reranking import Rerankers
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
+from lumaai.served_models import OURS, ServedModel, ServedModels, Task
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, Queries, SqlResult
 from lumaai.translation import translated, translated_events
@@ -131,6 +132,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         self._queries = Queries(self._opened, memory_bytes_max)
         self.keyring = Keyring(self._opened)
         self._aliases = Aliases(self._opened)
+        self.served_models = ServedModels(self._opened, self._default_model)
         self._questions = Questions(
             self._opened, self._embedder_of, llm, lambda: self._queries.running, self._opened.reranking
         )
@@ -261,8 +263,20 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     @translated
     def collections(self) -> list[str]:
         """Names of all collections, sorted."""
+        return self._reached(Verb.READ)
+
+    def _reached(self, verb: Verb) -> list[str]:
+        """Names of collections that the caller may do this to, but for the manifests of files."""
         may = self._caller.may
-        return [name for name in self._native.collections() if not is_manifest(name) and may(Verb.READ, name)]
+        return [name for name in self._native.collections() if not is_manifest(name) and may(verb, name)]
+
+    @translated
+    def list_models(self) -> list[ServedModel]:
+        """The models that callers may use by themselves: to ask, to embed and to rerank."""
+        asked = [OURS, *(f"{OURS}/{name}" for name in self._reached(Verb.ASK))]
+        embedders = self.served_models.embedders(self.collections())
+        by_task = {Task.CHAT: asked, Task.EMBEDDING: embedders, Task.RERANK: self.served_models.rerankers()}
+        return [ServedModel(name, task) for task, names in by_task.items() for name in names]
 
     @translated
     def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:

@@ -93,7 +93,7 @@ class Questions:
     ) -> Answer:
         """The answer; `tell` gets each event in this thread, and ends the work by raising, `cancelled` by being set."""
         match asked:
-            case Question(text, _, planner, conversation, time_zone):
+            case Question(text, _, planner, conversation, time_zone, earlier):
                 return self.running(planner).ask(
                     text,
                     collections=scope.collections,
@@ -101,6 +101,7 @@ class Questions:
                     conversation=conversation,
                     time_zone=time_zone,
                     asker=scope.asker,
+                    earlier=earlier,
                     tell=tell,
                     cancelled=cancelled,
                 )

@@ -5,10 +5,11 @@ One more round, bounded, is in `answering`.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine import Database, SqlEngine
@@ -20,7 +21,7 @@ from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
 from promptql.counting import counted
-from promptql.errors import ArgumentError, PlanError, nearest_name
+from promptql.errors import ArgumentError, PlanError, QuestionError, nearest_name
 from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.judgements import Judgements
@@ -45,6 +46,8 @@ from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
 
 log = logging.getLogger(__name__)
+
+EARLIER_MAX = 20  # questions before the last one of a conversation that are looked at
 
 
 class PromptQL:
@@ -96,6 +99,7 @@ class PromptQL:
         conversation: str | None = None,
         time_zone: str | None = None,
         asker: str = "",
+        earlier: Sequence[str] | None = None,
         tell: Tell | None = None,
         cancelled: threading.Event | None = None,
     ) -> Answer:
@@ -103,8 +107,10 @@ class PromptQL:
 
         In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
         France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour, for that `asker`
-        alone. `tell` is called with each event as it happens, in this thread; what it raises ends the work. So does
-        setting `cancelled`, also in the middle of long steps. "Today" is that of the `time_zone` (IANA; None: UTC).
+        alone. Who keeps the conversation himself gives all its `earlier` questions, oldest first, of which the last
+        20 count; what they were planned as is remembered likewise, or planned again. `tell` is called with each event
+        as it happens, in this thread; what it raises ends the work. So does setting `cancelled`, also in the middle
+        of long steps. "Today" is that of the `time_zone` (IANA; None: UTC).
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -121,10 +127,18 @@ class PromptQL:
         context = stages.run("gather", gather, self._database, self._reader, asked, collections, lessons=lessons)
         kept_as = None if name is None else f"{asker}\0{name}"
         models = self._language_models()
-        llm = _planning(models, planner)
-        planned = stages.run("plan", self._planned, context, planner, kept_as, llm, lessons, cancelled)
+        planning = _Planning(planner, _planning_model(models, planner), lessons, cancelled)
+        before = self._before(earlier, collections, planning, asker)
+        if kept_as is not None:
+            before = self._conversations.last(kept_as)
+        planned = stages.run("plan", self._planned, context, planning, before)
+        if kept_as is not None:
+            self._conversations.keep(kept_as, planned)
+        if earlier is not None:
+            said = [*earlier, asked.text][-EARLIER_MAX:]
+            self._conversations.keep(_kept_as(said, collections, planner, asker), planned)
         telling = None if tell is None else Telling(tell)
-        answer = self._run(context, planned, stages, telling, cancelled, models=models, llm=llm)
+        answer = self._run(context, planned, stages, telling, cancelled, models=models, llm=planning.llm)
         answer = replace(answer, conversation=name)
         return answer if telling is None else tell_answer(answer, telling)
 
@@ -167,7 +181,7 @@ class PromptQL:
         check_mode(self._llm, planner)
         lessons = self.lessons.active()
         context = gather(self._database, self._reader, asked, collections, lessons=lessons)
-        llm = _planning(self._language_models(), planner)
+        llm = _planning_model(self._language_models(), planner)
         planned = plan_question(context, llm, planner, plans=self._plans, lessons=lessons)
         output = planned.plan.by_id[planned.plan.output]
         return Proposal(
@@ -337,28 +351,61 @@ class PromptQL:
         """The language models as one question may use them: with a budget of its own, if there is one."""
         return models_of(self._llm)
 
-    def _planned(
-        self,
-        context: Context,
-        planner: PlannerMode,
-        conversation: str | None,
-        llm: LLM | None,
-        lessons: Lessons,
-        cancelled: threading.Event | None,
-    ) -> Planned:
+    def _before(
+        self, earlier: Sequence[str] | None, collections: Sequence[str] | None, planning: _Planning, asker: str
+    ) -> Planned | None:
+        """What the last of these questions was planned as, each going on from the one before it."""
+        said = list(earlier or ())[-EARLIER_MAX:]
+        names = [_kept_as(said[: count + 1], collections, planning.mode, asker) for count in range(len(said))]
+        kept = [self._conversations.last(name) for name in names]
+        known = max((count for count, planned in enumerate(kept) if planned is not None), default=-1)
+        found = kept[known] if known >= 0 else None
+        for text, name in zip(said[known + 1 :], names[known + 1 :], strict=True):
+            try:
+                question = read_question(text)
+            except QuestionError:  # it was refused when it was asked
+                continue
+            context = gather(self._database, self._reader, question, collections, lessons=planning.lessons)
+            found = self._planned(context, planning, found)
+            self._conversations.keep(name, found)
+        return found
+
+    def _planned(self, context: Context, planning: _Planning, before: Planned | None) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""
-        before = None if conversation is None else self._conversations.last(conversation)
-        planned = plan_question(
-            context, llm, planner, before=before, plans=self._plans, lessons=lessons, cancelled=cancelled
+        return plan_question(
+            context,
+            planning.llm,
+            planning.mode,
+            before=before,
+            plans=self._plans,
+            lessons=planning.lessons,
+            cancelled=planning.cancelled,
         )
-        if conversation is not None:
-            self._conversations.keep(conversation, planned)
-        return planned
 
 
-def _planning(models: LanguageModels | None, planner: PlannerMode) -> LLM | None:
+@dataclass(frozen=True, slots=True)
+class _Planning:
+    """What the questions of one call are planned with."""
+
+    mode: PlannerMode
+    llm: LLM | None
+    lessons: Lessons
+    cancelled: threading.Event | None
+
+
+def _planning_model(models: LanguageModels | None, planner: PlannerMode) -> LLM | None:
     """The language model that plans and writes answers, where it may."""
     return None if planner == "rules" or models is None else models.large
+
+
+def _kept_as(questions: Sequence[str], collections: Sequence[str] | None, planner: str, asker: str) -> str:
+    """The name that the plan of the last of these questions is kept under; no conversation has a NUL in its name."""
+    parts = [planner, *(sorted(collections) if collections is not None else ["*"]), "", *questions]
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.strip().encode(errors="surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little") + raw)
+    return f"{asker}\0\0{digest.hexdigest()}"
 
 
 def _is_large(plan: Plan, context: Context) -> bool:

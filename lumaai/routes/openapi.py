@@ -28,6 +28,7 @@ TAGS = {
     "documents": "Put documents in, take them out.",
     "queries": "Ask in SQL and other query languages.",
     "questions": "Ask in natural language.",
+    "models": "What models give by themselves, in OpenAI's shapes.",
     "collections": "What documents are kept in.",
     "maintenance": "Snapshots, checks, and giving disk back. These take as long as they take.",
     "keys": "Who may do what.",
@@ -39,6 +40,10 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "a": {"description": "Name of the alias.", "schema": {"type": "string", "pattern": wire.NAME_PATTERN}},
     "id": {
         "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 512},
+    },
+    "model": {
+        "description": "Id of the model, such as lumaai or lumaai/COLLECTION; slashes stand for themselves.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     },
     "program": {
@@ -152,7 +157,8 @@ class _Schemas:
         requests = [op.body for op in operations if op.body is not None]
         given = [answer for op in operations for answer in op.answers.values()]
         answers = [answer for answer in given if answer is not None and not isinstance(answer, str)]
-        every: list[type[BaseModel]] = list(dict.fromkeys([*requests, *answers, wire.Problem]))
+        problems: list[type[BaseModel]] = [wire.Problem, wire.OpenAIProblem]
+        every: list[type[BaseModel]] = list(dict.fromkeys([*requests, *answers, *problems]))
         found, whole = models_json_schema([(model, "validation") for model in every], ref_template=REF)
         self._by_model = {model: schema for (model, _), schema in found.items()}
         self.definitions: dict[str, Any] = whole.get("$defs", {})
@@ -219,7 +225,7 @@ def _responses(
         if operation.streams is not None:
             response["content"][operation.streams] = {"schema": {"description": "Events, one after the other."}}
         yield str(status), response
-    problem = {PROBLEM: {"schema": schemas.of(wire.Problem)}}
+    problem = {PROBLEM: {"schema": schemas.of(wire.OpenAIProblem if operation.like_openai else wire.Problem)}}
     for status in _error_statuses(operation, settings, guarded=guarded):
         if status in operation.answers:
             # Readiness has a body of its own for 503; the service's limits may still answer with a problem.
@@ -248,4 +254,6 @@ def _error_statuses(operation: Operation, settings: Settings, *, guarded: bool) 
         statuses |= {401, 403, 429}
     if not guarded and not settings.insecure:
         statuses.add(403)
+    if operation.like_openai:
+        statuses = {400 if status == 422 else status for status in statuses}
     return sorted(statuses)

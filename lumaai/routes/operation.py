@@ -134,6 +134,7 @@ class Operation:
         takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
         takes_match: request headers that it takes to tell versions of a document, such as "If-Match".
         gives_etag: its answers have the document's version as their ETag.
+        like_openai: its errors are OpenAI's as well.
     """
 
     id: str
@@ -155,6 +156,7 @@ class Operation:
     takes_key: bool = False
     takes_match: Sequence[str] = field(default=())
     gives_etag: bool = False
+    like_openai: bool = False
 
     @property
     def is_administrative(self) -> bool:

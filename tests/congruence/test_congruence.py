@@ -38,6 +38,7 @@ OF_THE_SERVICE = frozenset(
         "seen_by",
         "resolve",
         "answer_told",
+        "list_models",
     }
 )
 

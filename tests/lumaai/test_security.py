@@ -26,7 +26,8 @@ TAKES = {
     "write_documents": "write", "bulk_documents": "write", "put_document": "write", "delete_document": "write",
     "delete_documents": "write",
     "list_changes": "read", "list_collection_changes": "read",
-    "sql": "read", "query": "known", "ask": "ask",
+    "sql": "read", "query": "known", "ask": "ask", "complete_chat": "ask",
+    "create_embeddings": "read", "rerank": "read", "list_models": "read", "get_model": "read",
     "plan_question": "ask", "validate_plan": "ask", "execute_plan": "ask", "explain_plan": "ask", "run_program": "ask",
     "list_programs": "admin", "save_program": "admin", "get_program": "admin", "delete_program": "admin",
     "list_collections": "read", "get_collection": "read", "get_collection_stats": "read",
@@ -54,8 +55,14 @@ NARROWED = {
     "execute_plan",
     "explain_plan",
     "run_program",
+    "complete_chat",
+    "create_embeddings",
+    "rerank",
+    "list_models",
+    "get_model",
 }
-PLACES = {"a": "alias", "c": "secret", "id": "another", "name": "nightly", "program": "monthly", "key": "0123456789ab"}
+PLACES = {"a": "alias", "c": "secret", "id": "another", "name": "nightly", "program": "monthly", "key": "0123456789ab",
+          "model": "lumaai"}  # fmt: skip
 SECRET_TEXT = "classified"
 
 

@@ -79,6 +79,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         writing = asyncio.create_task(_write_uses(service))
+        await asyncio.to_thread(service.resume_jobs)
         yield
         writing.cancel()
         await asyncio.to_thread(_close, service)

@@ -11,6 +11,7 @@ from lumaai.routes import (
     documents,
     facets,
     health,
+    jobs,
     keys,
     maintenance,
     programs,
@@ -42,6 +43,7 @@ def all_operations() -> tuple[Operation, ...]:
         *changes.OPERATIONS,
         *snapshots.OPERATIONS,
         *maintenance.OPERATIONS,
+        *jobs.OPERATIONS,
         *keys.OPERATIONS,
         *health.OPERATIONS,
     )

@@ -184,7 +184,8 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas, *, g
         described["requestBody"] = {"required": operation.needs_body, "content": content}
     elif operation.body_media_type != JSON:
         text = {"schema": {"description": "One document, a JSON object, on each line."}}
-        described["requestBody"] = {"required": True, "content": {operation.body_media_type: text}}
+        others = {kind: {"schema": {"description": "One document a row."}} for kind in operation.more_media_types}
+        described["requestBody"] = {"required": True, "content": {operation.body_media_type: text, **others}}
     if guarded and operation.reach is not Reach.OPEN:
         described["security"] = [{"bearer": []}, {"api_key": []}]
         described["description"] += f"\n\n{_needs(operation)}"

@@ -420,17 +420,20 @@ def _flag(value: Any) -> Any:
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
-class BulkQuery(Wire):
-    """How an upload is written."""
-
-    strict: Flag = Field(default=False, description="Stop at the first bad line.")
-
-
 def _number(value: Any) -> Any:
     """A whole number of the query string; what is none is left to be refused."""
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         return int(value)
     return value
+
+
+class BulkQuery(Wire):
+    """How an upload is written."""
+
+    strict: Flag = Field(default=False, description="Stop at the first bad line.")
+    first_line: Annotated[int, BeforeValidator(_number)] = Field(
+        default=1, ge=1, lt=VERSION_BOUND, description="Number of the body's first line, where a cut upload goes on."
+    )
 
 
 class ChangesQuery(Wire):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ from lumaai.routes.body import header
 from lumaai.routes.openapi import openapi_document
 from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_route
 from lumaai.routes.service import Service
+from lumaai.routes.upload import UPLOADS
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
 from lumaai.translation import translate
@@ -80,6 +82,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         writing = asyncio.create_task(_write_uses(service))
+        await asyncio.to_thread(_begin, service)
         yield
         writing.cancel()
         await asyncio.to_thread(_close, service)
@@ -371,6 +374,12 @@ async def _write_uses(service: Service) -> None:
     while True:
         await asyncio.sleep(USES_SECONDS)
         await asyncio.to_thread(service.write_uses, service.gatekeeper.uses())
+
+
+def _begin(service: Service) -> None:
+    """What a new process takes over from the one before."""
+    shutil.rmtree(service.database.path / UPLOADS, ignore_errors=True)
+    service.resume_jobs()
 
 
 def _close(service: Service) -> None:

@@ -12,6 +12,7 @@ from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError
 from lumaai.key_upkeep import RemoteKeyUpkeep
 from lumaai.remote_collection import RemoteCollection
+from lumaai.remote_jobs import RemoteJobs
 from lumaai.remote_programs import RemotePrograms
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
@@ -54,6 +55,11 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
     def url(self) -> str:
         """The service's address."""
         return self._transport.url
+
+    @property
+    def jobs(self) -> RemoteJobs:
+        """Work that goes on in the background, and how it ended."""
+        return RemoteJobs(self._transport)
 
     def close(self) -> None:
         """Closes the connections."""

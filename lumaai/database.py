@@ -23,6 +23,7 @@ from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
 from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, NotFoundError
 from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
+from lumaai.jobs import Jobs, JobTable
 from lumaai.key_upkeep import KeyUpkeep
 from lumaai.keys import Keyring
 from lumaai.model_options import ModelOptions
@@ -136,6 +137,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         self._questions = Questions(
             self._opened, self._embedder_of, llm, lambda: self._queries.running, self._opened.reranking
         )
+        self._job_table = JobTable(self, self._opened)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -184,15 +186,25 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         return self._opened.is_closed
 
     @property
+    def jobs(self) -> Jobs:
+        """Work that goes on in the background, and how it ended."""
+        return Jobs(self._job_table, self._caller)
+
+    @property
     def _native(self) -> engine.Database:
         return self._opened.native
 
     @translated
     def close(self) -> None:
-        """Close the directory for others to open. Doing it twice does no harm."""
+        """Close the directory for others to open. Doing it twice does no harm.
+
+        Jobs under way end at their next step, and are found interrupted by the next opening.
+        """
+        self._job_table.stop()
         self._queries.close()
         self._questions.close()
         self._opened.close()
+        self._job_table.join()
 
     @translated
     def create_collection(

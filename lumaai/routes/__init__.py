@@ -12,6 +12,7 @@ from lumaai.routes import (
     documents,
     facets,
     health,
+    jobs,
     keys,
     maintenance,
     models,
@@ -46,6 +47,7 @@ def all_operations() -> tuple[Operation, ...]:
         *changes.OPERATIONS,
         *snapshots.OPERATIONS,
         *maintenance.OPERATIONS,
+        *jobs.OPERATIONS,
         *keys.OPERATIONS,
         *health.OPERATIONS,
     )

@@ -31,6 +31,7 @@ TAGS = {
     "models": "What models give by themselves, in OpenAI's shapes.",
     "collections": "What documents are kept in.",
     "maintenance": "Snapshots, checks, and giving disk back. These take as long as they take.",
+    "jobs": "What takes long and goes on in the background.",
     "keys": "Who may do what.",
     "operations": "How the service is.",
 }
@@ -54,6 +55,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Name of the snapshot.",
         "schema": {"type": "string", "pattern": wire.SNAPSHOT_PATTERN},
     },
+    "job": {"description": "Id of the job.", "schema": {"type": "string", "pattern": wire.JOB_ID_PATTERN}},
     "key": {"description": "Id of the API key.", "schema": {"type": "string", "pattern": wire.KEY_ID_PATTERN}},
 }
 
@@ -91,6 +93,7 @@ ETAG = {
         "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
     }
 }
+LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
 REPLAYED = {
     "Idempotency-Replayed": {
         "description": "The request was done before, under the same Idempotency-Key; this is what it answered.",
@@ -102,7 +105,7 @@ ERRORS: dict[int, str] = {
     400: "The body is not JSON, or the path is not UTF-8.",
     401: "No API key or token, or one that is wrong, revoked or expired.",
     403: "The key does not allow this; or, where none is needed, the request is not this machine's.",
-    404: "There is no such collection, document or snapshot.",
+    404: "There is no such collection, document, snapshot or job.",
     408: "The body did not arrive in time, or a query took too long.",
     409: "What is there already is in the way.",
     410: "The cursor has expired, or the changes are no longer kept.",
@@ -187,7 +190,8 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas, *, g
         described["requestBody"] = {"required": operation.needs_body, "content": content}
     elif operation.body_media_type != JSON:
         text = {"schema": {"description": "One document, a JSON object, on each line."}}
-        described["requestBody"] = {"required": True, "content": {operation.body_media_type: text}}
+        others = {kind: {"schema": {"description": "One document a row."}} for kind in operation.more_media_types}
+        described["requestBody"] = {"required": True, "content": {operation.body_media_type: text, **others}}
     if guarded and operation.reach is not Reach.OPEN:
         described["security"] = [{"bearer": []}, {"api_key": []}]
         described["description"] += f"\n\n{_needs(operation)}"
@@ -216,6 +220,7 @@ def _responses(
             **header,
             **(REPLAYED if operation.takes_key else {}),
             **(ETAG if operation.gives_etag else {}),
+            **(LOCATION if status == HTTPStatus.ACCEPTED else {}),
         }
         response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if isinstance(answer, type):

@@ -124,6 +124,7 @@ class Operation:
         id: OpenAPI's operationId, unique.
         path: template, e.g. "/v1/collections/{c}".
         body: model of the JSON body; None takes none.
+        more_media_types: that the body may have as well.
         query: model of the query string; None: there is nothing to say in it, and what is said there is refused.
         needs_body: false where all keys of the body may be left out, and so may the body.
         answers: for each status of success the model of its JSON body (None: no body) or a media type.
@@ -146,6 +147,7 @@ class Operation:
     answers: Mapping[int, type[BaseModel] | str | None]
     body: type[BaseModel] | None = None
     body_media_type: str = JSON
+    more_media_types: Sequence[str] = field(default=())
     query: type[BaseModel] | None = None
     answer_media_type: str = JSON
     verb: Verb = Verb.ADMIN

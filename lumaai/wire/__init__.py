@@ -67,6 +67,11 @@ from lumaai.wire.facets import (
     RangeSpec,
     StatisticsResponse,
 )
+from lumaai.wire.jobs import (
+    JOB_ID_PATTERN,
+    Job,
+    JobList,
+)
 from lumaai.wire.keys import (
     KEY_ID_PATTERN,
     CreateKey,
@@ -155,6 +160,7 @@ from lumaai.wire.vectors import (
 
 __all__ = [
     "IDEMPOTENCY_KEY_PATTERN",
+    "JOB_ID_PATTERN",
     "KEY_ID_PATTERN",
     "NAME_PATTERN",
     "QUERY_CHARACTERS_MAX",
@@ -209,6 +215,8 @@ __all__ = [
     "Hit",
     "HitGroup",
     "IdExample",
+    "Job",
+    "JobList",
     "KeyInfo",
     "KeyList",
     "Limits",

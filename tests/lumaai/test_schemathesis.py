@@ -148,7 +148,14 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             yield
 
 
-@schemathesis.serializer("application/x-ndjson")  # type: ignore[untyped-decorator]  # schemathesis has no types
+@schemathesis.serializer(
+    "application/x-ndjson",
+    "text/csv",
+    "text/tab-separated-values",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.file",
+    "application/vnd.apache.arrow.stream",
+)  # type: ignore[untyped-decorator]  # schemathesis has no types
 def serialize_ndjson(ctx: Any, value: Any) -> Any:
     """Lines as they were generated."""
     return value if isinstance(value, bytes) else str(value).encode()

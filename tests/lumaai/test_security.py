@@ -37,6 +37,7 @@ TAKES = {
     "get_reembedding": "read", "start_reembedding": "admin", "cancel_reembedding": "admin",
     "list_snapshots": "admin", "create_snapshot": "admin", "download_snapshot": "admin", "delete_snapshot": "admin",
     "restore_snapshot": "admin", "check": "admin", "compact": "admin", "purge": "admin",
+    "list_jobs": "known", "get_job": "known", "cancel_job": "known",
     "list_keys": "admin", "create_key": "admin", "rotate_key": "admin", "revoke_key": "admin",
 }  # fmt: skip
 # These answer whom they know, and keep to what may be seen.
@@ -61,8 +62,16 @@ NARROWED = {
     "list_models",
     "get_model",
 }
-PLACES = {"a": "alias", "c": "secret", "id": "another", "name": "nightly", "program": "monthly", "key": "0123456789ab",
-          "model": "lumaai"}  # fmt: skip
+PLACES = {
+    "a": "alias",
+    "c": "secret",
+    "id": "another",
+    "name": "nightly",
+    "program": "monthly",
+    "key": "0123456789ab",
+    "model": "lumaai",
+    "job": "0123456789abcdef",
+}
 SECRET_TEXT = "classified"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lumaai.aio.askable import AsyncAskable
 from lumaai.aio.collection import AsyncCollection
+from lumaai.aio.jobs import AsyncJobs
 from lumaai.aio.key_upkeep import AsyncKeyUpkeep
 from lumaai.aio.program_keeper import AsyncProgramKeeper
 from lumaai.aio.transport import AsyncTransport
@@ -55,6 +56,11 @@ class AsyncClient(AsyncUpkeep, AsyncKeyUpkeep, AsyncAskable):
     def url(self) -> str:
         """The service's address."""
         return self._transport.url
+
+    @property
+    def jobs(self) -> AsyncJobs:
+        """Work that goes on in the background, and how it ended."""
+        return AsyncJobs(self._transport)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from lumaai.aio.transport import AsyncTransport
 from lumaai.errors import OverloadedError
-from lumaai.remote_upkeep import POLL_SECONDS, SNAPSHOTS_PATH, _snapshot_path, model_of_the_service
+from lumaai.remote_upkeep import POLL_SECONDS, SNAPSHOTS_PATH, model_of_the_service, snapshot_path
 from lumaai.reports import (
     CHANGES_LIMIT,
     Changes,
@@ -53,19 +53,19 @@ class AsyncUpkeep:
         from lumaai.aio.ingesting import write_file
 
         path = Path(target).expanduser()
-        async with self._transport.pieces(_snapshot_path(name)) as pieces:
+        async with self._transport.pieces(snapshot_path(name)) as pieces:
             await write_file(pieces, path)
         return path
 
     async def restore_snapshot(self, name: str, *, progress: Progress | None = None) -> SnapshotInfo:
         """Go back to a snapshot; see `Database.restore_snapshot`."""
         return SnapshotInfo.from_json(
-            await self._long(f"{_snapshot_path(name)}:restore", {}, "restore", progress, safe=False)
+            await self._long(f"{snapshot_path(name)}:restore", {}, "restore", progress, safe=False)
         )
 
     async def delete_snapshot(self, name: str) -> None:
         """Delete a snapshot; see `Database.delete_snapshot`."""
-        await self._transport.send("DELETE", _snapshot_path(name), safe=False, patient=True)
+        await self._transport.send("DELETE", snapshot_path(name), safe=False, patient=True)
 
     async def reembed(
         self,

@@ -26,6 +26,8 @@ MODULES = {
     "program_keeper": "lumaai/remote_programs.py",
     "programs": "lumaai/programs.py",
     "askable": "lumaai/askable.py",
+    "job": "lumaai/job.py",
+    "jobs": "lumaai/remote_jobs.py",
     "documents": "lumaai/documents.py",
     "searchable": "lumaai/searchable.py",
     "countable": "lumaai/countable.py",
@@ -38,6 +40,7 @@ CLASSES = {
     "Keeper": "AsyncKeeper", "Programs": "AsyncPrograms", "AskableDatabase": "AsyncAskable",
     "WritableCollection": "AsyncWritable", "SearchableCollection": "AsyncSearchable",
     "CountableCollection": "AsyncCountable", "RemoteCollection": "AsyncCollection", "Client": "AsyncClient",
+    "Job": "AsyncJob", "JobKeeper": "AsyncJobKeeper", "RemoteJobs": "AsyncJobs",
 }  # fmt: skip
 # Written by hand, with the same calls: the class or module that a name comes from there.
 BY_HAND = {
@@ -49,6 +52,7 @@ BY_HAND = {
 RECEIVERS = {
     "self._transport": "Transport", "self._pool": "Pool", "self._stream": "Stream", "stream": "Stream",
     "Stream": "Stream", "exchange": "Exchange", "self._keeper": "Keeper", "collection": "RemoteCollection",
+    "self._kept_by": "JobKeeper",
 }  # fmt: skip
 # What waits by itself.
 WAITING = {
@@ -57,7 +61,14 @@ WAITING = {
 }
 FUNCTIONS = {"time.sleep": "asyncio.sleep", "ingest_directory": "", "write_file": "", "self._room.acquire": ""}
 # Abstract methods do nothing that could be seen to wait.
-ABSTRACT = {"WritableCollection", "SearchableCollection", "CountableCollection", "AskableDatabase", "Keeper"}
+ABSTRACT = {
+    "WritableCollection",
+    "SearchableCollection",
+    "CountableCollection",
+    "AskableDatabase",
+    "Keeper",
+    "JobKeeper",
+}
 TEXTS = {
     "__enter__": "__aenter__", "__exit__": "__aexit__", "contextmanager": "asynccontextmanager",
     "from threading import Semaphore": "from asyncio import Semaphore",
@@ -303,8 +314,8 @@ def _renamed(text: str) -> str:
         text = text.replace(f"{old}(", f"{new}(") if new else text
     # Names in code; of the words of prose, those that are no English ones.
     for old, new in CLASSES.items():
-        is_word = old in {"Client", "Stream", "Pool", "Exchange"}
-        behind = r"(?=[(\],:)|\"]| \||\n|\.connect| =)" if is_word else r"(?=[(\[\],:)|.\"\n ]|$)"
+        is_word = old in {"Client", "Stream", "Pool", "Exchange", "Job"}
+        behind = r"(?=[(\],:)|\"]| \||\n|\.connect|\.from_json| =)" if is_word else r"(?=[(\[\],:)|.\"\n ]|$)"
         text = re.sub(rf"(?<![\w.]){old}(?![\w`]){behind}", new, text)
     text = re.sub(r"( *)from ([\w.]+) import (\([^)]*\)|[^\n(]*)", _moved, text)
     return text.replace(

@@ -263,7 +263,7 @@ def test_a_cut_upload_goes_on_without_doubles(empty: Service) -> None:
     """Documents without ids of their own: cut in the middle, then sent again from the last answer, or as a whole."""
     content = b"".join(b'{"year": %d}\n' % n for n in range(1_000))
     headers = {**NDJSON, "idempotency-key": "upload-1"}
-    cut = [
+    cut: list[dict[str, Any]] = [
         {"type": "http.request", "body": content[: content.index(b'{"year": 700}')], "more_body": True},
         {"type": "http.disconnect"},
     ]

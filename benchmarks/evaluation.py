@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from benchmarks.question_sets import (
 )
 from benchmarks.report import machine
 from engine import Database, Durability, Field, FieldType, Meaning, Reference, Schema
-from promptql import PromptQL, PromptQLError
+from models import DEFAULT_MODEL, load_embedder
+from promptql import Meanings, PromptQL, PromptQLError
 from promptql.evaluation.report import UNANSWERED, Outcome, Report
 
 TABLES_AT_ONCE = 100  # collections in one database
@@ -70,7 +72,14 @@ def asking(tables: Mapping[str, tuple[Fields, Mapping[str, Meaning]]]) -> Iterat
     with tempfile.TemporaryDirectory() as directory, Database.open(directory) as database:
         for name, (fields, meanings) in tables.items():
             fill(database, name, fields, meanings)
-        yield PromptQL(database, no_embedder)
+        yield PromptQL(database, no_embedder, meanings=_meanings())
+
+
+@cache
+def _meanings() -> Meanings:
+    """As the product has it: by the default model."""
+    directory = Path(tempfile.mkdtemp(prefix="lumaai-evaluation-"))
+    return Meanings(cache(lambda: load_embedder(DEFAULT_MODEL, cache_directory=directory)))
 
 
 def outcome(promptql: PromptQL, question: PublicQuestion, collections: Sequence[str]) -> Outcome:

@@ -135,7 +135,12 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         self._aliases = Aliases(self._opened)
         self.served_models = ServedModels(self._opened, self._default_model)
         self._questions = Questions(
-            self._opened, self._embedder_of, llm, lambda: self._queries.running, self._opened.reranking
+            self._opened,
+            self._embedder_of,
+            llm,
+            lambda: self._queries.running,
+            self._opened.reranking,
+            self._words_embedder,
         )
         self._job_table = JobTable(self, self._opened)
         if not read_only:
@@ -529,6 +534,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         return declared_schema(
             fields, embed, strict=strict, ttl=ttl, default_model=self._default_model, identity_of=identity
         )
+
+    def _words_embedder(self) -> models.Embedder:
+        """The default model, which tells what words of questions mean."""
+        return self._opened.embedders.get(self._default_model)
 
     def _embedder_of(self, name: str) -> models.Embedder:
         """The model that a question's searches in a collection are embedded with."""

@@ -48,6 +48,7 @@ class Questions:
         llm: the language model that plans, or how to get it when it is first wanted.
         sql: gives what runs large plans as queries.
         rerank: how the best hits of (snapshot, query, k) are ordered anew.
+        words_embedder: gives the model that words of questions and names of fields are compared by.
     """
 
     def __init__(
@@ -57,9 +58,11 @@ class Questions:
         llm: LLMSource,
         sql: Callable[[], engine.SqlEngine],
         rerank: Callable[[engine.Snapshot, str, int], engine.Rerank],
+        words_embedder: Callable[[], models.Embedder],
     ) -> None:
         self._sql = sql
         self._rerank = rerank
+        self._words_embedder = words_embedder
         self._opened = opened
         self._embedder_of = embedder_of
         self._llm, self._makes_llm = llm, callable(llm)
@@ -69,7 +72,7 @@ class Questions:
 
     def running(self, planner: str = "rules") -> PromptQL:
         """PromptQL over the database that is open now."""
-        from promptql import Conversations, PromptQL
+        from promptql import Conversations, Meanings, PromptQL
 
         native, llm = self._opened.native, self._language_model(planner)
         with self._lock:
@@ -84,6 +87,7 @@ class Questions:
                     conversations=self._conversations,
                     sql=self._sql,
                     rerank=self._rerank,
+                    meanings=Meanings(self._words_embedder),
                 )
                 self._made = native, llm, promptql
             return self._made[2]

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from promptql.events import Warned as Warned
     from promptql.events import event_from_json as event_from_json
     from promptql.executor import Limits as Limits
+    from promptql.meanings import Meanings as Meanings
     from promptql.plan import Assumption as Assumption
     from promptql.plan import Plan as Plan
     from promptql.plan import Support as Support
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "answer": ["Answer", "Artifact", "Band", "Chart", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
     "conversation": ["Conversations"],
+    "meanings": ["Meanings"],
     "engine": ["PromptQL"],
     "errors": [
         "ArgumentError",

@@ -29,6 +29,7 @@ from promptql.language_models import LanguageModels, models_of
 from promptql.lesson_store import LessonStore
 from promptql.lessons import Lessons
 from promptql.llm.cache import PlanCache
+from promptql.meanings import Meanings
 from promptql.operators.rows import Reranking
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
@@ -62,6 +63,7 @@ class PromptQL:
         conversations: where the last plans are kept; of its own if not given.
         sql: gives what runs steps over many rows as queries; without it all goes over Arrow.
         rerank: orders the best hits of searches anew where a plan asks for it.
+        meanings: tells the rules what words mean that name nothing in the data.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class PromptQL:
         conversations: Conversations | None = None,
         sql: Callable[[], SqlEngine] | None = None,
         rerank: Reranking | None = None,
+        meanings: Meanings | None = None,
     ) -> None:
         self._database = database
         self._embedder_of = embedder_of
@@ -87,6 +90,7 @@ class PromptQL:
         self._plans = PlanCache()
         self._sql = sql
         self._rerank = rerank
+        self._meanings = meanings
         self.programs = ProgramStore(database)
         self.lessons = LessonStore(database)
 
@@ -124,7 +128,16 @@ class PromptQL:
         check_mode(self._llm, planner)
         name = None if conversation is None else check_conversation(conversation)
         lessons = self.lessons.active()
-        context = stages.run("gather", gather, self._database, self._reader, asked, collections, lessons=lessons)
+        context = stages.run(
+            "gather",
+            gather,
+            self._database,
+            self._reader,
+            asked,
+            collections,
+            lessons=lessons,
+            meanings=self._meanings,
+        )
         kept_as = None if name is None else f"{asker}\0{name}"
         models = self._language_models()
         planning = _Planning(planner, _planning_model(models, planner), lessons, cancelled)
@@ -180,7 +193,7 @@ class PromptQL:
         asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
         lessons = self.lessons.active()
-        context = gather(self._database, self._reader, asked, collections, lessons=lessons)
+        context = gather(self._database, self._reader, asked, collections, lessons=lessons, meanings=self._meanings)
         llm = _planning_model(self._language_models(), planner)
         planned = plan_question(context, llm, planner, plans=self._plans, lessons=lessons)
         output = planned.plan.by_id[planned.plan.output]
@@ -365,7 +378,14 @@ class PromptQL:
                 question = read_question(text)
             except QuestionError:  # it was refused when it was asked
                 continue
-            context = gather(self._database, self._reader, question, collections, lessons=planning.lessons)
+            context = gather(
+                self._database,
+                self._reader,
+                question,
+                collections,
+                lessons=planning.lessons,
+                meanings=self._meanings,
+            )
             found = self._planned(context, planning, found)
             self._conversations.keep(name, found)
         return found

@@ -10,7 +10,7 @@ from promptql.answer import Band
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.editing import Parts, parts_of
 from promptql.errors import PlanError
-from promptql.plan import Assumption, Plan, Support
+from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import describe
 from promptql.rules.planning import read_question
@@ -82,7 +82,7 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
         Assumption(f"'{question[:200]}' goes on from '{before.plan.question[:200]}'", Support.EXACT),
         *_carried(before.plan, edit.parts),
         *reading.assumptions,
-        *(Assumption(f"ignored: '{word}'", Support.INFERRED) for word in ignored),
+        *(Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for word in ignored),
     )
     plan = Plan(question, steps, steps[-1].id, assumptions=tuple(dict.fromkeys(assumptions)))
     try:

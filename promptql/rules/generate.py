@@ -95,6 +95,18 @@ class Reading:
         """The clauses of conditions that go together; equal comparisons of one column are alternatives."""
         return self._row_set(0.0, tuple(parts), 0, 0).clauses
 
+    def without_numbers(self, row_set: RowSet) -> Iterator[RowSet]:
+        """The conditions without each that compares a number: it may count documents instead."""
+        for part in row_set.parts:
+            if isinstance(part.clauses[0][0].value, float) and len(part.clauses) == 1:
+                rest = tuple(other for other in row_set.parts if other is not part)
+                gain = -self.model.weight("g:uncovered") * (part.mask & self.asked.content).bit_count()
+                value = row_set.value & ~part.value
+                mask = 0
+                for other in rest:
+                    mask |= other.mask
+                yield self._row_set(row_set.score - part.score - gain, rest, value, mask)
+
     def _row_sets(self) -> list[RowSet]:
         groups: dict[int, list[Part]] = {}
         for part in sorted(self.conditions, key=lambda part: -part.score):
@@ -132,7 +144,8 @@ class Reading:
         made = [self._row_set(score, parts, value, mask)]
         if len(parts) > 1 and all(len(part.clauses) == 1 for part in parts[-2:]):
             one, two = sorted(parts[-2:], key=lambda part: part.start)
-            if one.column != two.column and "or" in self.asked.words[one.start : two.start]:
+            compared = one.clauses[0][0].op != two.clauses[0][0].op
+            if (one.column != two.column or compared) and "or" in self.asked.words[one.start : two.start]:
                 rest = self._row_set(score, parts[:-2], value, mask)
                 clause = (*one.clauses[0], *two.clauses[0])
                 features = [*rest.features, ("c:orclause", 1.0)]

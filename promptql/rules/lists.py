@@ -22,6 +22,7 @@ LENGTH_MAX = 6  # things that are listed
 CROSSED_MAX = 2  # words that mean something between two things of a list
 CHAINS_KEPT = 14
 LISTS_MAX = 40
+GAIN_SHARE = 0.5  # of what an explained word is worth: conditions may explain it as well
 FIGURES = {
     "average": "avg", "mean": "avg", "avg": "avg", "maximum": "max", "max": "max", "minimum": "min", "min": "min",
     "total": "sum", "sum": "sum", "combined": "sum", "highest": "max", "lowest": "min", "largest": "max",
@@ -29,7 +30,7 @@ FIGURES = {
     "shortest": "min", "longest": "max", "overall": "sum", "earliest": "min", "latest": "max",
 }  # fmt: skip
 PLAIN_FIGURES = frozenset("average mean avg maximum max minimum min total sum combined".split())
-KEYS, LABELS = frozenset({"id", "identifier", "code"}), frozenset({"name", "title"})
+KEYS, LABELS = frozenset({"id", "ids", "identifier", "code"}), frozenset({"name", "title"})
 EVERYTHING = frozenset("information info details detail data records record columns fields attributes".split())
 
 
@@ -327,7 +328,7 @@ class Lists:
         if len({slot.items[0].column for slot in slots}) < len(slots) or len(set(columns)) < len(columns) - 2:
             features.append(("q:repeated", 1.0))
         features.append(("q:from", min(slots[0].start, 12) / 6))
-        gain = -self.reading.model.weight("g:uncovered")
+        gain = -GAIN_SHARE * self.reading.model.weight("g:uncovered")
         explained = _union(slot.mask for slot in slots) & self.asked.content & ~self._named
         score = sum(slot.score for slot in slots) + self.reading.model.score(features)
         return Wanted(slots, features, score, score + gain * explained.bit_count())

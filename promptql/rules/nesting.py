@@ -24,6 +24,7 @@ DOWN = frozenset("less below under smaller lower shorter younger fewer earlier c
 UP = frozenset("more above over larger greater higher older bigger longer than exceed exceeds later heavier".split())
 BEFORE = 6  # words between "more" and "average"
 KEYS_TRIED = 3
+PIVOTS_MAX = 3  # collections whose documents are left out
 
 
 def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
@@ -34,7 +35,7 @@ def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Itera
         return
     mentioned = {entity.table for entity in maker.entities}
     for before, after in _split(maker, rows, (mask & -mask).bit_length()):
-        for main in joined.tables_of(replace(base, where=()))[:2]:
+        for main in joined.tables_of(base)[:PIVOTS_MAX]:
             for other, key, column in joined.edges.get(main, ()):
                 inside, outside = _divided(maker, main, before, after)
                 if (other not in mentioned and not inside) or _denied(inside):
@@ -122,21 +123,23 @@ def _pairs(clauses: Sequence[Clause]) -> list[tuple[Condition, Condition]]:
 
 def compared(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
     """With more or less of a column than the average, the least or the greatest of all, or of some."""
-    words = maker.asked.words
+    for figure, mask, op, at in maker.comparisons:
+        for key in maker.ordering.figures(mask)[:KEYS_TRIED]:
+            yield from _compared_with(maker, base, wanted, rows, (key, figure, mask, op, at))
+
+
+def comparisons(words: Sequence[str]) -> list[tuple[str, int, str, int]]:
+    """(figure or "any", its words, "<" or ">", place) of each: "older than the average", "more than any"."""
+    found = []
     for at, word in enumerate(words):
-        fn = FIGURES.get(word, "any" if word == "any" else "")
-        before = words[max(0, at - BEFORE) : at]
+        figure = FIGURES.get(word, "any" if word == "any" else "")
+        begin = max(0, at - BEFORE)
+        before = words[begin:at]
         down, up = bool(DOWN & set(before)), bool(UP & set(before))
-        if fn not in ("avg", "max", "min", "any") or not (down or up):
-            continue
-        mask = (1 << at) | sum(
-            1 << i
-            for i in range(max(0, at - BEFORE), at)
-            if words[i] not in STOP or words[i] in ("more", "less", "than")
-        )
-        for key in maker.ordering.keys(mask)[:KEYS_TRIED]:
-            if maker.view.columns[key.column].kind == "number":
-                yield from _compared_with(maker, base, wanted, rows, (key, fn, mask, "<" if down else ">", at))
+        if figure in ("avg", "max", "min", "any") and (down or up):
+            said = [i for i in range(begin, at) if words[i] not in STOP or words[i] in ("more", "less", "than")]
+            found.append((figure, (1 << at) | sum(1 << i for i in said), "<" if down else ">", at))
+    return found
 
 
 def _compared_with(
@@ -160,14 +163,13 @@ def _compared_with(
 
 def greatest(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
     """Figures of what has the greatest or least of a column: "how many concerts in the largest stadium"."""
-    for how, mask in maker.ordering.directions():
+    for how, mask in maker.ordering.directions:
         for way in maker.ordering.ways(how, mask):
-            for key in maker.ordering.keys(mask)[:2]:
-                if maker.view.columns[key.column].ordered:
-                    inner = Sketch((Item(key.column, way),))
-                    clauses: tuple[Clause, ...] = (*rows.clauses, (Condition(key.column, "=", inner),))
-                    sketch = replace(base, where=clauses)
-                    yield maker.draft("greatest", sketch, wanted, rows, [("q:greatest", 1.0)], mask, (key,))
+            for key in maker.ordering.ordered(mask)[:2]:
+                inner = Sketch((Item(key.column, way),))
+                clauses: tuple[Clause, ...] = (*rows.clauses, (Condition(key.column, "=", inner),))
+                sketch = replace(base, where=clauses)
+                yield maker.draft("greatest", sketch, wanted, rows, [("q:greatest", 1.0)], mask, (key,))
 
 
 def having_any(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:

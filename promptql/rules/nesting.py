@@ -47,7 +47,11 @@ def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Itera
                     (f"q:without:{'mentioned' if other in mentioned else 'unmentioned'}", 1.0),
                     ("q:without:inner", float(len(inside))),
                 ]
-                yield maker.draft("without", replace(base, where=clauses), wanted, rows, features, mask)
+                sketch = replace(base, where=clauses)
+                yield maker.draft("without", sketch, wanted, rows, features, mask)
+                if len(joined.tables_of(sketch)) > 1 and not any(item.fn for item in base.select):
+                    once: Features = [*features, ("q:distinct", 1.0)]
+                    yield maker.draft("without", replace(sketch, distinct=True), wanted, rows, once, mask)
     yield from _excepted(maker, base, wanted, rows, mask)
 
 
@@ -106,6 +110,18 @@ def both(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator
         if {"not", "but"} & set(words):
             sketch = replace(sketch, combine=("except", other))
             yield maker.draft("except", sketch, wanted, rows, [("q:except", 1.0)], maker.asked.cues.get("not", 0))
+
+
+def both_counted(maker: Queries, wanted: Wanted, rows: RowSet, key: int) -> Iterator[Draft]:
+    """How many documents are found with one value and with the other as well."""
+    if not {"and", "both"} & set(maker.asked.words):
+        return
+    for one, two in _pairs(rows.clauses):
+        rest = tuple(clause for clause in rows.clauses if one not in clause and two not in clause)
+        found = tuple((Condition(key, "in", Sketch((Item(key),), (*rest, (test,)))),) for test in (one, two))
+        sketch = Sketch((Item(key, "distinct"),), found)
+        features: Features = [("q:both", 1.0), ("q:both:counted", 1.0)]
+        yield maker.draft("both", sketch, wanted, rows, features, maker.asked.cues.get("and", 0))
 
 
 def _pairs(clauses: Sequence[Clause]) -> list[tuple[Condition, Condition]]:

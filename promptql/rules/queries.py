@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from promptql.rules.asked import span_mask, stem
 from promptql.rules.draft import Draft, Features
 from promptql.rules.entities import EntityMention, key_column, label_columns
 from promptql.rules.lists import FIGURES, Lists, Wanted, counting
-from promptql.rules.nesting import both, compared, comparisons, greatest, having_any, negated
+from promptql.rules.nesting import both, both_counted, compared, comparisons, greatest, having_any, negated
 from promptql.rules.ordering import Ordering
 from promptql.rules.parts import Part
 from promptql.rules.sketch import ROWS, Item, Pick, Sketch
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 ROW_SETS_TRIED = 7
 PAIRS_MAX = 110  # of lists and conditions that readings are made of
+LISTS_EACH_MIN = 14  # that go with each set of conditions
 KEYS_TRIED = 4  # columns that a list may be ordered by
-OTHERS_MAX = 2  # further collections that a reading may lead to
+OTHERS_MAX = 3  # further collections that a reading may lead to
 TELLING = frozenset(
     "howmany numberof count average max min different each or not same than mostoften order once both and".split()
 )
@@ -46,10 +48,9 @@ class Queries:
 
     def drafts(self) -> Iterator[Draft]:
         """All of them."""
-        rows = self._row_sets()
-        pairs = [(wanted.rank + row_set.score, wanted, row_set) for wanted in self.lists.found() for row_set in rows]
-        pairs.sort(key=lambda pair: -pair[0])
-        for _, wanted, row_set in pairs[:PAIRS_MAX]:
+        lists, rows = self.lists.found(), self._row_sets()
+        share = max(LISTS_EACH_MIN, PAIRS_MAX // len(rows))
+        for wanted, row_set in product(lists[:share], rows):
             for draft in self._modified(wanted, row_set):
                 yield from self._roles(draft)
 
@@ -179,6 +180,7 @@ class Queries:
         if key is None:
             return
         once = (Item(key, "distinct"),)
+        yield from both_counted(self, wanted, rows, key)
         for entity in self.others(base):
             sketch = replace(base, select=once, tables=(*base.tables, entity.table))
             yield self.draft("figures", sketch, wanted, rows, [("q:counted:distinct", 1.0), ("q:related", 1.0)])
@@ -244,6 +246,7 @@ class Queries:
             if part.mention is not None and 0 <= part.mention.start - at <= 2:
                 sketch = replace(base, select=(Item(part.column), *base.select), group=(part.column,))
                 yield self.draft("groupedby", sketch, wanted, rows, [("q:by", 1.0)], each | part.mask)
+                yield from compared(self, sketch, wanted, rows)
         for entity in self.entities:
             if 0 <= entity.start - at <= 2:
                 for column in label_columns(self.view, entity.table)[:1]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import engine
 from lumaai.embedding import embed_query
 from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, NotFoundError
-from lumaai.reranking import rerank
+from lumaai.reranking import RERANKED, reranked
 from lumaai.search import effort_of, vector_field_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ Vector = NDArray[np.float32]  # (dim,)
 
 PREFETCH_DEPTH_MAX = 4
 PREFETCHES_MAX = 32
-RERANKED = 50  # hits that are reranked where nothing is said
 
 
 class Composer:
@@ -161,16 +160,11 @@ class Composer:
             return None
         if "query" not in body.model_fields_set:
             raise _refused("/rerank", "rerank needs a query: a text to compare the hits with")
-        schema = snapshot.schema
         given = body.vector_field
-        names = [given] if isinstance(given, str) else list(given or schema.embed)
-        embedding = next((schema.embed[name] for name in names if name in schema.embed), None)
-        scorer = self._opened.rerankers.resolve(body.rerank.model, embedding, snapshot.name)
-        text_fields = [name for name, field in schema.fields.items() if field.type is engine.FieldType.TEXT]
-        fields = embedding.fields if embedding is not None and embedding.fields else text_fields
+        names = [given] if isinstance(given, str) else list(given or ())
         end = body.limit + body.offset
         top = max(RERANKED, end) if body.rerank.top is None else body.rerank.top
-        return engine.Rerank(top, rerank(scorer, body.query, snapshot, fields))
+        return reranked(self._opened.rerankers, snapshot, body.query, top, model=body.rerank.model, vector_fields=names)
 
 
 def vector_of_document(snapshot: engine.Snapshot, id_: str, name: str, pointer: str = "/id") -> Vector:

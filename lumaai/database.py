@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -130,7 +131,9 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         self._queries = Queries(self._opened, memory_bytes_max)
         self.keyring = Keyring(self._opened)
         self._aliases = Aliases(self._opened)
-        self._questions = Questions(self._opened, self._embedder_of, llm, lambda: self._queries.running)
+        self._questions = Questions(
+            self._opened, self._embedder_of, llm, lambda: self._queries.running, self._opened.reranking
+        )
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -348,9 +351,12 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         return Scope(names, self._caller.id)
 
     @translated
-    def answer_told(self, asked: Asked, tell: Tell | None = None) -> Answer:
-        """The answer to what is asked, with each event told in this thread; what `tell` raises ends the work."""
-        return self._questions.answer(asked, self._scope(asked.collections), tell)
+    def answer_told(self, asked: Asked, tell: Tell | None = None, cancelled: threading.Event | None = None) -> Answer:
+        """The answer to what is asked, with each event told in this thread.
+
+        What `tell` raises ends the work, and so does `cancelled` when it is set.
+        """
+        return self._questions.answer(asked, self._scope(asked.collections), tell, cancelled)
 
     def _answer(self, asked: Asked) -> Answer:
         return self.answer_told(asked)

@@ -11,7 +11,7 @@ import engine
 from lumaai.embedders import Embedders
 from lumaai.errors import DatabaseClosedError, LumaError, OverloadedError
 from lumaai.reembedding import Reembeddings
-from lumaai.reranking import Rerankers
+from lumaai.reranking import RERANKED, Rerankers, reranked
 from lumaai.scroll import Cursors
 
 log = logging.getLogger("lumaai")
@@ -85,6 +85,14 @@ class Opened:
                 if not self.is_closed and not _is_open(native):
                     self._lose(error)
                 raise
+
+    def reranking(self, snapshot: engine.Snapshot, query: str, k: int) -> engine.Rerank:
+        """How a plan's search of `k` hits orders them anew, by the default reranker.
+
+        Raises:
+            ModelError: it cannot be had.
+        """
+        return reranked(self.rerankers, snapshot, query, max(RERANKED, k))
 
     def renew(self) -> None:
         """Have everybody look anew for what they keep of the database."""

@@ -47,6 +47,7 @@ class Questions:
         embedder_of: collection name → the model that its searches are embedded with.
         llm: the language model that plans, or how to get it when it is first wanted.
         sql: gives what runs large plans as queries.
+        rerank: how the best hits of (snapshot, query, k) are ordered anew.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Questions:
         embedder_of: Callable[[str], models.Embedder],
         llm: LLMSource,
         sql: Callable[[], engine.SqlEngine],
+        rerank: Callable[[engine.Snapshot, str, int], engine.Rerank],
     ) -> None:
         self._sql = sql
+        self._rerank = rerank
         self._opened = opened
         self._embedder_of = embedder_of
         self._llm, self._makes_llm = llm, callable(llm)
@@ -74,12 +77,21 @@ class Questions:
                 self._conversations = Conversations()
             if self._made is None or self._made[0] is not native or (llm is not None and self._made[1] is not llm):
                 native.collections()  # of a closed one there is nothing to ask
-                promptql = PromptQL(native, self._embedder_of, llm, conversations=self._conversations, sql=self._sql)
+                promptql = PromptQL(
+                    native,
+                    self._embedder_of,
+                    llm,
+                    conversations=self._conversations,
+                    sql=self._sql,
+                    rerank=self._rerank,
+                )
                 self._made = native, llm, promptql
             return self._made[2]
 
-    def answer(self, asked: Asked, scope: Scope, tell: Tell | None = None) -> Answer:
-        """The answer; `tell` is called with each event in this thread, and ends the work by raising."""
+    def answer(
+        self, asked: Asked, scope: Scope, tell: Tell | None = None, cancelled: threading.Event | None = None
+    ) -> Answer:
+        """The answer; `tell` gets each event in this thread, and ends the work by raising, `cancelled` by being set."""
         match asked:
             case Question(text, _, planner, conversation):
                 return self.running(planner).ask(
@@ -89,21 +101,29 @@ class Questions:
                     conversation=conversation,
                     asker=scope.asker,
                     tell=tell,
+                    cancelled=cancelled,
                 )
             case Execution(plan, params, from_step, _):
                 return self.running().execute(
-                    plan, params=params, from_step=from_step, collections=scope.collections, tell=tell
+                    plan,
+                    params=params,
+                    from_step=from_step,
+                    collections=scope.collections,
+                    tell=tell,
+                    cancelled=cancelled,
                 )
             case ProgramRun(name, params, version):
                 promptql = self.running()
                 program = promptql.programs.get(name, version)
-                return promptql.execute(program.plan, params=params, collections=scope.collections, tell=tell)
+                return promptql.execute(
+                    program.plan, params=params, collections=scope.collections, tell=tell, cancelled=cancelled
+                )
 
     def events(self, asked: Asked, scope: Scope) -> Iterator[Event]:
         """What happens while it is answered, as it happens; the work has a thread of its own."""
         from promptql import stream
 
-        return stream(lambda tell: self.answer(asked, scope, tell))
+        return stream(lambda tell, gone: self.answer(asked, scope, tell, gone))
 
     def proposal(self, question: Question, scope: Scope) -> Proposal:
         """The plan of a question."""

@@ -26,6 +26,7 @@ LoadReranker: TypeAlias = Callable[[str, object], Reranker]  # name, the embedde
 WINDOW_CHARACTERS = 1_000
 WINDOWS_MAX = 16
 
+RERANKED = 50  # hits that are reranked where nothing is said
 _LOADED_MAX = 4
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -83,6 +84,36 @@ class Rerankers:
                 _, reranker = self._loaded.popitem()
                 if isinstance(reranker, RemoteReranker):
                     reranker.close()
+
+
+def reranked(
+    rerankers: Rerankers,
+    snapshot: engine.Snapshot,
+    query: str,
+    top: int,
+    *,
+    model: str | None = None,
+    vector_fields: Sequence[str] = (),
+) -> engine.Rerank:
+    """How a search orders its first `top` hits anew.
+
+    Args:
+        rerankers: those in use.
+        snapshot: that the search runs on.
+        query: what is looked for.
+        top: hits that are compared with it.
+        model: the reranker's name; None: the default.
+        vector_fields: those that are searched; none: those that the collection embeds.
+
+    Raises:
+        ModelError: the reranker cannot be had.
+    """
+    schema = snapshot.schema
+    embedding = next((schema.embed[name] for name in vector_fields or schema.embed if name in schema.embed), None)
+    scorer = rerankers.resolve(model, embedding, snapshot.name)
+    text_fields = [name for name, field in schema.fields.items() if field.type is engine.FieldType.TEXT]
+    fields = embedding.fields if embedding is not None and embedding.fields else text_fields
+    return engine.Rerank(top, rerank(scorer, query, snapshot, fields))
 
 
 def rerank(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,9 +15,10 @@ from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
 from promptql.errors import ArgumentError, PlanError, nearest_name
-from promptql.events import Event, PlanMade, StepFinished, StepStarted, Tell
+from promptql.events import Event, PlanMade, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.followup import follow_up
+from promptql.operators.rows import Reranking
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
 from promptql.plan import Plan
@@ -46,6 +48,7 @@ class PromptQL:
         limits: rows and seconds that one plan may use.
         conversations: where the last plans are kept; of its own if not given.
         sql: gives what runs steps over many rows as queries; without it all goes over Arrow.
+        rerank: orders the best hits of searches anew where a plan asks for it.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class PromptQL:
         limits: Limits | None = None,
         conversations: Conversations | None = None,
         sql: Callable[[], SqlEngine] | None = None,
+        rerank: Reranking | None = None,
     ) -> None:
         self._database = database
         self._embedder_of = embedder_of
@@ -66,6 +70,7 @@ class PromptQL:
         self._limits = limits if limits is not None else Limits()
         self._outputs = Outputs()
         self._sql = sql
+        self._rerank = rerank
         self.programs = ProgramStore(database)
 
     def ask(
@@ -77,15 +82,18 @@ class PromptQL:
         conversation: str | None = None,
         asker: str = "",
         tell: Tell | None = None,
+        cancelled: threading.Event | None = None,
     ) -> Answer:
         """Answer a question from one snapshot of the collections (None: all of them).
 
         In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
         France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour, for that `asker`
-        alone. `tell` is called with each event as it happens, in this thread; what it raises ends the work.
+        alone. `tell` is called with each event as it happens, in this thread; what it raises ends the work. So does
+        setting `cancelled`, also in the middle of long steps.
 
         Raises:
             QuestionError: the question cannot be asked.
+            PlanCancelledError: `cancelled` was set.
             PlannerUnavailableError: planner is "llm" and there is no LLM.
             LimitExceededError: the plan would read too many rows or ran out of time.
             CollectionNotFoundError: a collection is unknown (from the engine).
@@ -97,7 +105,7 @@ class PromptQL:
         context = stages.run("gather", gather, self._database, self._reader, asked, collections)
         kept_as = None if name is None else f"{asker}\0{name}"
         planned = stages.run("plan", self._planned, context, planner, kept_as)
-        answer = self._run(context, planned, stages, tell)
+        answer = self._run(context, planned, stages, tell, cancelled)
         return self._told(replace(answer, conversation=name), tell)
 
     def ask_stream(
@@ -110,8 +118,13 @@ class PromptQL:
     ) -> Iterator[Event]:
         """The events of answering a question, as they happen; the last is the answer. See `ask`."""
         return stream(
-            lambda tell: self.ask(
-                question, collections=collections, planner=planner, conversation=conversation, tell=tell
+            lambda tell, gone: self.ask(
+                question,
+                collections=collections,
+                planner=planner,
+                conversation=conversation,
+                tell=tell,
+                cancelled=gone,
             )
         )
 
@@ -162,6 +175,7 @@ class PromptQL:
         from_step: str | None = None,
         collections: Sequence[str] | None = None,
         tell: Tell | None = None,
+        cancelled: threading.Event | None = None,
     ) -> Answer:
         """Run a plan, edited or not, and answer with what it gives.
 
@@ -172,11 +186,13 @@ class PromptQL:
                 that is still known and the documents are the same. None: run all.
             collections: what it may read; None for all.
             tell: called with each event as it happens.
+            cancelled: ends the work when it is set.
 
         Raises:
             PlanError: it is not valid; `pointer` says where, `hint` what would be right.
             LimitExceededError: it would read too many rows or ran out of time.
             PlanStoppedError: an assert of its own does not hold.
+            PlanCancelledError: `cancelled` was set.
             CollectionNotFoundError: a name in `collections` is unknown.
         """
         stages = Stages()
@@ -189,7 +205,7 @@ class PromptQL:
         stages.run("validate", validate, read, context.catalog)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
-        return self._told(self._run(context, planned, stages, tell, again), tell)
+        return self._told(self._run(context, planned, stages, tell, cancelled, again), tell)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
         """What would run for a plan, and what the optimizer did to it.
@@ -240,7 +256,13 @@ class PromptQL:
         return gather(self._database, self._reader, Question(question), collections, phrases=False)
 
     def _run(
-        self, context: Context, planned: Planned, stages: Stages, tell: Tell | None, again: Sequence[str] | None = None
+        self,
+        context: Context,
+        planned: Planned,
+        stages: Stages,
+        tell: Tell | None,
+        cancelled: threading.Event | None,
+        again: Sequence[str] | None = None,
     ) -> Answer:
         """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these."""
         if isinstance(planned.plan.by_id[planned.plan.output], Clarify):
@@ -249,12 +271,19 @@ class PromptQL:
         if tell is not None:
             said = round(planned.confidence, 3), planned.band.value
             tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
-        executed = stages.run("execute", self._executed, plan, context, tell, again)
+        executed = stages.run("execute", self._executed, plan, context, tell, cancelled, again)
         answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
         return replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds})
 
-    def _executed(self, plan: Plan, context: Context, tell: Tell | None, again: Sequence[str] | None) -> Executed:
+    def _executed(
+        self,
+        plan: Plan,
+        context: Context,
+        tell: Tell | None,
+        cancelled: threading.Event | None,
+        again: Sequence[str] | None,
+    ) -> Executed:
         for name in again or ():
             if name in plan.by_id:  # the optimizer may have made one of it and its neighbour
                 self._outputs.forget(plan, name, context.snapshots)
@@ -263,8 +292,9 @@ class PromptQL:
             context.snapshots,
             self._embedder_of,
             self._limits,
-            started=None if tell is None else lambda step: tell(StepStarted(step.id, step.op)),
-            progress=None if tell is None else lambda report: tell(StepFinished(report)),
+            rerank=self._rerank,
+            tell=tell,
+            cancelled=cancelled,
             outputs=None if again is None else self._outputs,
             sql=self._sql() if self._sql is not None and _is_large(plan, context) else None,
         )

@@ -1,43 +1,38 @@
 """Execute: a plan over one snapshot of the database, within limits.
 
 Steps run as soon as those that they read are done, independent ones beside each other. A run of relational steps over
-many rows becomes one query of SQL: its steps only add to the query, and the last one has it run.
+many rows becomes one query of SQL (`relating`).
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from threading import Event
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from engine import (
-    Coverage,
     InvalidInputError,
     MemoryLimitError,
-    NotInSqlError,
     QueryCancelledError,
-    Relation,
     Snapshot,
     SqlEngine,
-    SqlRelation,
     TimeLimitError,
 )
 from models import Embedder
-from promptql.answer import Notice, StepReport
+from promptql.answer import StepReport
 from promptql.errors import LimitExceededError, PlanCancelledError, PlanError, PlanStoppedError
+from promptql.events import StepFinished, StepProgress, StepStarted, Tell
 from promptql.operators.local import run_local
-from promptql.operators.relational import AnyRelation, relate
-from promptql.operators.rows import Rows, Scope
+from promptql.operators.rows import Reranking, Rows, Scope
 from promptql.operators.scalars import run_compare, run_lookup
 from promptql.operators.scan import run_scan
 from promptql.operators.search import run_search
-from promptql.operators.ties import run_ties
 from promptql.outputs import Outputs
 from promptql.plan import Plan
+from promptql.relating import RELATIONAL, SQL_ROWS_MIN, Relating, Way
 from promptql.steps import (
     AnswerStep,
     AssertStep,
@@ -45,46 +40,24 @@ from promptql.steps import (
     ClassifyLocal,
     Cluster,
     CompareStep,
-    Compute,
     Dedupe,
-    Distinct,
     ExtractLocal,
-    Filter,
-    Group,
-    Join,
-    JoinType,
-    Limit,
     LookupStep,
-    Project,
-    Relational,
     Scan,
     Search,
-    SetOperation,
-    Sort,
     Step,
     SummarizeLocal,
     Visualize,
-    Window,
     dependencies_of,
 )
+from promptql.watch import Progressed, Watch
+
+__all__ = ["SQL_ROWS_MIN", "Executed", "Limits", "Way", "execute"]
 
 log = logging.getLogger(__name__)
 
 PARALLEL_STEPS_MAX = 4
-SQL_ROWS_MIN = 2_000_000  # up to a million groups, joins and sorts took less time over Arrow (2026-11-30, two cores)
-_RELATIONAL = (Filter, Project, Compute, Join, Group, Sort, Limit, Distinct, SetOperation, Window)
 _LOCAL = (ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe)
-_HEAVY = (Join, Group, Sort, Distinct, SetOperation, Window)  # worth a query of SQL
-Progress = Callable[[StepReport], None]
-Started = Callable[[Step], None]
-
-
-class Way(StrEnum):
-    """How relational steps run; both ways give the same. AUTO takes SQL where the rows are many."""
-
-    AUTO = "auto"
-    ARROW = "arrow"
-    SQL = "sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +66,8 @@ class Limits:
 
     Attributes:
         rows_max: documents read by one scan, and rows that a join may give.
-        seconds_max: time from the first step on, looked at between steps, and within queries of SQL.
+        seconds_max: time from the first step on, looked at between steps, within queries of SQL, and between pieces
+            of what is long.
         bytes_max: of the rows that are held at one time, besides whole collections, which are mapped from files.
     """
 
@@ -125,12 +99,12 @@ def execute(
     embedder_of: Callable[[str], Embedder],
     limits: Limits,
     *,
+    rerank: Reranking | None = None,
     sql: SqlEngine | None = None,
     way: Way = Way.AUTO,
-    progress: Progress | None = None,
-    cancelled: Event | None = None,
+    tell: Tell | None = None,
+    cancelled: threading.Event | None = None,
     outputs: Outputs | None = None,
-    started: Started | None = None,
 ) -> Executed:
     """Run the steps that lead to the output; the plan must be valid for these snapshots.
 
@@ -139,12 +113,12 @@ def execute(
         snapshots: of the collections, of one moment.
         embedder_of: collection → its embedder.
         limits: what it may use.
+        rerank: orders the best hits of searches anew, where a search asks for it.
         sql: runs what is a query; without it all goes over Arrow.
         way: how relational steps run.
-        progress: told of each step that has ended, in the thread that called.
-        cancelled: stops the plan when it is set.
+        tell: told, in the thread that called, of each step that begins, gets on and ends.
+        cancelled: stops the plan when it is set: between steps, within queries, and between pieces of long steps.
         outputs: what steps gave before, and a place for what they give now.
-        started: told of each step that begins, in the thread that called.
 
     Raises:
         LimitExceededError: too many rows, too much memory, or out of time.
@@ -152,8 +126,11 @@ def execute(
         PlanStoppedError: an assert does not hold.
         PlanCancelledError: `cancelled` was set.
     """
-    told = progress, cancelled or Event(), outputs, started
-    return _Execution(plan, snapshots, embedder_of, limits, sql, way, *told).run()
+    advanced = None if tell is None else lambda step, done, total: tell(StepProgress(step, done, total))
+    watch = Watch(cancelled or threading.Event(), limits.seconds_max, advanced)
+    params = {name: parameter.value for name, parameter in plan.params.items()}
+    scope = Scope(snapshots, embedder_of, params, limits.rows_max, rerank=rerank, watch=watch)
+    return _Execution(plan, scope, limits, Relating(plan, scope, watch, sql, way), watch, tell, outputs).run()
 
 
 @dataclass(slots=True)
@@ -161,34 +138,24 @@ class _Execution:
     """One plan on its way. Only the thread that called changes what is here; steps run on threads beside it."""
 
     plan: Plan
-    snapshots: Mapping[str, Snapshot]
-    embedder_of: Callable[[str], Embedder]
+    scope: Scope
     limits: Limits
-    sql: SqlEngine | None
-    way: Way
-    progress: Progress | None
-    cancelled: Event
+    relating: Relating
+    watch: Watch
+    tell: Tell | None
     outputs: Outputs | None
-    started: Started | None
-    scope: Scope = field(init=False)
-    until: float = field(init=False)
     steps: tuple[Step, ...] = ()
     reports: list[StepReport] = field(default_factory=list)
-    queries: dict[str, tuple[SqlRelation, Rows]] = field(default_factory=dict)  # of steps that have not run yet
     charts: list[tuple[Visualize, Rows]] = field(default_factory=list)
-    failed: Event = field(default_factory=Event)  # a step beside the others has
     mapped: set[int] = field(default_factory=set)  # addresses of what a whole collection's columns lie in
 
     def run(self) -> Executed:
         """All steps, each when its inputs are there."""
-        params = {name: parameter.value for name, parameter in self.plan.params.items()}
-        self.scope = Scope(self.snapshots, self.embedder_of, params, self.limits.rows_max)
         began = time.monotonic()
-        self.until = began + self.limits.seconds_max
         steps = self.steps = self.plan.needed()
         end = self.plan.by_id[self.plan.output]
         if isinstance(end, Clarify):
-            return Executed(_nothing(self.snapshots), (), clarify=end)
+            return Executed(_nothing(self.scope.snapshots), (), clarify=end)
         if sum(isinstance(step, Scan | Search) for step in steps) > 1:
             self._run_parallel(list(steps))
         else:
@@ -199,7 +166,7 @@ class _Execution:
         return Executed(self.scope.done[self.plan.output], tuple(self.reports), tuple(self.charts))
 
     def _run_parallel(self, waiting: list[Step]) -> None:
-        running: dict[Future[tuple[Rows | None, StepReport]], Step] = {}
+        running: dict[object, Step] = {}
         with ThreadPoolExecutor(PARALLEL_STEPS_MAX, thread_name_prefix="promptql-step") as pool:
             try:
                 while waiting or running:
@@ -207,22 +174,28 @@ class _Execution:
                     for step in [step for step in waiting if set(dependencies_of(step)) <= there]:
                         waiting.remove(step)
                         self._begun(step)
-                        running[pool.submit(self._timed, step)] = step
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        self._ended(running.pop(future), *future.result())
+                        future = pool.submit(self._timed, step)
+                        running[future] = step
+                        future.add_done_callback(self.watch.inbox.put)
+                    item = self.watch.inbox.get()  # what has ended, or got on
+                    if isinstance(item, Progressed):
+                        self.watch.tell(item)
+                    elif isinstance(item, Future):
+                        self._ended(running.pop(item), *item.result())
             except BaseException:
-                self.failed.set()  # the others stop at their next look
+                self.watch.failed.set()  # the others stop at their next look
                 raise
 
     def _begun(self, step: Step) -> None:
-        if self.started is not None:
-            self.started(step)
+        if self.tell is not None:
+            self.tell(StepStarted(step.id, step.op))
 
     def _timed(self, step: Step) -> tuple[Rows | None, StepReport]:
         """What a step gives, None where it only adds to a query, and its report."""
-        self._check(step)
+        self.watch.check(step.id)
         began = time.perf_counter()
-        known = None if self.outputs is None else self.outputs.get(self.plan, step, self.snapshots)
+        snapshots = self.scope.snapshots
+        known = None if self.outputs is None else self.outputs.get(self.plan, step, snapshots)
         rows: Rows | None = known
         query: str | None = None
         if known is None:
@@ -241,10 +214,10 @@ class _Execution:
     def _ended(self, step: Step, rows: Rows | None, report: StepReport) -> None:
         if rows is not None:
             self.scope.done[step.id] = rows
-            if isinstance(step, Scan) and len(rows.relation) == self.snapshots[step.collection].count():
+            if isinstance(step, Scan) and len(rows.relation) == self.scope.snapshots[step.collection].count():
                 self.mapped |= rows.relation.buffers().keys()
             if self.outputs is not None and not report.cached:
-                self.outputs.put(self.plan, step, self.snapshots, rows)
+                self.outputs.put(self.plan, step, self.scope.snapshots, rows)
             if isinstance(step, LookupStep | CompareStep):
                 self._look_up(step, rows)
             if isinstance(step, Visualize):
@@ -252,23 +225,14 @@ class _Execution:
             self._check_bytes(step)
         self.reports.append(report)
         self._release(step)
-        if self.progress is not None:
-            self.progress(report)
+        if self.tell is not None:
+            self.tell(StepFinished(report))
 
     def _look_up(self, step: LookupStep | CompareStep, rows: Rows) -> None:
         name = step.field if isinstance(step, LookupStep) else step.alias
         if isinstance(step, LookupStep) or not step.keys:
             values = rows.relation.column(name)
             self.scope.lookups[step.id] = values[0] if values else None
-
-    def _stopped(self) -> bool:
-        return self.cancelled.is_set() or self.failed.is_set()
-
-    def _check(self, step: Step) -> None:
-        if self._stopped():
-            raise PlanCancelledError(f"the plan was cancelled: step={step.id}")
-        if time.monotonic() > self.until:
-            raise self._out_of_time(step)
 
     def _release(self, step: Step) -> None:
         """Let go of rows that all their readers have read."""
@@ -285,14 +249,11 @@ class _Execution:
                 f"the plan needs too much memory: got={held} limit={self.limits.bytes_max} bytes step={step.id}"
             )
 
-    def _out_of_time(self, step: Step) -> LimitExceededError:
-        return LimitExceededError(f"the plan ran out of time: limit={self.limits.seconds_max} seconds step={step.id}")
-
     def _meaning(self, error: Exception, step: Step) -> Exception:
         """An error of the engine's in terms of the plan."""
         match error:
             case TimeLimitError():
-                return self._out_of_time(step)
+                return self.watch.out_of_time(step.id)
             case QueryCancelledError():
                 return PlanCancelledError(f"the plan was cancelled: step={step.id}")
             case MemoryLimitError():
@@ -303,11 +264,9 @@ class _Execution:
     def _rows_in(self, step: Step, rows: Rows | None) -> int | None:
         """Documents that a source looked at, or rows of the first input."""
         if isinstance(step, Scan | Search):
-            return self.snapshots[step.collection].count()
+            return self.scope.snapshots[step.collection].count()
         found = self.scope.done.get(step.inputs[0]) if step.inputs else rows
         return None if found is None else len(found.relation)
-
-    # ── steps ──
 
     def _result(self, step: Step) -> tuple[Rows | None, str | None]:
         """What a step gives, or None and a query that waits; and the query that ran."""
@@ -315,8 +274,8 @@ class _Execution:
             return run_scan(step, self.scope), None
         if isinstance(step, Search):
             return run_search(step, self.scope), None
-        if isinstance(step, _RELATIONAL):
-            return self._relational(step)
+        if isinstance(step, RELATIONAL):
+            return self.relating.run(step)
         rows = self.scope.done[step.inputs[0]]
         match step:
             case LookupStep():
@@ -330,99 +289,6 @@ class _Execution:
                 return rows, None
         assert isinstance(step, _LOCAL)
         return run_local(step, rows, self.scope), None
-
-    def _relational(self, step: Relational) -> tuple[Rows | None, str | None]:
-        if isinstance(step, Limit) and step.ties:
-            before = self.plan.by_id[step.input]
-            assert isinstance(before, Sort)
-            return run_ties(step, self.scope.done[step.input], before), None
-        first = self._origin(step.inputs[0])
-        if self.sql is not None and self._takes_sql(step):
-            try:
-                query, _ = relate(step, [self._query(name) for name in step.inputs], self.plan, self.scope)
-            except NotInSqlError:  # not exactly: over Arrow, then
-                for name in step.inputs:
-                    self._finish(name)
-            else:
-                assert isinstance(query, SqlRelation)
-                return self._queried(step, query, first)
-        inputs: list[AnyRelation] = [self.scope.done[name].relation for name in step.inputs]
-        relation, coverage = relate(step, inputs, self.plan, self.scope)
-        assert isinstance(relation, Relation)
-        return self._over(step, first, relation, coverage), None
-
-    def _takes_sql(self, step: Relational) -> bool:
-        if any(name in self.queries for name in step.inputs):
-            return True
-        if self.way is Way.AUTO:
-            many = any(len(self.scope.done[name].relation) >= SQL_ROWS_MIN for name in step.inputs)
-            return many and isinstance(step, _HEAVY)
-        return self.way is Way.SQL
-
-    def _origin(self, name: str) -> Rows:
-        """The rows of a step, or of one that its query was made of."""
-        return self.queries[name][1] if name in self.queries else self.scope.done[name]
-
-    def _query(self, name: str) -> SqlRelation:
-        return self.queries[name][0] if name in self.queries else SqlRelation.of(self.scope.done[name].relation)
-
-    def _queried(self, step: Relational, query: SqlRelation, first: Rows) -> tuple[Rows | None, str | None]:
-        """Let the query wait for its only reader, if that can add to it; run it else."""
-        readers = self.plan.consumers(step.id)
-        origin = self._over(step, first, first.relation, None)
-        for name in step.inputs[1:]:
-            origin = replace(origin, notices=(*origin.notices, *self._origin(name).notices))
-        if len(readers) == 1 and isinstance(readers[0], _RELATIONAL) and step.id in readers[0].inputs:
-            ties = isinstance(readers[0], Limit) and readers[0].ties
-            if not ties:
-                self.queries[step.id] = (query, origin)
-                return None, None
-        return self._collected(step, query, origin)
-
-    def _finish(self, name: str) -> None:
-        """Run a query that its reader cannot add to."""
-        if name in self.queries:
-            query, origin = self.queries.pop(name)
-            step = self.plan.by_id[name]
-            self.scope.done[name] = self._collected(step, query, origin)[0]
-
-    def _collected(self, step: Step, query: SqlRelation, origin: Rows) -> tuple[Rows, str]:
-        assert self.sql is not None
-        seconds = max(0.001, self.until - time.monotonic())
-        relation, coverages = self.sql.collect(
-            query, rows_max=self.limits.rows_max, timeout_seconds=seconds, cancelled=self._stopped
-        )
-        joins = [item for item in self._run_of(step) if isinstance(item, Join)]
-        notices = [_loss(join, found) for join, found in zip(joins, coverages, strict=False)]
-        rows = replace(origin, relation=relation, notices=(*origin.notices, *(n for n in notices if n is not None)))
-        if isinstance(step, Join) and coverages:
-            rows = replace(rows, coverage=coverages[-1])
-        return rows, query.query(self.limits.rows_max)
-
-    def _run_of(self, step: Step) -> list[Step]:
-        """The steps that a query is made of, each after those before it."""
-        before = [item for name in step.inputs if name in self.queries for item in self._run_of(self.plan.by_id[name])]
-        return [*before, step]
-
-    def _over(self, step: Relational, first: Rows, relation: Relation, coverage: Coverage | None) -> Rows:
-        """The rows of a step, with what is known of those that they were made of."""
-        rows = first.over(relation)
-        if isinstance(step, Group | SetOperation | Distinct) or (
-            isinstance(step, Join) and step.type in (JoinType.INNER, JoinType.LEFT)
-        ):
-            rows = replace(rows, passages=None, grouped=True)
-        if coverage is None:
-            return rows
-        loss = _loss(step, coverage) if isinstance(step, Join) else None
-        others = tuple(notice for name in step.inputs[1:] for notice in self._origin(name).notices)
-        return replace(rows, coverage=coverage, notices=(*rows.notices, *others, *(() if loss is None else (loss,))))
-
-
-def _loss(step: Step, found: Coverage) -> Notice | None:
-    """Said of an inner join that leaves rows of its left side out."""
-    if not isinstance(step, Join) or step.type is not JoinType.INNER or found.left_matched == found.left_rows:
-        return None
-    return Notice("join_row_loss", f"{found.left_matched:,} of {found.left_rows:,} left rows matched in step {step.id}")
 
 
 def _check_rows(step: AssertStep, rows: int) -> None:

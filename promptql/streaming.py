@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from promptql.answer import Answer
+from promptql.errors import PlanCancelledError
 from promptql.events import AnswerDelta, Answered, ArtifactMade, Event, Tell, Warned
 
 EVENTS_WAITING_MAX = 256  # that nobody has taken yet; then the work waits
@@ -52,10 +53,11 @@ def pieces(text: str) -> list[str]:
     return [match.group() for match in _PIECES.finditer(text)]
 
 
-def stream(work: Callable[[Tell], object]) -> Iterator[Event]:
+def stream(work: Callable[[Tell, threading.Event], object]) -> Iterator[Event]:
     """The events that `work` tells, as they come; what it raises is raised here.
 
-    The work runs in a thread of its own, and ends soon when the iterator is closed.
+    The work runs in a thread of its own. When the iterator is closed the event that it is given is set, for it to end
+    at its next look, and what it tells then raises.
     """
     waiting: queue.Queue[_Item] = queue.Queue(EVENTS_WAITING_MAX)
     gone = threading.Event()
@@ -72,7 +74,7 @@ def stream(work: Callable[[Tell], object]) -> Iterator[Event]:
         gone.set()
 
 
-def _run(work: Callable[[Tell], object], waiting: queue.Queue[_Item], gone: threading.Event) -> None:
+def _run(work: Callable[[Tell, threading.Event], object], waiting: queue.Queue[_Item], gone: threading.Event) -> None:
     def put(item: _Item) -> None:
         while not gone.is_set():
             try:
@@ -83,9 +85,9 @@ def _run(work: Callable[[Tell], object], waiting: queue.Queue[_Item], gone: thre
         raise NobodyListensError
 
     try:
-        work(put)
+        work(put, gone)
         put(_Finished())
-    except NobodyListensError:
+    except (NobodyListensError, PlanCancelledError):
         return
     except BaseException as error:  # noqa: BLE001 - raised where the events are taken
         try:

@@ -9,6 +9,7 @@ from lumaai import wire
 from lumaai.access import Verb
 from lumaai.asked import Asked, Execution, Question
 from lumaai.routes.events import EVENT_STREAM, EventStream
+from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, Reach, json_response
 
 
@@ -16,8 +17,8 @@ async def answered(call: Call, asked: Asked, *, stream: bool) -> Response:
     """An answer, whole or as it comes, in a lane of its own so that slow answers never starve searches."""
     database = call.database
     if stream:
-        return await EventStream.begun(call, lambda tell: database.answer_told(asked, tell))
-    answer = await call.service.asks.run(lambda: database.answer_told(asked))
+        return await EventStream.begun(call, lambda tell, gone: database.answer_told(asked, tell, gone))
+    answer = await run_while_wanted(call, call.service.asks, lambda gone: database.answer_told(asked, cancelled=gone))
     return json_response(msgspec.json.encode(answer.to_json()))
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lumaai.errors import LumaError
+from lumaai.routes.leaving import seen
 from lumaai.routes.operation import Call
 from lumaai.translation import translate
 
@@ -24,7 +25,7 @@ EVENT_STREAM = "text/event-stream"
 EVENTS_WAITING_MAX = 256  # that are not sent yet; then the work waits for the caller
 WAIT_SECONDS = 0.2  # between two looks whether the caller is still there
 
-Work: TypeAlias = "Callable[[Tell], object]"
+Work: TypeAlias = "Callable[[Tell, threading.Event], object]"
 
 
 class CallerGoneError(Exception):
@@ -35,7 +36,7 @@ class EventStream(Response):
     """The events of work that runs in the lane of questions; it holds its place there until it ends.
 
     The answer begins with the first event, so that what fails before it is a problem with a status of its own. What
-    fails later is told as an event `error`. When the caller goes, the work ends at its next event.
+    fails later is told as an event `error`. When the caller goes, the work is told to end.
     """
 
     media_type = EVENT_STREAM
@@ -48,8 +49,8 @@ class EventStream(Response):
         self._gone = threading.Event()
         self._request_id = str(call.request.scope.get("lumaai.request_id", ""))
         self._send_seconds_max = call.service.settings.request_seconds_max
-        self._done = asyncio.ensure_future(call.service.asks.run(work, self._tell))
-        self._done.add_done_callback(_seen)  # of work whose caller is gone nobody asks what it raised
+        self._done = asyncio.ensure_future(call.service.asks.run(work, self._tell, self._gone))
+        self._done.add_done_callback(seen)
         self._first: Event | None = None
 
     @classmethod
@@ -124,8 +125,3 @@ class EventStream(Response):
             raise error
         scope["lumaai.code"] = found.code
         return found.to_problem(instance=self._request_id)
-
-
-def _seen(work: asyncio.Future[object]) -> None:
-    if not work.cancelled():
-        work.exception()

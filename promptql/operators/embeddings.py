@@ -15,6 +15,7 @@ from promptql.vectors import Vectors, unit
 STORED_ROWS_MAX = 20_000
 EMBEDDED_TEXTS_MAX = 2_000  # made here and now, at milliseconds each
 TEXT_CHARACTERS_MAX = 2_000
+TEXTS_EACH = 64  # embedded between two looks whether they are still wanted
 
 
 def texts_of(rows: Rows, fields: Sequence[str]) -> list[str]:
@@ -36,21 +37,24 @@ def embedded_fields(rows: Rows, scope: Scope) -> tuple[str, ...]:
     return fields
 
 
-def vectors_of(rows: Rows, fields: Sequence[str], scope: Scope) -> Vectors:
+def vectors_of(rows: Rows, fields: Sequence[str], scope: Scope, step: str) -> Vectors:
     """One unit vector a row, (rows, dim); zeros where there is no text.
 
     Raises:
         LimitExceededError: there are too many rows.
     """
     stored = _stored(rows, fields, scope)
-    return embed(texts_of(rows, fields), rows.collection, scope) if stored is None else stored
+    return embed(texts_of(rows, fields), rows.collection, scope, step) if stored is None else stored
 
 
-def embed(texts: Sequence[str], collection: str, scope: Scope) -> Vectors:
+def embed(texts: Sequence[str], collection: str, scope: Scope, step: str) -> Vectors:
     """Unit vectors of texts by the collection's embedder, each distinct text once; zeros for empty ones.
+
+    Tells how far `step` is.
 
     Raises:
         LimitExceededError: there are too many texts.
+        PlanCancelledError: they are not wanted any more.
     """
     distinct = list(dict.fromkeys(text[:TEXT_CHARACTERS_MAX] for text in texts if text.strip()))
     if len(distinct) > EMBEDDED_TEXTS_MAX:
@@ -58,7 +62,11 @@ def embed(texts: Sequence[str], collection: str, scope: Scope) -> Vectors:
     embedder = scope.embedder_of(collection)
     vectors = np.zeros((len(texts), embedder.dim), dtype=np.float32)
     if distinct:
-        made = dict(zip(distinct, unit(embedder.embed_documents(distinct)), strict=True))
+        made: dict[str, Vectors] = {}
+        for begin in range(0, len(distinct), TEXTS_EACH):
+            part = distinct[begin : begin + TEXTS_EACH]
+            made.update(zip(part, unit(embedder.embed_documents(part)), strict=True))
+            scope.watch.advance(step, len(made), len(distinct))
         for place, text in enumerate(texts):
             if text.strip():
                 vectors[place] = made[text[:TEXT_CHARACTERS_MAX]]

@@ -44,10 +44,10 @@ def _classify(step: ClassifyLocal, rows: Rows, scope: Scope) -> Rows:
     names = [name for name, _ in step.categories]
     texts = [text for name, examples in step.categories for text in (examples or (name,))]
     owners = [place for place, (_, examples) in enumerate(step.categories) for _ in (examples or ("",))]
-    made = embed(texts, rows.collection, scope)
+    made = embed(texts, rows.collection, scope, step.id)
     prototypes = np.zeros((len(names), made.shape[1]), dtype=np.float32)
     np.add.at(prototypes, owners, made)
-    cosines = vectors_of(rows, step.fields, scope) @ unit(prototypes).T
+    cosines = vectors_of(rows, step.fields, scope, step.id) @ unit(prototypes).T
     weights = np.exp((cosines - cosines.max(axis=1, keepdims=True, initial=-1)) / TEMPERATURE)
     shares = weights / weights.sum(axis=1, keepdims=True)
     best = shares.argmax(axis=1) if len(shares) else np.empty(0, dtype=np.int64)
@@ -68,7 +68,7 @@ def _extract(step: ExtractLocal, rows: Rows) -> Rows:
 
 def _cluster(step: Cluster, rows: Rows, scope: Scope) -> Rows:
     fields = step.fields or embedded_fields(rows, scope)
-    vectors = vectors_of(rows, fields, scope)
+    vectors = vectors_of(rows, fields, scope, step.id)
     found = (
         best_clusters(vectors) if step.k is None or not len(vectors) else k_means(vectors, min(step.k, len(vectors)))
     )
@@ -82,5 +82,5 @@ def _cluster(step: Cluster, rows: Rows, scope: Scope) -> Rows:
 
 def _dedupe(step: Dedupe, rows: Rows, scope: Scope) -> Rows:
     fields = step.fields or embedded_fields(rows, scope)
-    groups = near_copies(vectors_of(rows, fields, scope), step.threshold)
+    groups = near_copies(vectors_of(rows, fields, scope, step.id), step.threshold)
     return replace(rows.over(rows.relation.gather(groups)), grouped=True)

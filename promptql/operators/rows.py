@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
-from engine import Coverage, Field, Filter, Passage, Relation, Schema, Snapshot, parse_filter
+from engine import Coverage, Field, Filter, Passage, Relation, Rerank, Schema, Snapshot, parse_filter
 from models import Embedder
 from promptql.answer import Notice
 from promptql.expressions import Predicate, Scalar
 from promptql.predicate import engine_filter
+from promptql.watch import Watch
+
+# How the best hits of a search of (snapshot, query, k) are ordered anew.
+Reranking: TypeAlias = "Callable[[Snapshot, str, int], Rerank]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Scope:
         embedder_of: collection → its embedder.
         params: the values of the plan's parameters.
         rows_max: rows that a scan or a join may give.
+        rerank: how searches order their best hits anew; None where nothing can.
+        watch: to be asked between pieces of long work whether it is still wanted, and told how far it is.
         done: what the steps before have given; each is there before a step that reads it begins.
         lookups: the single values among them.
     """
@@ -54,6 +60,8 @@ class Scope:
     embedder_of: Callable[[str], Embedder]
     params: Mapping[str, Scalar] = field(default_factory=dict)
     rows_max: int = 1_000_000
+    rerank: Reranking | None = None
+    watch: Watch = field(default_factory=Watch)
     done: dict[str, Rows] = field(default_factory=dict)
     lookups: dict[str, Scalar] = field(default_factory=dict)
 

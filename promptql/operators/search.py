@@ -16,7 +16,8 @@ def run_search(step: Search, scope: Scope) -> Rows:
     condition = _condition(step, snapshot, scope)
     hits = _hits(step, snapshot, condition, scope)
     passages = dict(zip(hits.ids, hits.passages, strict=True))
-    notices = (Notice("not_reranked", f"step {step.id}: there is no reranker here"),) if step.rerank else ()
+    missing = step.rerank and scope.rerank is None
+    notices = (Notice("not_reranked", f"step {step.id}: there is no reranker here"),) if missing else ()
     return Rows(snapshot.relation_of(hits, step.fields), step.collection, passages, notices=notices)
 
 
@@ -34,14 +35,17 @@ def _condition(step: Search, snapshot: Snapshot, scope: Scope) -> Condition:
 def _hits(step: Search, snapshot: Snapshot, condition: Condition, scope: Scope) -> Hits:
     embedded = bool(snapshot.schema.embed)
     mode = step.mode or (SearchMode.SEMANTIC if embedded else SearchMode.KEYWORD)
-    if mode is SearchMode.KEYWORD:
+    rerank = scope.rerank(snapshot, step.query, step.k) if step.rerank and scope.rerank is not None else None
+    if mode is SearchMode.KEYWORD and rerank is None:
         return snapshot.keyword(step.query, step.k, where=condition)
-    query = scope.embedder_of(step.collection).embed_queries([step.query])[0]
-    field = next(iter(snapshot.schema.embed))
-    if mode is SearchMode.SEMANTIC:
-        return snapshot.search(query, step.k, vector_field=field, where=condition)
+    queries: tuple[Nearest | Words, ...] = (Words(step.query),)
+    if mode is not SearchMode.KEYWORD:
+        field = next(iter(snapshot.schema.embed))
+        query = scope.embedder_of(step.collection).embed_queries([step.query])[0]
+        if mode is SearchMode.SEMANTIC and rerank is None:
+            return snapshot.search(query, step.k, vector_field=field, where=condition)
+        queries = (Nearest(query, field),) if mode is SearchMode.SEMANTIC else (Nearest(query, field), *queries)
     if isinstance(condition, Among):  # a request takes filters only
         names = {"id": {"$in": snapshot.ids(condition.ordinals)}}
         condition = parse_filter(names, snapshot.schema)
-    queries = (Nearest(query, field), Words(step.query))
-    return snapshot.query(SearchRequest(queries, limit=step.k, where=condition))
+    return snapshot.query(SearchRequest(queries, limit=step.k, where=condition, rerank=rerank))

@@ -45,7 +45,7 @@ def summarize(step: SummarizeLocal, rows: Rows, scope: Scope) -> Rows:
     sentences = _sentences(step, rows)
     chosen: list[tuple[_Sentence, float]] = []
     if sentences:
-        vectors = embed([sentence.text for sentence in sentences], rows.collection, scope)
+        vectors = embed([sentence.text for sentence in sentences], rows.collection, scope, step.id)
         scores = vectors @ unit(vectors.mean(axis=0, keepdims=True))[0]
         best = sorted(diverse_best(vectors, scores, step.sentences))
         chosen = [(sentences[place], round(float(scores[place]), 4)) for place in best]

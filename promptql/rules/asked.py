@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from promptql.rules.cues import ASKING, CUES, MAX_WORDS, MIN_WORDS, STOP
-from promptql.rules.words import fold, root
+from promptql.rules.words import fold, root, singular
 
 WORDS_MAX = 80  # a longer question is prose; what is behind is not read
 _WORD = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?(?!\w)|\d*\.\d+(?!\w)|\d+(?:st|nd|rd|th)\b|\d+|[^\W\d_]+|[<>]=?")
@@ -28,7 +28,7 @@ def stem(word: str) -> str:
         return word
     if word == "ids":
         return "id"
-    short = root(word)
+    short = root(singular(word) if word.endswith("ies") else word)
     return short[:-1] if len(short) > 3 and short[-1] == short[-2] else short
 
 

@@ -45,6 +45,11 @@ def text_of(value: Cell) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+def identifying(words: tuple[str, ...]) -> bool:
+    """Whether a column of that name numbers things, so that more of it means nothing."""
+    return bool(words) and words[-1] in ("id", "ids", "code", "no", "number", "key", "zip", "phone")
+
+
 @dataclass(frozen=True)
 class Column:
     """One field of one collection.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from promptql.rules.asked import Asked, stem
 from promptql.rules.columns import View, spaced, words_of
-from promptql.rules.cues import WEAK, related
+from promptql.rules.cues import STOP, WEAK, related
+
+if TYPE_CHECKING:
+    from promptql.rules.joins import Joined
 
 # Words of collections' names that say nothing about what their documents are.
+PART_CHARACTERS_MIN = 4  # of each part of a name that is two
 FILLERS = frozenset("data info information details list names table record records ref all my the".split())
 
 
@@ -27,16 +32,22 @@ class EntityMention:
 def link_entities(asked: Asked, view: View) -> list[EntityMention]:
     """Mentions of collections in the order of the question."""
     found = []
-    for table, title in enumerate(view.titles):
-        name = [word for word in words_of(spaced(title)) if word not in WEAK]
+    headed = {word for column in view.columns for word in column.words}
+    titles = [[word for word in words_of(spaced(title)) if word not in WEAK] for title in view.titles]
+    for table, words in enumerate(titles):
+        name = _parted(words, titles)
         telling = [word for word in name if word not in FILLERS] or name
         stems = [stem(_singular(word)) for word in telling]
         hits: dict[int, int] = {}
         for index, word in enumerate(asked.words):
+            if word in STOP:
+                continue
             root = stem(_singular(word))
             for place, other in enumerate(stems):
                 if root == other or (
-                    related(word, telling[place]) and word not in ("home", "name", "title", "number", "place")
+                    word not in headed
+                    and related(word, telling[place])
+                    and word not in ("home", "name", "title", "number", "place")
                 ):
                     hits[index] = place
                     break
@@ -47,6 +58,20 @@ def link_entities(asked: Asked, view: View) -> list[EntityMention]:
         for m in found
         if not any(o.mask & m.mask == m.mask and o.mask != m.mask and o.coverage >= m.coverage for o in found)
     ]
+
+
+def _parted(name: list[str], titles: Sequence[Sequence[str]]) -> list[str]:
+    """The words of a name, those that begin with another collection's name in two: "countrylanguage"."""
+    parted: list[str] = []
+    for word in name:
+        begins = [
+            other[0]
+            for other in titles
+            if len(other) == 1 and len(other[0]) >= PART_CHARACTERS_MIN and word.startswith(other[0])
+        ]
+        first = max((other for other in begins if len(word) - len(other) >= PART_CHARACTERS_MIN), key=len, default="")
+        parted += [first, word[len(first) :]] if first else [word]
+    return parted
 
 
 def _runs(table: int, hits: dict[int, int], size: int) -> list[EntityMention]:
@@ -91,3 +116,21 @@ def nearest(mentions: Sequence[EntityMention], table: int, start: int, end: int)
     """How many words lie between a span and the nearest mention of a collection; None where it is not mentioned."""
     gaps = [max(0, start - m.end, m.start - end) for m in mentions if m.table == table]
     return min(gaps) if gaps else None
+
+
+KEY_WORDS = frozenset({"id", "ids", "code", "number", "key", "no"})
+
+
+def key_column(view: View, table: int, joined: Joined | None) -> int | None:
+    """The column that tells a collection's documents apart, one that others refer to first; None where none does."""
+    referred = {key for _, key, _ in joined.edges.get(table, ())} if joined is not None else set()
+    best: tuple[float, int] | None = None
+    for number in view.of_table(table):
+        column = view.columns[number]
+        if column.distinct_share < 1.0 or not column.cells:
+            continue
+        named = bool(column.words) and column.words[-1] in KEY_WORDS
+        score = 2.0 * (number in referred) + named + 0.5 * (column.place == 0)
+        if score >= 1.0 and (best is None or score > best[0]):
+            best = (score, number)
+    return None if best is None else best[1]

@@ -94,6 +94,10 @@ class Reading:
         """The likeliest wanted columns."""
         return self.wanted[:number]
 
+    def clauses(self, parts: Sequence[Part]) -> tuple[Clause, ...]:
+        """The clauses of conditions that go together; equal comparisons of one column are alternatives."""
+        return self._row_set(0.0, tuple(parts), 0, 0).clauses
+
     def _row_sets(self) -> list[RowSet]:
         groups: dict[int, list[Part]] = {}
         for part in sorted(self.conditions, key=lambda part: -part.score):

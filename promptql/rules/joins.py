@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,8 @@ class Joined:
             if left != right:
                 self.edges.setdefault(left, []).append((right, edge.left, edge.right))
                 self.edges.setdefault(right, []).append((left, edge.right, edge.left))
+        pairs = Counter(frozenset((view.columns[e.left].table, view.columns[e.right].table)) for e in edges)
+        self._doubled = {pair for pair, number in pairs.items() if number > 1}
         self._rows: dict[tuple[object, ...], dict[int, Sequence[int]]] = {}
         self._paths: dict[tuple[object, ...], tuple[int, tuple[Hop, ...]]] = {}
 
@@ -69,6 +72,26 @@ class Joined:
         if known is None:
             known = self._paths[tables, sketch.via] = self._connected(tables, sketch.via)
         return known
+
+    def parallel(self, sketch: Sketch) -> bool:
+        """Whether two of the collections that it joins are related in more ways than one."""
+        tables = self.tables_of(sketch)
+        if len(tables) < 2 or not self._doubled:
+            return False
+        try:
+            hops = self.path(sketch)[1]
+        except NotJoinedError:
+            return False
+        return any(frozenset((hop.table, self.view.columns[hop.key].table)) in self._doubled for hop in hops)
+
+    def role(self, sketch: Sketch) -> set[str]:
+        """The words of the columns over which it joins what is related in more ways than one."""
+        columns = self.view.columns
+        found: set[str] = set()
+        for hop in self.path(sketch)[1]:
+            if frozenset((hop.table, columns[hop.key].table)) in self._doubled:
+                found |= set(columns[hop.key].words) ^ set(columns[hop.column].words)
+        return found
 
     def _connected(self, tables: tuple[int, ...], via: int) -> tuple[int, tuple[Hop, ...]]:
         if not tables:

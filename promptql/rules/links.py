@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 
 from promptql.rules.asked import Asked, span_mask, stem
 from promptql.rules.columns import View
 from promptql.rules.cues import STOP, SYNONYM_GROUPS, WEAK
+from promptql.rules.nationalities import WORDS_MAX, same_place
+from promptql.rules.words import singular
 
 NEVER_VALUES = frozenset("not no or and never without".split())  # alone, and as a part of a longer value
 PHRASE_WORDS_MAX = 14
@@ -16,6 +19,7 @@ WORD_VALUES_MAX = 400  # a word in more distinct values than this finds no cell 
 SPREAD_WORDS_MIN, SPREAD_SHARE_MIN = 2, 0.6  # of a cell's words, found anywhere in the question
 PARTIAL_COLUMNS_MAX = 4
 TYPO_CHARACTERS_MIN = 5
+CHOICES_MAX = 64  # ways to lay a name over words that are tried
 STEMMED, MEANT, BEGUN = 0.9, 0.55, 0.6  # how far a word that is not the same speaks for a field's name
 
 
@@ -101,12 +105,26 @@ def link_headers(asked: Asked, view: View, headers: Headers) -> dict[int, list[M
         ]
         if not strong:
             continue
-        mentions = [_mention(column, group, weights, view) for group in _clusters(marks)]
-        kept = [mention for mention in mentions if mention is not None]
+        kept = list(_mentions(column, marks, weights, view))
         kept.sort(key=lambda m: (-m.coverage * m.matched, m.start))
         if kept:
             found[column] = kept[:3]
     return found
+
+
+def _mentions(column: int, marks: list[tuple[int, int, float]], weights: list[float], view: View) -> Iterator[Mention]:
+    """One of each cluster of words, and one of those that are left of it: "document ids, document names"."""
+    for group in _clusters(marks):
+        first = _mention(column, group, weights, view)
+        if first is None:
+            continue
+        yield first
+        left = [mark for mark in group if not first.mask >> mark[0] & 1]
+        if left and len(left) > 1:
+            for rest in _clusters(left):
+                second = _mention(column, rest, weights, view) if len(rest) > 1 else None
+                if second is not None:
+                    yield second
 
 
 def _clusters(marks: list[tuple[int, int, float]]) -> list[list[tuple[int, int, float]]]:
@@ -120,10 +138,7 @@ def _clusters(marks: list[tuple[int, int, float]]) -> list[list[tuple[int, int, 
 
 
 def _mention(column: int, marks: list[tuple[int, int, float]], weights: list[float], view: View) -> Mention | None:
-    best: dict[int, tuple[float, int]] = {}
-    for index, place, quality in marks:
-        if quality > best.get(place, (0.0, 0))[0]:
-            best[place] = (quality, index)
+    best = _tightest(marks)
     words = view.columns[column].words
     if all(words[place] in WEAK for place in best) and len(words) > len(best):
         return None
@@ -136,6 +151,28 @@ def _mention(column: int, marks: list[tuple[int, int, float]], weights: list[flo
     return Mention(
         column, mask, min(indexes), max(indexes) + 1, gained / (sum(weights) or 1.0), len(set(indexes)), literal
     )
+
+
+def _tightest(marks: list[tuple[int, int, float]]) -> dict[int, tuple[float, int]]:
+    """Place in the name → (how well, word): the best word each, of equals those nearest together and in order."""
+    options: dict[int, list[tuple[float, int]]] = {}
+    for index, place, quality in marks:
+        options.setdefault(place, []).append((quality, index))
+    for place, found in options.items():
+        top = max(quality for quality, _ in found)
+        options[place] = [item for item in found if item[0] == top]
+    places = sorted(options)
+    choices = math.prod(len(options[place]) for place in places)
+    if choices == 1 or choices > CHOICES_MAX:
+        return {place: options[place][0] for place in places}
+    chosen = min(product(*(options[place] for place in places)), key=_looseness)
+    return dict(zip(places, chosen, strict=True))
+
+
+def _looseness(chosen: Sequence[tuple[float, int]]) -> tuple[int, int]:
+    indexes = [index for _, index in chosen]
+    turned = sum(one > two for one, two in pairwise(indexes))
+    return (max(indexes) - min(indexes) + 2 * turned + 3 * (len(indexes) - len(set(indexes))), indexes[0])
 
 
 def link_values(asked: Asked, view: View) -> list[ValueLink]:
@@ -160,6 +197,7 @@ def _exact(asked: Asked, view: View) -> list[ValueLink]:
             key = " ".join(words[start:end])
             if key in view.exact and not _empty(words[start:end], asked, start):
                 spans.append((start, end, key))
+    spans += _other_forms(asked, view, spans)
     kept = [
         (s, e, key) for s, e, key in spans if not any(s2 <= s and e <= e2 and e2 - s2 > e - s for s2, e2, _ in spans)
     ]
@@ -168,6 +206,23 @@ def _exact(asked: Asked, view: View) -> list[ValueLink]:
         for start, end, key in kept
         for column in view.exact[key]
     ]
+
+
+def _other_forms(asked: Asked, view: View, known: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Cells that are called otherwise: "cats" for cat, "French" for France."""
+    words, taken = asked.words, {(start, end) for start, end, _ in known}
+    found = []
+    for start in range(len(words)):
+        for end in range(min(len(words), start + WORDS_MAX), start, -1):
+            if _empty(words[start:end], asked, start):
+                continue
+            phrase = " ".join(words[start:end])
+            names = same_place(phrase)
+            one = singular(phrase)
+            if one != phrase and (start, end) not in taken:
+                names = [one, *names]
+            found += [(start, end, name) for name in names if name in view.exact]
+    return found
 
 
 def _empty(words: list[str], asked: Asked, start: int) -> bool:

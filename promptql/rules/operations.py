@@ -241,6 +241,7 @@ _MEASURED = [(frozenset(names.split()), frozenset(words.split())) for names, wor
 def measured(asked: Asked, cue: int, words: tuple[str, ...]) -> bool:
     """Whether a column of that name is what the words of the cue measure: "oldest" an age or a year."""
     cued = {word for index, word in enumerate(asked.words) if cue >> index & 1}
+    cued |= {f"{word[:-2]}est" for word in cued if word.endswith("er")}  # "older" looks for what "oldest" does
     return any(not names.isdisjoint(words) and not said.isdisjoint(cued) for names, said in _MEASURED)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from promptql.rules.asked import Asked, NumberMention, span_mask
-from promptql.rules.columns import Column, View
+from promptql.rules.columns import MISSING, Column, View, identifying
 from promptql.rules.cues import (
     AT_LEAST,
     AT_MOST,
@@ -28,6 +28,7 @@ COMPARISONS = (
     (">=", AT_LEAST, "atleast"), ("<=", AT_MOST, "atmost"), (">", LARGER, "larger"), ("<", SMALLER, "smaller"),
     (">", LATER, "later"), ("<", EARLIER, "earlier"),
 )  # fmt: skip
+YES, NO = frozenset("t true y yes 1".split()), frozenset("f false n no 0".split())
 OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">"}
 
 
@@ -97,7 +98,37 @@ class Conditions:
             if number.end - number.start == 1:
                 parts += self._equal(number, exact)
         parts += self._between()
+        if self.several:
+            parts = [part for part in parts if not self._misread(part)]
+            parts += self._flags()
         return parts
+
+    def _misread(self, part: Part) -> bool:
+        """Whether a number is compared with what only numbers things, whose name is not said."""
+        value = part.clauses[0][0].value
+        numeric = isinstance(value, float) or (isinstance(value, str) and value.isdigit())
+        return numeric and not part.head and identifying(self.view.columns[part.column].words)
+
+    def _flags(self) -> Iterator[Part]:
+        """Columns of yes and no whose name is said: "official languages", "dogs that were abandoned"."""
+        for index, mentions in self.mentions.items():
+            column = self.view.columns[index]
+            keys = {key for key in column.rows_by_key if key not in MISSING}
+            yes = keys & YES
+            if len(keys) > 2 or len(yes) != 1 or not keys - yes <= NO:
+                continue
+            for mention in mentions[:1]:
+                features: Features = [("f:flag", 1.0), ("f:flag:coverage", mention.coverage)]
+                features += self._table_features(index, mention.start, mention.end)
+                negated = self._negated(mention.start)
+                test = Condition(index, "=", next(iter(yes)))
+                yield Part(mention.mask, features, ((test,),), index, mention.mask, mention.mask, start=mention.start)
+                for no in keys - yes:
+                    test = Condition(index, "=", no)
+                    said: Features = [*features, ("f:flag:not", 1.0 if negated else -1.0)]
+                    yield Part(
+                        mention.mask | negated, said, ((test,),), index, mention.mask, mention.mask, start=mention.start
+                    )
 
     def _supports(self, column: int, start: int, end: int) -> Iterator[tuple[Mention | None, Features]]:
         """The mention of the column's name that is nearest to the words, and none."""

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 
 from engine import Database, Schema, SqlEngine
 from models import Embedder
-from promptql.answer import StepReport
 from promptql.catalog import read_catalog
 from promptql.errors import LimitExceededError, PlanCancelledError, PlanError, PlanStoppedError
+from promptql.events import Event, StepFinished, StepProgress
 from promptql.executor import Executed, Limits, Way, execute
 from promptql.outputs import Outputs
 from promptql.plan import Plan
@@ -245,15 +245,46 @@ def test_joins_and_memory_are_bounded(run: Callable[..., Executed]) -> None:
 def test_a_plan_can_be_cancelled(run: Callable[..., Executed]) -> None:
     """At the next step, by whoever holds the event; what was done has been told."""
     stop = threading.Event()
-    told: list[StepReport] = []
+    told: list[Event] = []
 
-    def tell(report: StepReport) -> None:
-        told.append(report)
-        stop.set()
+    def tell(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, StepFinished):
+            stop.set()
 
     with pytest.raises(PlanCancelledError, match="step=m"):
-        run(plan_of(FILMS, figure("m", "films", "count", "", "n")), progress=tell, cancelled=stop)
-    assert [report.id for report in told] == ["films"]
+        run(plan_of(FILMS, figure("m", "films", "count", "", "n")), tell=tell, cancelled=stop)
+    assert [event.report.id for event in told if isinstance(event, StepFinished)] == ["films"]
+
+
+@pytest.mark.parametrize("sources", [1, 2])
+def test_long_steps_tell_how_far_they_are(
+    sources: int, run: Callable[..., Executed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the thread that called, alone and beside others; what they do ends when nobody wants it."""
+    monkeypatch.setattr("promptql.operators.embeddings.TEXTS_EACH", 2)
+    monkeypatch.setattr("promptql.watch.PROGRESS_SECONDS", 0.0)
+    classes = {"op": "classify_local", "fields": ["title"], "categories": ["war", "love"], "as": "kind"}
+    steps: list[dict[str, Any]] = [FILMS, {**classes, "id": "named", "input": "films"}]
+    if sources == 2:
+        steps += [{**FILMS, "id": "more"}, {**classes, "id": "named2", "input": "more"}]
+        keys = [{"l": "title", "r": "title"}]
+        steps += [{"id": "all", "op": "join", "left": "named", "right": "named2", "keys": keys}]
+    plan = plan_of(*steps)
+    told: list[tuple[int, Event]] = []
+    run(plan, tell=lambda event: told.append((threading.get_ident(), event)))
+    progress = [event for _, event in told if isinstance(event, StepProgress) and event.id == "named"]
+    assert [(event.done, event.total) for event in progress][-4:] == [(2, 8), (4, 8), (6, 8), (8, 8)]
+    assert {thread for thread, _ in told} == {threading.get_ident()}
+
+    stop = threading.Event()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, StepProgress) and event.total == 8:
+            stop.set()
+
+    with pytest.raises(PlanCancelledError):
+        run(plan, tell=tell, cancelled=stop)
 
 
 def test_independent_steps_run_beside_each_other(run: Callable[..., Executed]) -> None:

@@ -63,7 +63,7 @@ def test_a_text_is_cut_behind_sentences_and_lines() -> None:
 def test_events_are_passed_on_and_errors_raised() -> None:
     """In their order; then what the work raised."""
 
-    def work(tell: Tell) -> None:
+    def work(tell: Tell, gone: threading.Event) -> None:
         for event in EVENTS:
             tell(event)
         raise KeyError("broken")
@@ -78,7 +78,7 @@ def test_work_ends_when_nobody_listens() -> None:
     """Closing the iterator ends the work at its next event; a slow listener makes it wait."""
     told, ended = [], threading.Event()
 
-    def work(tell: Tell) -> None:
+    def work(tell: Tell, gone: threading.Event) -> None:
         try:
             while True:
                 tell(AnswerDelta("x"))
@@ -91,5 +91,20 @@ def test_work_ends_when_nobody_listens() -> None:
     next(iterator)
     time.sleep(0.3)
     assert len(told) <= EVENTS_WAITING_MAX + 2
+    iterator.close()  # type: ignore[attr-defined]
+    assert ended.wait(5.0)
+
+
+def test_work_that_tells_nothing_is_told_that_nobody_listens() -> None:
+    """Long steps look at the event."""
+    ended = threading.Event()
+
+    def work(tell: Tell, gone: threading.Event) -> None:
+        tell(AnswerDelta("x"))
+        if gone.wait(5.0):
+            ended.set()
+
+    iterator = stream(work)
+    next(iterator)
     iterator.close()  # type: ignore[attr-defined]
     assert ended.wait(5.0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from lumaai.database import Database
 from promptql import Answer
+from promptql.errors import PlanCancelledError
 from tests.lumaai.serving import FILMS, Service, problem_of
 
 PATH = "/v1/ask"
@@ -62,19 +64,43 @@ def test_what_fails_later_is_an_event(films: Service, monkeypatch: pytest.Monkey
     """The stream ends with a problem."""
     whole = Database.answer_told
 
-    def told(self: Database, question: Any, tell: Any) -> Any:
+    def told(self: Database, question: Any, tell: Any, cancelled: Any) -> Any:
         def failing(event: Any) -> None:
             tell(event)
             if event.type == "answer_delta":
                 films.database.collection("nothing")
 
-        return whole(self, question, failing)
+        return whole(self, question, failing, cancelled)
 
     monkeypatch.setattr(Database, "answer_told", told)
     events = events_of(films.post(PATH, {"question": "How many films are there?", "stream": True}).text)
     name, problem = events[-1]
     assert name == "error"
     assert (problem["status"], problem["code"]) == (404, "collection_not_found")
+
+
+def test_work_ends_when_its_caller_leaves(films: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not streamed, amid a long step: it is told, and its place is free again."""
+    ended = threading.Event()
+
+    def answering(self: Database, asked: Any, tell: Any = None, cancelled: Any = None) -> Any:
+        if cancelled.wait(20):
+            ended.set()
+        raise PlanCancelledError("the plan was cancelled")
+
+    monkeypatch.setattr(Database, "answer_told", answering)
+    body = json.dumps({"question": "How many?"}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    films.send({**scope, "headers": headers}, messages)
+    assert ended.wait(10)
+    lane = films.app.state.service.asks
+    for _ in range(100):
+        if not lane.taken:
+            break
+        time.sleep(0.05)
+    assert lane.taken == 0
 
 
 def test_a_stream_gives_its_place_back(films: Service) -> None:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from engine import Database, Schema
+from engine import Database, Rerank, Schema, Snapshot
 from models import Embedder
 from promptql.errors import LimitExceededError, PlanError
 from promptql.executor import Executed, Limits, execute
-from promptql.expressions import Compare, FieldRef, Operator, Param
+from promptql.expressions import Compare, FieldRef, Operator, Param, Predicate
 from promptql.plan import Parameter, ParameterType, Plan
 from promptql.predicate import compare
 from promptql.steps import (
@@ -22,6 +23,7 @@ from promptql.steps import (
     Project,
     Scan,
     Search,
+    SearchMode,
     Sort,
     Step,
 )
@@ -80,6 +82,31 @@ def test_a_search_keeps_the_passages_that_matched(database: Database, embedder_o
     passage = rows.passages["f6"]
     assert passage is not None
     assert (passage.field, passage.start) == ("plot", 0)
+
+
+@pytest.mark.parametrize("mode", list(SearchMode))
+@pytest.mark.parametrize("where", [None, compare("year", "<", 2000)])
+def test_a_search_is_reranked_where_it_asks_for_it(
+    database: Database, embedder_of: EmbedderOf, mode: SearchMode, where: Predicate | None
+) -> None:
+    """The k best in the reranker's order; without one the step says so."""
+    asked: list[tuple[str, str, int]] = []
+
+    def rerank(snapshot: Snapshot, query: str, k: int) -> Rerank:
+        asked.append((snapshot.name, query, k))
+        return Rerank(k, lambda ordinals, passages: np.arange(len(ordinals), dtype=np.float32))  # the last is the best
+
+    step = Search("a", "movies", "a film by Michael Mann", 3, where, mode=mode, rerank=True)
+    plan = Plan("", (step, AnswerStep("z", "a")), "z")
+    snapshots = database.snapshot()
+    plain = execute(plan, snapshots, embedder_of, Limits()).rows
+    assert [notice.code for notice in plain.notices] == ["not_reranked"]
+    reranked = execute(plan, snapshots, embedder_of, Limits(), rerank=rerank).rows
+    assert asked == [("movies", "a film by Michael Mann", 3)]
+    ids = plain.relation.column("id")
+    assert len(ids) >= 1
+    assert reranked.relation.column("id") == ids[::-1]
+    assert not reranked.notices
 
 
 @pytest.mark.parametrize(

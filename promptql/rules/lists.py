@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from promptql.rules.asked import span_mask
+from promptql.rules.columns import identifying
 from promptql.rules.draft import Features
 from promptql.rules.entities import EntityMention, key_column, label_columns, nearest
 from promptql.rules.sketch import ROWS, Item
@@ -243,6 +244,8 @@ class Lists:
             yield from self._different(slot)
         fns, mask = self._fns(slot.start)
         column = self.view.columns[slot.items[0].column]
+        if self.several and identifying(column.words):
+            return
         kept = [fn for fn in fns if column.ordered and (fn not in ("avg", "sum") or column.kind == "number")]
         if not kept:
             return
@@ -277,11 +280,12 @@ class Lists:
         distinct = self.asked.cues.get("different", 0)
         number = slot.items[0].column
         said = "different" if distinct else "plain"
-        for fn in ("distinct", "count"):
+        numbering = self.several and identifying(self.view.columns[number].words)
+        for fn in ("distinct",) if numbering else ("distinct", "count"):
             features = [*slot.features, (f"q:{fn}", 1.0), (f"q:{fn}:{said}", 1.0)]
             mask = slot.mask | self.count_mask | distinct
             yield self._slot((Item(number, fn),), mask, (slot.start, slot.end), features, slot.table)
-        if self.view.columns[number].kind == "number":
+        if self.view.columns[number].kind == "number" and not numbering:
             features = [*slot.features, ("q:sum:counted", 1.0)]
             mask = slot.mask | self.count_mask
             yield self._slot((Item(number, "sum"),), mask, (slot.start, slot.end), features, slot.table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from promptql.rules.asked import Asked, NumberMention, span_mask
+from promptql.rules.asked import Asked, NumberMention, span_mask, stem
 from promptql.rules.columns import MISSING, Column, View, identifying
 from promptql.rules.cues import (
     AT_LEAST,
@@ -113,7 +113,11 @@ class Conditions:
         if test.op in ("~", "!~") and not part.value & (self.asked.quoted | self.asked.capital):
             return not part.value & ~self._named
         numeric = isinstance(test.value, float) or (isinstance(test.value, str) and test.value.isdigit())
-        return numeric and not part.head and identifying(self.view.columns[part.column].words)
+        words = self.view.columns[part.column].words
+        if not numeric or not identifying(words):
+            return False
+        said = {self.asked.stems[i] for i in range(len(self.asked.words)) if part.head >> i & 1}
+        return stem(words[-1]) not in said
 
     def _flags(self) -> Iterator[Part]:
         """Columns of yes and no whose name is said: "official languages", "dogs that were abandoned"."""

@@ -204,9 +204,7 @@ class Shapes:
     def _oddities(self, draft: Draft) -> Iterator[tuple[str, float]]:
         """What a question hardly asks: figures of numbers that only name things, what the conditions fix already."""
         sketch, columns = draft.sketch, self.view.columns
-        fixed = {
-            clause[0].column for clause in sketch.where if len(clause) == 1 and clause[0].op == "="
-        }
+        fixed = {clause[0].column for clause in sketch.where if len(clause) == 1 and clause[0].op == "="}
         shown = [item.column for item in sketch.select if not item.fn]
         for column in shown:
             if column in fixed:
@@ -264,7 +262,9 @@ class Shapes:
         head = self.asked.head
         words = self.asked.words
         word = words[head] if 0 <= head < len(words) else ""
-        number = "plural" if word.endswith("s") and not word.endswith(SINGULAR_ENDINGS) else "singular" if word else "no"
+        number = (
+            "plural" if word.endswith("s") and not word.endswith(SINGULAR_ENDINGS) else "singular" if word else "no"
+        )
         size = "none" if not answer else "one" if len(answer) == 1 else "few" if len(answer) <= 5 else "many"
         yield f"z:rows:{size}:{number}", 1.0
         yield f"z:rows:{size}:{self.asked.asks}", 1.0
@@ -277,7 +277,9 @@ class Shapes:
                 for cue in self.calling:
                     yield f"z:list:{marked}:{cue}", 1.0
                 key = any(
-                    self.view.columns[item.column].distinct_share > 0.95 for item in sketch.select if item.column != ROWS
+                    self.view.columns[item.column].distinct_share > 0.95
+                    for item in sketch.select
+                    if item.column != ROWS
                 )
                 yield f"z:list:{marked}:{several}:{'unique' if key else 'common'}", 1.0
         missing = sum(any(key_of(text_of(cell)) in MISSING for cell in row) for row in listed[:20])

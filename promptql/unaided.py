@@ -77,7 +77,10 @@ def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
 
 
 def _is_better(planned: Planned, before: Planned | None) -> bool:
-    return before is None or before.band is Band.SEARCH or planned.confidence * RESPELT_FACTOR > before.confidence
+    """Whether a reading with other words is worth more: of one that made sense already, only where it is sure."""
+    if before is None or before.band is Band.SEARCH:
+        return True
+    return planned.band is Band.ANSWER and planned.confidence * RESPELT_FACTOR > before.confidence
 
 
 def _corrected(planned: Planned, question: str, respelt: Respelling) -> Planned:

@@ -14,6 +14,7 @@ from lumaai.key_upkeep import RemoteKeyUpkeep
 from lumaai.remote_collection import RemoteCollection
 from lumaai.remote_jobs import RemoteJobs
 from lumaai.remote_programs import RemotePrograms
+from lumaai.remote_teaching import RemoteTeacher
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
@@ -160,6 +161,10 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
     @property
     def _keeper(self) -> RemotePrograms:
         return RemotePrograms(self._transport)
+
+    @property
+    def _teacher(self) -> RemoteTeacher:
+        return RemoteTeacher(self._transport)
 
     def sql(
         self,

@@ -19,6 +19,7 @@ from lumaai.askable import AskableDatabase
 from lumaai.asked import Asked, Execution, Question
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
+from lumaai.embedded_teaching import EmbeddedTeacher
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
 from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, NotFoundError
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, PlanCheck, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
+
+ANSWER_ROWS_MAX = 10_000  # of a known answer that is given as SQL
 
 
 class Database(Upkeep, KeyUpkeep, AskableDatabase):
@@ -415,6 +418,15 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     @property
     def _keeper(self) -> Questions:
         return self._questions
+
+    @property
+    def _teacher(self) -> EmbeddedTeacher:
+        return EmbeddedTeacher(self._questions, lambda: self._scope(None), self._rows_of)
+
+    def _rows_of(self, query: str) -> list[Any]:
+        """The rows of a query that gives a question's answer; of one column the values."""
+        rows = self.sql(query, limit=ANSWER_ROWS_MAX).rows
+        return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else list(rows)
 
     @translated
     def sql(

@@ -16,7 +16,7 @@ from promptql.lessons import NO_LESSONS, Lessons
 from promptql.llm.cache import PlanCache
 from promptql.llm.planning import plan_by_llm
 from promptql.llm.request import PlanRequest
-from promptql.plan import Assumption, Plan, Support
+from promptql.plan import Plan
 from promptql.planned import LLMUsage, Planned
 from promptql.steps import Scan, Search
 from promptql.unaided import plan_without_llm
@@ -78,7 +78,7 @@ def plan_question(
         context.question.text, context.catalog, draft, known, lessons.examples, lessons.hints(context.catalog)
     )
     try:
-        return _with_carried(plan_by_llm(request, llm, plans if plans is not None else PlanCache(), cancelled), known)
+        return plan_by_llm(request, llm, plans if plans is not None else PlanCache(), cancelled)
     except LLMCancelledError as error:
         raise PlanCancelledError("the question was given up") from error
     except (ModelError, LLMPlanningError) as error:
@@ -115,15 +115,6 @@ def _is_within(plan: Plan, catalog: Catalog) -> bool:
     """Whether all that a plan reads may be asked about."""
     read = {step.collection for step in plan.steps if isinstance(step, (Scan, Search))}
     return read <= set(catalog.collections)
-
-
-def _with_carried(planned: Planned, before: Plan | None) -> Planned:
-    """Says so where a plan goes on from the one before: it has steps of it."""
-    if before is None or not set(planned.plan.steps[:-1]) & set(before.steps):
-        return planned
-    said = f"'{planned.plan.question[:200]}' goes on from '{before.question[:200]}'"
-    assumptions = (Assumption(said, Support.INFERRED), *planned.plan.assumptions)
-    return replace(planned, plan=replace(planned.plan, assumptions=assumptions))
 
 
 def _spent(error: ModelError) -> LLMUsage:

@@ -22,6 +22,7 @@ from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, exa
 from lumaai.cli.search import searching
 from lumaai.cli.sql import queries
 from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file
+from lumaai.cli.teaching import lessons_app, teaching
 from lumaai.cli.upkeep import snapshot, upkeep
 from lumaai.errors import DatabaseLockedError, LumaError, UnauthorizedError
 from lumaai.options import check_durability
@@ -331,6 +332,8 @@ def optimize(collection: Collection, *, directory: DirectoryOption = None, url: 
 app.add_typer(searching)
 app.add_typer(asking)
 app.add_typer(programs_app, name="programs")
+app.add_typer(teaching)
+app.add_typer(lessons_app, name="lessons")
 app.add_typer(counting)
 app.add_typer(queries)
 app.add_typer(evaluation)

@@ -47,6 +47,10 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Id of the model, such as lumaai or lumaai/COLLECTION; slashes stand for themselves.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     },
+    "lesson": {
+        "description": "Id of a lesson.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    },
     "program": {
         "description": "Name of the program.",
         "schema": {"type": "string", "pattern": wire.NAME_PATTERN},

@@ -153,6 +153,7 @@ from lumaai.wire.searches import (
     TextExample,
     VectorExample,
 )
+from lumaai.wire.teaching import FeedbackRequest, LessonList, LessonReview, ReviewRequest
 from lumaai.wire.vectors import (
     vector_of,
     vectors_of,
@@ -206,6 +207,7 @@ __all__ = [
     "FacetSpec",
     "FacetsRequest",
     "FacetsResponse",
+    "FeedbackRequest",
     "FetchDocuments",
     "FieldStatistics",
     "FusionSpec",
@@ -219,6 +221,8 @@ __all__ = [
     "JobList",
     "KeyInfo",
     "KeyList",
+    "LessonList",
+    "LessonReview",
     "Limits",
     "ModelList",
     "ModelObject",
@@ -254,6 +258,7 @@ __all__ = [
     "RerankResponse",
     "RerankSpec",
     "RestoreSnapshot",
+    "ReviewRequest",
     "RotateKey",
     "RunProgram",
     "SaveProgram",

@@ -23,7 +23,7 @@ QUERY_CHARACTERS_MAX = 20_000
 ScalarType = Literal["text", "keyword", "integer", "number", "boolean", "datetime", "geo", "json"]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The value as it is; a number beyond float64 (1e400 reads as infinity) is refused wherever it is."""
     waiting = [value]
     while waiting:
@@ -59,7 +59,7 @@ Integer = Annotated[int, BeforeValidator(_whole)]
 DocumentId = Annotated[str, Field(min_length=1, max_length=512, description="At most 512 bytes of UTF-8.")]
 Filter = Annotated[
     dict[str, Any] | str,
-    BeforeValidator(_finite),
+    BeforeValidator(finite),
     Field(
         description='Conditions in the style of MongoDB, e.g. `{"year": {"$gte": 1990}, "genre": "drama"}`, or written '
         "like SQL, e.g. `year >= 1990 AND genre = 'drama'`.",
@@ -138,7 +138,7 @@ class EmbedSpec(Wire):
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/\-]{1,200}$")] | None = Field(
         default=None, description="Name of a model; the service's own if not given."
     )
-    identity: Annotated[dict[str, Any], BeforeValidator(_finite)] | None = Field(
+    identity: Annotated[dict[str, Any], BeforeValidator(finite)] | None = Field(
         default=None, description="What the model was; filled in by the service."
     )
     splitter: str | None = Field(
@@ -358,11 +358,11 @@ class PlanRequest(Wire):
 
 PlanObject = Annotated[
     dict[str, Any],
-    BeforeValidator(_finite),
+    BeforeValidator(finite),
     Field(description='A plan: `{"question", "params", "steps": [{"id", "op", …}], "output"}`.'),
 ]
 ParameterValues = Annotated[
-    dict[str, Any], BeforeValidator(_finite), Field(description="Values of the plan's parameters, by name.")
+    dict[str, Any], BeforeValidator(finite), Field(description="Values of the plan's parameters, by name.")
 ]
 
 

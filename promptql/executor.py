@@ -325,7 +325,7 @@ class _Execution:
                 return rows, None
         if isinstance(step, _LOCAL):
             return run_local(step, rows, self.scope), None
-        return run_semantic(step, self.scope), None
+        return run_semantic(step, self.plan, self.scope), None
 
 
 def _check_rows(step: AssertStep, rows: int) -> None:

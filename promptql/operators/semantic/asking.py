@@ -126,7 +126,7 @@ def _batches(places: Sequence[int], texts: Sequence[str], rows_max: int) -> list
 
 def _request(tasks: Sequence[Task], texts: Sequence[str]) -> Request:
     questions = "\n".join(f'"{name}": {task.words}' for name, task in zip(_names(tasks), tasks, strict=True))
-    parts = [fenced("others", list(task.shared)) for task in tasks if task.shared]
+    parts = [fenced("others", [json.loads(line) for line in task.shared]) for task in tasks if task.shared]
     parts.append(fenced("rows", [{"row": number, "text": json.loads(text)} for number, text in enumerate(texts, 1)]))
     tokens = REPLY_TOKENS + len(texts) * (ROW_TOKENS + sum(task.tokens + ROW_TOKENS for task in tasks))
     return Request(_SYSTEM.format(rule=DATA_RULE, questions=questions), "\n".join(parts), _schema(tasks), tokens)

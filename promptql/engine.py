@@ -40,7 +40,7 @@ from promptql.programs import Program, bound, check_program_name, with_parameter
 from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
 from promptql.stages import Stages
-from promptql.steps import AnswerStep, Clarify, Scan
+from promptql.steps import AnswerStep, Clarify, LlmFused, Scan
 from promptql.streaming import Telling, stream, tell_answer
 from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
@@ -330,9 +330,10 @@ class PromptQL:
         again: Sequence[str] | None,
         models: LanguageModels | None,
     ) -> Executed:
+        fused = {item.id: step.id for step in plan.steps if isinstance(step, LlmFused) for item in step.steps}
         for name in again or ():
-            if name in plan.by_id:  # the optimizer may have made one of it and its neighbour
-                self._outputs.forget(plan, name, context.snapshots)
+            if (found := fused.get(name, name)) in plan.by_id:  # the optimizer may have made one of it and another
+                self._outputs.forget(plan, found, context.snapshots)
         return execute(
             plan,
             context.snapshots,

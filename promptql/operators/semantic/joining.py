@@ -28,10 +28,10 @@ from promptql.operators.semantic.inputs import NO_TEXT, Inputs
 from promptql.operators.semantic.notices import notices_of
 from promptql.operators.semantic.tasks import Task
 from promptql.steps import Blocking, JoinMethod, SemJoin
+from promptql.steps.semantic_relations import CLASSES_MAX
 from promptql.validation.naming import sureness_of
 from promptql.vectors import Vectors
 
-CLASSES_MAX = 30  # right texts that are shown as a whole
 CLASSES_CHARACTERS_MAX = 12_000
 CANDIDATE_CHARACTERS_MAX = 1_000
 _PAIR = "_engine_pair"
@@ -88,6 +88,8 @@ class _Joining:
         self.caller.cut += self.ours.cut + self.theirs.cut
         characters = sum(map(len, self.theirs.texts))
         self.method = self.step.method or chosen_method(len(self.theirs.texts), characters)
+        if self.step.method is None and self.step.blocking is not None:
+            self.method = JoinMethod.BLOCKING
 
     def run(self, names: Mapping[str, str]) -> Rows:
         offered: Offered = [()] * len(self.ours.texts)

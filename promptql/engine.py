@@ -25,7 +25,7 @@ from promptql.errors import ArgumentError, PlanError, QuestionError, nearest_nam
 from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.judgements import Judgements
-from promptql.language_models import LanguageModels, models_of
+from promptql.language_models import LanguageModels, check_models, models_of
 from promptql.lesson_store import LessonStore
 from promptql.lessons import Lessons
 from promptql.llm.cache import PlanCache
@@ -246,10 +246,12 @@ class PromptQL:
             )
         context = stages.run("gather", self._context, read.question, collections)
         stages.run("validate", validate, read, context.catalog)
+        models = self._language_models()
+        check_models(read, models)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
         telling = None if tell is None else Telling(tell)
-        answer = self._run(context, planned, stages, telling, cancelled, again, models=self._language_models())
+        answer = self._run(context, planned, stages, telling, cancelled, again, models=models)
         return answer if telling is None else tell_answer(answer, telling)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:

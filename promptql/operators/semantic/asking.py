@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from models import JSON, LLMReplyError
-from promptql.judgements import Verdict, judgement_key
+from promptql.judgements import Verdict, judgement_keys
 from promptql.operators.semantic.caller import FAILURES, Caller, Failure, Request
 from promptql.operators.semantic.prompt import DATA_RULE, closed, fenced, is_confidence
 from promptql.operators.semantic.tasks import Task
@@ -49,7 +49,7 @@ class Asking:
             PlanCancelledError, LimitExceededError: as `Caller.all`.
         """
         model = self.caller.models.of(size).name
-        keys = [[judgement_key(model, task.asked, text) for task in tasks] for text in texts]
+        keys = list(zip(*(judgement_keys(model, task.asked, texts) for task in tasks), strict=True))
         answers = [[self.caller.judgements.get(key) for key in row] for row in keys]
         self.caller.cache_hits += sum(verdict is not None for row in answers for verdict in row)
         for wanted in dict.fromkeys(_missing(row) for row in answers):

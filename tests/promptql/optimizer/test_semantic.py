@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine import Database
 from models import JSON, Embedder, ScriptedLLM
@@ -239,3 +242,61 @@ def test_all_rules_together(compare: Compare) -> None:
     assert [row["title"] for row in after[0]] == [row["title"] for row in before[0]]
     assert (before[1:], after[1:]) == ((3, 16), (1, 5))  # 8 films, then 4 with o twice
     assert {"push_below_semantic", "push_filters", "fuse_semantic"} <= set(log)
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Plan:
+    """Films through up to six steps, some of which ask a model, now and then counted at the end."""
+    steps: list[dict[str, Any]] = []
+    for index in range(draw(st.integers(1, 6))):
+        last = steps[-1]["id"] if steps else "films"
+        fields = draw(st.sampled_from([["title"], ["title", "director"], ["plot"]]))
+        kinds: dict[str, dict[str, Any]] = {
+            "filter": {"where": {"op": ">", "l": {"field": "year"}, "r": {"value": draw(st.integers(1980, 2005))}}},
+            "sort": {"by": [{"field": draw(st.sampled_from(["year", "rating", "title"])), "dir": "desc"}]},
+            "limit": {"n": draw(st.integers(1, 8))},
+            "llm_filter": {
+                "instruction": f"p{index % 3}",
+                "fields": fields,
+                "quality": {"target": "recall", "value": 1},
+            },
+            "llm_classify": {"fields": fields, "categories": ["a", "b"], "as": f"kind{index}"},
+            "llm_map": {"fields": fields, "instruction": "shout", "as": f"text{index}"},
+        }
+        op = draw(st.sampled_from(sorted(kinds)))
+        steps.append({"id": f"m{index}", "op": op, "input": last, **kinds[op]})
+    if draw(st.booleans()):
+        count = {"fn": "count", "as": "n"}
+        steps.append({"id": "n", "op": "group", "input": steps[-1]["id"], "by": ["director"], "aggs": [count]})
+    return plan_of(*steps)
+
+
+def by_hash(question: str, text: Any) -> JSON:
+    """Any answers, the same to the same question."""
+    number = zlib.crc32(f"{question}{text}".encode())
+    if "categories" in question:
+        return "ab"[number % 2]
+    return f"text {number}" if "shout" in question else number % 3 > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(plan=chains())
+def test_the_optimizer_leaves_every_result_as_it_was(
+    database: Database, embedder_of: Callable[[str], Embedder], plan: Plan
+) -> None:
+    """The same rows from the same documents, and never more calls or more rows asked about."""
+    snapshots = database.snapshot()
+    catalog = read_catalog(snapshots)
+    optimized, _ = optimize(plan, catalog)
+    validate(optimized, catalog)
+    assert Plan.from_json(optimized.to_json()) == optimized
+    results, calls, asked = [], [], []
+    for item in (plan, optimized):
+        llm = judge(by_hash)
+        relation = execute(item, snapshots, embedder_of, Limits(), models=LanguageModels(llm)).rows.relation
+        results.append([(row, relation.sources(place)) for place, row in enumerate(relation.rows())])
+        calls.append(len(llm.requests))
+        asked.append(len(texts_asked(llm)))
+    assert results[1] == results[0]
+    assert calls[1] <= calls[0]
+    assert asked[1] <= asked[0]

@@ -18,6 +18,7 @@ from promptql.prose import prose_said, wants_prose
 from promptql.quoting import quotes_said
 from promptql.said import ARTIFACT
 from promptql.steps import Clarify
+from promptql.summaries import is_summary, summary_said
 from promptql.tables import table_said
 
 
@@ -36,6 +37,8 @@ def reason(
         said = nothing_said(context, planned, plan, rows)
     elif rows.passages is not None:
         said = quotes_said(context, plan, rows, embedder_of(rows.collection))
+    elif is_summary(plan):
+        said = summary_said(context, planned, rows)
     else:
         said = table_said(context, planned, plan, rows)
     if writer is not None and wants_prose(context.question.text, rows):

@@ -85,6 +85,8 @@ class _Run:
         relation = self._columns(self.rows.relation.take(np.array(self.alive, dtype=np.int64)))
         notices = notices_of(caller, len(self.rows.relation), self._fate())
         made = replace(self.rows.over(relation), notices=(*self.rows.notices, *notices))
+        if not all(isinstance(step, LlmFilter) for step in self.steps):
+            made = replace(made, passages=None)  # what was asked for is what the model said, not what the search found
         return replace(made, llm=caller.used(), quality=self.quality or None)
 
     def _cascaded(self) -> list[int]:

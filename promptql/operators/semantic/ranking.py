@@ -54,7 +54,7 @@ def run_topk(step: LlmTopk, rows: Rows, caller: Caller) -> Rows:
     values = [confidence for _, confidence in ranked]
     relation = relation.with_column(sureness_of(step), Field(FieldType.NUMBER), values, step.fields)
     notices = (*rows.notices, *notices_of(caller, len(rows.relation), "are not ranked"))
-    return replace(rows.over(relation), notices=notices, llm=caller.used())
+    return replace(rows.over(relation), passages=None, notices=notices, llm=caller.used())
 
 
 def _heat_rows(k: int) -> int:

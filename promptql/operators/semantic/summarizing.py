@@ -30,6 +30,7 @@ PIECE_CHARACTERS = 6_000  # of a text; a longer one is read in pieces
 TEXT_CHARACTERS_MAX = 200_000
 SENTENCE_CHARACTERS_MAX = 1_000
 LEVELS_MAX = 6
+SENTENCES_BELOW = 8  # of a call below the last level: so many that a third of the text is left at most
 TRIES = 3  # of a call: once more as it is, then in halves
 SENTENCE_TOKENS, REPLY_TOKENS = 120, 64
 _KEPT = "_engine_first"
@@ -109,6 +110,7 @@ class _Summing:
 
     def _level(self, chunks: Sequence[list[_Sentence]]) -> list[_Sentence]:
         """What each chunk says; one that no reply can be had of is tried again, then in halves."""
+        most = self.step.sentences if len(chunks) == 1 else min(self.step.sentences, SENTENCES_BELOW)
         found: dict[tuple[int, ...], list[_Sentence]] = {}
         pending: list[_Try] = [((number,), chunk, 1) for number, chunk in enumerate(chunks)]
         while pending and self.caller.ended is None:
@@ -127,7 +129,7 @@ class _Summing:
                     outcomes[index] = self._read(outcome, pending[index][1])
                 return True
 
-            self.caller.all([self._request(chunk) for _, chunk, _ in pending], self.step.model, take)
+            self.caller.all([self._request(chunk, most) for _, chunk, _ in pending], self.step.model, take)
             for (place, chunk, tries), sentences in zip(pending, outcomes, strict=True):
                 if sentences is not None:
                     found[place] = sentences
@@ -146,14 +148,14 @@ class _Summing:
     def _fail(self, chunk: Sequence[_Sentence]) -> None:
         self.failed |= frozenset().union(*(sentence.inputs for sentence in chunk))
 
-    def _request(self, chunk: Sequence[_Sentence]) -> Request:
+    def _request(self, chunk: Sequence[_Sentence], most: int) -> Request:
         asked = "What do these rows say, taken together?"
         if self.step.instruction is not None:
             asked = f"What do these rows say to this? {json.dumps(self.step.instruction, ensure_ascii=False)}"
-        system = _SYSTEM.format(rule=DATA_RULE, instruction=asked, sentences=self.step.sentences)
+        system = _SYSTEM.format(rule=DATA_RULE, instruction=asked, sentences=most)
         data = [{"row": number, "text": sentence.text} for number, sentence in enumerate(chunk, 1)]
         return Request(
-            system, fenced("rows", data), _SCHEMA, REPLY_TOKENS + SENTENCE_TOKENS * self.step.sentences
+            system, fenced("rows", data), _SCHEMA, REPLY_TOKENS + SENTENCE_TOKENS * most
         )  # fmt: skip
 
     def _read(self, value: JSON, chunk: Sequence[_Sentence]) -> list[_Sentence] | None:

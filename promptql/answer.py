@@ -251,8 +251,9 @@ class Answer:
         citations: in the order of the marks ``[1]``, ``[2]`` in the text, where it has marks.
         plan: the plan as it ran, as JSON; `plan_hash` is its hash.
         rewrites: what the optimizer did to the planner's plan before it ran.
-        completeness: share of the result's rows that the artifact shows.
-        usage: ``{"milliseconds": {stage: …}, "llm": {"calls", "tokens_in", "tokens_out"}}``.
+        completeness: share of the result's rows that the artifact shows, times those that language models could judge.
+        usage: ``{"milliseconds": {stage: …}, "llm": {"calls", "tokens_in", "tokens_out"}}``, of planning and steps
+            together; of steps also "usd", "cache_hits" and "proxy_decided".
         alternatives: other readings: ``{"text", "confidence", "plan"}``.
         charts: drawn from the tables; in JSON they are artifacts too.
         options: where the question can be read in several ways, what to choose from: ``{"text", "plan" or "value"}``.

@@ -26,7 +26,7 @@ from promptql.evaluation.questions import EvaluationQuestion
 from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.judgements import Judgements
-from promptql.language_models import LanguageModels, models_of
+from promptql.language_models import LanguageModels, check_models, models_of
 from promptql.learning import Learning
 from promptql.lessons import Lessons
 from promptql.llm.cache import PlanCache
@@ -42,7 +42,7 @@ from promptql.programs import Program, bound, check_program_name, with_parameter
 from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
 from promptql.stages import Stages
-from promptql.steps import AnswerStep, Clarify, Scan
+from promptql.steps import AnswerStep, Clarify, LlmFused, Scan
 from promptql.streaming import Telling, stream, tell_answer
 from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
@@ -263,10 +263,12 @@ class PromptQL:
             )
         context = stages.run("gather", self._context, read.question, collections)
         stages.run("validate", validate, read, context.catalog)
+        models = self._language_models()
+        check_models(read, models)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
         telling = None if tell is None else Telling(tell)
-        answer, _ = self._run(context, planned, stages, telling, cancelled, again, models=self._language_models())
+        answer, _ = self._run(context, planned, stages, telling, cancelled, again, models=models)
         return answer if telling is None else tell_answer(answer, telling)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
@@ -358,9 +360,10 @@ class PromptQL:
         again: Sequence[str] | None,
         models: LanguageModels | None,
     ) -> Executed:
+        fused = {item.id: step.id for step in plan.steps if isinstance(step, LlmFused) for item in step.steps}
         for name in again or ():
-            if name in plan.by_id:  # the optimizer may have made one of it and its neighbour
-                self._outputs.forget(plan, name, context.snapshots)
+            if (found := fused.get(name, name)) in plan.by_id:  # the optimizer may have made one of it and another
+                self._outputs.forget(plan, found, context.snapshots)
         return execute(
             plan,
             context.snapshots,

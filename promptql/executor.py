@@ -26,7 +26,7 @@ from promptql.answer import StepReport
 from promptql.errors import LimitExceededError, PlanCancelledError, PlanError, PlanStoppedError
 from promptql.events import StepFinished, StepProgress, StepStarted, Tell
 from promptql.judgements import Judgements
-from promptql.language_models import LanguageModels
+from promptql.language_models import LanguageModels, check_models
 from promptql.operators.local import run_local
 from promptql.operators.rows import Reranking, Rows, Scope
 from promptql.operators.scalars import run_compare, run_lookup
@@ -62,13 +62,6 @@ log = logging.getLogger(__name__)
 
 PARALLEL_STEPS_MAX = 4
 _LOCAL = (ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe)
-_TWINS = {
-    "llm_classify": "use classify_local, or configure a language model",
-    "llm_extract": "use extract_local, or configure a language model",
-    "llm_summarize": "use summarize_local, or configure a language model",
-    "llm_filter": "use classify_local and a filter, or configure a language model",
-    "llm_topk": "use a search step, or configure a language model",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +170,7 @@ class _Execution:
         began = time.monotonic()
         steps = self.steps = self.plan.needed()
         end = self.plan.by_id[self.plan.output]
-        self._check_models()
+        check_models(self.plan, self.scope.models)
         if isinstance(end, Clarify):
             return Executed(_nothing(self.scope.snapshots), (), clarify=end)
         if sum(isinstance(step, Scan | Search) for step in steps) > 1:
@@ -210,16 +203,6 @@ class _Execution:
                 self.watch.failed.set()  # the others stop at their next look
                 raise
 
-    def _check_models(self) -> None:
-        """Before anything runs: steps that ask a language model need one."""
-        for step in self.steps:
-            if isinstance(step, SEMANTIC) and self.scope.models is None:
-                raise PlanError(
-                    f"step {step.id} asks a language model, and none is configured: op={step.op}",
-                    pointer=f"/steps/{self.plan.steps.index(step)}/op",
-                    hint=_TWINS.get(step.op, "configure a language model"),
-                )
-
     def _begun(self, step: Step) -> None:
         if self.tell is not None:
             self.tell(StepStarted(step.id, step.op))
@@ -240,9 +223,10 @@ class _Execution:
         milliseconds = round(1000 * (time.perf_counter() - began), 3)
         coverage = None if rows is None or rows.coverage is None else rows.coverage.to_json()
         rows_out = None if rows is None else len(rows.relation)
+        asked = rows if isinstance(step, SEMANTIC) else None  # others hand their input's on
         report = StepReport(
             step.id, step.op, self._rows_in(step, rows), rows_out, milliseconds, coverage, query, known is not None,
-            None if rows is None or known is not None else rows.llm, None if rows is None else rows.quality,
+            None if asked is None or known is not None else asked.llm, None if asked is None else asked.quality,
         )  # fmt: skip
         return rows, report
 
@@ -325,7 +309,7 @@ class _Execution:
                 return rows, None
         if isinstance(step, _LOCAL):
             return run_local(step, rows, self.scope), None
-        return run_semantic(step, self.scope), None
+        return run_semantic(step, self.plan, self.scope), None
 
 
 def _check_rows(step: AssertStep, rows: int) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,11 +79,15 @@ class Judgements:
             self._bytes -= _size(content)
 
 
-def judgement_key(model: str, asked: Mapping[str, Any], text: str) -> bytes:
-    """What stands for a question of a model about a text: its kind, instruction and schema are in `asked`."""
-    digest = hashlib.blake2b(json.dumps([model, asked], sort_keys=True).encode(), digest_size=_DIGEST_BYTES)
-    digest.update(text.encode(errors="surrogatepass"))
-    return digest.digest()
+def judgement_keys(model: str, asked: Mapping[str, Any], texts: Sequence[str]) -> list[bytes]:
+    """What stands for a question of a model about each text: its kind, instruction and schema are in `asked`."""
+    question = hashlib.blake2b(json.dumps([model, asked], sort_keys=True).encode(), digest_size=_DIGEST_BYTES)
+    keys = []
+    for text in texts:
+        digest = question.copy()
+        digest.update(text.encode(errors="surrogatepass"))
+        keys.append(digest.digest())
+    return keys
 
 
 def _size(content: bytes) -> int:

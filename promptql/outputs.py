@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from engine import Snapshot
 from promptql.operators.rows import Rows
 from promptql.plan import Plan
-from promptql.steps import Scan, Search, Step, dependencies_of, step_to_json
+from promptql.steps import Scan, Search, Step, dependencies_of, is_named_by_id, step_to_json
 
 ENTRIES_MAX = 64
 BYTES_MAX = 256 << 20
@@ -95,7 +95,7 @@ def _key(plan: Plan, step: Step, snapshots: Mapping[str, Snapshot]) -> tuple[str
             item = plan.by_id[step_id]
             if isinstance(item, Scan | Search):
                 sequences[item.collection] = snapshots[item.collection].sequence
-            text = json.dumps(step_to_json(item) | {"id": ""}, sort_keys=True)
+            text = json.dumps(step_to_json(item) | ({} if is_named_by_id(item) else {"id": ""}), sort_keys=True)
             for name in dependencies_of(item):
                 text = text.replace(json.dumps(name), json.dumps(digest(name)))
             digests[step_id] = hashlib.sha256(text.encode()).hexdigest()

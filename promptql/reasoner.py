@@ -19,6 +19,7 @@ from promptql.prose import prose_said, wants_prose
 from promptql.quoting import quotes_said
 from promptql.said import ARTIFACT
 from promptql.steps import Clarify
+from promptql.summaries import is_summary, summary_said
 from promptql.tables import table_said
 
 
@@ -37,6 +38,8 @@ def reason(
         said = nothing_said(context, planned, plan, rows)
     elif rows.passages is not None:
         said = quotes_said(context, plan, rows, embedder_of(rows.collection))
+    elif is_summary(plan):
+        said = summary_said(context, planned, rows)
     else:
         said = table_said(context, planned, plan, rows)
         said = replace(said, text=said.text + _left_out(plan.assumptions))

@@ -102,7 +102,18 @@ def step_line(item: Mapping[str, Any]) -> str:
     """What a step did; one within a query of SQL does not know its rows."""
     rows = f"{_count(item.get('rows_in'))} → {_count(item.get('rows_out'))} rows"
     cached = ", from the last time" if item.get("cached") else ""
-    return f"{item['op']:<8} {rows}, {item.get('milliseconds', 0.0):.1f} ms{cached}"
+    return f"{item['op']:<8} {rows}, {item.get('milliseconds', 0.0):.1f} ms{cached}{_asked(item.get('llm'))}"
+
+
+def _asked(use: dict[str, Any] | None) -> str:
+    """What a step asked of language models."""
+    if use is None:
+        return ""
+    parts = [plural(use["calls"], "call"), f"{use['tokens_in']} + {use['tokens_out']} tokens"]
+    parts += [f"${use['usd']:.4f}"] if use["usd"] else []
+    parts += [f"{use['cache_hits']} known"] if use["cache_hits"] else []
+    parts += [f"{use['proxy_decided']} decided without"] if use["proxy_decided"] else []
+    return ", " + ", ".join(parts + ([f"{use['failed']} failed"] if use["failed"] else []))
 
 
 def _count(rows: int | None) -> str:

@@ -10,12 +10,16 @@ from collections.abc import Callable
 
 from promptql.answer import Rewrite
 from promptql.catalog import Catalog
+from promptql.optimizer.choose_join_method import choose_join_method
 from promptql.optimizer.choose_mode import choose_mode
+from promptql.optimizer.drop_unread import drop_unread
 from promptql.optimizer.drop_unused import drop_unused
+from promptql.optimizer.fuse_semantic import fuse_semantic
 from promptql.optimizer.merge_filters import merge_filters
 from promptql.optimizer.merge_limits import merge_limits
 from promptql.optimizer.merge_steps import merge_steps
 from promptql.optimizer.prune_fields import prune_fields
+from promptql.optimizer.push_below_semantic import push_below_semantic
 from promptql.optimizer.push_filters import push_filters
 from promptql.optimizer.push_into_joins import push_into_joins
 from promptql.optimizer.push_into_sets import push_into_sets
@@ -27,6 +31,8 @@ from promptql.plan import Plan
 Rule = Callable[[Plan, Catalog], Plan]
 RULES: tuple[Rule, ...] = (
     drop_unused,
+    drop_unread,
+    push_below_semantic,
     merge_filters,
     sink_filters,
     push_into_joins,
@@ -36,9 +42,10 @@ RULES: tuple[Rule, ...] = (
     merge_limits,
     prune_fields,
     choose_mode,
+    choose_join_method,
 )
 RESOLVING: tuple[Rule, ...] = (resolve_values,)  # once conditions stand where the fields are known
-SHARING: tuple[Rule, ...] = (merge_steps,)  # last: what two steps read can no longer be narrowed for one
+SHARING: tuple[Rule, ...] = (merge_steps, fuse_semantic)  # last: what two steps read can no longer be narrowed for one
 PASSES_MAX = 8 * 64  # each pass moves or removes a step, and a plan has at most 64
 
 

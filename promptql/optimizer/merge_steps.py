@@ -7,7 +7,7 @@ from dataclasses import replace
 from promptql.catalog import Catalog
 from promptql.optimizer.rewiring import is_named, removed
 from promptql.plan import Plan
-from promptql.steps import AnswerStep, AssertStep, Clarify, Step, Visualize, step_to_json
+from promptql.steps import AnswerStep, AssertStep, Clarify, Step, Visualize, is_named_by_id, step_to_json
 
 
 def merge_steps(plan: Plan, catalog: Catalog) -> Plan:  # noqa: ARG001  (every rule takes the catalog)
@@ -19,7 +19,7 @@ def merge_steps(plan: Plan, catalog: Catalog) -> Plan:  # noqa: ARG001  (every r
     for step in plan.order():
         if isinstance(step, AnswerStep | AssertStep | Clarify | Visualize):
             continue
-        key = repr(step_to_json(replace(step, id="")))
+        key = repr(step_to_json(step if is_named_by_id(step) else replace(step, id="")))
         first = seen.setdefault(key, step)
         if first is not step and not is_named(plan, step):
             return removed(plan, step.id, first.id)

@@ -18,10 +18,19 @@ from promptql.steps import (
     Group,
     Join,
     Limit,
+    LlmClassify,
+    LlmExtract,
+    LlmFilter,
+    LlmFused,
+    LlmMap,
+    LlmSummarize,
+    LlmTopk,
     LookupStep,
     Project,
+    RowStep,
     Scan,
     Search,
+    SemJoin,
     Sort,
     Step,
     Window,
@@ -29,13 +38,14 @@ from promptql.steps import (
 from promptql.validation import SCORE, Columns, columns_of
 from promptql.validation.aggregates import compared_field
 from promptql.validation.naming import joined_names
+from promptql.validation.semantic import made_columns
 
 Names = frozenset[str]
 
 
 def prune_fields(plan: Plan, catalog: Catalog) -> Plan:
     """Name the fields of each scan and search whose later steps do not hand all of them on."""
-    pruning = _Pruning(plan, columns_of(plan, catalog))
+    pruning = Pruning(plan, columns_of(plan, catalog))
     for source in plan.steps:
         if not isinstance(source, (Scan, Search)):
             continue
@@ -51,7 +61,7 @@ def prune_fields(plan: Plan, catalog: Catalog) -> Plan:
     return plan
 
 
-class _Pruning:
+class Pruning:
     """Which columns of each step those after it use; None for all."""
 
     def __init__(self, plan: Plan, columns: Mapping[str, Columns]) -> None:
@@ -60,6 +70,7 @@ class _Pruning:
         self._known: dict[str, Names | None] = {}
 
     def needed(self, step: Step) -> Names | None:
+        """The columns of a step that those after it use."""
         if step.id not in self._known:
             parts = [self._used(reader, step.id) for reader in self._plan.consumers(step.id)]
             all_known = all(part is not None for part in parts)
@@ -72,7 +83,7 @@ class _Pruning:
         named = _members(reader, name)
         if name not in reader.inputs:
             return named
-        own = self._of_two(reader, name) if isinstance(reader, (Join, CompareStep)) else self._of_one(reader)
+        own = self._of_two(reader, name) if isinstance(reader, (Join, SemJoin, CompareStep)) else self._of_one(reader)
         return None if own is None else own | named
 
     def _of_one(self, reader: Step) -> Names | None:
@@ -99,9 +110,20 @@ class _Pruning:
             case Limit() | AssertStep():
                 return self.needed(reader) if self._plan.consumers(reader.id) else frozenset()
             case _:
+                return self._of_semantic(reader)
+
+    def _of_semantic(self, reader: Step) -> Names | None:
+        match reader:
+            case LlmFilter() | LlmClassify() | LlmExtract() | LlmMap() | LlmFused():
+                return _handed(self.needed(reader), reader)
+            case LlmTopk(fields=fields):
+                return _with(self.needed(reader), frozenset(fields))
+            case LlmSummarize(fields=fields):
+                return frozenset(fields)
+            case _:
                 return None
 
-    def _of_two(self, reader: Join | CompareStep, name: str) -> Names | None:
+    def _of_two(self, reader: Join | SemJoin | CompareStep, name: str) -> Names | None:
         left, right = self._columns[reader.left], self._columns[reader.right]
         if isinstance(reader, CompareStep):
             return frozenset({*reader.keys, compared_field(reader, left, right)})
@@ -110,8 +132,9 @@ class _Pruning:
             return None
         taken = joined_names(reader, self._plan, left, right)
         wanted = {own for own, given in taken.items() if given in needed}
-        ours = {key.left for key in reader.keys} | (needed & set(left)) | (wanted & set(left))  # those give prefixes
-        theirs = {key.right for key in reader.keys} | wanted
+        keys = _keys(reader)
+        ours = keys[0] | (needed & set(left)) | (wanted & set(left))  # those give prefixes
+        theirs = keys[1] | wanted
         sides = (ours if reader.left == name else set()) | (theirs if reader.right == name else set())
         return frozenset(sides)
 
@@ -121,6 +144,21 @@ def _members(reader: Step, name: str) -> Names:
     wheres = [getattr(reader, "where", None), *(column.expression for column in getattr(reader, "columns", ()))]
     nodes = (node for where in wheres for node in walk(where))
     return frozenset(node.column for node in nodes if isinstance(node, InStep) and node.step == name)
+
+
+def _keys(reader: Join | SemJoin) -> tuple[set[str], set[str]]:
+    """The columns that decide which rows of a join belong together, left and right."""
+    if isinstance(reader, SemJoin):
+        return set(reader.left_fields), set(reader.right_fields)
+    return {key.left for key in reader.keys}, {key.right for key in reader.keys}
+
+
+def _handed(handed_on: Names | None, reader: RowStep | LlmFused) -> Names | None:
+    """What a step that asks about rows reads, and what it hands on without having made it."""
+    steps = reader.steps if isinstance(reader, LlmFused) else (reader,)
+    made = frozenset(name for step in steps for name in made_columns(step))
+    read = frozenset(name for step in steps for name in step.fields)
+    return None if handed_on is None else (handed_on | read) - made
 
 
 def _with(handed_on: Names | None, own: Names) -> Names | None:

@@ -9,7 +9,7 @@ from promptql.expressions import Predicate, fields_of
 from promptql.optimizer.rewiring import added, is_named, new_id, removed, renamed, replaced, sole_input
 from promptql.plan import STEPS_MAX, Plan
 from promptql.predicate import conjunction, conjuncts
-from promptql.steps import Filter, Join, JoinType, Step
+from promptql.steps import Filter, Join, JoinType, SemJoin, Step
 from promptql.validation import columns_of
 from promptql.validation.naming import joined_names
 
@@ -17,11 +17,12 @@ from promptql.validation.naming import joined_names
 def push_into_joins(plan: Plan, catalog: Catalog) -> Plan:
     """filter(join(L, R), a and b) = join(filter(L, a), filter(R, b)), a over columns of L and b over those of R.
 
-    Below the right side only of an inner join: a left join would keep the left rows that b leaves alone.
+    Below the right side only of an inner join: a left join would keep the left rows that b leaves alone. A semantic
+    join is an inner one.
     """
     for step in plan.steps:
         join = sole_input(plan, step)
-        if not isinstance(step, Filter) or not isinstance(join, Join) or len(plan.steps) + 2 > STEPS_MAX:
+        if not isinstance(step, Filter) or not isinstance(join, Join | SemJoin) or len(plan.steps) + 2 > STEPS_MAX:
             continue
         if is_named(plan, step):
             continue
@@ -32,7 +33,7 @@ def push_into_joins(plan: Plan, catalog: Catalog) -> Plan:
 
 
 def _sides(
-    plan: Plan, step: Filter, join: Join, catalog: Catalog
+    plan: Plan, step: Filter, join: Join | SemJoin, catalog: Catalog
 ) -> tuple[Predicate | None, Predicate | None, Predicate | None] | None:
     """What the left side takes, what the right side takes, and what stays; None where all stays."""
     columns = columns_of(plan, catalog)
@@ -43,7 +44,7 @@ def _sides(
         used = fields_of(part)
         if used and used <= left:
             parts["left"].append(part)
-        elif used and used <= set(names) and join.type is JoinType.INNER:
+        elif used and used <= set(names) and (isinstance(join, SemJoin) or join.type is JoinType.INNER):
             parts["right"].append(renamed(part, names))
         else:
             parts["stay"].append(part)
@@ -53,7 +54,12 @@ def _sides(
 
 
 def _rewritten(
-    plan: Plan, step: Filter, join: Join, left: Predicate | None, right: Predicate | None, stay: Predicate | None
+    plan: Plan,
+    step: Filter,
+    join: Join | SemJoin,
+    left: Predicate | None,
+    right: Predicate | None,
+    stay: Predicate | None,
 ) -> Plan:
     new: list[Step] = []
     links: dict[str, str] = {}

@@ -129,6 +129,7 @@ __all__ = [
     "asks_language_model",
     "dependencies_of",
     "input_of",
+    "is_named_by_id",
     "step_from_json",
     "step_to_json",
 ]  # fmt: skip
@@ -161,6 +162,12 @@ def asks_language_model(plan: object) -> bool:
         return False
     ops = (step.get("op") if isinstance(step, Mapping) else getattr(step, "op", None) for step in steps)
     return any(op == kind.op for op in ops for kind in SEMANTIC)
+
+
+def is_named_by_id(step: Step) -> bool:
+    """Whether a column that the step makes is called by its id, so that an equal step of another id makes another."""
+    steps = step.steps if isinstance(step, LlmFused) else (step,)
+    return any(isinstance(item, LlmFilter | LlmExtract | LlmTopk | SemJoin) and item.alias is None for item in steps)
 
 
 def input_of(step: Step) -> str | None:

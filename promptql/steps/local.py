@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
 from promptql.errors import PlanError
-from promptql.steps.record import Record
+from promptql.steps.record import Record, is_text
 
 CATEGORIES_MAX = 100
 EXAMPLES_MAX = 50
@@ -82,7 +82,7 @@ def _texts(record: Record, key: str) -> tuple[str, ...]:
         return (record.text(key, EXAMPLE_CHARACTERS_MAX),)
     examples = record.items(key, least=0, most=EXAMPLES_MAX)
     for index, item in enumerate(examples):
-        if not isinstance(item, str) or not 1 <= len(item) <= EXAMPLE_CHARACTERS_MAX:
+        if not isinstance(item, str) or not 1 <= len(item) <= EXAMPLE_CHARACTERS_MAX or not is_text(item):
             raise PlanError("an example is a string", pointer=f"{record.pointer}/{key}/{index}")
     return tuple(examples)
 

@@ -16,6 +16,11 @@ LIST_MAX = 200
 E = TypeVar("E", bound=StrEnum)
 
 
+def is_text(value: object) -> bool:
+    """Whether a string could be stored and sent: half a surrogate pair, which JSON can spell, could not."""
+    return not isinstance(value, str) or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 class Record:
     """An object of a plan's JSON.
 
@@ -29,6 +34,8 @@ class Record:
         self.data = data
         self.pointer = pointer
         for key in data:
+            if not is_text(key):
+                raise PlanError("a key is no text: it has half a surrogate pair", pointer=pointer)
             if key not in known:
                 raise PlanError(
                     f'unknown key "{key}"',
@@ -43,7 +50,7 @@ class Record:
     def text(self, key: str, characters_max: int = NAME_CHARACTERS_MAX) -> str:
         """A string of 1 to `characters_max` characters."""
         value = self.data.get(key)
-        if not isinstance(value, str) or not 1 <= len(value) <= characters_max:
+        if not isinstance(value, str) or not 1 <= len(value) <= characters_max or not is_text(value):
             raise PlanError(
                 f'"{key}" must be a string of 1 to {characters_max} characters',
                 pointer=f"{self.pointer}/{key}",
@@ -114,7 +121,7 @@ class Record:
         names: list[str] = []
         for index, item in enumerate(self.items(key)):
             name = item.get("field") if isinstance(item, Mapping) and set(item) == {"field"} else item
-            if not isinstance(name, str) or not name or name in names:
+            if not isinstance(name, str) or not name or name in names or not is_text(name):
                 raise PlanError(
                     f"not a field name, or one named twice: {name!r:.60}",
                     pointer=f"{self.pointer}/{key}/{index}",

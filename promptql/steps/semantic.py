@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from promptql.errors import PlanError, nearest_name
 from promptql.steps.local import Categories, categories_from_json, categories_to_json
-from promptql.steps.record import Record
+from promptql.steps.record import Record, is_text
 
 INSTRUCTION_CHARACTERS_MAX = 2_000
 COLUMNS_MAX = 20  # that one extraction may give
@@ -266,9 +266,10 @@ def _enum_of(record: Record) -> tuple[str, ...]:
     if not record.has("enum"):
         return ()
     values = record.items("enum", most=ENUM_MAX)
-    if not all(isinstance(value, str) and value for value in values) or len(set(values)) < len(values):
+    texts = [value for value in values if isinstance(value, str) and value and is_text(value)]
+    if len(set(texts)) < len(values):
         raise PlanError("an enum is a list of different strings", pointer=f"{record.pointer}/enum")
-    return tuple(values)
+    return tuple(texts)
 
 
 @dataclass(frozen=True, slots=True)

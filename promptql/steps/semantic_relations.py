@@ -26,6 +26,7 @@ from promptql.steps.semantic import (
 TOPK_MAX = 50
 CANDIDATES_MAX = 50  # of the other side that a row of a join is compared with
 CANDIDATES = 10
+CLASSES_MAX = 30  # right rows of a join that are shown to the model as a whole
 FUSED_MAX = 10
 
 

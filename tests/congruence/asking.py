@@ -110,6 +110,11 @@ def refusing_plans(database: AnyDatabase) -> Any:
         outcome(lambda: database.explain(bad[0])),
         outcome(lambda: list(database.execute(bad[1], stream=True))),
     ]
+    words = {"instruction": "it is sad", "fields": ["plot"], "quality": {"target": "recall", "value": 1}}
+    asking = {"id": "b", "op": "llm_filter", "input": "a", **words}
+    asks = {**good, "steps": [scan, asking, {**end, "input": "b"}]}
+    assert database.validate(asks).valid  # and there is no language model to run it with
+    results.append(outcome(lambda: database.execute(asks)))
     assert all(map(refused, results))
     try:
         database.execute(bad[3])

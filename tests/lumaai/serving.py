@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from lumaai.app import create_app
 from lumaai.database import Database
+from lumaai.questions import LLMSource
 from lumaai.server import BoundedProtocol, url_of
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
@@ -78,12 +79,12 @@ class Service:
 
 
 @contextmanager
-def serving(directory: Path, **settings: Any) -> Iterator[Service]:
+def serving(directory: Path, *, llm: LLMSource = None, **settings: Any) -> Iterator[Service]:
     """A service of a database in `directory`, shut down in order at the end."""
     log = io.BytesIO()
     with asyncio.Runner() as runner:
         app = create_app(
-            Database(directory / "data"), Settings(directory=directory, **settings), telemetry=Telemetry(log)
+            Database(directory / "data", llm=llm), Settings(directory=directory, **settings), telemetry=Telemetry(log)
         )
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())

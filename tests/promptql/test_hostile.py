@@ -50,7 +50,9 @@ JSON = st.recursive(
     max_leaves=12,
 )
 STEP_KEYS = "id op input collection where by aggs n fields left right keys columns".split()
+STEP_KEYS += "instruction categories schema quality model k as steps blocking method left_fields right_fields".split()
 OPS = "scan search filter join group limit window compute answer visualize classify_local".split()
+OPS += "llm_filter llm_classify llm_extract llm_map llm_topk llm_summarize llm_fused sem_join".split()
 STEPS = st.dictionaries(st.sampled_from(STEP_KEYS), JSON, max_size=6).flatmap(
     lambda step: st.sampled_from(OPS).map(lambda op: {**step, "op": op})
 )
@@ -66,3 +68,23 @@ def test_any_json_is_checked_and_never_breaks(promptql: PromptQL, plan: Any) -> 
         assert all(fault.message for fault in check.faults)
         with pytest.raises(PlanError):
             promptql.execute(plan)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"instruction": "\ud800"},
+        {"fields": ["\ud800"]},
+        {"as": "\udfff"},
+        {"categories": ["a", "\ud800"]},
+        {"categories": {"a": ["\ud800"], "b": []}},
+        {"categories": {"\ud800": [], "b": []}},
+    ],
+)
+def test_half_characters_are_no_text(promptql: PromptQL, changes: dict[str, Any]) -> None:
+    """JSON can spell half a surrogate pair; no column could hold it, and no model be sent it."""
+    step = {"id": "c", "op": "llm_classify", "input": "s", "fields": ["title"], "categories": ["a", "b"], "as": "kind"}
+    steps = [{"id": "s", "op": "scan", "collection": "movies"}, step | changes]
+    plan = {"steps": [*steps, {"id": "end", "op": "answer", "input": "c"}], "output": "end"}
+    assert not promptql.validate(plan).valid
+    json.dumps(promptql.validate(plan).to_json(), ensure_ascii=False)

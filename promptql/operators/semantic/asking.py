@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from models import JSON, LLMReplyError
-from promptql.judgements import Verdict, judgement_key
+from promptql.judgements import Verdict, judgement_keys
 from promptql.operators.semantic.caller import FAILURES, Caller, Failure, Request
 from promptql.operators.semantic.prompt import DATA_RULE, closed, fenced, is_confidence
 from promptql.operators.semantic.tasks import Task
@@ -49,7 +49,7 @@ class Asking:
             PlanCancelledError, LimitExceededError: as `Caller.all`.
         """
         model = self.caller.models.of(size).name
-        keys = [[judgement_key(model, task.asked, text) for task in tasks] for text in texts]
+        keys = list(zip(*(judgement_keys(model, task.asked, texts) for task in tasks), strict=True))
         answers = [[self.caller.judgements.get(key) for key in row] for row in keys]
         self.caller.cache_hits += sum(verdict is not None for row in answers for verdict in row)
         for wanted in dict.fromkeys(_missing(row) for row in answers):
@@ -126,7 +126,7 @@ def _batches(places: Sequence[int], texts: Sequence[str], rows_max: int) -> list
 
 def _request(tasks: Sequence[Task], texts: Sequence[str]) -> Request:
     questions = "\n".join(f'"{name}": {task.words}' for name, task in zip(_names(tasks), tasks, strict=True))
-    parts = [fenced("others", list(task.shared)) for task in tasks if task.shared]
+    parts = [fenced("others", [json.loads(line) for line in task.shared]) for task in tasks if task.shared]
     parts.append(fenced("rows", [{"row": number, "text": json.loads(text)} for number, text in enumerate(texts, 1)]))
     tokens = REPLY_TOKENS + len(texts) * (ROW_TOKENS + sum(task.tokens + ROW_TOKENS for task in tasks))
     return Request(_SYSTEM.format(rule=DATA_RULE, questions=questions), "\n".join(parts), _schema(tasks), tokens)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from models import LLMBudgetError, LLMUnavailableError
 from promptql.answer import Notice
 from promptql.operators.semantic.caller import Caller
-from promptql.operators.semantic.inputs import CHARACTERS_MAX
 
 
 def notices_of(caller: Caller, rows: int, fate: str) -> list[Notice]:
@@ -28,6 +27,6 @@ def notices_of(caller: Caller, rows: int, fate: str) -> list[Notice]:
         case _:
             pass
     if caller.cut:
-        detail = f"step {caller.step}: of {caller.cut} rows only about {CHARACTERS_MAX} characters were read"
+        detail = f"step {caller.step}: {caller.cut} rows were too long to be read as a whole"
         notices.append(Notice("llm_rows_cut", detail))
     return notices

@@ -1,8 +1,8 @@
 """llm_filter, llm_classify, llm_extract, llm_map, and several of them over the same rows.
 
 Questions that read the same columns go into the same calls. Of filters that read different ones, those run first that
-leave fewest rows for their cost, which a sample of the rows tells (Hellerstein and Stonebraker, SIGMOD 1993): by
-ascending cost / (1 − selectivity). The rows that were sampled need not be asked again.
+leave fewest rows for their cost, which a sample of the rows tells (`optimizer.order_filters`). The rows that were
+sampled need not be asked again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from promptql.operators.semantic.deciding import Decider, Decision, Question, re
 from promptql.operators.semantic.inputs import NO_TEXT, Inputs
 from promptql.operators.semantic.notices import notices_of
 from promptql.operators.semantic.tasks import Task, task_of
+from promptql.optimizer.order_filters import order_filters
 from promptql.steps import LlmClassify, LlmExtract, LlmFilter, LlmMap, ModelSize, QualityTarget, RowStep
 from promptql.validation.naming import confidence_of, sureness_of
 from promptql.validation.semantic import extracted_field
@@ -84,6 +85,8 @@ class _Run:
         relation = self._columns(self.rows.relation.take(np.array(self.alive, dtype=np.int64)))
         notices = notices_of(caller, len(self.rows.relation), self._fate())
         made = replace(self.rows.over(relation), notices=(*self.rows.notices, *notices))
+        if not all(isinstance(step, LlmFilter) for step in self.steps):
+            made = replace(made, passages=None)  # what was asked for is what the model said, not what the search found
         return replace(made, llm=caller.used(), quality=self.quality or None)
 
     def _cascaded(self) -> list[int]:
@@ -127,15 +130,14 @@ class _Run:
     def _ordered(self, units: list[_Unit]) -> list[_Unit]:
         """By cost over what is let go, as a sample of the rows tells."""
         places = [self.alive[at] for at in np.linspace(0, len(self.alive) - 1, SAMPLE_ROWS).astype(int)]
-        ranks = []
+        costs, selectivities = [], []
         for unit in units:
             read = self._ask(unit, places)
             kept = sum(self._passes(unit.steps, place) for place in places)
-            selectivity = (kept + 1) / (len(places) + 2)  # Laplace's rule of succession
+            selectivities.append((kept + 1) / (len(places) + 2))  # Laplace's rule of succession
             tokens = sum(map(len, read.texts)) / max(1, len(read.texts)) / 4
-            cost = tokens + sum(self.tasks[index].tokens for index in unit.steps)
-            ranks.append(cost / (1 - selectivity))
-        return [units[place] for place in sorted(range(len(units)), key=lambda place: ranks[place])]
+            costs.append(tokens + sum(self.tasks[index].tokens for index in unit.steps))
+        return [units[place] for place in order_filters(costs, selectivities)]
 
     def _ask(self, unit: _Unit, places: Sequence[int]) -> Inputs:
         """Ask the questions of a unit about some rows; of those that were asked about nothing new is asked."""

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +63,7 @@ class Provider:
 
     url: str = ""
     answers: deque[Scripted] = field(default_factory=deque)
+    otherwise: Callable[[Received], Scripted] | None = None  # what is answered when the script has ended
     supports: frozenset[str] = ALL_MODES
     ignores: frozenset[str] = frozenset()
     extended: bool = True  # knows the parameters of vLLM and llama.cpp
@@ -86,6 +87,8 @@ class Provider:
             return refusal_of(protocol, 400, f"{request.mode} is not supported")
         if is_probe:
             return _probed(protocol, request, obeys=request.mode in self.supports)
+        if not self.answers and self.otherwise is not None:
+            return self.otherwise(request)
         return self.answers.popleft() if self.answers else refusal_of(protocol, 418, "script has ended")
 
 

@@ -264,3 +264,21 @@ def test_concurrent_reservations_never_pass_the_limit() -> None:
         list(threads.map(work, range(8)))
     assert max(most) <= 1000
     assert budget._reserved == budget.spent == Usage()
+
+
+def test_a_smaller_model_beside_another_takes_from_the_same_budget() -> None:
+    """One call each, and the third is refused to both; renewed, both begin anew, and are closed together."""
+    large, small = ScriptedLLM(["a", "b"], name="large"), ScriptedLLM(["c", "d"], name="small")
+    both = BudgetedLLM(large, Budget(calls=2), small)
+    assert both.small is not None
+    assert (both.name, both.small.name) == ("large", "small")
+    both.complete(MESSAGES)
+    both.small.complete(MESSAGES)
+    for llm in (both, both.small):
+        with pytest.raises(LLMBudgetError):
+            llm.complete(MESSAGES)
+    again = both.renewed()
+    assert again.small is not None
+    again.small.complete(MESSAGES)
+    assert again.budget.spent.calls == 1
+    assert BudgetedLLM(large, Budget()).small is None

@@ -25,7 +25,8 @@ def data_of(request: ScriptedRequest) -> dict[str, list[Any]]:
 
 def questions_of(request: ScriptedRequest) -> dict[str, str]:
     """What is asked of each row, by its letter."""
-    return dict(_QUESTION.findall(request.messages[0].content))
+    said = (message.content for message in request.messages[:-1])  # an endpoint may be told the schema in words before
+    return dict(_QUESTION.findall("\n".join(said)))
 
 
 def answered(request: ScriptedRequest, says: Says, sure: float = 0.9) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,9 +20,18 @@ def counted(answer: Answer) -> Answer:
     complete = answer.completeness
     for use, rows in asked:
         complete *= 1 - use.failed / max(rows, use.failed, 1)
+    for step in answer.steps:
+        complete *= _reached(step.quality or {})
     uses = [use for use, _ in asked]
     usage = {**answer.usage, "llm": _added(answer.usage.get("llm", {}), uses)}
     return replace(answer, usage=usage, completeness=round(complete, 4))
+
+
+def _reached(quality: Mapping[str, Any]) -> float:
+    """How far a step came whose judging ended early; of several filters in one step, all of them."""
+    if "target" in quality:
+        return float(quality.get("completeness", 1.0))
+    return math.prod(_reached(item) for item in quality.values())
 
 
 def _added(planning: Mapping[str, Any], uses: list[LlmUse]) -> dict[str, Any]:

@@ -66,24 +66,54 @@ def _article(*names: str) -> Callable[[Row], bool]:
     return lambda row: row["article"] in names
 
 
-PREDICATES = (
-    Predicate("arxiv-ir-db", "information retrieval (any category)", "the paper is about information retrieval, search or recommendation", _listed("cs.IR")),
-    Predicate("arxiv-ir-db", "databases (primary)", "the paper is mainly about databases or data management", _primary("cs.DB")),
-    Predicate("arxiv-ir-db", "digital libraries (primary)", "the paper is mainly about digital libraries, citations or bibliometrics", _primary("cs.DL")),
-    Predicate("arxiv-ir-db", "language (any category)", "the paper is about natural language processing", _listed("cs.CL")),
-    Predicate("arxiv-ir-db", "vision (any category)", "the paper is about images or computer vision", _listed("cs.CV")),
-    Predicate("arxiv-ir-db", "security (any category)", "the paper is about privacy, security or cryptography", _listed("cs.CR")),
-    Predicate("netflix-titles", "documentaries", "the title is a documentary", _genre("Documentaries", "Docuseries")),
-    Predicate("netflix-titles", "for children", "the title is for children or families", _genre("Children & Family Movies", "Kids' TV")),
-    Predicate("netflix-titles", "stand-up comedy", "the title is a stand-up comedy show", _genre("Stand-Up Comedy", "Stand-Up Comedy & Talk Shows")),
-    Predicate("netflix-titles", "dramas", "the title is a drama", _genre("Dramas", "TV Dramas")),
-    Predicate("wiki-movies", "westerns", "the film is a western", _genre("Western")),
-    Predicate("wiki-movies", "science fiction", "the film is science fiction", _genre("Science Fiction")),
-    Predicate("wiki-movies", "silent films", "the film is a silent film", _genre("Silent")),
-    Predicate("squad-dev", "places", "the paragraph is about a city, a region or a river", _article("Newcastle_upon_Tyne", "Warsaw", "Southern_California", "Fresno,_California", "Victoria_(Australia)", "Rhine", "Jacksonville,_Florida", "Kenya")),
-    Predicate("squad-dev", "life sciences", "the paragraph is about biology or medicine", _article("Chloroplast", "Immune_system", "Ctenophora", "Pharmacy", "Black_Death")),
-    Predicate("squad-dev", "football", "the paragraph is about Super Bowl 50", _article("Super_Bowl_50")),
+_ARXIV = (
+    ("information retrieval", "the paper is about information retrieval, search or recommendation", _listed("cs.IR")),
+    ("databases, mainly", "the paper is mainly about databases or data management", _primary("cs.DB")),
+    ("digital libraries, mainly", "the paper is mainly about libraries, citations or bibliometrics", _primary("cs.DL")),
+    ("language", "the paper is about natural language processing", _listed("cs.CL")),
+    ("security", "the paper is about privacy, security or cryptography", _listed("cs.CR")),
+)
+_NETFLIX = (
+    ("documentaries", "the title is a documentary", _genre("Documentaries", "Docuseries")),
+    ("for children", "the title is for children or families", _genre("Children & Family Movies", "Kids' TV")),
+    ("stand-up comedy", "the title is a stand-up comedy show", _genre("Stand-Up Comedy")),
+    ("dramas", "the title is a drama", _genre("Dramas", "TV Dramas")),
+)
+_FILMS = (
+    ("westerns", "the film is a western", _genre("Western")),
+    ("silent films", "the film is a silent film", _genre("Silent")),
+)
+_PLACES = (
+    "Newcastle_upon_Tyne", "Warsaw", "Southern_California", "Fresno,_California", "Victoria_(Australia)", "Rhine",
+    "Jacksonville,_Florida", "Kenya",
 )  # fmt: skip
+_LIFE = ("Chloroplast", "Immune_system", "Ctenophora", "Pharmacy", "Black_Death")
+_PHYSICS = (
+    "Nikola_Tesla", "Steam_engine", "Oxygen", "Force", "Prime_number", "Computational_complexity_theory",
+    "Packet_switching", "Geology", "Apollo_program",
+)  # fmt: skip
+_RELIGION = ("Martin_Luther", "United_Methodist_Church", "Huguenot", "Islamism")
+_HISTORY = (
+    "Normans",
+    "Yuan_dynasty",
+    "Genghis_Khan",
+    "French_and_Indian_War",
+    "Black_Death",
+    "Imperialism",
+    "Huguenot",
+)
+_TELEVISION = ("Doctor_Who", "American_Broadcasting_Company", "Sky_(United_Kingdom)")
+_PARAGRAPHS = (
+    ("science and technology", "the paragraph is about science or technology", _article(*_LIFE, *_PHYSICS)),
+    ("history", "the paragraph is about history before 1900", _article(*_HISTORY)),
+    ("places", "the paragraph is about a city, a region or a river", _article(*_PLACES)),
+    ("religion", "the paragraph is about religion", _article(*_RELIGION)),
+    ("life sciences", "the paragraph is about biology or medicine", _article(*_LIFE)),
+    ("television", "the paragraph is about television", _article(*_TELEVISION)),
+    ("football", "the paragraph is about Super Bowl 50", _article("Super_Bowl_50")),
+)  # fmt: skip
+_SETS = {"squad-dev": _PARAGRAPHS, "arxiv-ir-db": _ARXIV, "wiki-movies": _FILMS, "netflix-titles": _NETFLIX}
+PREDICATES = tuple(Predicate(key, *item) for key, items in _SETS.items() for item in items)
 
 
 def available() -> bool:

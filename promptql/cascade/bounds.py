@@ -76,7 +76,7 @@ def _log_choose(n: int, k: int) -> float:
 
 
 def _log_binomials(seen: int, reach: int) -> npt.NDArray[np.float64]:
-    """log of (x + seen) over seen, for x = 0 .. reach − 1."""
+    """Logarithms of (x + seen) over seen, for x = 0 .. reach − 1."""
     steps = np.zeros(reach)
     x = np.arange(1, reach)
     steps[1:] = np.log1p(seen / x)

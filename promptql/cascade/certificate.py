@@ -9,7 +9,6 @@ from typing import Any
 
 from promptql.cascade.quality import Quality, Target
 
-
 NEARLY_WHOLE = 0.999  # the most that an answer can be which ended early
 
 

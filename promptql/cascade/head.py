@@ -37,7 +37,7 @@ def features_of(
     similarity: npt.NDArray[np.floating] | None = None,
     components: int = COMPONENTS_MAX,
 ) -> Features:
-    """What the head is trained on: principal components of meaning and words, the likeness to the instruction, and a 1.
+    """What the head is trained on: principal components of meaning and words, likeness, and a 1.
 
     Directions in which these rows do not differ would only be noise to so few labels. Words (hashed, weighted by TF-IDF)
     count as much as the embedding does: many instructions come down to a word that an embedding blurs. Of many rows the
@@ -60,7 +60,7 @@ def features_of(
 
 
 def words_of(texts: Sequence[str], dim: int = WORD_DIM) -> npt.NDArray[np.float32]:
-    """(texts, dim) hashed words by TF-IDF, each row of length 1; words of one text only, or of most texts, are left out.
+    """(texts, dim) hashed words by TF-IDF, each row of length 1, without words of one text only, or of many texts.
 
     Weinberger et al., Feature hashing, ICML 2009: a sign by the hash keeps collisions from adding up.
     """
@@ -73,7 +73,8 @@ def words_of(texts: Sequence[str], dim: int = WORD_DIM) -> npt.NDArray[np.float3
                 code = zlib.crc32(word.encode())
                 weight = (1 + math.log(count)) * math.log(len(texts) / known[word])
                 matrix[place, code % dim] += weight if code >> 31 else -weight
-    return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
+    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
+    return matrix
 
 
 def _of_even_length(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

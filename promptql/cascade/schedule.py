@@ -1,4 +1,4 @@
-"""What to read next: the cheapest way, as far as the proxy knows, to the promise. A guess steers, it certifies nothing."""
+"""What to read next: the cheapest way to the promise, as far as the proxy knows. It steers and certifies nothing."""
 
 from __future__ import annotations
 

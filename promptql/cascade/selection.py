@@ -1,21 +1,23 @@
 """Select rows as a judge would, asking about few of them, with a guarantee beside asking about all.
 
-1. *Learn.* A logistic head on the rows' embeddings is trained on the judge's labels of an even sample and of the likeliest
-   rows, again and again (continuous active learning: Cormack and Grossman, SIGIR 2014), until the schedule that is
-   cheapest by its probabilities would read hardly any more of them.
+1. *Learn.* A logistic head on the rows' embeddings is trained on the judge's labels of an even sample and of the
+   likeliest rows, again and again (continuous active learning: Cormack and Grossman, SIGIR 2014), until the schedule
+   that is cheapest by its probabilities would read hardly any more of them.
 2. *Audit.* Each row left is read with the same probability, whatever its score. The labels are hidden from the head.
-3. *Keep.* At the top, the longest stretch is kept unread whose wrong ones are few enough. Stretches are tried from short
-   to long until one fails, each at the whole level (fixed-sequence testing; Bauer, Statistics in Medicine 10, 1991).
+3. *Keep.* At the top, the longest stretch is kept unread whose wrong ones are few enough. Stretches are tried from
+   short to long until one fails, each at the whole level (fixed-sequence testing; Bauer, Statistics in Medicine 10,
+   1991).
 4. *Descend.* Rows are read, likeliest first, until what the audit found in the rest bounds what would be missed there.
 
 Why step 4 may look after every batch without paying for it: whether a row is in the audit is an independent coin, also
-given all that the head has learnt, for it never sees a label of the audit before that row has been passed. Count the rows
-that belong from the last one upward: of those not in the audit, let the (B + 1)th be the one too many. Stopping above it
-needs the audit to have found no more of them than the bound for B + 1 allows, and so has a probability of at most delta
-(Clopper and Pearson's bound; that it holds for every cut at once follows from the cuts being nested). It assumes nothing
-of the head: a useless one costs calls, not recall. Selection by proxies with a guarantee is SUPG's (Kang et al., PVLDB 13,
-2020), whose bounds are asymptotic; that exact ones pay at small samples was shown by BARGAIN (Zeighami, Shankar and
-Parameswaran, arXiv:2509.02896); stopping rules of this kind are compared by Lewis, Yang and Frieder (CIKM 2021).
+given all that the head has learnt, for it never sees a label of the audit before that row has been passed. Count the
+rows that belong from the last one upward: of those not in the audit, let the (B + 1)th be the one too many. Stopping
+above it needs the audit to have found no more of them than the bound for B + 1 allows, and so has a probability of at
+most delta (Clopper and Pearson's bound; that it holds for every cut at once follows from the cuts being nested). It
+assumes nothing of the head: a useless one costs calls, not recall. Selection by proxies with a guarantee is SUPG's
+(Kang et al., PVLDB 13, 2020), whose bounds are asymptotic; that exact ones pay at small samples was shown by BARGAIN
+(Zeighami, Shankar and Parameswaran, arXiv:2509.02896); LOTUS (Patel et al., arXiv:2407.11418) puts such cascades into
+semantic operators.
 """
 
 from __future__ import annotations
@@ -169,7 +171,8 @@ class _State:
 
     @property
     def found(self) -> npt.NDArray[np.bool_]:
-        return self.labels == KEPT
+        kept: npt.NDArray[np.bool_] = self.labels == KEPT
+        return kept
 
 
 @dataclass(slots=True)
@@ -313,7 +316,8 @@ class _Cascade:
     def _keep(self, schedule: Schedule) -> None:
         """Keep the longest stretch from the top in which the audit finds few enough that do not belong."""
         audit, state, aims = self.audit, self.state, self._aims()
-        assert audit is not None and self.hidden is not None
+        assert audit is not None
+        assert self.hidden is not None
         self.delta_missed = aims.delta_missed
         order = self._order(audit.rows)
         sure = int(state.weights[state.found & ~audit.drawn].sum())  # right for certain, and known before the audit
@@ -333,7 +337,8 @@ class _Cascade:
     def _descend(self, features: Features) -> None:
         """Read on, likeliest first, until the audit bounds what is missed in the rest."""
         audit, state = self.audit, self.state
-        assert audit is not None and self.hidden is not None
+        assert audit is not None
+        assert self.hidden is not None
         trained = self._visible()
         while audit.tail.any():
             if self._enough():
@@ -444,7 +449,7 @@ class _Cascade:
         else:
             certified = lower / upper if upper else None
         helped = state.helper_labels
-        both = None if helped is None else (helped >= 0) & (state.labels >= 0)
+        both = state.labels >= 0 if helped is None else (helped >= 0) & (state.labels >= 0)
         return Certificate(
             self.quality,
             method,
@@ -461,7 +466,9 @@ class _Cascade:
             count_lower=lower,
             count_upper=upper,
             helper_judged=0 if helped is None else int((helped != UNREAD).sum()),
-            helper_agreement=None if both is None or not both.any() else float((helped == state.labels)[both].mean()),
+            helper_agreement=None
+            if helped is None or not both.any()
+            else float((helped[both] == state.labels[both]).mean()),
             judge_error_rate=judge_error_rate,
         )
 

@@ -17,12 +17,12 @@ from promptql.cascade import (
     Certificate,
     Method,
     Selection,
+    Target,
     features_of,
     select,
 )
 from promptql.cascade import Judge as RowJudge
 from promptql.cascade import Quality as Promise
-from promptql.cascade import Target
 from promptql.errors import LimitExceededError
 from promptql.judgements import Verdict
 from promptql.operators.embeddings import vectors_of
@@ -35,8 +35,8 @@ from promptql.vectors import unit
 def cascade(question: Question) -> Decision | None:
     """Judge as many of the rows as the filter's target needs; None where that would be all.
 
-    The proxy is trained on the embeddings that are stored with the documents where the filter reads the embedded fields,
-    else on new ones. Without enough rows, or with too many to embed, every row is judged.
+    The proxy is trained on the embeddings that are stored with the documents where the filter reads the embedded
+    fields, else on new ones. Without enough rows, or with too many to embed, every row is judged.
     """
     texts = question.inputs.texts
     if len(texts) < ROWS_MIN:
@@ -118,6 +118,6 @@ def _warning(step: LlmFilter, certificate: Certificate) -> str | None:
         return None
     bounds = f"{certificate.count_lower} to {certificate.count_upper} of {certificate.rows} inputs belong"
     return (
-        f"step {step.id}: judging ended after {certificate.judged} of {certificate.rows} inputs; those found are shown; "
-        f"{bounds}, at confidence {1 - certificate.quality.delta:g}"
+        f"step {step.id}: judging ended after {certificate.judged} of {certificate.rows} inputs; "
+        f"those found are shown; {bounds}, at confidence {1 - certificate.quality.delta:g}"
     )

@@ -23,6 +23,7 @@ from engine import (
 )
 from models import Embedder
 from promptql.answer import StepReport
+from promptql.counting import reached
 from promptql.errors import LimitExceededError, PlanCancelledError, PlanError, PlanStoppedError
 from promptql.events import StepFinished, StepProgress, StepStarted, Tell
 from promptql.judgements import Judgements
@@ -235,7 +236,8 @@ class _Execution:
             self.scope.done[step.id] = rows
             if isinstance(step, Scan) and len(rows.relation) == self.scope.snapshots[step.collection].count():
                 self.mapped |= rows.relation.buffers().keys()
-            whole = report.llm is None or not report.llm.failed  # what failed may be had the next time
+            ended_early = report.quality is not None and reached(report.quality) < 1
+            whole = report.llm is None or not (report.llm.failed or ended_early)  # the rest may be had the next time
             if self.outputs is not None and not report.cached and whole:
                 self.outputs.put(self.plan, step, self.scope.snapshots, rows)
             if isinstance(step, LookupStep | CompareStep):

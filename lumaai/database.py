@@ -185,6 +185,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         """Whether it was closed."""
         return self._opened.is_closed
 
+    def records(self, kind: str) -> engine.Records:
+        """Records of a kind that outlive going back to a snapshot: the way of the HTTP service."""
+        return self._native.records(kind, lasting=True)
+
     @property
     def jobs(self) -> Jobs:
         """Work that goes on in the background, and how it ended."""

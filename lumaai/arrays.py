@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,12 @@ from lumaai.errors import InvalidRequestError
 
 # numpy's names of floating point numbers, and how many bytes each may have.
 FLOAT, FLOAT_BYTES = "f", (2, 4, 8)
+_FLOAT32 = np.dtype("<f4")
+# Magic, version 1.0, and a head of 118 bytes: with these ten the array begins at byte 128.
+_USUAL_HEAD = re.compile(
+    rb"\x93NUMPY\x01\x00v\x00(?=.{117}\n)\{'descr': '<f4', 'fortran_order': False, 'shape': \(([0-9]{1,9}),\), \} +\n",
+    re.DOTALL,
+)
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -31,11 +38,7 @@ def array_of_npy(content: bytes) -> NDArray[np.float32]:
         InvalidRequestError: it is none, is cut, or holds something else.
     """
     file = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(file)
-        shape, is_fortran, kind = HEADER_READERS[version](file)
-    except (ValueError, KeyError, SyntaxError) as error:
-        raise _no_npy("its head cannot be read") from error
+    shape, is_fortran, kind = _usual_head(file) or _head(file)
     if kind.kind != FLOAT or kind.itemsize not in FLOAT_BYTES:
         raise _no_npy(f"expected=floating point numbers got={kind!s:.40}")
     wanted, got = math.prod(shape) * kind.itemsize, len(content) - file.tell()
@@ -45,6 +48,24 @@ def array_of_npy(content: bytes) -> NDArray[np.float32]:
     array = array.reshape(shape, order="F" if is_fortran else "C")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _usual_head(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]] | None:
+    """The head of one vector as `np.save` writes it, in a tenth of the time that numpy takes; None for another."""
+    found = _USUAL_HEAD.match(file.getbuffer())
+    if found is None:
+        return None
+    file.seek(found.end())
+    return (int(found[1]),), False, _FLOAT32
+
+
+def _head(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = np.lib.format.read_magic(file)
+        shape, is_fortran, kind = HEADER_READERS[version](file)
+    except (ValueError, KeyError, SyntaxError) as error:
+        raise _no_npy("its head cannot be read") from error
+    return shape, is_fortran, kind
 
 
 def with_arrays(documents: Iterable[Any], fields: Iterable[str]) -> list[Any]:

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lumaai.batch import Batch
 from lumaai.errors import InvalidRequestError, TooLargeError
 from lumaai.ingestion.parquet_files import document_of, in_microseconds
 from lumaai.ingestion.uploads import arrow_batches, row_bytes
@@ -32,37 +31,30 @@ def vectors_of_arrow(content: bytes) -> NDArray[np.float32]:
     return np.concatenate(arrays)
 
 
-def batch_of_arrow(content: bytes, *, bytes_max: int) -> Batch:
-    """The documents of an Arrow stream or file, one a row; lists of fixed length of floats as arrays beside them.
+def documents_of_arrow(content: bytes, *, bytes_max: int) -> list[dict[str, Any]]:
+    """The documents of an Arrow stream or file, one a row; lists of fixed length of floats as arrays in them.
 
     Raises:
         InvalidRequestError: as for `vectors_of_arrow`; or a value for which there is no JSON.
         TooLargeError: with all that dictionaries stand for, they are larger than `bytes_max`.
     """
     documents: list[dict[str, Any]] = []
-    columns: dict[str, list[NDArray[np.float32]]] = {}
     size = 0
     for batch in arrow_batches(_BODY, pa.BufferReader(content)):
         names = [field.name for field in batch.schema if pa.types.is_fixed_size_list(field.type)]
-        arrays = {name: _vectors(batch.column(name)) for name in names}
-        given = {name: array for name, array in arrays.items() if array is not None}
-        for name, array in given.items():
-            columns.setdefault(name, []).append(array)
-        rest = in_microseconds(batch.drop_columns(list(given)) if given else batch)
-        for place in range(len(rest)):
+        found = {name: _vectors(batch.column(name)) for name in names}
+        arrays = {name: array for name, array in found.items() if array is not None}
+        rest = in_microseconds(batch.drop_columns(list(arrays)) if arrays else batch)
+        for place in range(len(batch)):
             row = rest.slice(place, 1)
             size += sum(map(row_bytes, row.columns))
             if size > bytes_max:
                 raise TooLargeError(f"documents are too large: body_bytes_max={bytes_max}", code="body_too_large")
-            documents.append(_document(row, place))
-    _check_columns(columns, len(documents))
-    return Batch(documents, {name: np.concatenate(arrays) for name, arrays in columns.items()})
-
-
-def _check_columns(columns: dict[str, list[NDArray[np.float32]]], rows: int) -> None:
-    for name, arrays in columns.items():
-        if sum(map(len, arrays)) != rows:
-            raise InvalidRequestError(f"column {name!r:.60} has vectors in some rows only", code="invalid_arrow")
+            vectors = {name: array[place] for name, array in arrays.items()}
+            documents.append({**_document(row, len(documents)), **vectors})
+    if not documents:
+        raise InvalidRequestError("Arrow has no rows", code="batch_empty")
+    return documents
 
 
 def _document(row: Any, place: int) -> dict[str, Any]:

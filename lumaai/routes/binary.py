@@ -81,16 +81,19 @@ async def documents_of(call: Call) -> tuple[wire.DocumentsQuery, Batch]:
     if media_type(call.request.scope) != NPY:
         if asked.ids or asked.vector_field:
             raise _refused("ids and vector_field are for x-npy: Arrow has columns")
-        from lumaai.ingestion.arrow_bodies import batch_of_arrow
+        from lumaai.ingestion.arrow_bodies import documents_of_arrow
 
         content = await _content(call)
-        return asked, await call.service.bodies.run(lambda: batch_of_arrow(content, bytes_max=bytes_max))
+        documents = await call.service.bodies.run(lambda: documents_of_arrow(content, bytes_max=bytes_max))
+        return asked, Batch(documents)
     vectors = await _vectors(call)
     ids = asked.ids.split(",") if asked.ids else []
     if vectors.ndim != 2 or (ids and len(ids) != len(vectors)):
         raise _refused(f"body must be as many vectors as there are ids: ids={len(ids)} got shape {vectors.shape}")
-    documents: list[Any] = [{"id": id_} for id_ in ids] or [{} for _ in range(len(vectors))]
-    return asked, Batch(documents, {asked.vector_field: vectors})
+    if not len(vectors):
+        raise _refused("body has no vectors")
+    rows: list[Any] = [{"id": id_} for id_ in ids] or [{} for _ in range(len(vectors))]
+    return asked, Batch(rows, {asked.vector_field: vectors})
 
 
 async def _vectors(call: Call) -> Array:

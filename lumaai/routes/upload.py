@@ -29,6 +29,9 @@ UPLOADS = "uploads"
 UTF8_BOM = b"\xef\xbb\xbf"
 RECORDS_AT_ONCE = 256
 INFLATED_BYTES_AT_ONCE = 1 << 20
+# What documents inflate to stays far below (deflate itself ends at 1,032 times); little may be what it likes.
+INFLATED_TIMES_MAX = 200
+INFLATED_FREELY_BYTES = 32 << 20
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
@@ -208,7 +211,7 @@ class Inflater:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._bytes = 0
+        self._taken = self._bytes = 0
         self._gzip = zlib.decompressobj(GZIP_WINDOW)
         self._has_begun = False
 
@@ -219,6 +222,7 @@ class Inflater:
             InvalidRequestError: status 400; it is no gzip.
             TooLargeError: it becomes too much.
         """
+        self._taken += len(piece)
         while piece:
             if self._gzip.eof:  # one member after another is one file
                 self._gzip = zlib.decompressobj(GZIP_WINDOW)
@@ -228,8 +232,9 @@ class Inflater:
             except zlib.error as error:
                 raise _no_gzip(str(error)) from error
             self._bytes += len(inflated)
-            if self._bytes > self._bytes_max:
-                message = f"body is too large when it is inflated: bulk_bytes_max={self._bytes_max}"
+            bytes_max = min(self._bytes_max, max(INFLATED_FREELY_BYTES, INFLATED_TIMES_MAX * self._taken))
+            if self._bytes > bytes_max:
+                message = f"body is too large when it is inflated: maximum={bytes_max} of {self._taken} bytes"
                 raise TooLargeError(message, code="body_too_large")
             if inflated:
                 yield inflated

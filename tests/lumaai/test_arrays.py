@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lumaai.arrays import array_of_npy, with_arrays
+from lumaai.arrays import _usual_head, array_of_npy, with_arrays
 from lumaai.errors import InvalidRequestError
 
 
@@ -27,6 +27,14 @@ def test_floating_point_numbers_of_any_kind_are_read(kind: str, order: Any) -> N
     read = array_of_npy(npy(np.array(given, dtype=kind, order=order)))
     assert read.dtype == np.float32
     assert read.tolist() == given.tolist()
+
+
+def test_the_quick_way_reads_what_numpy_reads() -> None:
+    """One vector of float32, of any length."""
+    for size in (0, 1, 384, 100_000):
+        given = np.arange(size, dtype=np.float32)
+        assert array_of_npy(npy(given)).tolist() == given.tolist()
+        assert _usual_head(io.BytesIO(npy(given))) is not None
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
+            self._job_table.sweep()
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"

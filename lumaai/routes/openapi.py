@@ -227,7 +227,8 @@ def _responses(
         }
         response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if isinstance(answer, type):
-            response["content"] = {operation.answer_media_type: {"schema": schemas.of(answer)}}
+            kind = JSON if status == HTTPStatus.ACCEPTED else operation.answer_media_type
+            response["content"] = {kind: {"schema": schemas.of(answer)}}
         elif answer is not None:
             response["content"] = {answer: {"schema": {"type": "string"}}}
         if operation.streams is not None:

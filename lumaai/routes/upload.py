@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
+import secrets
 import tempfile
 import zlib
 from collections.abc import AsyncGenerator, Iterator
@@ -15,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from lumaai.errors import InvalidRequestError, LumaError, TooLargeError
 from lumaai.ingestion import Record
+from lumaai.job_work import IMPORTS
 from lumaai.routes.body import header, media_type, parse_json, require_media_type
 from lumaai.routes.operation import NDJSON, Call
 
@@ -130,7 +134,7 @@ async def _records(call: Call, suffix: str, fields: dict[str, Any]) -> AsyncGene
     place = call.service.database.path / UPLOADS
     place.mkdir(exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place, suffix=suffix) as file:
-        await _keep(call, file)
+        await _keep(call, file, hashlib.blake2b())
         records = read_upload(Path(file.name), fields=fields, row_bytes_max=settings.line_bytes_max)
         while True:
             some = await lane.run_when_free(_next, records, file.name, timeout_seconds=settings.request_seconds_max)
@@ -140,13 +144,36 @@ async def _records(call: Call, suffix: str, fields: dict[str, Any]) -> AsyncGene
                 return
 
 
-async def _keep(call: Call, file: IO[bytes]) -> None:
+async def kept(call: Call) -> tuple[Path, bytes]:
+    """A whole upload as a file that a job takes in and removes, and a hash of it.
+
+    Raises:
+        InvalidRequestError: another type (415), cut, standing still (408), or empty.
+        TooLargeError: larger than `bulk_bytes_max`.
+    """
+    require_media_type(call.request.scope, *LINES, *SUFFIXES, encodings=("gzip",))
+    place = call.service.database.path / IMPORTS
+    place.mkdir(exist_ok=True)
+    suffix, digest = SUFFIXES.get(media_type(call.request.scope), ".jsonl"), hashlib.blake2b(digest_size=16)
+    path = place / f"{secrets.token_hex(8)}{suffix}"
+    try:
+        with path.open("xb") as file:
+            await _keep(call, file, digest)
+            await call.service.bodies.run(os.fsync, file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path, digest.digest()
+
+
+async def _keep(call: Call, file: IO[bytes], digest: hashlib.blake2b) -> None:
     lane, seconds = call.service.bodies, call.service.settings.request_seconds_max
     size = 0
     async with aclosing(_pieces(call)) as pieces:
         async for piece in pieces:
             await lane.run_when_free(file.write, piece, timeout_seconds=seconds)
             size += len(piece)
+            digest.update(piece)
     if not size:
         raise InvalidRequestError("the upload is empty", code="empty_batch")
     await lane.run_when_free(file.flush, timeout_seconds=seconds)

@@ -495,6 +495,9 @@ class BulkQuery(Wire):
     first_line: Annotated[int, BeforeValidator(_number)] = Field(
         default=1, ge=1, lt=VERSION_BOUND, description="Number of the body's first line, where a cut upload goes on."
     )
+    background: Flag = Field(
+        default=False, description="Answer 202 with a job as soon as all has arrived; it goes on after a restart."
+    )
 
 
 class ChangesQuery(ReadQuery):

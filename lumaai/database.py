@@ -149,6 +149,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
+            self._job_table.sweep()
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -192,6 +193,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._opened.is_closed
+
+    def records(self, kind: str) -> engine.Records:
+        """Records of a kind that outlive going back to a snapshot: the way of the HTTP service."""
+        return self._native.records(kind, lasting=True)
 
     @property
     def jobs(self) -> Jobs:

@@ -20,7 +20,7 @@ from lumaai.remote_upkeep import model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, SqlResult, check_query
-from lumaai.transport import collection_path, given_keys
+from lumaai.transport import collection_path, given_keys, new_key
 
 if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, PlanCheck, Proposal
@@ -192,7 +192,7 @@ class AsyncClient(AsyncUpkeep, AsyncKeyUpkeep, AsyncAskable):
         """Run a statement in LQL, JQL or NQL; see `Database.query`."""
         check_query(params, limit, timeout)
         body = given_keys({"language": language, "query": query, "params": params, "limit": limit, "timeout": timeout})
-        return SqlResult.from_json(await self._transport.post("/v1/query", body, safe=False))
+        return SqlResult.from_json((await self._transport.write("/v1/query", body, key=new_key())).body)
 
     async def stats(self) -> dict[str, Any]:
         """Bytes on disk and in memory."""

@@ -19,6 +19,7 @@ from lumaai.embedding import EmbedBounds
 from lumaai.errors import LumaError
 from lumaai.keys import KeyUse
 from lumaai.limits import Lane
+from lumaai.replays import Replays
 from lumaai.results import WriteResult
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
@@ -62,6 +63,8 @@ class Service:
     identifying: Lane
     gatekeeper: Gatekeeper
     audit: AuditLog
+    replays: Replays
+    declaring: threading.Lock  # held while a collection is compared with what a request expects, and changed
 
     @classmethod
     def of(cls, database: Database, settings: Settings, telemetry: Telemetry) -> Service:
@@ -81,6 +84,8 @@ class Service:
             identifying=Lane("identify", threads=IDENTIFY_THREADS, queue_max=IDENTIFY_QUEUE_MAX),
             gatekeeper=Gatekeeper(settings, database.keyring),
             audit=AuditLog(telemetry, settings.audit_log),
+            replays=Replays(lambda: database.records("replay")),
+            declaring=threading.Lock(),
         )
 
     @property

@@ -34,6 +34,7 @@ WITH_MEANING = (
     "bulk_documents",
     "write_documents",
     "put_document",
+    "patch_document",
     "delete_document",  # a key that was used for another one
     "delete_documents",
     "count_documents",
@@ -153,6 +154,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     "text/csv",
     "text/tab-separated-values",
     "application/vnd.apache.parquet",
+    "application/x-npy",
     "application/vnd.apache.arrow.file",
     "application/vnd.apache.arrow.stream",
 )  # type: ignore[untyped-decorator]  # schemathesis has no types

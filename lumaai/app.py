@@ -87,6 +87,8 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
         writing.cancel()
         await asyncio.to_thread(_close, service)
 
+    operations = all_operations()
+    like_openai = _pattern_of(operation.path for operation in operations if operation.like_openai)
     app = FastAPI(
         title="LumaDB AI",
         version=lumaai.__version__,
@@ -97,8 +99,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
         telemetry={"metrics": False, "logs": False},
     )
     app.state.service = service
-    operations = all_operations()
-    like_openai = _pattern_of(operation.path for operation in operations if operation.like_openai)
+    app.state.like_openai = like_openai
     for path in dict.fromkeys(operation.path for operation in operations):
         there = [operation for operation in operations if operation.path == path]
         app.router.routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
@@ -116,6 +117,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
         lane=service.identifying,
         audit=service.audit,
         like_openai=like_openai,
+        check_room=service.check_room,
     )
     if settings.cors_origins:
         app.add_middleware(
@@ -143,6 +145,7 @@ class Edge:
         lane: Lane,
         audit: AuditLog,
         like_openai: re.Pattern[str],
+        check_room: Callable[[str], None],
     ) -> None:
         self._app = app
         self._is_closed = is_closed
@@ -152,6 +155,7 @@ class Edge:
         self._lane = lane
         self._audit = audit
         self._like_openai = like_openai
+        self._check_room = check_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what is not HTTP is passed on."""
@@ -164,6 +168,7 @@ class Edge:
         exchange = _Exchange(record, receive, send, self._body_bytes_max(scope, is_upload=is_upload))
         scope["lumaai.request_id"] = record.id
         try:
+            self._check_room(scope["path"])
             await self._guarded(scope, exchange, is_upload=is_upload)
         except ClientDisconnect:
             record.status = CLIENT_CLOSED_REQUEST
@@ -330,7 +335,9 @@ async def _routing_error(request: Request, error: Exception) -> Response:
     else:
         luma_error = InvalidRequestError(str(error.detail), status=error.status_code)
     request.scope["lumaai.code"] = luma_error.code
-    return problem_response(luma_error, request.scope["lumaai.request_id"])
+    like_openai: re.Pattern[str] = request.app.state.like_openai
+    alike = like_openai.fullmatch(request.scope["path"]) is not None
+    return problem_response(luma_error, request.scope["lumaai.request_id"], like_openai=alike)
 
 
 async def _to_documentation(_: Request) -> Response:

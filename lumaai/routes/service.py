@@ -30,6 +30,8 @@ R = TypeVar("R")
 
 # Large bodies that are read at once, and that wait for it.
 BODY_THREADS = 2
+# Looks at how the service is: probes and metrics, which overload must not keep out.
+OPERATIONS_QUEUE_MAX = 32
 BODY_QUEUE_MAX = 64
 # Pieces of snapshots that are read at once, and that wait for it: one for each download.
 DOWNLOAD_THREADS = 2
@@ -37,6 +39,9 @@ DOWNLOAD_QUEUE_MAX = 14
 # Keys and tokens that are checked at once, and that wait for it; each is checked once.
 IDENTIFY_THREADS = 2
 IDENTIFY_QUEUE_MAX = 64
+# Ends and beginnings of paths whose work is a search, or an answer.
+SEARCHES = ("/search", "/search:batch", "/facets", "/count", "/scroll", "/documents:fetch")
+ASKS = ("/v1/ask", "/v1/chat/")
 # How long the end of the service waits for work whose requests are gone.
 CLOSE_SECONDS_MAX = 3.0
 
@@ -52,6 +57,7 @@ class Service:
     database: Database
     settings: Settings
     telemetry: Telemetry
+    operations: Lane
     searches: Lane
     writes: Lane
     embeds: Lane
@@ -66,15 +72,20 @@ class Service:
     @classmethod
     def of(cls, database: Database, settings: Settings, telemetry: Telemetry) -> Service:
         """The service of one database."""
+
+        def lane(name: str) -> Lane:
+            given = {key: getattr(settings, f"{name}_{key}") for key in ("threads", "queue_max", "wait_seconds_max")}
+            return Lane(name, **given)
+
         return cls(
             database=database,
             settings=settings,
             telemetry=telemetry,
-            searches=Lane("search", threads=settings.search_threads, queue_max=settings.search_queue_max),
-            writes=Lane("write", threads=settings.write_threads, queue_max=settings.write_queue_max),
-            # Writes that embed take seconds where others take milliseconds.
-            embeds=Lane("embed", threads=settings.embed_threads, queue_max=settings.embed_queue_max),
-            asks=Lane("ask", threads=settings.ask_threads, queue_max=settings.ask_queue_max),
+            operations=Lane("operations", threads=1, queue_max=OPERATIONS_QUEUE_MAX),
+            searches=lane("search"),
+            writes=lane("write"),
+            embeds=lane("embed"),  # what embeds takes seconds where other writes take milliseconds
+            asks=lane("ask"),
             bodies=Lane("body", threads=BODY_THREADS, queue_max=BODY_QUEUE_MAX),
             maintenance=Lane("maintenance", threads=1, queue_max=settings.maintenance_queue_max),
             downloads=Lane("download", threads=DOWNLOAD_THREADS, queue_max=DOWNLOAD_QUEUE_MAX),
@@ -86,8 +97,20 @@ class Service:
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All lanes."""
-        serving = (self.searches, self.writes, self.embeds, self.asks, self.bodies)
+        serving = (self.operations, self.searches, self.writes, self.embeds, self.asks, self.bodies)
         return (*serving, self.maintenance, self.downloads, self.identifying)
+
+    def check_room(self, path: str) -> None:
+        """Refuse a request whose lane is told by its path and stands, before its body is read.
+
+        Raises:
+            OverloadedError: it is to be sent again later.
+        """
+        if path.startswith("/v1/collections/"):
+            if path.endswith(SEARCHES):
+                self.searches.check_room()
+        elif path.startswith(ASKS):
+            self.asks.check_room()
 
     async def write(self, collection: Collection, write: Write) -> WriteResult:
         """Write documents, in the lane of those that embed where the collection does.

@@ -40,6 +40,7 @@ class RawHits:
     groups: tuple[HitGroup, ...] | None = None
     facets: Mapping[str, Any] | None = None
     highlights: Sequence[tuple[Highlight, ...]] | None = None
+    ran: Mapping[str, Any] | None = None  # as `explain`, whether that was asked for or not; no part of the answer
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lumaai.audit import AuditLog
 from lumaai.auth import Gatekeeper
@@ -17,11 +17,13 @@ from lumaai.database import Database
 from lumaai.documents import Write
 from lumaai.embedding import EmbedBounds
 from lumaai.errors import LumaError
+from lumaai.figures import Figure, figures
 from lumaai.keys import KeyUse
 from lumaai.limits import Lane
 from lumaai.results import WriteResult
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
+from lumaai.tracing import Tracing
 from lumaai.translation import translate
 
 log = logging.getLogger("lumaai")
@@ -68,9 +70,10 @@ class Service:
     identifying: Lane
     gatekeeper: Gatekeeper
     audit: AuditLog
+    tracing: Tracing
 
     @classmethod
-    def of(cls, database: Database, settings: Settings, telemetry: Telemetry) -> Service:
+    def of(cls, database: Database, settings: Settings, telemetry: Telemetry, tracing: Tracing) -> Service:
         """The service of one database."""
 
         def lane(name: str) -> Lane:
@@ -92,6 +95,7 @@ class Service:
             identifying=Lane("identify", threads=IDENTIFY_THREADS, queue_max=IDENTIFY_QUEUE_MAX),
             gatekeeper=Gatekeeper(settings, database.keyring),
             audit=AuditLog(telemetry, settings.audit_log),
+            tracing=tracing,
         )
 
     @property
@@ -137,28 +141,9 @@ class Service:
             bounds.stop()
             raise
 
-    def gauges(self) -> Iterable[tuple[str, str, dict[str, str], float]]:
-        """What `/metrics` shows beside counters: name, help, labels, value."""
-        for lane in self.lanes:
-            yield ("lumaai_lane_work", "Work running or waiting.", {"lane": lane.name}, lane.taken)
-            yield ("lumaai_lane_capacity", "Work that is taken at most.", {"lane": lane.name}, lane.capacity)
-        stats = self.database.stats()
-        for name, figure in stats["memory"].items():
-            yield (
-                "lumaai_memory_bytes",
-                "Memory by what takes it; segments_mapped_bytes: files that are only mapped.",
-                {"kind": name},
-                figure,
-            )
-        for name, figure in stats["memory_limits"].items():
-            yield ("lumaai_memory_limit_bytes", "What a cache may take at most.", {"kind": name}, figure)
-        yield from _cache_gauges(stats["embedding_cache"])
-        for info in self.database.infos():
-            label = {"collection": info.name}
-            is_damaged = info.damaged is not None
-            yield ("lumaai_collection_damaged", "Whether a collection cannot be used.", label, float(is_damaged))
-            if not is_damaged:
-                yield ("lumaai_documents", "Documents in a collection.", label, info.documents)
+    def gauges(self) -> Iterable[Figure]:
+        """What `/metrics` shows beside counts of requests: name, help, labels, value."""
+        return figures(self.database, self.lanes)
 
     def resume_jobs(self) -> None:
         """Go on with the jobs that the end of an earlier process cut short; where that fails they stay so."""
@@ -185,11 +170,4 @@ class Service:
         for lane in self.lanes:
             lane.close(timeout_seconds=max(0.0, last - time.monotonic()))
         self.audit.close()
-
-
-def _cache_gauges(figures: Mapping[str, Any]) -> Iterable[tuple[str, str, dict[str, str], float]]:
-    name, text = "lumaai_embedding_cache_texts", "Texts that vectors were wanted of, by the cache that had them."
-    for cache, hits in figures["hits"].items():
-        yield (name, text, {"found_in": cache}, hits)
-    yield (name, text, {"found_in": "none"}, figures["misses"])
-    yield ("lumaai_embedding_cache_hit_rate", "Share of them that a cache had.", {}, figures["hit_rate"])
+        self.tracing.close()

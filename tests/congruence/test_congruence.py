@@ -39,6 +39,7 @@ OF_THE_SERVICE = frozenset(
         "resolve",
         "answer_told",
         "list_models",
+        "question_figures",
     }
 )
 

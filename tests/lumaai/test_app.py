@@ -21,6 +21,7 @@ from lumaai.limits import Lane
 from lumaai.routes.body import INLINE_BYTES_MAX
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
+from lumaai.tracing import Tracing
 from lumaai.wire.faults import ERRORS_MAX
 from tests.lumaai.serving import FILMS, Service, http_scope, problem_of, serving
 
@@ -461,6 +462,7 @@ def test_a_failure_amid_an_answer_is_logged_and_cut_off(tmp_path: Path) -> None:
             audit=AuditLog(telemetry, None),
             like_openai=re.compile("(?!)"),
             check_room=lambda path: None,
+            tracing=Tracing(None),
         )
         await edge(http_scope("GET", "/"), receive, send)
 

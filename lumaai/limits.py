@@ -18,6 +18,8 @@ RETRY_AFTER_SECONDS = 1.0
 BURST_SECONDS = 0.25
 # Overload is over when no work came too late for so long.
 CALM_SECONDS = 0.5
+# Work may wait so many times as long as it takes itself: the slowest of an idle service take a few times the mean.
+PATIENCE = 4
 # Of the mean time that work takes, the share that is the last one's.
 LAST_SHARE = 0.05
 # How often a caller that may wait looks for a free place.
@@ -34,9 +36,10 @@ class Lane:
         name: of the kind of work, for messages and thread names.
         threads: pieces of work running at once.
         queue_max: pieces of work waiting for a thread.
-        wait_seconds_max: how long work may wait by expectation, or as long as it takes itself where that is longer.
-            More than that in a burst, or else what comes is refused: a queue that stands makes everybody wait and
-            nobody faster (Nichols and Jacobson, CoDel, https://doi.org/10.1145/2208917.2209336). None: no bound.
+        wait_seconds_max: how long work may wait by expectation, or `PATIENCE` times as long as it takes itself where
+            that is longer. More than that in a burst, or else what comes is refused: a queue that stands makes
+            everybody wait and nobody faster (Nichols and Jacobson, CoDel, https://doi.org/10.1145/2208917.2209336).
+            None: no bound.
         clock: seconds that never go back.
     """
 
@@ -93,7 +96,7 @@ class Lane:
         if self.wait_seconds_max is None or self._taken < self.threads:
             return
         wait = self.wait_seconds
-        bound = max(self.wait_seconds_max, self.seconds)
+        bound = max(self.wait_seconds_max, PATIENCE * self.seconds)
         if wait > bound and self._is_overloaded():
             self.refused += 1
             raise OverloadedError(

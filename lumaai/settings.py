@@ -172,7 +172,7 @@ class Settings(ModelSettings):
     search_threads: int = Field(default=max(2, CORES), ge=1, le=256)
     search_queue_max: int = Field(default=256, ge=0, description="Searches waiting for a thread.")
     search_wait_seconds_max: float = Field(
-        default=0.005, gt=0, description="They may wait so long, or as long as one takes; more in a burst."
+        default=0.005, gt=0, description="They may wait so long, or four times as long as one takes; more in a burst."
     )
     write_threads: int = Field(default=2, ge=1, le=64)
     write_queue_max: int = Field(default=64, ge=0)

@@ -172,7 +172,7 @@ def test_a_standing_queue_is_refused_before_the_body_is_read(tmp_path: Path) -> 
     with serving(tmp_path, search_wait_seconds_max=1e-9) as service:
         service.put("/v1/collections/films", {"embed": {}})
         lane = service.app.state.service.searches
-        lane.seconds, lane._taken = 10.0, lane.threads + 5
+        lane.seconds, lane._taken = 10.0, lane.threads + 50
         lane._late_since, lane._late_last = lane._clock() - 60, lane._clock()
         answer = service.post(COUNT, content=b"no JSON", headers=JSON)
         problem_of(answer, 503, "overloaded")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lumaai.errors import OverloadedError
-from lumaai.limits import BURST_SECONDS, CALM_SECONDS, LAST_SHARE, Lane
+from lumaai.limits import BURST_SECONDS, CALM_SECONDS, LAST_SHARE, PATIENCE, Lane
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ class Clock:
 
 
 def late(clock: Clock) -> Lane:
-    """A lane of one thread whose work takes a second, with three pieces of it taken."""
+    """A lane of one thread whose work takes a second, with six pieces of it taken."""
     lane = Lane("test", threads=1, queue_max=100, wait_seconds_max=0.5, clock=clock)
-    lane.seconds, lane.done, lane._taken = 1.0, 1, 3
+    lane.seconds, lane.done, lane._taken = 1.0, 1, 6
     return lane
 
 
@@ -140,17 +140,17 @@ def test_a_burst_is_taken_and_a_standing_queue_is_not() -> None:
     """What comes too late is taken for a quarter of a second, then refused with the expected wait; then taken again."""
     clock = Clock()
     lane = late(clock)
-    assert lane.wait_seconds == 3.0  # three before it, a second each
+    assert lane.wait_seconds == 6.0  # six before it, a second each; four would be taken
     lane.check_room()
     clock.now += BURST_SECONDS / 2
     lane.check_room()
     clock.now += BURST_SECONDS
-    with pytest.raises(OverloadedError, match="expected=3 seconds") as refused:
+    with pytest.raises(OverloadedError, match="maximum=4 expected=6 seconds") as refused:
         lane.check_room()
-    assert (refused.value.retry_after, lane.refused) == (3.0, 1)
-    lane._taken = 1  # one before it: no later than work takes itself
+    assert (refused.value.retry_after, lane.refused) == (6.0, 1)
+    lane._taken = PATIENCE  # as many before it as work may wait for
     lane.check_room()
-    lane._taken = 3
+    lane._taken = 6
     with pytest.raises(OverloadedError):  # the overload is not over because of one that came in time
         lane.check_room()
     clock.now += CALM_SECONDS * 1.1

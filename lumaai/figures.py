@@ -57,6 +57,8 @@ def _of_questions(asked: Mapping[str, Any]) -> Iterator[Figure]:
         labels = {"planner": planner, "band": band}
         yield ("lumaai_answers_total", "Questions and plans that were answered.", labels, count)
     yield ("lumaai_llm_calls_total", "Requests to the language model, for answers.", {}, asked["calls"])
+    yield ("lumaai_llm_cache_hits_total", "Of what it was to be asked, what was known.", {}, asked["cache_hits"])
+    yield ("lumaai_llm_dollars_total", "What it cost, by the table of prices.", {}, asked["usd"])
     text = "Tokens that it read and wrote."
     yield ("lumaai_llm_tokens_total", text, {"direction": "in"}, asked["tokens_in"])
     yield ("lumaai_llm_tokens_total", text, {"direction": "out"}, asked["tokens_out"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lumaai")
 
-SPENT = ("calls", "tokens_in", "tokens_out")
+SPENT = ("calls", "cache_hits", "tokens_in", "tokens_out", "usd")
 
 LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
@@ -69,7 +69,7 @@ class Questions:
         self._lock = threading.Lock()
         self._conversations: Any = None
         self._answers: Counter[tuple[str, str]] = Counter()
-        self._spent: Counter[str] = Counter()
+        self._spent = dict.fromkeys(SPENT, 0.0)
         self._made: tuple[engine.Database, models.LLM | None, PromptQL] | None = None
 
     def running(self, planner: str = "rules") -> PromptQL:
@@ -101,13 +101,13 @@ class Questions:
         spent = answer.usage.get("llm", {})
         with self._lock:
             self._answers[answer.planner.value, answer.band.value] += 1
-            self._spent.update({name: int(spent.get(name, 0)) for name in SPENT})
+            self._spent = {name: before + float(spent.get(name, 0)) for name, before in self._spent.items()}
         return answer
 
     def figures(self) -> dict[str, Any]:
-        """Answers by planner and band; calls of the language model for them, tokens read and written."""
+        """Answers by planner and band; what the language model did for them: calls, what a cache had, tokens, dollars."""
         with self._lock:
-            return {"answers": dict(self._answers), **{name: self._spent[name] for name in SPENT}}
+            return {"answers": dict(self._answers), **self._spent}
 
     def _answered(self, asked: Asked, scope: Scope, tell: Tell | None, cancelled: threading.Event | None) -> Answer:
         match asked:

@@ -30,10 +30,11 @@ slow: $(VENV)/.dev $(VENV)-torch/.torch  ## Run the tests that take minutes: qua
 soak: $(VENV)/.dev  ## Run the store's long tests: 200,000 operations, 200 kills, an hour of load (ARGS="--minutes 5")
 	@$(BIN)/python -m tests.model.soak $(ARGS)
 
-check: $(VENV)/.dev  ## Lint, formatting, types
+check: $(VENV)/.dev  ## Lint, formatting, types; syntax and schemas of what is deployed with
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/deploy
 
 twins: $(VENV)/.dev  ## Make the asynchronous client (lumaai/aio) from the blocking one
 	@$(BIN)/python -m tests.lumaai.aio.generate

@@ -277,7 +277,7 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
             found = snapshot.query(engine.SearchRequest((near,), limit, offset, where, without))
         raw = _raw_hits(snapshot, found, fields, bytes_max)
         milliseconds = (time.perf_counter() - started) * 1000
-        return RawHits(*raw, snapshot.sequence, milliseconds, found.explain if explain else None)
+        return RawHits(*raw, snapshot.sequence, milliseconds, found.explain if explain else None, ran=found.explain)
 
     @staticmethod
     def _own(snapshot: engine.Snapshot, id_: object) -> tuple[int, ...]:
@@ -298,7 +298,7 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
         highlights = _highlights(snapshot, body, found) if body.highlight else None
         milliseconds = (time.perf_counter() - started) * 1000
         explain = found.explain if body.explain else None
-        return RawHits(*raw, snapshot.sequence, milliseconds, explain, groups, facets, highlights)
+        return RawHits(*raw, snapshot.sequence, milliseconds, explain, groups, facets, highlights, ran=found.explain)
 
     def _page_raw(self, body: wire.SearchRequest, bytes_max: int | None) -> RawHits:
         """A page of a search, which goes on over the state and with the settings of its first one."""

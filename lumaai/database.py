@@ -415,6 +415,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     def _explanation(self, execution: Execution) -> Explanation:
         return self._questions.explanation(execution, self._scope(execution.collections))
 
+    def question_figures(self) -> dict[str, Any]:
+        """Answers by planner and band, and what the language model read and wrote for them, since the start."""
+        return self._questions.figures()
+
     @property
     def program_keeper(self) -> Questions:
         """Where programs are kept; tells what `programs` does not: whether saving made a new version."""

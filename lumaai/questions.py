@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, PlanCheck, Program, PromptQL, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
+
+SPENT = ("calls", "cache_hits", "tokens_in", "tokens_out", "usd")
 
 LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
@@ -68,6 +71,8 @@ class Questions:
         self._llm, self._makes_llm = llm, callable(llm)
         self._lock = threading.Lock()
         self._conversations: Any = None
+        self._answers: Counter[tuple[str, str]] = Counter()
+        self._spent = dict.fromkeys(SPENT, 0.0)
         self._made: tuple[engine.Database, models.LLM | None, PromptQL] | None = None
 
     def running(self, planner: str = "rules") -> PromptQL:
@@ -96,6 +101,19 @@ class Questions:
         self, asked: Asked, scope: Scope, tell: Tell | None = None, cancelled: threading.Event | None = None
     ) -> Answer:
         """The answer; `tell` gets each event in this thread, and ends the work by raising, `cancelled` by being set."""
+        answer = self._answered(asked, scope, tell, cancelled)
+        spent = answer.usage.get("llm", {})
+        with self._lock:
+            self._answers[answer.planner.value, answer.band.value] += 1
+            self._spent = {name: before + float(spent.get(name, 0)) for name, before in self._spent.items()}
+        return answer
+
+    def figures(self) -> dict[str, Any]:
+        """Answers by planner and band; what the language model did for them: calls, what a cache had, tokens, dollars."""
+        with self._lock:
+            return {"answers": dict(self._answers), **self._spent}
+
+    def _answered(self, asked: Asked, scope: Scope, tell: Tell | None, cancelled: threading.Event | None) -> Answer:
         match asked:
             case Question(text, _, planner, conversation, time_zone, earlier):
                 return self.running(planner).ask(

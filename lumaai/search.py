@@ -42,6 +42,7 @@ class RawHits:
     highlights: Sequence[tuple[Highlight, ...]] | None = None
     next_cursor: str | None = None
     is_paged: bool = False
+    ran: Mapping[str, Any] | None = None  # as `explain`, whether that was asked for or not; no part of the answer
 
     def __len__(self) -> int:
         return len(self.ids)

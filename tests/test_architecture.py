@@ -52,6 +52,7 @@ HOMES = {
     "httptools": ["lumaai/http/"],
     "structlog": ["lumaai/"],
     "prometheus_client": ["lumaai/"],
+    "opentelemetry": ["lumaai/tracing.py", "lumaai/app.py"],
     "pathspec": ["lumaai/ingestion/"],
     "selectolax": ["lumaai/ingestion/"],
     "pypdfium2": ["lumaai/ingestion/"],

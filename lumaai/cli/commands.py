@@ -23,6 +23,7 @@ from lumaai.cli.search import searching
 from lumaai.cli.sql import queries
 from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file
 from lumaai.cli.teaching import lessons_app, teaching
+from lumaai.cli.top import top
 from lumaai.cli.upkeep import snapshot, upkeep
 from lumaai.errors import DatabaseLockedError, LumaError, UnauthorizedError
 from lumaai.options import check_durability
@@ -338,6 +339,9 @@ app.add_typer(counting)
 app.add_typer(queries)
 app.add_typer(evaluation)
 app.add_typer(upkeep)
+app.command(epilog=examples("lumaai top", "lumaai top --url http://10.0.0.7:8000 --interval 5", "lumaai top --json"))(
+    top
+)
 app.add_typer(snapshot, name="snapshot")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(models_app, name="models")

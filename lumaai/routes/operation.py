@@ -131,6 +131,10 @@ class Call:
         """Put an administrative act into the audit log that is not the operation itself."""
         self.request.scope.setdefault("lumaai.acts", []).append((act, target))
 
+    def explain(self, how: Callable[[], object]) -> None:
+        """Say how it ran, for the log of slow requests; asked only if it was slow, and without any content."""
+        self.request.scope["lumaai.explain"] = how
+
     def count_rows(self, rows: int) -> None:
         """Say in the log and the metrics how many documents went in or out."""
         self.request.scope["lumaai.rows"] = rows

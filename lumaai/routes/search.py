@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -46,16 +46,20 @@ async def explain(call: Call) -> Response:
 async def _answer(call: Call, body: wire.SearchRequest) -> Response:
     _check(call, body)
     collection = call.service.database.collection(call.path("c"))
-    content, rows = await call.service.searches.run(_search, collection, body, call.service.settings.response_bytes_max)
+    bytes_max = call.service.settings.response_bytes_max
+    content, rows, ran = await call.service.searches.run(_search, collection, body, bytes_max)
     call.count_rows(rows)
+    call.explain(lambda: ran)
     return json_response(content)
 
 
-def _search(collection: Collection, body: wire.SearchRequest, bytes_max: int) -> tuple[bytes, int]:
+def _search(
+    collection: Collection, body: wire.SearchRequest, bytes_max: int
+) -> tuple[bytes, int, Mapping[str, Any] | None]:
     field = body.vector_field
     if not body.model_fields_set <= PLAIN_KEYS or not (field is None or isinstance(field, str)):
         found = collection.answer_raw(body, bytes_max=bytes_max)
-        return found.to_json_bytes(), len(found)
+        return found.to_json_bytes(), len(found), found.ran
     hits = collection.search_raw(
         body.query if "query" in body.model_fields_set else None,
         vector=_vector(body.vector) if body.vector else None,
@@ -69,7 +73,7 @@ def _search(collection: Collection, body: wire.SearchRequest, bytes_max: int) ->
         explain=body.explain,
         bytes_max=bytes_max,
     )
-    return hits.to_json_bytes(), len(hits)
+    return hits.to_json_bytes(), len(hits), hits.ran
 
 
 async def search_batch(call: Call) -> Response:

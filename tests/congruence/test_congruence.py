@@ -40,6 +40,7 @@ OF_THE_SERVICE = frozenset(
         "answer_told",
         "list_models",
         "records",
+        "question_figures",
     }
 )
 

@@ -239,8 +239,8 @@ class LumaRetriever(BaseRetriever):
         self,
         query: str,
         *,
-        run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,  # noqa: ARG002
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002
+        k: int | None = None,
     ) -> list[Document]:
         hits: Hits = self.collection.search(
             query, limit=k or self.k, mode=self.mode, filter=self.filter, rerank=self.rerank

@@ -28,7 +28,9 @@ from tests.congruence.conftest import served
 
 
 def node(id_: str, text: str, year: int, vector: list[float], source: str) -> TextNode:
-    made = TextNode(id_=id_, text=text, metadata={"year": year, "tags": [text.split()[-1]]}, embedding=vector)
+    made = TextNode(
+        id_=id_, text=text, metadata={"year": year, "tags": [text.rsplit(maxsplit=1)[-1]]}, embedding=vector
+    )
     made.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=source)
     return made
 

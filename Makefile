@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow judges soak check fix twins bench eval eval-train clean
+.PHONY: docs help demo serve test slow judges soak check fix twins bench eval eval-train clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -33,10 +33,14 @@ judges: $(VENV)-judges/.judges  ## Let others judge: schemathesis, langchain-tes
 soak: $(VENV)/.dev  ## Run the store's long tests: 200,000 operations, 200 kills, an hour of load (ARGS="--minutes 5")
 	@$(BIN)/python -m tests.model.soak $(ARGS)
 
-check: $(VENV)/.dev  ## Lint, formatting, types
+check: $(VENV)/.dev  ## Lint, formatting, types, and the documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+docs: $(VENV)/.dev  ## Look at the documentation at http://127.0.0.1:8001
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 twins: $(VENV)/.dev  ## Make the asynchronous client (lumaai/aio) from the blocking one
 	@$(BIN)/python -m tests.lumaai.aio.generate
@@ -55,7 +59,7 @@ eval-train: $(VENV)/.dev  ## Fit the rules planner's weights on the training par
 	@$(BIN)/python -m benchmarks.training
 
 clean:  ## Remove the environment and what tools left behind
-	rm -rf $(VENV) $(VENV)-torch $(VENV)-judges .judges .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis demo-data
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-judges .judges .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis .site demo-data
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

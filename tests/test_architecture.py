@@ -59,6 +59,9 @@ HOMES = {
     "docx": ["lumaai/ingestion/"],
     "charset_normalizer": ["lumaai/ingestion/"],
     "matplotlib": ["lumaai/quality/"],
+    "mcp": ["lumaai/integrations/"],
+    "langchain_core": ["lumaai/integrations/"],
+    "llama_index": ["lumaai/integrations/"],
 }
 ANYWHERE = {"numpy", "msgspec"}
 TOP_LEVEL = {"lumaai", "promptql", "engine", "models", "tests", "notebooks", "benchmarks"}

@@ -17,6 +17,7 @@ from lumaai.cli.counting import counting
 from lumaai.cli.evaluation import evaluation
 from lumaai.cli.jobs import jobs_app
 from lumaai.cli.keys import keys_app
+from lumaai.cli.mcp import serving
 from lumaai.cli.models import models_app
 from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
 from lumaai.cli.search import searching
@@ -346,6 +347,7 @@ app.add_typer(snapshot, name="snapshot")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(serving)
 app.add_typer(bench, name="bench")
 
 

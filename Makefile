@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow soak check fix bench eval eval-train clean
+.PHONY: help demo serve test slow soak check fix twins bench eval eval-train clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -35,7 +35,10 @@ check: $(VENV)/.dev  ## Lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-fix: $(VENV)/.dev  ## Mend what ruff can mend
+twins: $(VENV)/.dev  ## Make the asynchronous client (lumaai/aio) from the blocking one
+	@$(BIN)/python -m tests.lumaai.aio.generate
+
+fix: $(VENV)/.dev twins  ## Mend what ruff can mend, and make the asynchronous client anew
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    clients,
     embedding,
     filters,
     gpu,
@@ -29,6 +30,7 @@ SECTIONS: dict[str, Callable[[Report], None]] = {
     "vectors": vectors.run,
     "growth": vectors.run_growth,
     "service": service.run,
+    "clients": clients.run,
     "gpu": gpu.run,
     "peers": peers.run,
     "ann_benchmarks": ann_benchmarks.run,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lumaai.aio.client import AsyncClient
+    from lumaai.aio.collection import AsyncCollection
     from lumaai.client import Client
     from lumaai.collection import Collection
     from lumaai.database import Database
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "AsyncClient": "lumaai.aio.client",
+    "AsyncCollection": "lumaai.aio.collection",
     "BatchHits": "lumaai.results",
     "Change": "lumaai.reports",
     "Changes": "lumaai.reports",
@@ -108,6 +112,8 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "AsyncClient",
+    "AsyncCollection",
     "BatchHits",
     "Change",
     "Changes",
@@ -153,6 +159,7 @@ __all__ = [
     "WriteResult",
     "__version__",
     "connect",
+    "connect_async",
     "ingest",
     "restore",
 ]
@@ -209,6 +216,24 @@ def connect(
 
     options = model_options or configured_model_options()
     return Database(target, llm=configured_llm, progress=progress, read_only=read_only, model_options=options)
+
+
+def connect_async(url: str, *, api_key: str | None = None, timeout_seconds: float = 60.0) -> AsyncClient:
+    """An asynchronous client of the service at an address: what `connect` gives for one, as coroutines.
+
+    `async with lumaai.connect_async("http://…") as db: films = await db["films"]`. It belongs to one event loop.
+
+    Args:
+        url: an address starting with `http://` or `https://`.
+        api_key: the service's key.
+        timeout_seconds: how long the client waits for one request.
+
+    Raises:
+        InvalidRequestError: `url` is not an address.
+    """
+    from lumaai.aio.client import AsyncClient
+
+    return AsyncClient(url, api_key=api_key, timeout_seconds=timeout_seconds)
 
 
 def _check_unlocked(target: str | Path) -> None:

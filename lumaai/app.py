@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import unquote_to_bytes
 
@@ -39,9 +40,11 @@ from lumaai.routes.body import header
 from lumaai.routes.openapi import openapi_document
 from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_route
 from lumaai.routes.service import Service
+from lumaai.routes.upload import UPLOADS
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
 from lumaai.translation import translate
+from lumaai.wire import as_openai
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
 PROBLEM = "application/problem+json"
@@ -79,6 +82,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         writing = asyncio.create_task(_write_uses(service))
+        await asyncio.to_thread(_begin, service)
         yield
         writing.cancel()
         await asyncio.to_thread(_close, service)
@@ -94,6 +98,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
     )
     app.state.service = service
     operations = all_operations()
+    like_openai = _pattern_of(operation.path for operation in operations if operation.like_openai)
     for path in dict.fromkeys(operation.path for operation in operations):
         there = [operation for operation in operations if operation.path == path]
         app.router.routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
@@ -110,6 +115,7 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
         gatekeeper=service.gatekeeper,
         lane=service.identifying,
         audit=service.audit,
+        like_openai=like_openai,
     )
     if settings.cors_origins:
         app.add_middleware(
@@ -136,6 +142,7 @@ class Edge:
         gatekeeper: Gatekeeper,
         lane: Lane,
         audit: AuditLog,
+        like_openai: re.Pattern[str],
     ) -> None:
         self._app = app
         self._is_closed = is_closed
@@ -144,6 +151,7 @@ class Edge:
         self._gatekeeper = gatekeeper
         self._lane = lane
         self._audit = audit
+        self._like_openai = like_openai
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what is not HTTP is passed on."""
@@ -161,7 +169,7 @@ class Edge:
             record.status = CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001 - told to the caller and, where it is ours, to the log
             # Amid an answer nothing can be told any more: the server closes a connection whose answer is not whole.
-            await self._answer(exchange, error)
+            await self._answer(scope, exchange, error)
         finally:
             record.seconds = time.perf_counter() - started
             record.route = scope.get("lumaai.route") or (scope["path"] if scope["path"] in PAGES else record.route)
@@ -204,14 +212,16 @@ class Edge:
                 act, caller=caller.id, targets=named, status=record.status, request=record.id, code=record.code
             )
 
-    async def _answer(self, exchange: _Exchange, error: Exception) -> None:
+    async def _answer(self, scope: Scope, exchange: _Exchange, error: Exception) -> None:
         """Tell the error to the caller as problem details, if no answer has begun."""
         luma_error = self._while_restoring(translate(error) or _as_luma_error(error))
         if luma_error.status >= 500 and isinstance(luma_error, InternalError):
             self._telemetry.failed(exchange.record, error)
         exchange.record.code = luma_error.code
         if not exchange.record.status:
-            await problem_response(luma_error, exchange.record.id)(_NO_SCOPE, exchange.receive, exchange.send)
+            like_openai = self._like_openai.fullmatch(scope["path"]) is not None
+            response = problem_response(luma_error, exchange.record.id, like_openai=like_openai)
+            await response(_NO_SCOPE, exchange.receive, exchange.send)
 
     def _while_restoring(self, error: LumaError) -> LumaError:
         """The error; if the database was closed under the request by a restore, that it is to be sent again."""
@@ -285,8 +295,8 @@ class _Exchange:
         )
 
 
-def problem_response(error: LumaError, request_id: str) -> Response:
-    """An error as RFC 9457 problem details."""
+def problem_response(error: LumaError, request_id: str, *, like_openai: bool = False) -> Response:
+    """An error as RFC 9457 problem details; `like_openai`: that OpenAI's clients read, too."""
     headers: dict[str, str] = {}
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = error.allow
@@ -294,8 +304,12 @@ def problem_response(error: LumaError, request_id: str) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.status in {429, 503} and (error.retry_after is not None or error.retryable):
         headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
-    content = msgspec.json.encode(error.to_problem(instance=request_id))
-    return Response(content, status_code=error.status, headers=headers, media_type=PROBLEM)
+    problem = error.to_problem(instance=request_id)
+    if like_openai:
+        problem = as_openai(problem)
+        headers["X-Should-Retry"] = "true" if error.retryable else "false"
+    content = msgspec.json.encode(problem)
+    return Response(content, status_code=problem["status"], headers=headers, media_type=PROBLEM)
 
 
 def _as_luma_error(error: Exception) -> LumaError:
@@ -346,8 +360,13 @@ def _request_id(scope: Scope) -> str:
 
 
 def _converted(path: str) -> str:
-    """The router's form of a template: a document's id may hold slashes, which reach it decoded."""
-    return path.replace("{id}", "{id:path}")
+    """The router's form of a template: ids of documents and models may hold slashes, which reach it decoded."""
+    return path.replace("{id}", "{id:path}").replace("{model}", "{model:path}")
+
+
+def _pattern_of(paths: Iterable[str]) -> re.Pattern[str]:
+    """What the paths of these templates match, parts with slashes included."""
+    return re.compile("|".join(re.sub(r"\{\w+\}", ".+", path) for path in dict.fromkeys(paths)), re.DOTALL)
 
 
 async def _write_uses(service: Service) -> None:
@@ -355,6 +374,12 @@ async def _write_uses(service: Service) -> None:
     while True:
         await asyncio.sleep(USES_SECONDS)
         await asyncio.to_thread(service.write_uses, service.gatekeeper.uses())
+
+
+def _begin(service: Service) -> None:
+    """What a new process takes over from the one before."""
+    shutil.rmtree(service.database.path / UPLOADS, ignore_errors=True)
+    service.resume_jobs()
 
 
 def _close(service: Service) -> None:

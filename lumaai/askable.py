@@ -26,6 +26,7 @@ class AskableDatabase(ABC):
         collections: Sequence[str] | None = None,
         planner: str = "auto",
         conversation: str | None = None,
+        time_zone: str | None = None,
         stream: Literal[False] = False,
     ) -> Answer: ...
 
@@ -37,6 +38,7 @@ class AskableDatabase(ABC):
         collections: Sequence[str] | None = None,
         planner: str = "auto",
         conversation: str | None = None,
+        time_zone: str | None = None,
         stream: Literal[True],
     ) -> Iterator[Event]: ...
 
@@ -47,6 +49,7 @@ class AskableDatabase(ABC):
         collections: Sequence[str] | None = None,
         planner: str = "auto",
         conversation: str | None = None,
+        time_zone: str | None = None,
         stream: bool = False,
     ) -> Answer | Iterator[Event]:
         """Answer a question in natural language, with the documents that the answer rests on.
@@ -54,9 +57,11 @@ class AskableDatabase(ABC):
         Args:
             question: up to 2,000 characters.
             collections: where to look; None for all.
-            planner: "rules", "llm", or "auto": the LLM where there is one, and rules where it fails.
+            planner: "rules"; "llm", which fails where the LLM does; or "auto": rules where they are sure, else the LLM
+                where there is one, and rules again where it fails.
             conversation: a name of your choice, under which a question may go on from the one before: "only those from
                 France", "and in 1999?". Kept in memory, for half an hour after the last question.
+            time_zone: whose "today" and "last month" are meant, such as "Europe/Paris"; None: UTC.
             stream: give what happens as it happens: the plan, each step, tables and charts, the text in pieces, and at
                 last the answer. Iterate to the end, or close the iterator.
 
@@ -64,21 +69,29 @@ class AskableDatabase(ABC):
             InvalidRequestError: an empty or too long question, or planner "llm" without an LLM.
             NotFoundError: there is no such collection.
         """
-        asked = Question.checked(question, collections, planner, conversation)
+        asked = Question.checked(question, collections, planner, conversation, time_zone)
         return self._events(asked) if stream else self._answer(asked)
 
-    def plan(self, question: str, *, collections: Sequence[str] | None = None, planner: str = "auto") -> Proposal:
+    def plan(
+        self,
+        question: str,
+        *,
+        collections: Sequence[str] | None = None,
+        planner: str = "auto",
+        time_zone: str | None = None,
+    ) -> Proposal:
         """The plan of a question, not run: read it, change it, execute it.
 
         Args:
             question: as for `ask`.
             collections: likewise.
             planner: likewise.
+            time_zone: likewise.
 
         Raises:
             InvalidRequestError, NotFoundError: as `ask`.
         """
-        return self._proposal(Question.checked(question, collections, planner, None))
+        return self._proposal(Question.checked(question, collections, planner, None, time_zone))
 
     def validate(self, plan: AnyPlan, *, collections: Sequence[str] | None = None) -> PlanCheck:
         """Whether a plan could run, with the columns of its steps, or where it is wrong and what would be right.

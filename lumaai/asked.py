@@ -20,16 +20,25 @@ class Question:
     Attributes:
         collections: where to look; None for all.
         conversation: the name of the conversation that it belongs to, if it belongs to one.
+        time_zone: whose "today" is meant, by its IANA name; None: UTC.
+        earlier: the questions before it, of a conversation that its caller keeps; None: it is of none.
     """
 
     text: str
     collections: list[str] | None
     planner: str
     conversation: str | None
+    time_zone: str | None = None
+    earlier: tuple[str, ...] | None = None
 
     @classmethod
     def checked(
-        cls, text: object, collections: Sequence[str] | None, planner: object, conversation: object
+        cls,
+        text: object,
+        collections: Sequence[str] | None,
+        planner: object,
+        conversation: object,
+        time_zone: object = None,
     ) -> Question:
         """The question, if its parts are of the right types; what they may say is checked where it is answered.
 
@@ -43,7 +52,11 @@ class Question:
         if conversation is not None and not isinstance(conversation, str):
             message = f"conversation must be a name: got={type(conversation).__name__}"
             raise InvalidRequestError(message, code="conversation_invalid")
-        return cls(text, _names(collections), str(planner), conversation)
+        if time_zone is not None and not isinstance(time_zone, str):
+            raise _wrong(
+                "/time_zone", f"time_zone must be a name, such as Europe/Paris: got={type(time_zone).__name__}"
+            )
+        return cls(text, _names(collections), str(planner), conversation, time_zone)
 
     @property
     def path(self) -> str:
@@ -53,7 +66,8 @@ class Question:
     def to_body(self) -> dict[str, Any]:
         """The body of the request."""
         body = {"question": self.text, "collections": self.collections, "planner": self.planner}
-        return {key: value for key, value in {**body, "conversation": self.conversation}.items() if value is not None}
+        more = {"conversation": self.conversation, "time_zone": self.time_zone}
+        return {key: value for key, value in {**body, **more}.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
-
-import httpx
 
 from lumaai.askable import AskableDatabase
 from lumaai.asked import Asked, Execution, Question
@@ -13,6 +12,7 @@ from lumaai.declare import declared_schema
 from lumaai.errors import ConflictError, InvalidRequestError
 from lumaai.key_upkeep import RemoteKeyUpkeep
 from lumaai.remote_collection import RemoteCollection
+from lumaai.remote_jobs import RemoteJobs
 from lumaai.remote_programs import RemotePrograms
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
@@ -34,18 +34,10 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
         url: the service's address.
         api_key: the service's key, where it has one.
         timeout_seconds: how long one answer is waited for.
-        transport: what carries requests in place of the network (a test's own).
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        api_key: str | None = None,
-        timeout_seconds: float = 60.0,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self._transport = Transport(url, api_key=api_key, timeout_seconds=timeout_seconds, transport=transport)
+    def __init__(self, url: str, *, api_key: str | None = None, timeout_seconds: float = 60.0) -> None:
+        self._transport = Transport(url, api_key=api_key, timeout_seconds=timeout_seconds)
 
     def __repr__(self) -> str:
         return f"Client({self._transport.url!r})"
@@ -63,6 +55,11 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
     def url(self) -> str:
         """The service's address."""
         return self._transport.url
+
+    @property
+    def jobs(self) -> RemoteJobs:
+        """Work that goes on in the background, and how it ended."""
+        return RemoteJobs(self._transport)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -94,7 +91,7 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
             if exist_ok or error.code == "alias_exists":
                 raise
             raise _exists(name) from error
-        if not (exist_ok or answer.status_code == httpx.codes.CREATED):
+        if not (exist_ok or answer.status == HTTPStatus.CREATED):
             raise _exists(name)
         return RemoteCollection(self._transport, name)
 
@@ -125,7 +122,7 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
     def set_alias(self, alias: str, collection: str) -> bool:
         """Let a name stand for a collection; see `Database.set_alias`."""
         answer = self._transport.send("PUT", _alias_path(alias), body={"collection": collection})
-        return answer.status_code == httpx.codes.CREATED
+        return answer.status == HTTPStatus.CREATED
 
     def drop_alias(self, alias: str) -> None:
         """Remove an alias; see `Database.drop_alias`."""
@@ -201,12 +198,14 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
         stats: dict[str, Any] = self._transport.get("/v1/stats")
         return stats
 
-    def _listed(self) -> Iterator[dict[str, Any]]:
+    def _listed(self) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
             page = self._transport.get("/v1/collections", **({"cursor": cursor} if cursor else {}))
-            yield from page["collections"]
+            listed += page["collections"]
             cursor = page.get("next_cursor")
+        return listed
 
 
 @translated

@@ -23,6 +23,7 @@ from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
 from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, NotFoundError
 from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
+from lumaai.jobs import Jobs, JobTable
 from lumaai.key_upkeep import KeyUpkeep
 from lumaai.keys import Keyring
 from lumaai.model_options import ModelOptions
@@ -33,6 +34,7 @@ from lumaai.questions import LLMSource, Questions, Scope
 from lumaai.reranking import Rerankers
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
+from lumaai.served_models import OURS, ServedModel, ServedModels, Task
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, Queries, SqlResult
 from lumaai.translation import translated, translated_events
@@ -131,9 +133,11 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         self._queries = Queries(self._opened, memory_bytes_max)
         self.keyring = Keyring(self._opened)
         self._aliases = Aliases(self._opened)
+        self.served_models = ServedModels(self._opened, self._default_model)
         self._questions = Questions(
             self._opened, self._embedder_of, llm, lambda: self._queries.running, self._opened.reranking
         )
+        self._job_table = JobTable(self, self._opened)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
@@ -182,15 +186,25 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         return self._opened.is_closed
 
     @property
+    def jobs(self) -> Jobs:
+        """Work that goes on in the background, and how it ended."""
+        return Jobs(self._job_table, self._caller)
+
+    @property
     def _native(self) -> engine.Database:
         return self._opened.native
 
     @translated
     def close(self) -> None:
-        """Close the directory for others to open. Doing it twice does no harm."""
+        """Close the directory for others to open. Doing it twice does no harm.
+
+        Jobs under way end at their next step, and are found interrupted by the next opening.
+        """
+        self._job_table.stop()
         self._queries.close()
         self._questions.close()
         self._opened.close()
+        self._job_table.join()
 
     @translated
     def create_collection(
@@ -261,8 +275,20 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     @translated
     def collections(self) -> list[str]:
         """Names of all collections, sorted."""
+        return self._reached(Verb.READ)
+
+    def _reached(self, verb: Verb) -> list[str]:
+        """Names of collections that the caller may do this to, but for the manifests of files."""
         may = self._caller.may
-        return [name for name in self._native.collections() if not is_manifest(name) and may(Verb.READ, name)]
+        return [name for name in self._native.collections() if not is_manifest(name) and may(verb, name)]
+
+    @translated
+    def list_models(self) -> list[ServedModel]:
+        """The models that callers may use by themselves: to ask, to embed and to rerank."""
+        asked = [OURS, *(f"{OURS}/{name}" for name in self._reached(Verb.ASK))]
+        embedders = self.served_models.embedders(self.collections())
+        by_task = {Task.CHAT: asked, Task.EMBEDDING: embedders, Task.RERANK: self.served_models.rerankers()}
+        return [ServedModel(name, task) for task, names in by_task.items() for name in names]
 
     @translated
     def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:

@@ -58,6 +58,10 @@ class Embedders:
         check_identity(embedding, self.of(embedding, collection), collection)
         return self._get(embedding.model, precision_of(embedding.identity)).bare
 
+    def bare_of(self, model: str) -> Embedder:
+        """As `get`, but without batches and caches."""
+        return self._get(model, None).bare
+
     def of(self, embedding: Embedding, collection: str) -> Embedder:
         """The model that made a collection's vectors.
 

@@ -62,17 +62,22 @@ def configured(settings: Settings) -> models.LLM | None:
         return None
     key_file, prices = settings.llm_key_file, settings.llm_prices_file
     key = models.read_key_file(key_file) if key_file else _key_of(settings, models.PROVIDERS[name])
-    llm = models.load_llm(
-        name,
-        model=settings.llm_model,
-        api_key=key,
-        base_url=settings.llm_base_url,
-        api_version=settings.llm_api_version,
-        limit=models.RateLimit(settings.llm_requests_per_minute, settings.llm_tokens_per_minute),
-        prices=models.read_prices(prices) if prices else None,
-        capabilities_directory=default_cache_directory(),
-    )
-    return models.BudgetedLLM(llm, _budget(settings))
+    table = models.read_prices(prices) if prices else None
+
+    def load(model: str | None) -> models.LLM:
+        return models.load_llm(
+            name,
+            model=model,
+            api_key=key,
+            base_url=settings.llm_base_url,
+            api_version=settings.llm_api_version,
+            limit=models.RateLimit(settings.llm_requests_per_minute, settings.llm_tokens_per_minute),
+            prices=table,
+            capabilities_directory=default_cache_directory(),
+        )
+
+    small = None if settings.llm_small_model is None else load(settings.llm_small_model)
+    return models.BudgetedLLM(load(settings.llm_model), _budget(settings), small)
 
 
 def close_language_model(llm: models.LLM | None) -> None:

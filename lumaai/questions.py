@@ -93,18 +93,20 @@ class Questions:
     ) -> Answer:
         """The answer; `tell` gets each event in this thread, and ends the work by raising, `cancelled` by being set."""
         match asked:
-            case Question(text, _, planner, conversation):
+            case Question(text, _, planner, conversation, time_zone, earlier):
                 return self.running(planner).ask(
                     text,
                     collections=scope.collections,
                     planner=cast("PlannerMode", planner),
                     conversation=conversation,
+                    time_zone=time_zone,
                     asker=scope.asker,
+                    earlier=earlier,
                     tell=tell,
                     cancelled=cancelled,
                 )
             case Execution(plan, params, from_step, _):
-                return self.running().execute(
+                return self.running(_planner_of(plan)).execute(
                     plan,
                     params=params,
                     from_step=from_step,
@@ -113,9 +115,8 @@ class Questions:
                     cancelled=cancelled,
                 )
             case ProgramRun(name, params, version):
-                promptql = self.running()
-                program = promptql.programs.get(name, version)
-                return promptql.execute(
+                program = self.running().programs.get(name, version)
+                return self.running(_planner_of(program.plan)).execute(
                     program.plan, params=params, collections=scope.collections, tell=tell, cancelled=cancelled
                 )
 
@@ -131,6 +132,7 @@ class Questions:
             question.text,
             collections=scope.collections,
             planner=cast("PlannerMode", question.planner),
+            time_zone=question.time_zone,
         )
 
     def check(self, execution: Execution, scope: Scope) -> PlanCheck:
@@ -183,3 +185,10 @@ class Questions:
             _log.warning("llm.unavailable", extra={"code": luma_error.code})
             return None
         return self._llm
+
+
+def _planner_of(plan: object) -> str:
+    """Whether a plan that is given needs the language model, whose steps it may have."""
+    from promptql import asks_language_model
+
+    return "llm" if asks_language_model(plan) else "rules"

@@ -102,8 +102,10 @@ class Reembeddings:
         return Reembedding(name, field, model, "interrupted", documents, total)
 
     def wait(self, name: str, progress: Progress | None = None) -> Reembedding:
-        """Until it has ended; raises what it failed with."""
-        work = self._works[name]
+        """Until it has ended; raises what it failed with, or what `progress` raises."""
+        work = self._works.get(name)
+        if work is None:  # dropped meanwhile, or what was to be embedded anew was replaced
+            raise engine.CollectionNotFoundError(name)
         while not work.ended.wait(0.1):
             if progress is not None:
                 state = work.state

@@ -27,7 +27,7 @@ class RemotePrograms:
 
         body = given_keys({"plan": plan, "params": params or None, "description": description})
         answer = self._transport.send("PUT", program_path(name), body=body, safe=True)
-        return Program.from_json(answer.json()), answer.status_code == HTTPStatus.CREATED
+        return Program.from_json(answer.json()), answer.status == HTTPStatus.CREATED
 
     def get_program(self, name: str, version: int | None) -> Program:
         """A program."""

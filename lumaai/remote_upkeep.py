@@ -19,8 +19,8 @@ from lumaai.reports import (
     SnapshotInfo,
     check_changes,
     check_flag,
+    check_snapshot_name,
 )
-from lumaai.snapshots import check_snapshot_name, write_file
 from lumaai.transport import Transport, collection_path, given_keys
 
 SNAPSHOTS_PATH = "/v1/snapshots"
@@ -64,20 +64,21 @@ class RemoteUpkeep:
 
     def export_snapshot(self, name: str, target: str | Path) -> Path:
         """Write a snapshot into one tar file here; see `Database.export_snapshot`."""
+        # With tarfile and shutil: a light client seldom needs them.
+        from lumaai.snapshots import write_file
+
         path = Path(target).expanduser()
-        with self._transport.pieces(_snapshot_path(name)) as pieces:
+        with self._transport.pieces(snapshot_path(name)) as pieces:
             write_file(pieces, path)
         return path
 
     def restore_snapshot(self, name: str, *, progress: Progress | None = None) -> SnapshotInfo:
         """Go back to a snapshot; see `Database.restore_snapshot`."""
-        return SnapshotInfo.from_json(
-            self._long(f"{_snapshot_path(name)}:restore", {}, "restore", progress, safe=False)
-        )
+        return SnapshotInfo.from_json(self._long(f"{snapshot_path(name)}:restore", {}, "restore", progress, safe=False))
 
     def delete_snapshot(self, name: str) -> None:
         """Delete a snapshot; see `Database.delete_snapshot`."""
-        self._transport.send("DELETE", _snapshot_path(name), safe=False, patient=True)
+        self._transport.send("DELETE", snapshot_path(name), safe=False, patient=True)
 
     def reembed(
         self,
@@ -138,5 +139,6 @@ class RemoteUpkeep:
         return answer
 
 
-def _snapshot_path(name: str) -> str:
+def snapshot_path(name: str) -> str:
+    """The path of a snapshot."""
     return f"{SNAPSHOTS_PATH}/{quote(check_snapshot_name(name), safe='')}"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lumaai.errors import InvalidRequestError
+from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.results import Document
 from lumaai.search import whole_number
+
+SNAPSHOT_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}"
+# Endings of a snapshot in the making, and of one on its way out.
+SNAPSHOT_UNFINISHED = (".partial", ".deleting")
+SNAPSHOT_RESERVED = (".tar", *SNAPSHOT_UNFINISHED)  # ".tar": to the engine, one file
 
 Progress = Callable[[str, float], None]  # told a stage, and how much of it is done: 0..1
 
@@ -218,3 +224,17 @@ def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidRequestError(f"{name} must be true or false: got={type(value).__name__}", code="type_mismatch")
     return value
+
+
+def check_snapshot_name(name: object) -> str:
+    """The name, if it can be one: never a path.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if not isinstance(name, str) or not re.fullmatch(SNAPSHOT_NAME, name) or name.endswith(SNAPSHOT_RESERVED):
+        rule = "1 to 128 of A-Z a-z 0-9 _ . - and not begin with . or - nor end with .tar, .partial or .deleting"
+        message = f"snapshot name must be {rule}: got={name!r:.140}"
+        detail = ErrorDetail("/name", "snapshot_name_invalid", message)
+        raise InvalidRequestError(message, code="snapshot_name_invalid", errors=[detail])
+    return name

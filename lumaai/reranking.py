@@ -68,6 +68,19 @@ class Rerankers:
             if embedding is None:
                 raise _refused(f"collection {collection!r} embeds no text, which {LATE_INTERACTION} needs")
             bare = self._embedders.bare(embedding, collection)
+        return self._scorer(wanted, bare)
+
+    def standing(self, name: str | None, embedder: str) -> Scorer:
+        """What scores texts of no collection; late interaction reads the vectors of tokens of the `embedder` named.
+
+        Raises:
+            InvalidRequestError: it gives none.
+            ModelError: the reranker cannot be had.
+        """
+        wanted = self.default if name is None else name
+        return self._scorer(wanted, self._embedders.bare_of(embedder) if wanted == LATE_INTERACTION else None)
+
+    def _scorer(self, wanted: str, bare: object) -> Scorer:
         key = (wanted, id(bare) if bare is not None else 0)
         with self._lock:
             if key not in self._loaded:

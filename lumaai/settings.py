@@ -196,6 +196,9 @@ class Settings(ModelSettings):
     )
     llm_base_url: str | None = Field(default=None, description="A service with OpenAI's API; null: the provider's own.")
     llm_model: str | None = Field(default=None, description="null: a small one of the provider's own.")
+    llm_small_model: str | None = Field(
+        default=None, description="For steps of plans that ask the small model; null: the same as for all else."
+    )
     llm_api_version: str | None = Field(default=None, description="Of Azure.")
     llm_api_key: SecretStr | None = Field(default=None, description="In place of the provider's own variable.")
     llm_key_file: Path | None = Field(default=None, description="A file that holds the key.")

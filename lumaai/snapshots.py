@@ -22,35 +22,16 @@ import engine
 from lumaai.errors import (
     ConflictError,
     CorruptionError,
-    ErrorDetail,
     InternalError,
     InvalidRequestError,
     NotFoundError,
     StorageFullError,
 )
-from lumaai.reports import SnapshotInfo
+from lumaai.reports import SNAPSHOT_NAME, SNAPSHOT_RESERVED, SNAPSHOT_UNFINISHED, SnapshotInfo, check_snapshot_name
 
 SNAPSHOTS = "snapshots"  # in the database's directory, where no other place is set
-SNAPSHOT_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}"
-# Endings of a snapshot in the making, and of one on its way out.
-_UNFINISHED = (".partial", ".deleting")
-_RESERVED = (".tar", *_UNFINISHED)  # ".tar": to the engine, one file
 ARCHIVE_FILE = "archive.json"
 PIECE_BYTES = 1 << 20
-
-
-def check_snapshot_name(name: object) -> str:
-    """The name, if it can be one: never a path.
-
-    Raises:
-        InvalidRequestError: it cannot.
-    """
-    if not isinstance(name, str) or not re.fullmatch(SNAPSHOT_NAME, name) or name.endswith(_RESERVED):
-        rule = "1 to 128 of A-Z a-z 0-9 _ . - and not begin with . or - nor end with .tar, .partial or .deleting"
-        message = f"snapshot name must be {rule}: got={name!r:.140}"
-        detail = ErrorDetail("/name", "snapshot_name_invalid", message)
-        raise InvalidRequestError(message, code="snapshot_name_invalid", errors=[detail])
-    return name
 
 
 def new_snapshot_name() -> str:
@@ -89,7 +70,7 @@ class SnapshotDirectory:
         """Remove what was left of snapshots that were being made or deleted when a process ended."""
         with self._making:
             for entry in list(self.path.iterdir()) if self.path.is_dir() else []:
-                if entry.suffix in _UNFINISHED and re.fullmatch(SNAPSHOT_NAME, entry.stem):
+                if entry.suffix in SNAPSHOT_UNFINISHED and re.fullmatch(SNAPSHOT_NAME, entry.stem):
                     shutil.rmtree(entry, ignore_errors=True)  # which follows no links
 
     def existing(self, name: str) -> Path:
@@ -122,7 +103,7 @@ class SnapshotDirectory:
     def names(self) -> list[str]:
         """Names of all that may be snapshots, sorted."""
         names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
-        fitting = (name for name in names if re.fullmatch(SNAPSHOT_NAME, name) and not name.endswith(_RESERVED))
+        fitting = (name for name in names if re.fullmatch(SNAPSHOT_NAME, name) and not name.endswith(SNAPSHOT_RESERVED))
         return sorted(name for name in fitting if (self.path / name / ARCHIVE_FILE).is_file())
 
     def info(self, name: str) -> SnapshotInfo:

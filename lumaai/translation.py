@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from lumaai.errors import (
     ChangesGoneError,
@@ -95,6 +96,7 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
     "promptql.ProgramNotFoundError": _Translation(NotFoundError),
     "promptql.ProgramError": _Translation(InvalidRequestError),
+    "promptql.LLMPlanningError": _Translation(ModelUnavailableError, status=BAD_GATEWAY),
     "promptql.PlannerUnavailableError": _Translation(InvalidRequestError, "/planner"),
     "promptql.LimitExceededError": _Translation(InvalidRequestError, "/question"),
     "promptql.PromptQLError": _Translation(InternalError),
@@ -135,6 +137,21 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
 
     A method's object may know more of them than they say themselves: what it has as `_opened` explains them.
     """
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def waited(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                return await function(*args, **kwargs)
+            except LumaError:
+                raise
+            except Exception as error:
+                luma_error = _explained(error, args)
+                if luma_error is error:
+                    raise
+                raise luma_error from error
+
+        return cast("Callable[P, R]", waited)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -143,13 +160,21 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
         except LumaError:
             raise
         except Exception as error:
-            luma_error = translate(error)
-            if luma_error is None:
+            luma_error = _explained(error, args)
+            if luma_error is error:
                 raise
-            opened = getattr(args[0], "_opened", None) if args else None
-            raise (luma_error if opened is None else opened.explain(luma_error)) from error
+            raise luma_error from error
 
     return call
+
+
+def _explained(error: Exception, args: tuple[object, ...]) -> Exception:
+    """What a method raises in place of an error, which may be that error itself."""
+    luma_error = None if isinstance(error, LumaError) else translate(error)
+    if luma_error is None:
+        return error
+    opened = getattr(args[0], "_opened", None) if args else None
+    return luma_error if opened is None else cast("LumaError", opened.explain(luma_error))
 
 
 def translated_events(events: Iterator[R], explain: Callable[[LumaError], LumaError]) -> Iterator[R]:

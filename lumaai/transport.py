@@ -1,4 +1,7 @@
-"""HTTP for the client: one kept-alive connection pool, bounded retries, errors of the service as LumaErrors."""
+"""HTTP for the client: one kept-alive connection pool, bounded retries, errors of the service as LumaErrors.
+
+The asynchronous twin of `Transport` is made from this file (`make twins`).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import quote
-
-import httpx
+from urllib.parse import quote, urlencode
 
 from lumaai.errors import (
     ConnectionFailedError,
@@ -23,14 +24,14 @@ from lumaai.errors import (
     NotFoundError,
     from_problem,
 )
+from lumaai.http.message import NotConnectedError, Request, Response
+from lumaai.http.pool import Exchange, Pool
 
 JSONValue = Any  # what `json.loads` gives
 
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.1  # doubled from attempt to attempt, each jittered by up to a half
 RETRY_AFTER_SECONDS_MAX = 10.0  # a service that asks for more is not waited for: its error is raised
-CONNECT_TIMEOUT_SECONDS = 5.0
-CONNECTIONS_MAX = 32
 EVENT_STREAM = "text/event-stream"
 JSON_HEADERS = {"content-type": "application/json"}
 IDEMPOTENCY_KEY = "idempotency-key"
@@ -50,7 +51,7 @@ class Written:
 
 
 class Transport:
-    """Sends requests to one service. May be used from many threads: httpx's pool guards itself.
+    """Sends requests to one service. May be used from many threads.
 
     What the service refuses early (429, 503 with `retryable`) is sent again, because nothing was done; what broke on
     the way is sent again only where repeating does no harm (`safe`) or where no connection was made at all. Writes are
@@ -59,36 +60,17 @@ class Transport:
     Args:
         url: the service's address, such as `http://127.0.0.1:8000`.
         timeout_seconds: how long one answer is waited for.
-        transport: what carries requests in place of the network (a test's own).
 
     Raises:
         InvalidRequestError: `url` is not an address of a service.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        api_key: str | None = None,
-        timeout_seconds: float = 60.0,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
+    def __init__(self, url: str, *, api_key: str | None = None, timeout_seconds: float = 60.0) -> None:
         self.url = url.rstrip("/")
-        headers = {"accept": "application/json"}
+        self._pool = Pool(self.url, timeout_seconds)
+        self._headers = {"accept": "application/json", "user-agent": "lumaai"}
         if api_key is not None:
-            headers["authorization"] = f"Bearer {_header_value(api_key)}"
-        try:
-            self._http = httpx.Client(
-                base_url=self.url,
-                headers=headers,
-                timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS)),
-                limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
-                transport=transport,
-            )
-        except httpx.InvalidURL as error:
-            raise InvalidRequestError(f"not an address of a service: {url} ({error})") from error
-        if not self._http.base_url.host:
-            raise InvalidRequestError(f"not an address of a service: {url}")
+            self._headers["authorization"] = f"Bearer {_header_value(api_key)}"
 
     def __enter__(self) -> Self:
         return self
@@ -98,11 +80,11 @@ class Transport:
 
     def close(self) -> None:
         """Closes the connections; the transport cannot be used afterwards."""
-        self._http.close()
+        self._pool.close()
 
     def get(self, path: str, **parameters: str | int) -> JSONValue:
         """The JSON answer to GET."""
-        return _decoded(self.send("GET", path, parameters=parameters))
+        return self._decoded(self.send("GET", path, parameters=parameters))
 
     def post(
         self,
@@ -113,7 +95,7 @@ class Transport:
         parameters: Mapping[str, str] | None = None,
     ) -> JSONValue:
         """The JSON answer to POST; `safe` where the same request twice does no more than once."""
-        return _decoded(self.send("POST", path, body=body, parameters=parameters, safe=safe))
+        return self._decoded(self.send("POST", path, body=body, parameters=parameters, safe=safe))
 
     def write(self, path: str, body: Mapping[str, JSONValue], *, key: str | None, safe: bool = True) -> Written:
         """The answer to a POST that writes.
@@ -126,7 +108,7 @@ class Transport:
         """
         headers = {} if key is None else {IDEMPOTENCY_KEY: key}
         response = self.send("POST", path, body=body, headers=headers, safe=safe)
-        return Written(_decoded(response), IDEMPOTENCY_REPLAYED in response.headers)
+        return Written(self._decoded(response), IDEMPOTENCY_REPLAYED in response.headers)
 
     def send(
         self,
@@ -138,7 +120,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         safe: bool = True,
         patient: bool = False,
-    ) -> httpx.Response:
+    ) -> Response:
         """A response of success, after as many attempts as it takes and is allowed.
 
         Args:
@@ -155,13 +137,14 @@ class Transport:
             ConnectionFailedError: nothing answers there, or the connection broke.
             InvalidRequestError: `body` cannot be written as JSON.
         """
-        content = None if body is None else encode(body)
-        given = {**(JSON_HEADERS if content is not None else {}), **(headers or {})}
-        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS) if patient else httpx.USE_CLIENT_DEFAULT
-        request = self._http.build_request(
-            method, path, params=parameters, content=content, headers=given, timeout=timeout
-        )
-        return self._attempted(request, safe=safe)
+        target = f"{path}?{urlencode(parameters)}" if parameters else path
+        request = self._request(method, target, None if body is None else encode(body), headers or {})
+        for attempt in range(ATTEMPTS):
+            try:
+                return _successful(self._pool.send(request, patient=patient))
+            except (OSError, LumaError) as error:
+                self._pause(attempt, error, safe=safe)
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     @contextmanager
     def pieces(self, path: str) -> Iterator[Iterator[bytes]]:
@@ -171,14 +154,13 @@ class Transport:
             LumaError: the service refused.
             ConnectionFailedError: nothing answers there, or the connection broke.
         """
+        exchange = self._opened(self._request("GET", path, None, {}))
         try:
-            with self._http.stream("GET", path) as response:
-                if not response.is_success:
-                    response.read()
-                    raise _problem(response)
-                yield response.iter_bytes()
-        except httpx.TransportError as error:
-            raise _connection_failure(self.url, error, repeatable=True) from error
+            yield exchange.pieces()
+        except OSError as error:
+            raise self._failure(error, repeatable=True) from error
+        finally:
+            exchange.close()
 
     @contextmanager
     def events(self, path: str, body: Mapping[str, JSONValue]) -> Iterator[Iterator[tuple[str, JSONValue]]]:
@@ -188,40 +170,58 @@ class Transport:
             LumaError: the service refused, or said in the midst of its answer that it cannot go on.
             ConnectionFailedError: nothing answers there, or the connection broke.
         """
-        headers = {**JSON_HEADERS, "accept": EVENT_STREAM}
-        request = self._http.build_request("POST", path, content=encode(body), headers=headers)
-        response = self._attempted(request, safe=True, whole=False)
+        exchange = self._opened(self._request("POST", path, encode(body), {"accept": EVENT_STREAM}))
         try:
-            yield _events(response)
-        except httpx.TransportError as error:
-            raise _connection_failure(self.url, error, repeatable=False) from error
+            yield _events(exchange)
+        except OSError as error:
+            raise self._failure(error, repeatable=False) from error
         finally:
-            response.close()
+            exchange.close()
 
-    def _attempted(self, request: httpx.Request, *, safe: bool, whole: bool = True) -> httpx.Response:
-        """A response of success, after as many attempts as it takes and is allowed."""
+    def _opened(self, request: Request) -> Exchange:
+        """An answer of success as far as its head, after as many attempts as it takes and is allowed."""
         for attempt in range(ATTEMPTS):
-            error = self._refusal(request, safe=safe, whole=whole)
-            if isinstance(error, httpx.Response):
-                return error
-            wait = _wait_seconds(error, attempt)
-            if wait is None or attempt == ATTEMPTS - 1:
-                raise error
-            time.sleep(wait)
+            try:
+                exchange = self._pool.open(request)
+                if 200 <= exchange.status < 300:
+                    return exchange
+                try:
+                    _successful(Response(exchange.status, exchange.headers, exchange.read()))
+                finally:
+                    exchange.close()
+            except (OSError, LumaError) as error:
+                self._pause(attempt, error, safe=True)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _refusal(self, request: httpx.Request, *, safe: bool, whole: bool) -> httpx.Response | LumaError:
-        """One attempt: its response, read to its end where it is to be `whole`, or the error it stands for."""
+    def _request(self, method: str, target: str, content: bytes | None, headers: Mapping[str, str]) -> Request:
+        typed = JSON_HEADERS if content is not None else {}
+        return Request(method, target, {**self._headers, **typed, **headers}, content)
+
+    def _pause(self, attempt: int, error: OSError | LumaError, *, safe: bool) -> None:
+        """Wait for the next attempt, or raise where another makes no sense."""
+        cause = error
+        if isinstance(error, OSError):
+            error = self._failure(error, repeatable=safe or isinstance(error, NotConnectedError))
+        wait = _wait_seconds(error, attempt)
+        if wait is None or attempt == ATTEMPTS - 1:
+            if error is cause:
+                raise error
+            raise error from cause
+        time.sleep(wait)
+
+    def _failure(self, error: OSError, *, repeatable: bool) -> ConnectionFailedError:
+        if isinstance(error, TimeoutError):
+            # Not repeated: who waited this long has been told the limit, and the service may still be at work.
+            return ConnectionFailedError(f"no answer in time from {self.url}: {error}", retryable=False)
+        reason = str(error) or type(error).__name__
+        return ConnectionFailedError(f"no connection to the service at {self.url}: {reason}", retryable=repeatable)
+
+    def _decoded(self, response: Response) -> JSONValue:
         try:
-            response = self._http.send(request, stream=not whole)
-            if not whole and not response.is_success:
-                response.read()
-        except httpx.TransportError as error:
-            unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-            failure = _connection_failure(self.url, error, repeatable=safe or unsent)
-            failure.__cause__ = error
-            return failure
-        return response if response.is_success else _problem(response)
+            return response.json()
+        except ValueError as error:
+            kind = response.headers.get("content-type", "without a type")
+            raise InternalError(f"{self.url} answered with something else than JSON: {kind}") from error
 
 
 def new_key() -> str:
@@ -267,57 +267,78 @@ def _plain(value: object) -> JSONValue:
     return plain()
 
 
-def _decoded(response: httpx.Response) -> JSONValue:
-    try:
-        return response.json()
-    except ValueError as error:
-        kind = response.headers.get("content-type", "without a type")
-        raise InternalError(f"{response.url} answered with something else than JSON: {kind}") from error
-
-
-def _events(response: httpx.Response) -> Iterator[tuple[str, JSONValue]]:
+def _events(exchange: Exchange) -> Iterator[tuple[str, JSONValue]]:
     """Server-sent events (HTML standard, 9.2), as far as our service writes them: a name, and one JSON value.
 
     Raises:
         LumaError: an event named "error" says so.
         ConnectionFailedError: the stream ended before an event was whole.
     """
-    name, data, seen = "message", "", False
-    for line in response.iter_lines():
+    events = EventReader()
+    for piece in exchange.pieces():
+        for event in events.feed(piece):  # noqa: UP028 - the asynchronous twin has no `yield from`
+            yield event
+    events.end()
+
+
+class EventReader:
+    """Server-sent events out of pieces that may end anywhere."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._name, self._data = "message", ""
+        self._is_answered = False
+
+    def feed(self, piece: bytes) -> list[tuple[str, JSONValue]]:
+        """The events that are whole now.
+
+        Raises:
+            LumaError: an event named "error" says so.
+        """
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        return [event for line in lines for event in self._line(line.rstrip(b"\r").decode())]
+
+    def end(self) -> None:
+        """Nothing more comes.
+
+        Raises:
+            ConnectionFailedError: the answer had not come.
+        """
+        if not self._is_answered:
+            raise ConnectionFailedError("the service stopped in the midst of its answer", retryable=False)
+
+    def _line(self, line: str) -> list[tuple[str, JSONValue]]:
         if line.startswith("event:"):
-            name = line[6:].strip()
+            self._name = line[6:].strip()
         elif line.startswith("data:"):
-            data += line[5:].strip()
-        elif not line and data:
-            value = json.loads(data)
+            self._data += line[5:].strip()
+        elif not line and self._data:
+            name, value = self._name, json.loads(self._data)
+            self._name, self._data = "message", ""
             if name == "error":
                 raise from_problem(value)
-            yield name, value
-            seen = name == "answer"
-            name, data = "message", ""
-    if not seen:
-        raise ConnectionFailedError("the service stopped in the midst of its answer", retryable=False)
+            self._is_answered = name == "answer"
+            return [(name, value)]
+        return []
 
 
-def _problem(response: httpx.Response) -> LumaError:
-    """The error that a refused request raises; a body that is no problem document still gives its status."""
+def _successful(response: Response) -> Response:
+    """The response, if it is one of success.
+
+    Raises:
+        LumaError: what it says instead; a body that is no problem document still gives its status.
+    """
+    if response.is_success:
+        return response
     try:
         data = response.json()
     except ValueError:
         data = None
-    error = from_problem(data if isinstance(data, dict) else {}, status=response.status_code)
+    error = from_problem(data if isinstance(data, dict) else {}, status=response.status)
     stated = response.headers.get("retry-after", "")
     if error.retry_after is None and stated.isdigit():
         error.retry_after = float(stated)
-    return error
-
-
-def _connection_failure(url: str, error: httpx.TransportError, *, repeatable: bool) -> ConnectionFailedError:
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        # Not repeated: who waited this long has been told the limit, and the service may still be at work.
-        return ConnectionFailedError(f"no answer in time from {url}: {type(error).__name__}", retryable=False)
-    reason = str(error) or type(error).__name__
-    return ConnectionFailedError(f"no connection to the service at {url}: {reason}", retryable=repeatable)
+    raise error
 
 
 def _wait_seconds(error: LumaError, attempt: int) -> float | None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         RemoteUnavailableError,
     )
     from models.information import ModelInformation, list_models, model_information
-    from models.llm import LLM, Message, Reply, Usage
+    from models.llm import JSON, LLM, Message, Reply, Usage
     from models.llms.budget import Budget, Budgets
     from models.llms.budgeted import BudgetedLLM
     from models.llms.client import RemoteLLM
@@ -84,6 +84,7 @@ _EXPORTS = {
     "LATE_INTERACTION": "models.registry",
     "LateInteractionReranker": "models.rerankers.late_interaction",
     "list_models": "models.information",
+    "JSON": "models.llm",
     "LLM": "models.llm",
     "LLMBudgetError": "models.errors",
     "LLMCancelledError": "models.errors",
@@ -149,6 +150,7 @@ _EXPORTS = {
 __all__ = [
     "CODE_SUFFIXES",
     "DEFAULT_MODEL",
+    "JSON",
     "LATE_INTERACTION",
     "LLM",
     "PRICES",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from promptql.engine import PromptQL as PromptQL
     from promptql.errors import ArgumentError as ArgumentError
     from promptql.errors import LimitExceededError as LimitExceededError
+    from promptql.errors import LLMPlanningError as LLMPlanningError
     from promptql.errors import PlanCancelledError as PlanCancelledError
     from promptql.errors import PlanError as PlanError
     from promptql.errors import PlannerUnavailableError as PlannerUnavailableError
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from promptql.proposal import PlanFault as PlanFault
     from promptql.proposal import Proposal as Proposal
     from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
+    from promptql.steps import asks_language_model as asks_language_model
     from promptql.streaming import stream as stream
 
 _MODULES = {
@@ -62,6 +64,7 @@ _MODULES = {
     "engine": ["PromptQL"],
     "errors": [
         "ArgumentError",
+        "LLMPlanningError",
         "LimitExceededError",
         "PlanCancelledError",
         "PlanStoppedError",
@@ -90,6 +93,7 @@ _MODULES = {
     "plan": ["Assumption", "Plan", "Support"],
     "programs": ["Program"],
     "proposal": ["Explanation", "PlanCheck", "PlanFault", "Proposal"],
+    "steps": ["asks_language_model"],
     "streaming": ["stream"],
     "question": ["QUESTION_CHARACTERS_MAX"],
 }

@@ -21,12 +21,13 @@ class Band(StrEnum):
 
 
 class PlannerName(StrEnum):
-    """Who made the plan; `fallback`: the rules, after the LLM failed; `given`: whoever asked."""
+    """Who made the plan; `fallback`: the rules, after the LLM failed; `given`: whoever asked; `learned`: feedback."""
 
     RULES = "rules"
     LLM = "llm"
     FALLBACK = "fallback"
     GIVEN = "given"
+    LEARNED = "learned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,36 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class LlmUse:
+    """What a step asked of language models.
+
+    Attributes:
+        calls: requests, retries included.
+        usd: dollars, by the table of prices.
+        cache_hits: questions about a row that had been answered before.
+        proxy_decided: rows that were decided without a model.
+        failed: rows about which no answer could be had.
+    """
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+    cache_hits: int = 0
+    proxy_decided: int = 0
+    failed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """By the names of the attributes."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LlmUse:
+        """The inverse of `to_json`; what a newer service says besides is passed over."""
+        return cls(**{name: data[name] for name in cls.__slots__ if name in data})
+
+
+@dataclass(frozen=True, slots=True)
 class StepReport:
     """What one step did.
 
@@ -83,6 +114,8 @@ class StepReport:
         coverage: of a join: left_rows, left_matched, right_rows, right_matched, rows.
         sql: the query that ran for this step and those before it that are part of it.
         cached: the step did not run: its rows were there from the last time.
+        llm: of a step that asks a language model, what that took.
+        quality: what such a step promised, and what was reached: ``{"target": "recall 0.9", "certified": 0.91, …}``.
     """
 
     id: str
@@ -93,9 +126,11 @@ class StepReport:
     coverage: Mapping[str, int] | None = None
     sql: str | None = None
     cached: bool = False
+    llm: LlmUse | None = None
+    quality: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """``{"id", "op", "rows_in", "rows_out", "milliseconds"}``; "coverage", "sql" and "cached" where there are."""
+        """``{"id", "op", "rows_in", "rows_out", "milliseconds"}``; all else where there is any."""
         data: dict[str, Any] = {
             "id": self.id,
             "op": self.op,
@@ -107,6 +142,10 @@ class StepReport:
             data["coverage"] = dict(self.coverage)
         if self.sql is not None:
             data["sql"] = self.sql
+        if self.llm is not None:
+            data["llm"] = self.llm.to_json()
+        if self.quality is not None:
+            data["quality"] = dict(self.quality)
         return data | ({"cached": True} if self.cached else {})
 
     @classmethod
@@ -115,6 +154,7 @@ class StepReport:
         return cls(
             data["id"], data["op"], data["rows_in"], data["rows_out"], data["milliseconds"],
             data.get("coverage"), data.get("sql"), data.get("cached", False),
+            LlmUse.from_json(data["llm"]) if "llm" in data else None, data.get("quality"),
         )  # fmt: skip
 
 

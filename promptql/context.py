@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine import Database, Snapshot
 from promptql.catalog import Catalog, CatalogReader, with_phrases
 from promptql.errors import QuestionError
+from promptql.lessons import NO_LESSONS, Heard, Lessons
 from promptql.question import Question
 from promptql.rules.tables import Tables
 from promptql.rules.values import WORDS_MAX
@@ -18,12 +19,17 @@ PHRASE_TOKENS_MAX = 60  # words of a question that are looked up; longer questio
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The question, the snapshots it is answered from, their catalog, and their columns where all are tables."""
+    """The question, the snapshots it is answered from, their catalog, and their columns where all are tables.
+
+    Attributes:
+        heard: the question with words that were learned from feedback in the data's own; None where there are none.
+    """
 
     question: Question
     snapshots: Mapping[str, Snapshot]
     catalog: Catalog
     tables: Tables | None = None
+    heard: Heard | None = None
 
 
 def gather(
@@ -33,6 +39,7 @@ def gather(
     collections: Sequence[str] | None,
     *,
     phrases: bool = True,
+    lessons: Lessons = NO_LESSONS,
 ) -> Context:
     """One snapshot of the named collections (None: all), and the catalog read from it.
 
@@ -50,8 +57,10 @@ def gather(
     catalog = reader.read(snapshots)
     if not phrases:
         return Context(question, snapshots, catalog)
-    catalog = with_phrases(catalog, snapshots, _phrases(question.text))
-    return Context(question, snapshots, catalog, reader.tables.read(catalog, snapshots))
+    heard = lessons.heard(question.text, catalog)
+    said = question.text if heard is None else heard.text
+    catalog = with_phrases(catalog, snapshots, _phrases(said))
+    return Context(question, snapshots, catalog, reader.tables.read(catalog, snapshots), heard)
 
 
 def _phrases(question: str) -> list[str]:

@@ -1,23 +1,34 @@
-"""PromptQL: question → answer, in five stages. No stage calls back into an earlier one."""
+"""PromptQL: question → answer, in five stages. No stage calls back into an earlier one.
+
+One more round, bounded, is in `answering`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine import Database, SqlEngine
-from models import LLM, BudgetedLLM, Embedder
+from models import LLM, Embedder
+from promptql.agreement import rival_of
 from promptql.answer import Answer, Band, PlannerName
+from promptql.answering import Answering
 from promptql.catalog import CatalogReader
 from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
-from promptql.errors import ArgumentError, PlanError, nearest_name
-from promptql.events import Event, PlanMade, Tell
+from promptql.counting import counted
+from promptql.errors import ArgumentError, PlanError, QuestionError, nearest_name
+from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
-from promptql.followup import follow_up
+from promptql.judgements import Judgements
+from promptql.language_models import LanguageModels, models_of
+from promptql.lesson_store import LessonStore
+from promptql.lessons import Lessons
+from promptql.llm.cache import PlanCache
 from promptql.operators.rows import Reranking
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
@@ -28,14 +39,15 @@ from promptql.program_store import ProgramStore
 from promptql.programs import Program, bound, check_program_name, with_parameters
 from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
-from promptql.reasoner import ask_back, reason
 from promptql.stages import Stages
 from promptql.steps import AnswerStep, Clarify, Scan
-from promptql.streaming import stream, tell_answer
+from promptql.streaming import Telling, stream, tell_answer
 from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
 
 log = logging.getLogger(__name__)
+
+EARLIER_MAX = 20  # questions before the last one of a conversation that are looked at
 
 
 class PromptQL:
@@ -44,7 +56,8 @@ class PromptQL:
     Args:
         database: what is asked.
         embedder_of: collection name → the embedder of that collection; called only when a search runs.
-        llm: writes plans where it is given; without it the rules do.
+        llm: writes plans and is asked by steps; without it the rules plan, and such steps are refused.
+        judgements: what models said of rows before, shared by questions; of its own if not given.
         limits: rows and seconds that one plan may use.
         conversations: where the last plans are kept; of its own if not given.
         sql: gives what runs steps over many rows as queries; without it all goes over Arrow.
@@ -57,6 +70,7 @@ class PromptQL:
         embedder_of: Callable[[str], Embedder],
         llm: LLM | None = None,
         *,
+        judgements: Judgements | None = None,
         limits: Limits | None = None,
         conversations: Conversations | None = None,
         sql: Callable[[], SqlEngine] | None = None,
@@ -65,13 +79,16 @@ class PromptQL:
         self._database = database
         self._embedder_of = embedder_of
         self._llm = llm
+        self._judgements = Judgements() if judgements is None else judgements
         self._reader = CatalogReader()
         self._conversations = Conversations() if conversations is None else conversations
         self._limits = limits if limits is not None else Limits()
         self._outputs = Outputs()
+        self._plans = PlanCache()
         self._sql = sql
         self._rerank = rerank
         self.programs = ProgramStore(database)
+        self.lessons = LessonStore(database)
 
     def ask(
         self,
@@ -80,7 +97,9 @@ class PromptQL:
         collections: Sequence[str] | None = None,
         planner: PlannerMode = "auto",
         conversation: str | None = None,
+        time_zone: str | None = None,
         asker: str = "",
+        earlier: Sequence[str] | None = None,
         tell: Tell | None = None,
         cancelled: threading.Event | None = None,
     ) -> Answer:
@@ -88,8 +107,10 @@ class PromptQL:
 
         In a `conversation`, a name of the caller's choice, a question may go on from the one before: "only those from
         France", "and in 1999?", "sort them by year". What was planned last is kept for half an hour, for that `asker`
-        alone. `tell` is called with each event as it happens, in this thread; what it raises ends the work. So does
-        setting `cancelled`, also in the middle of long steps.
+        alone. Who keeps the conversation himself gives all its `earlier` questions, oldest first, of which the last
+        20 count; what they were planned as is remembered likewise, or planned again. `tell` is called with each event
+        as it happens, in this thread; what it raises ends the work. So does setting `cancelled`, also in the middle
+        of long steps. "Today" is that of the `time_zone` (IANA; None: UTC).
 
         Raises:
             QuestionError: the question cannot be asked.
@@ -99,14 +120,27 @@ class PromptQL:
             CollectionNotFoundError: a collection is unknown (from the engine).
         """
         stages = Stages()
-        asked = read_question(question)
+        asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
         name = None if conversation is None else check_conversation(conversation)
-        context = stages.run("gather", gather, self._database, self._reader, asked, collections)
+        lessons = self.lessons.active()
+        context = stages.run("gather", gather, self._database, self._reader, asked, collections, lessons=lessons)
         kept_as = None if name is None else f"{asker}\0{name}"
-        planned = stages.run("plan", self._planned, context, planner, kept_as)
-        answer = self._run(context, planned, stages, tell, cancelled)
-        return self._told(replace(answer, conversation=name), tell)
+        models = self._language_models()
+        planning = _Planning(planner, _planning_model(models, planner), lessons, cancelled)
+        before = self._before(earlier, collections, planning, asker)
+        if kept_as is not None:
+            before = self._conversations.last(kept_as)
+        planned = stages.run("plan", self._planned, context, planning, before)
+        if kept_as is not None:
+            self._conversations.keep(kept_as, planned)
+        if earlier is not None:
+            said = [*earlier, asked.text][-EARLIER_MAX:]
+            self._conversations.keep(_kept_as(said, collections, planner, asker), planned)
+        telling = None if tell is None else Telling(tell)
+        answer = self._run(context, planned, stages, telling, cancelled, models=models, llm=planning.llm)
+        answer = replace(answer, conversation=name)
+        return answer if telling is None else tell_answer(answer, telling)
 
     def ask_stream(
         self,
@@ -115,6 +149,7 @@ class PromptQL:
         collections: Sequence[str] | None = None,
         planner: PlannerMode = "auto",
         conversation: str | None = None,
+        time_zone: str | None = None,
     ) -> Iterator[Event]:
         """The events of answering a question, as they happen; the last is the answer. See `ask`."""
         return stream(
@@ -123,23 +158,31 @@ class PromptQL:
                 collections=collections,
                 planner=planner,
                 conversation=conversation,
+                time_zone=time_zone,
                 tell=tell,
                 cancelled=gone,
             )
         )
 
     def plan(
-        self, question: str, *, collections: Sequence[str] | None = None, planner: PlannerMode = "auto"
+        self,
+        question: str,
+        *,
+        collections: Sequence[str] | None = None,
+        planner: PlannerMode = "auto",
+        time_zone: str | None = None,
     ) -> Proposal:
         """The plan of a question, not run.
 
         Raises:
             QuestionError, PlannerUnavailableError, CollectionNotFoundError: as `ask`.
         """
-        asked = read_question(question)
+        asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
-        context = gather(self._database, self._reader, asked, collections)
-        planned = plan_question(context, self._language_model(), planner)
+        lessons = self.lessons.active()
+        context = gather(self._database, self._reader, asked, collections, lessons=lessons)
+        llm = _planning_model(self._language_models(), planner)
+        planned = plan_question(context, llm, planner, plans=self._plans, lessons=lessons)
         output = planned.plan.by_id[planned.plan.output]
         return Proposal(
             plan=planned.plan.to_json(),
@@ -149,7 +192,7 @@ class PromptQL:
             band=planned.band,
             assumptions=planned.plan.assumptions,
             warnings=planned.warnings,
-            alternatives=planned.alternatives,
+            alternatives=planned.alternatives if planned.rival is None else (rival_of(planned), *planned.alternatives),
             options=tuple(item.written() for item in output.options) if isinstance(output, Clarify) else (),
         )
 
@@ -205,7 +248,9 @@ class PromptQL:
         stages.run("validate", validate, read, context.catalog)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
-        return self._told(self._run(context, planned, stages, tell, cancelled, again), tell)
+        telling = None if tell is None else Telling(tell)
+        answer = self._run(context, planned, stages, telling, cancelled, again, models=self._language_models())
+        return answer if telling is None else tell_answer(answer, telling)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
         """What would run for a plan, and what the optimizer did to it.
@@ -263,18 +308,18 @@ class PromptQL:
         tell: Tell | None,
         cancelled: threading.Event | None,
         again: Sequence[str] | None = None,
+        *,
+        models: LanguageModels | None = None,
+        llm: LLM | None = None,
     ) -> Answer:
         """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these."""
-        if isinstance(planned.plan.by_id[planned.plan.output], Clarify):
-            return ask_back(planned, planned.plan)
-        plan, rewrites = stages.run("optimize", optimize, planned.plan, context.catalog)
-        if tell is not None:
-            said = round(planned.confidence, 3), planned.band.value
-            tell(PlanMade(plan.to_json(), plan.hash, planned.planner.value, *said))
-        executed = stages.run("execute", self._executed, plan, context, tell, cancelled, again)
-        answer = stages.run("reason", reason, context, planned, plan, rewrites, executed, self._embedder_of)
+
+        def executed(plan: Plan, told: Tell | None) -> Executed:
+            return self._executed(plan, context, told, cancelled, again, models)
+
+        answer = Answering(context, stages, executed, self._embedder_of, tell, cancelled, llm).answer(planned)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
-        return replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds})
+        return counted(replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds}))
 
     def _executed(
         self,
@@ -283,6 +328,7 @@ class PromptQL:
         tell: Tell | None,
         cancelled: threading.Event | None,
         again: Sequence[str] | None,
+        models: LanguageModels | None,
     ) -> Executed:
         for name in again or ():
             if name in plan.by_id:  # the optimizer may have made one of it and its neighbour
@@ -293,28 +339,73 @@ class PromptQL:
             self._embedder_of,
             self._limits,
             rerank=self._rerank,
+            models=models,
+            judgements=self._judgements,
             tell=tell,
             cancelled=cancelled,
             outputs=None if again is None else self._outputs,
             sql=self._sql() if self._sql is not None and _is_large(plan, context) else None,
         )
 
-    @staticmethod
-    def _told(answer: Answer, tell: Tell | None) -> Answer:
-        return answer if tell is None else tell_answer(answer, tell)
+    def _language_models(self) -> LanguageModels | None:
+        """The language models as one question may use them: with a budget of its own, if there is one."""
+        return models_of(self._llm)
 
-    def _language_model(self) -> LLM | None:
-        """The language model as one question may use it: with a budget of its own, if there is one."""
-        return self._llm.renewed() if isinstance(self._llm, BudgetedLLM) else self._llm
+    def _before(
+        self, earlier: Sequence[str] | None, collections: Sequence[str] | None, planning: _Planning, asker: str
+    ) -> Planned | None:
+        """What the last of these questions was planned as, each going on from the one before it."""
+        said = list(earlier or ())[-EARLIER_MAX:]
+        names = [_kept_as(said[: count + 1], collections, planning.mode, asker) for count in range(len(said))]
+        kept = [self._conversations.last(name) for name in names]
+        known = max((count for count, planned in enumerate(kept) if planned is not None), default=-1)
+        found = kept[known] if known >= 0 else None
+        for text, name in zip(said[known + 1 :], names[known + 1 :], strict=True):
+            try:
+                question = read_question(text)
+            except QuestionError:  # it was refused when it was asked
+                continue
+            context = gather(self._database, self._reader, question, collections, lessons=planning.lessons)
+            found = self._planned(context, planning, found)
+            self._conversations.keep(name, found)
+        return found
 
-    def _planned(self, context: Context, planner: PlannerMode, conversation: str | None) -> Planned:
+    def _planned(self, context: Context, planning: _Planning, before: Planned | None) -> Planned:
         """The plan of a question of its own, or of one that goes on from the last."""
-        before = None if conversation is None else self._conversations.last(conversation)
-        followed = None if before is None else follow_up(context.question.text, before, context.catalog)
-        planned = plan_question(context, self._language_model(), planner) if followed is None else followed
-        if conversation is not None:
-            self._conversations.keep(conversation, planned)
-        return planned
+        return plan_question(
+            context,
+            planning.llm,
+            planning.mode,
+            before=before,
+            plans=self._plans,
+            lessons=planning.lessons,
+            cancelled=planning.cancelled,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Planning:
+    """What the questions of one call are planned with."""
+
+    mode: PlannerMode
+    llm: LLM | None
+    lessons: Lessons
+    cancelled: threading.Event | None
+
+
+def _planning_model(models: LanguageModels | None, planner: PlannerMode) -> LLM | None:
+    """The language model that plans and writes answers, where it may."""
+    return None if planner == "rules" or models is None else models.large
+
+
+def _kept_as(questions: Sequence[str], collections: Sequence[str] | None, planner: str, asker: str) -> str:
+    """The name that the plan of the last of these questions is kept under; no conversation has a NUL in its name."""
+    parts = [planner, *(sorted(collections) if collections is not None else ["*"]), "", *questions]
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.strip().encode(errors="surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little") + raw)
+    return f"{asker}\0\0{digest.hexdigest()}"
 
 
 def _is_large(plan: Plan, context: Context) -> bool:

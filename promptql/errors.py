@@ -7,6 +7,7 @@ PromptQLError               .code, .details
 ├── ProgramError            a program cannot be kept as it is: its name, its description, their number
 │   └── ProgramNotFoundError  there is no program, or no version, of that name
 ├── PlannerUnavailableError planner="llm" was asked for and there is no LLM
+├── LLMPlanningError        planner="llm" was asked for, and the LLM gave no valid plan: .usage
 ├── LimitExceededError      the plan ran into its limit of rows, seconds or bytes
 ├── PlanStoppedError        an assert of the plan does not hold
 └── PlanCancelledError      whoever asked has stopped it
@@ -16,7 +17,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from promptql.planned import LLMUsage
 
 
 class PromptQLError(Exception):
@@ -70,6 +74,16 @@ class PlannerUnavailableError(PromptQLError):
     """The LLM planner was asked for by name and no LLM is configured."""
 
     code = "planner_unavailable"
+
+
+class LLMPlanningError(PromptQLError):
+    """The language model gave no valid plan, repairs included; `usage` is what it cost."""
+
+    code = "llm_plan_invalid"
+
+    def __init__(self, message: str, usage: LLMUsage) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class LimitExceededError(PromptQLError):

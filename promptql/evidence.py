@@ -68,6 +68,20 @@ def best_sentences(
     return _best_of_one(scored) if count == 1 else _best_of_each(scored, ids)
 
 
+def telling_sentences(
+    question: str, rows: Rows, info: CollectionInfo, snapshot: Snapshot, *, documents_max: int, each_max: int
+) -> list[Quote]:
+    """Sentences of the first documents, in the order of the search and of the text; no meanings are compared."""
+    count = min(documents_max, len(rows.relation))
+    ids = [rows.relation.sources(row, 1)[0][0] for row in range(count)]
+    found: list[Quote] = []
+    for id_, document in zip(ids, snapshot.get(ids), strict=True):
+        if document is not None:
+            sentences = _prose(document, (rows.passages or {}).get(id_), info, 0.0)
+            found += _likely(question, sentences, each_max)
+    return found
+
+
 def _prose(document: Mapping[str, Any], passage: Passage | None, info: CollectionInfo, score: float) -> list[Quote]:
     """Sentences of the passage, or, where it is all code, of the document's beginning; code where there is no other."""
     sentences = _sentences(document, passage, info, score)

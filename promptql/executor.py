@@ -25,15 +25,19 @@ from models import Embedder
 from promptql.answer import StepReport
 from promptql.errors import LimitExceededError, PlanCancelledError, PlanError, PlanStoppedError
 from promptql.events import StepFinished, StepProgress, StepStarted, Tell
+from promptql.judgements import Judgements
+from promptql.language_models import LanguageModels
 from promptql.operators.local import run_local
 from promptql.operators.rows import Reranking, Rows, Scope
 from promptql.operators.scalars import run_compare, run_lookup
 from promptql.operators.scan import run_scan
 from promptql.operators.search import run_search
+from promptql.operators.semantic.running import run_semantic
 from promptql.outputs import Outputs
 from promptql.plan import Plan
 from promptql.relating import RELATIONAL, SQL_ROWS_MIN, Relating, Way
 from promptql.steps import (
+    SEMANTIC,
     AnswerStep,
     AssertStep,
     Clarify,
@@ -58,6 +62,13 @@ log = logging.getLogger(__name__)
 
 PARALLEL_STEPS_MAX = 4
 _LOCAL = (ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe)
+_TWINS = {
+    "llm_classify": "use classify_local, or configure a language model",
+    "llm_extract": "use extract_local, or configure a language model",
+    "llm_summarize": "use summarize_local, or configure a language model",
+    "llm_filter": "use classify_local and a filter, or configure a language model",
+    "llm_topk": "use a search step, or configure a language model",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +79,13 @@ class Limits:
         rows_max: documents read by one scan, and rows that a join may give.
         seconds_max: time from the first step on, looked at between steps, within queries of SQL, and between pieces
             of what is long.
+        llm_seconds_max: time that a plan may take besides, if steps of it ask a language model.
         bytes_max: of the rows that are held at one time, besides whole collections, which are mapped from files.
     """
 
     rows_max: int = 1_000_000
     seconds_max: float = 30.0
+    llm_seconds_max: float = 600.0
     bytes_max: int = 2 << 30
 
 
@@ -100,6 +113,8 @@ def execute(
     limits: Limits,
     *,
     rerank: Reranking | None = None,
+    models: LanguageModels | None = None,
+    judgements: Judgements | None = None,
     sql: SqlEngine | None = None,
     way: Way = Way.AUTO,
     tell: Tell | None = None,
@@ -114,6 +129,8 @@ def execute(
         embedder_of: collection → its embedder.
         limits: what it may use.
         rerank: orders the best hits of searches anew, where a search asks for it.
+        models: the language models that steps may ask; without any a plan with such steps is refused.
+        judgements: what those said before, and a place for what they say now.
         sql: runs what is a query; without it all goes over Arrow.
         way: how relational steps run.
         tell: told, in the thread that called, of each step that begins, gets on and ends.
@@ -122,14 +139,20 @@ def execute(
 
     Raises:
         LimitExceededError: too many rows, too much memory, or out of time.
-        PlanError: a parameter has no value, or a lookup has several rows.
+        PlanError: a parameter has no value, a lookup has several rows, or a step needs a language model.
+        LLMError: nothing could be had of the language model (from models).
         PlanStoppedError: an assert does not hold.
         PlanCancelledError: `cancelled` was set.
     """
     advanced = None if tell is None else lambda step, done, total: tell(StepProgress(step, done, total))
-    watch = Watch(cancelled or threading.Event(), limits.seconds_max, advanced)
+    asks = any(isinstance(step, SEMANTIC) for step in plan.steps)
+    seconds = limits.seconds_max + (limits.llm_seconds_max if asks else 0.0)
+    watch = Watch(cancelled or threading.Event(), seconds, advanced)
     params = {name: parameter.value for name, parameter in plan.params.items()}
-    scope = Scope(snapshots, embedder_of, params, limits.rows_max, rerank=rerank, watch=watch)
+    scope = Scope(
+        snapshots, embedder_of, params, limits.rows_max, rerank, models,
+        Judgements() if judgements is None else judgements, watch,
+    )  # fmt: skip
     return _Execution(plan, scope, limits, Relating(plan, scope, watch, sql, way), watch, tell, outputs).run()
 
 
@@ -154,6 +177,7 @@ class _Execution:
         began = time.monotonic()
         steps = self.steps = self.plan.needed()
         end = self.plan.by_id[self.plan.output]
+        self._check_models()
         if isinstance(end, Clarify):
             return Executed(_nothing(self.scope.snapshots), (), clarify=end)
         if sum(isinstance(step, Scan | Search) for step in steps) > 1:
@@ -186,6 +210,16 @@ class _Execution:
                 self.watch.failed.set()  # the others stop at their next look
                 raise
 
+    def _check_models(self) -> None:
+        """Before anything runs: steps that ask a language model need one."""
+        for step in self.steps:
+            if isinstance(step, SEMANTIC) and self.scope.models is None:
+                raise PlanError(
+                    f"step {step.id} asks a language model, and none is configured: op={step.op}",
+                    pointer=f"/steps/{self.plan.steps.index(step)}/op",
+                    hint=_TWINS.get(step.op, "configure a language model"),
+                )
+
     def _begun(self, step: Step) -> None:
         if self.tell is not None:
             self.tell(StepStarted(step.id, step.op))
@@ -207,8 +241,9 @@ class _Execution:
         coverage = None if rows is None or rows.coverage is None else rows.coverage.to_json()
         rows_out = None if rows is None else len(rows.relation)
         report = StepReport(
-            step.id, step.op, self._rows_in(step, rows), rows_out, milliseconds, coverage, query, known is not None
-        )
+            step.id, step.op, self._rows_in(step, rows), rows_out, milliseconds, coverage, query, known is not None,
+            None if rows is None or known is not None else rows.llm, None if rows is None else rows.quality,
+        )  # fmt: skip
         return rows, report
 
     def _ended(self, step: Step, rows: Rows | None, report: StepReport) -> None:
@@ -216,7 +251,8 @@ class _Execution:
             self.scope.done[step.id] = rows
             if isinstance(step, Scan) and len(rows.relation) == self.scope.snapshots[step.collection].count():
                 self.mapped |= rows.relation.buffers().keys()
-            if self.outputs is not None and not report.cached:
+            whole = report.llm is None or not report.llm.failed  # what failed may be had the next time
+            if self.outputs is not None and not report.cached and whole:
                 self.outputs.put(self.plan, step, self.scope.snapshots, rows)
             if isinstance(step, LookupStep | CompareStep):
                 self._look_up(step, rows)
@@ -285,10 +321,11 @@ class _Execution:
             case AssertStep():
                 _check_rows(step, len(rows.relation))
                 return rows, None
-            case AnswerStep() | Visualize():
+            case AnswerStep() | Visualize() | Clarify():
                 return rows, None
-        assert isinstance(step, _LOCAL)
-        return run_local(step, rows, self.scope), None
+        if isinstance(step, _LOCAL):
+            return run_local(step, rows, self.scope), None
+        return run_semantic(step, self.scope), None
 
 
 def _check_rows(step: AssertStep, rows: int) -> None:

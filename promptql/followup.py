@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from promptql.answer import Band
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
@@ -58,7 +59,7 @@ class _Edit:
         self.parts = parts
 
 
-def follow_up(question: str, before: Planned, catalog: Catalog) -> Planned | None:
+def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: datetime | None = None) -> Planned | None:
     """The plan of a question that changes the one before; None where it is a question of its own.
 
     Conditions narrow what there was ("only those from France"), or take the place of those on the same field ("and in
@@ -68,7 +69,7 @@ def follow_up(question: str, before: Planned, catalog: Catalog) -> Planned | Non
     if parts is None or parts.source.collection not in catalog.collections:
         return None
     info = catalog.collections[parts.source.collection]
-    reading = read_question(question, info)
+    reading = read_question(question, info, asked_at)
     if not _is_follow_up(question, reading):
         return None
     edit = _Edit(parts)

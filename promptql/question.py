@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from promptql.errors import QuestionError
 
@@ -11,17 +13,21 @@ QUESTION_CHARACTERS_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that may be asked: not empty, at most 2,000 characters, text."""
+    """A question that may be asked: not empty, at most 2,000 characters, text.
+
+    `asked_at` is when, in the asker's time zone.
+    """
 
     text: str
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def read_question(text: object) -> Question:
-    """The question, stripped.
+def read_question(text: object, time_zone: str | None = None) -> Question:
+    """The question, stripped; asked now, in a time zone of the IANA database, such as Europe/Paris (None: UTC).
 
     Raises:
         QuestionError: it is not a string, empty, longer than 2,000 characters, or holds characters
-            that are no text (NUL, half of a surrogate pair).
+            that are no text (NUL, half of a surrogate pair); or the time zone is unknown.
     """
     if not isinstance(text, str):
         raise QuestionError(f"question is not text: got={type(text).__name__}", code="question_not_text")
@@ -38,4 +44,13 @@ def read_question(text: object) -> Question:
             "question holds characters that are no text (NUL or half a surrogate pair)",
             code="question_not_text",
         )
-    return Question(stripped)
+    return Question(stripped, datetime.now(_zone(time_zone)))
+
+
+def _zone(name: str | None) -> tzinfo:
+    if name is None:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a path, a directory
+        raise QuestionError(f"unknown time zone: {name!r:.80}", code="time_zone_unknown") from error

@@ -10,9 +10,11 @@ from promptql.charts import CHART_ROWS_MAX, chart_of
 from promptql.citations import verified
 from promptql.context import Context
 from promptql.executor import Executed
+from promptql.llm.writing import Writer
 from promptql.nothing import nothing_said
 from promptql.plan import Plan
 from promptql.planned import Planned
+from promptql.prose import prose_said, wants_prose
 from promptql.quoting import quotes_said
 from promptql.said import ARTIFACT
 from promptql.steps import Clarify
@@ -26,8 +28,9 @@ def reason(
     rewrites: tuple[Rewrite, ...],
     executed: Executed,
     embedder_of: Callable[[str], Embedder],
+    writer: Writer | None = None,
 ) -> Answer:
-    """The answer to the question, from what the plan's steps gave."""
+    """The answer to the question, from what the plan's steps gave; `writer` has it in prose where that is wanted."""
     rows = executed.rows
     if not len(rows.relation):
         said = nothing_said(context, planned, plan, rows)
@@ -35,6 +38,8 @@ def reason(
         said = quotes_said(context, plan, rows, embedder_of(rows.collection))
     else:
         said = table_said(context, planned, plan, rows)
+    if writer is not None and wants_prose(context.question.text, rows):
+        said = prose_said(context, plan, rows, said, writer)
     citations, rejected = verified(said.claims, context.snapshots)
     warnings = (*planned.warnings, *rows.notices, *said.warnings, *_rejections(rejected))
     return Answer(
@@ -53,7 +58,7 @@ def reason(
         assumptions=plan.assumptions,
         warnings=warnings,
         rewrites=rewrites,
-        usage={"llm": planned.usage.to_json()},
+        usage={"llm": (planned.usage + said.usage).to_json()},
         alternatives=planned.alternatives,
         charts=_charts(executed, plan),
     )

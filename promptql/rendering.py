@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 TABLE_ROWS_MAX = 20
 CELL_CHARACTERS_MAX = 80
 IDS_SHOWN = 5
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\dT00:00:00(\.0+)?Z")
 
 
 def shown(value: Any) -> str:
-    """A value for reading: floats to two places, long text cut."""
+    """A value for reading: floats to two places, long text cut, midnights as days."""
     match value:
         case None:
             return "–"
@@ -27,6 +29,8 @@ def shown(value: Any) -> str:
             return str(value)
         case float():
             return f"{value:.2f}".rstrip("0").rstrip(".")
+        case str() if _MIDNIGHT.fullmatch(value):
+            return value[:10]
         case list():
             text = ", ".join(shown(item) for item in value)
         case _:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from promptql.answer import Answer
+from promptql.answer import Answer, Artifact, Chart
 from promptql.errors import PlanCancelledError
 from promptql.events import AnswerDelta, Answered, ArtifactMade, Event, Tell, Warned
 
@@ -34,15 +34,33 @@ class _Finished:
 _Item: TypeAlias = Event | _Failed | _Finished
 
 
-def tell_answer(answer: Answer, tell: Tell) -> Answer:
-    """The events that an answer comes to: warnings, artifacts, its text in pieces, and at last itself."""
+class Telling:
+    """Hands events on, and knows what was told: the text that has been given out, and the artifacts."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self.text = ""
+        self.artifacts: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        """Tell an event."""
+        if isinstance(event, AnswerDelta):
+            self.text += event.text
+        elif isinstance(event, ArtifactMade):
+            self.artifacts.add(event.artifact.id)
+        self._tell(event)
+
+
+def tell_answer(answer: Answer, tell: Telling) -> Answer:
+    """What has not been told of an answer: warnings, artifacts, its text in pieces, and at last itself."""
     for notice in answer.warnings:
         tell(Warned(notice))
-    for table in answer.artifacts:
-        tell(ArtifactMade(table))
-    for chart in answer.charts:
-        tell(ArtifactMade(chart))
-    for piece in pieces(answer.text):
+    made: tuple[Artifact | Chart, ...] = (*answer.artifacts, *answer.charts)
+    for artifact in made:
+        if artifact.id not in tell.artifacts:
+            tell(ArtifactMade(artifact))
+    assert answer.text.startswith(tell.text)
+    for piece in pieces(answer.text[len(tell.text) :]):
         tell(AnswerDelta(piece))
     tell(Answered(answer))
     return answer

@@ -32,7 +32,15 @@ from promptql.steps import (
     Sort,
     Visualize,
 )
-from promptql.wording import documents_sentence, figure_sentence, filled, groups_sentence, rows_sentence, spelled
+from promptql.wording import (
+    documents_sentence,
+    figure_sentence,
+    filled,
+    groups_sentence,
+    key_shown,
+    rows_sentence,
+    spelled,
+)
 
 ARTIFACT_ROWS_MAX = 200
 _PASSING = (AnswerStep, AssertStep, Visualize, Project, Sort, Limit)  # what they read is what an answer is about
@@ -154,7 +162,7 @@ def _remark(told: _Told) -> str:
         return ""
     points = [(row[group.names[0]], row[group.aggs[0].alias]) for row in rows]
     if _is_time(group):
-        sentence = trend_sentence(points)
+        sentence = trend_sentence([(name and key_shown(group.by[0], name), value) for name, value in points])
     elif len(points) == 2:
         (first, value), (second, against) = points
         sentence = pair_sentence((shown(first), value), (shown(second), against))

@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from promptql.catalog import LABEL_NAMES
-from promptql.expressions import Compare, Not, Operator, Predicate, Value
+from promptql.expressions import Compare, DateUnit, Not, Operator, Predicate, Value
 from promptql.plan import Plan
 from promptql.predicate import conjunction, conjuncts, describe
 from promptql.rendering import TABLE_ROWS_MAX, shown
 from promptql.rules.concepts import TIME
 from promptql.rules.words import name_words, plural, singular
 from promptql.shape import Shape, upwards
-from promptql.steps import Aggregation, Function, Group, LookupStep, Order, Step, step_to_json
+from promptql.steps import Aggregation, Bucket, Function, Group, GroupKey, LookupStep, Order, Step, step_to_json
 
 NAMED_MAX = 3  # rows named in the sentence above a table
 NAMED_ALL = 5  # … but so few are all named
@@ -146,7 +146,7 @@ def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int)
     assert group is not None
     item = group.aggs[0]
     noun = _collection_noun(shape.source.collection)[0]
-    key = " and ".join(noun if name in LABEL_NAMES else singular(name) for name in group.names)
+    key = " and ".join(_key_noun(item, noun) for item in group.by)
     measure = _measure(item, shape)
     named = [(_key(row, group), shown(row[item.alias])) for row in rows]
     ranked = shape.sort is not None and shape.sort.by[0].field == item.alias
@@ -198,7 +198,28 @@ def _extreme_word(key: Order) -> str:
 
 
 def _key(row: Mapping[str, Any], group: Group) -> str:
-    return " / ".join(shown(row[name]) for name in group.names)
+    return " / ".join(key_shown(key, row[name]) for key, name in zip(group.by, group.names, strict=True))
+
+
+def key_shown(key: GroupKey, value: Any) -> str:
+    """What tells a group apart, for reading: of a time its month or year, say."""
+    if not isinstance(key, Bucket) or key.unit is None or not isinstance(value, str):
+        return shown(value)
+    match key.unit:
+        case DateUnit.YEAR:
+            return value[:4]
+        case DateUnit.QUARTER:
+            return f"{value[:4]}-Q{(int(value[5:7]) + 2) // 3}"
+        case DateUnit.MONTH:
+            return value[:7]
+        case _:
+            return shown(value)
+
+
+def _key_noun(key: GroupKey, noun: str) -> str:
+    if isinstance(key, Bucket):
+        return f"{key.unit.value} of {key.field}" if key.unit is not None else f"range of {key.field}"
+    return noun if key in LABEL_NAMES else singular(key)
 
 
 def _listed(named: Sequence[tuple[str, str]], total: int) -> str:

@@ -49,6 +49,7 @@ HOMES = {
     "typer": ["lumaai/"],
     "rich": ["lumaai/"],
     "httpx": ["lumaai/"],
+    "httptools": ["lumaai/http/"],
     "structlog": ["lumaai/"],
     "prometheus_client": ["lumaai/"],
     "pathspec": ["lumaai/ingestion/"],
@@ -167,16 +168,29 @@ def test_importing_the_client_loads_nothing_heavy() -> None:
 def test_using_the_client_loads_nothing_heavy() -> None:
     """Nor do its calls: what a filter, an order or facets must look like is checked without the parts that run them."""
     code = """
-import httpx, lumaai
+import json, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import lumaai
 info = {"name": "c", "documents": 0, "sequence": 0, "schema": {"fields": {}, "embed": {}, "strict": False}}
 hits = {"hits": [], "sequence": 1, "milliseconds": 1.0}
 path = "/v1/collections/c"
 answers = {path: info, f"{path}/search": hits, f"{path}/count": {"count": 3, "explain": {}}}
-def answer(request):
-    body = answers.get(request.url.path)
-    problem = {"status": 404, "code": "not_found", "title": "Not found", "detail": "nothing", "type": "about:blank"}
-    return httpx.Response(200, json=body) if body else httpx.Response(404, json=problem)
-client = lumaai.Client("http://service", transport=httpx.MockTransport(answer))
+class Handler(BaseHTTPRequestHandler):
+    def answer(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = answers.get(self.path)
+        problem = {"status": 404, "code": "not_found", "title": "Not found", "detail": "nothing", "type": "about:blank"}
+        content = json.dumps(body or problem).encode()
+        self.send_response(200 if body else 404)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+    do_GET = do_POST = answer
+    def log_message(self, *_):
+        pass
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+client = lumaai.Client(f"http://127.0.0.1:{server.server_address[1]}")
 films = client["c"]
 assert films.search("x", filter={"a": {"$gt": 1}}).ids == []
 assert films.search("x", mode="hybrid", filter="a > 1 AND b LIKE 'x%'", facets=["a"], group_by="b").ids == []

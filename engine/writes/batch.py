@@ -29,6 +29,9 @@ from engine.writes.inference import all_fit, contradicts, fits, grow_field, infe
 
 BATCH_DOCUMENTS_MAX = 100_000
 BATCH_BYTES_MAX = 512 * 1024 * 1024  # of documents as they are stored, and as much of vectors
+# Strings of a first batch that are categories: so many of them, and so few different ones.
+CATEGORY_VALUES_MIN = 20
+CATEGORY_SHARE_MAX = 0.3
 IMPLIED_VECTOR_FIELD = "vector"  # a key of this name with a list of numbers makes a vector field
 
 
@@ -329,16 +332,31 @@ def _new_field_fault(schema: Schema, name: str, count: int) -> Fault | None:
 
 
 def _promote_text(schema: Schema, fields: dict[str, list[tuple[int, JSON]]]) -> Schema:
-    """Where all text fields are embedded and none was found, the keyword field with the longest values becomes one."""
+    """Where all text fields are embedded and none was found, the keyword field with the longest values becomes one.
+
+    But for categories: whoever has only those has a table, and searches of "open" or "shipped" by meaning find nothing
+    that a filter would not.
+    """
     embeds_all = any(embedding.fields is None for embedding in schema.embed.values())
     if not embeds_all or any(spec.type is FieldType.TEXT for spec in schema.fields.values()):
         return schema
 
+    def strings_of(name: str) -> list[str]:
+        return [value for _, value in fields.get(name, ()) if isinstance(value, str)]
+
     def characters(name: str) -> float:
-        strings = [value for _, value in fields.get(name, ()) if isinstance(value, str)]
+        strings = strings_of(name)
         return sum(map(len, strings)) / max(1, len(strings))
 
-    labels = [name for name, spec in schema.fields.items() if spec.type is FieldType.KEYWORD and not spec.many]
+    def is_category(name: str) -> bool:
+        strings = strings_of(name)
+        return len(strings) >= CATEGORY_VALUES_MIN and len(set(strings)) <= CATEGORY_SHARE_MAX * len(strings)
+
+    labels = [
+        name
+        for name, spec in schema.fields.items()
+        if spec.type is FieldType.KEYWORD and not spec.many and not is_category(name)
+    ]
     if not labels:
         return schema
     chosen = max(labels, key=characters)

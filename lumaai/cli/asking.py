@@ -51,6 +51,9 @@ CollectionsOption = Annotated[
     list[str] | None, typer.Option("--collections", "-c", help="Only these; may be repeated. [default: all]")
 ]
 PlannerOption = Annotated[str, typer.Option(help="auto, rules or llm.")]
+TimeZoneOption = Annotated[
+    str | None, typer.Option(help='Whose "today" is meant, such as Europe/Paris.', show_default="UTC")
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="text, markdown, csv or json.")]
 StreamOption = Annotated[bool, typer.Option("--stream", help="Show each step as it runs.")]
 ParameterOption = Annotated[
@@ -71,6 +74,7 @@ def ask(
     *,
     collections: CollectionsOption = None,
     planner: PlannerOption = "auto",
+    time_zone: TimeZoneOption = None,
     form: FormatOption = Format.TEXT,
     stream: StreamOption = False,
     as_json: JsonOption = False,
@@ -81,9 +85,11 @@ def ask(
     names = _names(collections)
     with opened(directory, url, reading=True) as database:
         if stream:
-            answer = _watched(database.ask(question, collections=names, planner=planner, stream=True))
+            answer = _watched(
+                database.ask(question, collections=names, planner=planner, time_zone=time_zone, stream=True)
+            )
         else:
-            answer = database.ask(question, collections=names, planner=planner)
+            answer = database.ask(question, collections=names, planner=planner, time_zone=time_zone)
     _print(answer, Format.JSON if as_json else form)
 
 
@@ -93,6 +99,7 @@ def plan(
     *,
     collections: CollectionsOption = None,
     planner: PlannerOption = "auto",
+    time_zone: TimeZoneOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say in words what would run.")] = False,
     directory: DirectoryOption = None,
     url: UrlOption = None,
@@ -100,7 +107,7 @@ def plan(
     """Print the plan of a question, as JSON to be edited and executed."""
     names = _names(collections)
     with opened(directory, url, reading=True) as database:
-        proposal = database.plan(question, collections=names, planner=planner)
+        proposal = database.plan(question, collections=names, planner=planner, time_zone=time_zone)
         explained = database.explain(proposal, collections=names) if explain else None
     if explained is None:
         typer.echo(json.dumps(proposal.plan, ensure_ascii=False, indent=2))

@@ -15,6 +15,7 @@ from lumaai.cli.asking import asking, programs_app
 from lumaai.cli.bench import bench
 from lumaai.cli.counting import counting
 from lumaai.cli.evaluation import evaluation
+from lumaai.cli.jobs import jobs_app
 from lumaai.cli.keys import keys_app
 from lumaai.cli.models import models_app
 from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
@@ -335,6 +336,7 @@ app.add_typer(queries)
 app.add_typer(evaluation)
 app.add_typer(upkeep)
 app.add_typer(snapshot, name="snapshot")
+app.add_typer(jobs_app, name="jobs")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(bench, name="bench")

@@ -7,8 +7,26 @@ an embedded collection or to one of a running service, in batches, and says what
 from __future__ import annotations
 
 from lumaai.ingestion.directory import DirectorySummary
-from lumaai.ingestion.ingest import Failure, IngestSummary, Progress, ingest
+from lumaai.ingestion.ingest import (
+    TEXT_REFUSED_CODES,
+    TEXTS_REFUSED_MAX,
+    Failure,
+    IngestSummary,
+    Progress,
+    ingest,
+)
 from lumaai.ingestion.read import SUFFIXES, read
 from lumaai.ingestion.record import Record
 
-__all__ = ["SUFFIXES", "DirectorySummary", "Failure", "IngestSummary", "Progress", "Record", "ingest", "read"]
+__all__ = [
+    "SUFFIXES",
+    "TEXTS_REFUSED_MAX",
+    "TEXT_REFUSED_CODES",
+    "DirectorySummary",
+    "Failure",
+    "IngestSummary",
+    "Progress",
+    "Record",
+    "ingest",
+    "read",
+]

@@ -33,26 +33,31 @@ def read_parquet(path: Path) -> Iterator[Record]:
         number = 0
         try:
             table = pq.ParquetFile(file)
-            _check_names(path, table.schema_arrow.names)
+            check_names(path, table.schema_arrow.names)
             share = size // max(1, table.metadata.num_rows)
             for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE):
-                readable = _in_microseconds(batch)
+                readable = in_microseconds(batch)
                 for index in range(len(readable)):
                     number += 1
-                    yield _row_record(number, readable.slice(index, 1), share)
+                    yield row_record(number, readable.slice(index, 1), share)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InvalidRequestError(
                 f"{path} is not a readable Parquet file: {error}", code="file_malformed"
             ) from error
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def check_names(path: Path, names: list[str]) -> None:
+    """Refuse a table that has a column twice.
+
+    Raises:
+        InvalidRequestError: code "file_malformed".
+    """
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InvalidRequestError(f"{path} has a column twice: {twice[0]!r:.60}", code="file_malformed")
 
 
-def _in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+def in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Times at the resolution that Python's have: nanoseconds would need pandas to be read at all."""
     types = [_microsecond_type(field.type) for field in batch.schema]
     columns = [
@@ -83,7 +88,7 @@ def _microsecond_type(kind: Any) -> Any:
             return kind
 
 
-def _row_record(number: int, row: pa.RecordBatch, share: int) -> Record:
+def row_record(number: int, row: pa.RecordBatch, share: int) -> Record:
     """A row by itself, so that one which Python cannot hold (the year 292,277) spoils no other."""
     try:
         (values,) = row.to_pylist(maps_as_pydicts="strict")

@@ -29,7 +29,7 @@ async def ask(call: Call) -> Response:
     `warning`, `artifact`, `answer_delta` with the text in pieces, and at last `answer`; or `error`, with a problem.
     """
     body = await call.body(wire.AskRequest)
-    question = Question.checked(body.question, body.collections, body.planner, body.conversation)
+    question = Question.checked(body.question, body.collections, body.planner, body.conversation, body.time_zone)
     return await answered(call, question, stream=body.stream)
 
 
@@ -38,7 +38,9 @@ async def plan_question(call: Call) -> Response:
     body = await call.body(wire.PlanRequest)
     database = call.database
     proposal = await call.service.asks.run(
-        lambda: database.plan(body.question, collections=body.collections, planner=body.planner)
+        lambda: database.plan(
+            body.question, collections=body.collections, planner=body.planner, time_zone=body.time_zone
+        )
     )
     return json_response(msgspec.json.encode(proposal.to_json()))
 

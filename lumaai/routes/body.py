@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -44,7 +44,7 @@ def media_type(scope: Scope) -> str:
     return value.partition(b";")[0].strip().lower().decode("latin-1")
 
 
-def require_media_type(scope: Scope, *allowed: str) -> None:
+def require_media_type(scope: Scope, *allowed: str, encodings: Sequence[str] = ()) -> None:
     """Refuse bodies of another type or encoding.
 
     Raises:
@@ -60,9 +60,10 @@ def require_media_type(scope: Scope, *allowed: str) -> None:
         )
     _require_utf8(header(scope, b"content-type") or b"")
     encoding = header(scope, b"content-encoding")
-    if encoding is not None and encoding.lower() != b"identity":
+    if encoding is not None and encoding.lower().decode("latin-1") not in ("identity", *encodings):
+        wanted = f"expected={' or '.join(encodings)}" if encodings else "send it without Content-Encoding"
         raise InvalidRequestError(
-            "compressed bodies are not supported: send it without Content-Encoding",
+            f"such compressed bodies are not supported: {wanted}",
             code="unsupported_encoding",
             status=415,
         )

@@ -14,6 +14,7 @@ from lumaai.access import Verb
 from lumaai.database import Database
 from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, ModelUnavailableError
 from lumaai.results import CollectionInfo
+from lumaai.routes.jobs import started
 from lumaai.routes.operation import Call, Operation, Reach, json_response
 from lumaai.routes.service import Service
 from models import ModelName
@@ -108,9 +109,11 @@ async def get_stats(call: Call) -> Response:
 
 async def optimize_collection(call: Call) -> Response:
     """Seal and merge."""
-    wait = (await call.body(wire.OptimizeCollection)).wait
+    body = await call.body(wire.OptimizeCollection)
     name, database = call.path("c"), call.service.database
-    await call.service.maintenance.run(lambda: database.collection(name).optimize(wait=wait))
+    if body.background:
+        return await started(call, "optimize", name)
+    await call.service.maintenance.run(lambda: database.collection(name).optimize(wait=body.wait))
     return Response(status_code=204)
 
 
@@ -194,9 +197,9 @@ OPERATIONS = (
         handler=optimize_collection,
         summary="Seal and merge the segments of a collection",
         tag="collections",
-        answers={204: None},
+        answers={202: wire.Job, 204: None},
         body=wire.OptimizeCollection,
         needs_body=False,
-        errors=(404, 507),
+        errors=(404, 429, 507),
     ),
 )

@@ -23,6 +23,7 @@ from lumaai.errors import (
 )
 from lumaai.options import WriteOptions
 from lumaai.routes import matching
+from lumaai.routes.jobs import started
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
@@ -75,12 +76,14 @@ async def delete_documents(call: Call) -> Response:
     body = await call.body(wire.DeleteDocuments)
     _check_batch(call, len(body.ids), "ids")
     _check_batch(call, len(body.if_version or ()), "versions", "/if_version")
-    chosen = {name: getattr(body, name) for name in ("ids", "filter") if name in body.model_fields_set}
+    chosen: dict[str, Any] = {name: getattr(body, name) for name in ("ids", "filter") if name in body.model_fields_set}
     conditions: dict[str, Any] = {
         "if_version": body.if_version,
         "if_matches": body.if_matches,
         "durability": body.durability,
     }
+    if body.background:
+        return await _delete_later(call, body, {**chosen, **conditions})
     delete = functools.partial(
         call.service.database.collection(call.path("c")).delete,
         **chosen, **conditions, dry_run=body.dry_run, idempotency_key=call.idempotency_key(),
@@ -88,6 +91,13 @@ async def delete_documents(call: Call) -> Response:
     result = await call.service.writes.run(delete)
     call.count_rows(result.deleted)
     return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed)
+
+
+async def _delete_later(call: Call, body: wire.DeleteDocuments, given: dict[str, Any]) -> Response:
+    if body.dry_run:
+        message = "dry_run is answered at once: give it without background"
+        raise InvalidRequestError(message, errors=[ErrorDetail("/dry_run", "invalid_value", message)])
+    return await started(call, "delete", call.path("c"), {**given, "idempotency_key": call.idempotency_key()})
 
 
 async def count_documents(call: Call) -> Response:
@@ -255,9 +265,9 @@ OPERATIONS = (
         summary="Delete documents by ids or by a filter",
         tag="documents",
         verb=Verb.WRITE,
-        answers={200: wire.DeleteResponse},
+        answers={200: wire.DeleteResponse, 202: wire.Job},
         body=wire.DeleteDocuments,
-        errors=(404, 412, 507),
+        errors=(404, 412, 429, 507),
         takes_key=True,
     ),
     Operation(

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -32,6 +32,31 @@ class CallerGoneError(Exception):
     """Nobody takes the events any more: the work ends at its next one."""
 
 
+class Framing(Protocol):
+    """How events are written into a stream."""
+
+    def written(self, event: Event) -> bytes:
+        """An event as it is sent; empty where nothing is."""
+
+    def failed(self, error: LumaError) -> bytes:
+        """What is sent where the work fails when it is too late for a status."""
+
+
+class Events:
+    """Each event by its name, as JSON."""
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+
+    def written(self, event: Event) -> bytes:
+        """The event."""
+        return _framed(event.type, event.to_json())
+
+    def failed(self, error: LumaError) -> bytes:
+        """An event `error` with a problem."""
+        return _framed("error", error.to_problem(instance=self._request_id))
+
+
 class EventStream(Response):
     """The events of work that runs in the lane of questions; it holds its place there until it ends.
 
@@ -41,27 +66,28 @@ class EventStream(Response):
 
     media_type = EVENT_STREAM
 
-    def __init__(self, call: Call, work: Work) -> None:
+    def __init__(self, call: Call, work: Work, framing: Framing) -> None:
         super().__init__(media_type=EVENT_STREAM, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._loop = asyncio.get_running_loop()
         self._waiting: asyncio.Queue[Event] = asyncio.Queue(EVENTS_WAITING_MAX)
         self._gone = threading.Event()
-        self._request_id = str(call.request.scope.get("lumaai.request_id", ""))
+        self._framing = framing
         self._send_seconds_max = call.service.settings.request_seconds_max
         self._done = asyncio.ensure_future(call.service.asks.run(work, self._tell, self._gone))
         self._done.add_done_callback(seen)
         self._first: Event | None = None
 
     @classmethod
-    async def begun(cls, call: Call, work: Work) -> EventStream:
-        """A stream whose first event is there.
+    async def begun(cls, call: Call, work: Work, framing: Framing | None = None) -> Self:
+        """A stream whose first event is there; `framing` is how events are written, by default as they are.
 
         Raises:
             OverloadedError: the lane is full.
             LumaError: the work failed before it had anything to tell.
         """
-        stream = cls(call, work)
+        request_id = str(call.request.scope.get("lumaai.request_id", ""))
+        stream = cls(call, work, Events(request_id) if framing is None else framing)
         try:
             stream._first = await stream._next()
         except BaseException:
@@ -75,18 +101,19 @@ class EventStream(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             event = self._first
             while event is not None:
-                await self._sent(send, event.type, event.to_json())
+                await self._sent(send, self._framing.written(event))
                 try:
                     event = await self._next()
                 except Exception as error:  # noqa: BLE001 - told to the caller: a status it is too late for
-                    await self._sent(send, "error", self._problem(error, scope))
+                    await self._sent(send, self._framing.failed(self._told(error, scope)))
                     break
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._gone.set()
 
-    async def _sent(self, send: Send, name: str, data: object) -> None:
-        body = b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
+    async def _sent(self, send: Send, body: bytes) -> None:
+        if not body:
+            return
         try:
             async with asyncio.timeout(self._send_seconds_max):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -119,9 +146,14 @@ class EventStream(Response):
             except FutureTimeoutError:
                 continue
 
-    def _problem(self, error: Exception, scope: Scope) -> object:
+    @staticmethod
+    def _told(error: Exception, scope: Scope) -> LumaError:
         found = error if isinstance(error, LumaError) else translate(error)
         if found is None:
             raise error
         scope["lumaai.code"] = found.code
-        return found.to_problem(instance=self._request_id)
+        return found
+
+
+def _framed(name: str, data: object) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))

@@ -28,8 +28,10 @@ TAGS = {
     "documents": "Put documents in, take them out.",
     "queries": "Ask in SQL and other query languages.",
     "questions": "Ask in natural language.",
+    "models": "What models give by themselves, in OpenAI's shapes.",
     "collections": "What documents are kept in.",
     "maintenance": "Snapshots, checks, and giving disk back. These take as long as they take.",
+    "jobs": "What takes long and goes on in the background.",
     "keys": "Who may do what.",
     "operations": "How the service is.",
 }
@@ -41,6 +43,10 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Id of the document, at most 512 bytes of UTF-8; percent-encode what is special in URLs.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     },
+    "model": {
+        "description": "Id of the model, such as lumaai or lumaai/COLLECTION; slashes stand for themselves.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 512},
+    },
     "program": {
         "description": "Name of the program.",
         "schema": {"type": "string", "pattern": wire.NAME_PATTERN},
@@ -49,6 +55,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Name of the snapshot.",
         "schema": {"type": "string", "pattern": wire.SNAPSHOT_PATTERN},
     },
+    "job": {"description": "Id of the job.", "schema": {"type": "string", "pattern": wire.JOB_ID_PATTERN}},
     "key": {"description": "Id of the API key.", "schema": {"type": "string", "pattern": wire.KEY_ID_PATTERN}},
 }
 
@@ -86,6 +93,7 @@ ETAG = {
         "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
     }
 }
+LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
 REPLAYED = {
     "Idempotency-Replayed": {
         "description": "The request was done before, under the same Idempotency-Key; this is what it answered.",
@@ -97,7 +105,7 @@ ERRORS: dict[int, str] = {
     400: "The body is not JSON, or the path is not UTF-8.",
     401: "No API key or token, or one that is wrong, revoked or expired.",
     403: "The key does not allow this; or, where none is needed, the request is not this machine's.",
-    404: "There is no such collection, document or snapshot.",
+    404: "There is no such collection, document, snapshot or job.",
     408: "The body did not arrive in time, or a query took too long.",
     409: "What is there already is in the way.",
     410: "The cursor has expired, or the changes are no longer kept.",
@@ -152,7 +160,8 @@ class _Schemas:
         requests = [op.body for op in operations if op.body is not None]
         given = [answer for op in operations for answer in op.answers.values()]
         answers = [answer for answer in given if answer is not None and not isinstance(answer, str)]
-        every: list[type[BaseModel]] = list(dict.fromkeys([*requests, *answers, wire.Problem]))
+        problems: list[type[BaseModel]] = [wire.Problem, wire.OpenAIProblem]
+        every: list[type[BaseModel]] = list(dict.fromkeys([*requests, *answers, *problems]))
         found, whole = models_json_schema([(model, "validation") for model in every], ref_template=REF)
         self._by_model = {model: schema for (model, _), schema in found.items()}
         self.definitions: dict[str, Any] = whole.get("$defs", {})
@@ -181,7 +190,8 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas, *, g
         described["requestBody"] = {"required": operation.needs_body, "content": content}
     elif operation.body_media_type != JSON:
         text = {"schema": {"description": "One document, a JSON object, on each line."}}
-        described["requestBody"] = {"required": True, "content": {operation.body_media_type: text}}
+        others = {kind: {"schema": {"description": "One document a row."}} for kind in operation.more_media_types}
+        described["requestBody"] = {"required": True, "content": {operation.body_media_type: text, **others}}
     if guarded and operation.reach is not Reach.OPEN:
         described["security"] = [{"bearer": []}, {"api_key": []}]
         described["description"] += f"\n\n{_needs(operation)}"
@@ -210,6 +220,7 @@ def _responses(
             **header,
             **(REPLAYED if operation.takes_key else {}),
             **(ETAG if operation.gives_etag else {}),
+            **(LOCATION if status == HTTPStatus.ACCEPTED else {}),
         }
         response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if isinstance(answer, type):
@@ -219,7 +230,7 @@ def _responses(
         if operation.streams is not None:
             response["content"][operation.streams] = {"schema": {"description": "Events, one after the other."}}
         yield str(status), response
-    problem = {PROBLEM: {"schema": schemas.of(wire.Problem)}}
+    problem = {PROBLEM: {"schema": schemas.of(wire.OpenAIProblem if operation.like_openai else wire.Problem)}}
     for status in _error_statuses(operation, settings, guarded=guarded):
         if status in operation.answers:
             # Readiness has a body of its own for 503; the service's limits may still answer with a problem.
@@ -248,4 +259,6 @@ def _error_statuses(operation: Operation, settings: Settings, *, guarded: bool) 
         statuses |= {401, 403, 429}
     if not guarded and not settings.insecure:
         statuses.add(403)
+    if operation.like_openai:
+        statuses = {400 if status == 422 else status for status in statuses}
     return sorted(statuses)

@@ -124,6 +124,7 @@ class Operation:
         id: OpenAPI's operationId, unique.
         path: template, e.g. "/v1/collections/{c}".
         body: model of the JSON body; None takes none.
+        more_media_types: that the body may have as well.
         query: model of the query string; None: there is nothing to say in it, and what is said there is refused.
         needs_body: false where all keys of the body may be left out, and so may the body.
         answers: for each status of success the model of its JSON body (None: no body) or a media type.
@@ -134,6 +135,7 @@ class Operation:
         takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
         takes_match: request headers that it takes to tell versions of a document, such as "If-Match".
         gives_etag: its answers have the document's version as their ETag.
+        like_openai: its errors are OpenAI's as well.
     """
 
     id: str
@@ -145,6 +147,7 @@ class Operation:
     answers: Mapping[int, type[BaseModel] | str | None]
     body: type[BaseModel] | None = None
     body_media_type: str = JSON
+    more_media_types: Sequence[str] = field(default=())
     query: type[BaseModel] | None = None
     answer_media_type: str = JSON
     verb: Verb = Verb.ADMIN
@@ -155,6 +158,7 @@ class Operation:
     takes_key: bool = False
     takes_match: Sequence[str] = field(default=())
     gives_etag: bool = False
+    like_openai: bool = False
 
     @property
     def is_administrative(self) -> bool:

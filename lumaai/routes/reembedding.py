@@ -9,20 +9,30 @@ from starlette.responses import Response
 
 from lumaai import wire
 from lumaai.access import Verb
+from lumaai.job import Job
+from lumaai.reports import Reembedding
 from lumaai.routes.collections import check_model, model_of_the_caller
+from lumaai.routes.jobs import accepted
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}/reembedding"
 
 
 async def start_reembedding(call: Call) -> Response:
-    """202: it goes on in the background."""
+    """202: it goes on in the background, as a job; what is under way already is that same job."""
     body = await call.body(wire.Reembed)
     name, database = call.path("c"), call.service.database
     check_model("/model", body.model, call.service.settings.model)
+    jobs = call.database.jobs
+
+    def start() -> tuple[Job, Reembedding | None]:
+        job = jobs.reembed(name, body.model, field=body.field)
+        return job, database.reembedding(name)
+
     with model_of_the_caller():  # in the lane of writes that embed: the model may have to be loaded
-        state = await call.service.embeds.run(lambda: database.reembed(name, body.model, field=body.field, wait=False))
-    return json_response(msgspec.json.encode(state.to_json()), 202)
+        job, state = await call.service.embeds.run(start)
+    assert state is not None  # since the job has begun it
+    return accepted(job, msgspec.json.encode(state.to_json()))
 
 
 async def get_reembedding(call: Call) -> Response:
@@ -50,7 +60,7 @@ OPERATIONS = (
         tag="collections",
         answers={202: wire.Reembedding},
         body=wire.Reembed,
-        errors=(404, 409, 507),
+        errors=(404, 409, 429, 507),
     ),
     Operation(
         id="get_reembedding",

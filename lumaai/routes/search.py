@@ -14,6 +14,7 @@ from lumaai.access import Verb
 from lumaai.collection import Collection
 from lumaai.errors import ErrorDetail, InvalidRequestError, TooLargeError
 from lumaai.reranking import check_over_http
+from lumaai.routes.jobs import started
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
@@ -98,6 +99,9 @@ def _search_many(collection: Collection, bodies: Sequence[wire.SearchRequest], b
 async def recall(call: Call) -> Response:
     """What searches find of what is there, and how long they take, by parameter."""
     body = await call.body(wire.RecallRequest)
+    if body.background:
+        names = ("queries", "limit", "vector_field", "filter")
+        return await started(call, "recall", call.path("c"), {name: getattr(body, name) for name in names})
     collection = call.service.database.collection(call.path("c"))
     return json_response(await call.service.searches.run(_recall, collection, body))
 
@@ -216,9 +220,9 @@ OPERATIONS = (
         summary="Measure what searches find, and how long they take, by parameter",
         tag="search",
         verb=Verb.READ,
-        answers={200: wire.RecallReport},
+        answers={200: wire.RecallReport, 202: wire.Job},
         body=wire.RecallRequest,
         needs_body=False,
-        errors=(404,),
+        errors=(404, 429),
     ),
 )

@@ -16,6 +16,7 @@ from lumaai.collection import Collection
 from lumaai.database import Database
 from lumaai.documents import Write
 from lumaai.embedding import EmbedBounds
+from lumaai.errors import LumaError
 from lumaai.keys import KeyUse
 from lumaai.limits import Lane
 from lumaai.results import WriteResult
@@ -135,6 +136,15 @@ class Service:
             yield ("lumaai_collection_damaged", "Whether a collection cannot be used.", label, float(is_damaged))
             if not is_damaged:
                 yield ("lumaai_documents", "Documents in a collection.", label, info.documents)
+
+    def resume_jobs(self) -> None:
+        """Go on with the jobs that the end of an earlier process cut short; where that fails they stay so."""
+        try:
+            self.database.jobs.resume()
+        except Exception as error:
+            if translate(error) is None and not isinstance(error, LumaError):
+                raise
+            log.warning("jobs.not_resumed", extra={"error": type(error).__name__})
 
     def write_uses(self, uses: Mapping[str, KeyUse]) -> None:
         """Write down when keys were last used. What cannot be is left out: it is a figure for people."""

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from lumaai import wire
 from lumaai.limits import Lane
+from lumaai.routes.jobs import started
 from lumaai.routes.operation import Call, Operation, json_response
 from lumaai.snapshots import TarOfSnapshot
 
@@ -22,8 +23,10 @@ TAR = "application/x-tar"
 
 async def create_snapshot(call: Call) -> Response:
     """Keep the whole database as it is now. Quick, and small at first: files are linked, not copied."""
-    name = (await call.body(wire.CreateSnapshot)).name
-    info = await call.service.maintenance.run(call.service.database.create_snapshot, name)
+    body = await call.body(wire.CreateSnapshot)
+    if body.background:
+        return await started(call, "snapshot", None, {"name": body.name})
+    info = await call.service.maintenance.run(call.service.database.create_snapshot, body.name)
     return json_response(msgspec.json.encode(info.to_json()), 201)
 
 
@@ -52,7 +55,8 @@ async def restore_snapshot(call: Call) -> Response:
     It is checked as a whole first, while the service goes on; where it is damaged nothing changes. During the exchange
     itself requests are answered with 503 and `retryable`.
     """
-    await call.body(wire.RestoreSnapshot)
+    if (await call.body(wire.RestoreSnapshot)).background:
+        return await started(call, "restore", None, {"name": call.path("name")})
     info = await call.service.maintenance.run(call.service.database.restore_snapshot, call.path("name"))
     return json_response(msgspec.json.encode(info.to_json()))
 
@@ -111,10 +115,10 @@ OPERATIONS = (
         handler=create_snapshot,
         summary="Keep the whole database as it is now",
         tag="maintenance",
-        answers={201: wire.SnapshotInfo},
+        answers={201: wire.SnapshotInfo, 202: wire.Job},
         body=wire.CreateSnapshot,
         needs_body=False,
-        errors=(409, 507),
+        errors=(409, 429, 507),
     ),
     # Before the downloads: the router tries paths in this order, and a name may hold any of these characters but ":".
     Operation(
@@ -124,10 +128,10 @@ OPERATIONS = (
         handler=restore_snapshot,
         summary="Go back to a snapshot",
         tag="maintenance",
-        answers={200: wire.SnapshotInfo},
+        answers={200: wire.SnapshotInfo, 202: wire.Job},
         body=wire.RestoreSnapshot,
         needs_body=False,
-        errors=(404, 507),
+        errors=(404, 429, 507),
     ),
     Operation(
         id="download_snapshot",

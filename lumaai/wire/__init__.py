@@ -67,6 +67,11 @@ from lumaai.wire.facets import (
     RangeSpec,
     StatisticsResponse,
 )
+from lumaai.wire.jobs import (
+    JOB_ID_PATTERN,
+    Job,
+    JobList,
+)
 from lumaai.wire.keys import (
     KEY_ID_PATTERN,
     CreateKey,
@@ -74,6 +79,18 @@ from lumaai.wire.keys import (
     KeyList,
     NewKey,
     RotateKey,
+)
+from lumaai.wire.openai import (
+    ChatCompletion,
+    ChatRequest,
+    EmbeddingsRequest,
+    EmbeddingsResponse,
+    ModelList,
+    ModelObject,
+    OpenAIProblem,
+    RerankRequest,
+    RerankResponse,
+    as_openai,
 )
 from lumaai.wire.queries import (
     QueryRequest,
@@ -143,6 +160,7 @@ from lumaai.wire.vectors import (
 
 __all__ = [
     "IDEMPOTENCY_KEY_PATTERN",
+    "JOB_ID_PATTERN",
     "KEY_ID_PATTERN",
     "NAME_PATTERN",
     "QUERY_CHARACTERS_MAX",
@@ -158,6 +176,8 @@ __all__ = [
     "Change",
     "Changes",
     "ChangesQuery",
+    "ChatCompletion",
+    "ChatRequest",
     "CheckDatabase",
     "CheckProblem",
     "CheckReport",
@@ -177,6 +197,8 @@ __all__ = [
     "DocumentList",
     "DocumentResult",
     "EmbedSpec",
+    "EmbeddingsRequest",
+    "EmbeddingsResponse",
     "ErrorItem",
     "Example",
     "ExecuteRequest",
@@ -193,11 +215,16 @@ __all__ = [
     "Hit",
     "HitGroup",
     "IdExample",
+    "Job",
+    "JobList",
     "KeyInfo",
     "KeyList",
     "Limits",
+    "ModelList",
+    "ModelObject",
     "NewKey",
     "NoQuery",
+    "OpenAIProblem",
     "OptimizeCollection",
     "OrderSpec",
     "PassageHit",
@@ -223,6 +250,8 @@ __all__ = [
     "Reembed",
     "Reembedding",
     "ReembeddingState",
+    "RerankRequest",
+    "RerankResponse",
     "RerankSpec",
     "RestoreSnapshot",
     "RotateKey",
@@ -255,6 +284,7 @@ __all__ = [
     "WriteConditions",
     "WriteDocuments",
     "WriteResponse",
+    "as_openai",
     "vector_of",
     "vectors_of",
 ]

@@ -240,6 +240,8 @@ class BulkLine(Wire):
     skipped: int | None = None
     failed: int | None = None
     stopped: bool | None = Field(default=None, description="True: the rest of the upload was not taken.")
+    next_line: int | None = Field(default=None, description="Where the upload goes on, if it does: its `first_line`.")
+    replayed: bool | None = Field(default=None, description="The batch had been written before, under the same key.")
     pointer: str | None = None
     code: str | None = None
     message: str | None = None
@@ -261,7 +263,7 @@ class Proposal(Wire):
 
     plan: dict[str, Any]
     plan_hash: str
-    planner: Literal["rules", "llm", "fallback", "given"]
+    planner: Literal["rules", "llm", "fallback", "given", "learned"]
     confidence: float
     band: str
     assumptions: list[dict[str, Any]]

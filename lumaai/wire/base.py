@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 # More than any body has: each unknown key is a complaint to make, so that their number is bounded first.
 KEYS_MAX = 64
+
+Background = Annotated[
+    bool, Field(description="Answer 202 at once with the job that does it, and its address in Location.")
+]
 
 
 class Wire(BaseModel):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, RootModel, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from lumaai.wire.base import Wire
+from lumaai.wire.base import Background, Wire
 from lumaai.wire.vectors import BASE64_FLOATS
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}$"
@@ -268,6 +268,7 @@ class DeleteDocuments(WriteConditions):
     ids: Strings = Field(default=[])
     filter: Filter = Field(default={})
     dry_run: bool = Field(default=False, description="Count what would be deleted and delete nothing.")
+    background: Background = False
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -314,9 +315,19 @@ class OptimizeCollection(Wire):
     """Seal and merge what is held in memory and in small segments."""
 
     wait: bool = Field(default=True, description="Answer when it is done rather than when it has begun.")
+    background: Background = False
 
 
 ConversationName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[ -~]+$")]
+
+
+TimeZone = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_+\-]{1,40}(/[A-Za-z0-9_+\-]{1,40}){0,2}$",
+        description='Whose "today" is meant: a name of the IANA database, such as Europe/Paris. null: UTC.',
+    ),
+]
 
 
 class AskRequest(Wire):
@@ -330,6 +341,7 @@ class AskRequest(Wire):
     conversation: ConversationName | None = Field(
         default=None, description="A name of your choice, under which a question may go on from the one before."
     )
+    time_zone: TimeZone | None = None
     stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
 
 
@@ -341,6 +353,7 @@ class PlanRequest(Wire):
         default=None, description="null: all of them."
     )
     planner: Literal["auto", "rules", "llm"] = "auto"
+    time_zone: TimeZone | None = None
 
 
 PlanObject = Annotated[
@@ -418,17 +431,20 @@ def _flag(value: Any) -> Any:
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
-class BulkQuery(Wire):
-    """How an upload is written."""
-
-    strict: Flag = Field(default=False, description="Stop at the first bad line.")
-
-
 def _number(value: Any) -> Any:
     """A whole number of the query string; what is none is left to be refused."""
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         return int(value)
     return value
+
+
+class BulkQuery(Wire):
+    """How an upload is written."""
+
+    strict: Flag = Field(default=False, description="Stop at the first bad line.")
+    first_line: Annotated[int, BeforeValidator(_number)] = Field(
+        default=1, ge=1, lt=VERSION_BOUND, description="Number of the body's first line, where a cut upload goes on."
+    )
 
 
 class ChangesQuery(Wire):
@@ -464,17 +480,23 @@ class CreateSnapshot(Wire):
     name: Annotated[str, Field(pattern=SNAPSHOT_PATTERN)] | None = Field(
         default=None, description="Made from the time if not given."
     )
+    background: Background = False
 
 
 class RestoreSnapshot(Wire):
-    """Nothing more is to be said."""
+    """How to go back."""
+
+    background: Background = False
 
 
 class CheckDatabase(Wire):
     """How to check."""
 
     repair: bool = Field(default=True, description="Make anew what is derived from the store and damaged.")
+    background: Background = False
 
 
 class ReclaimDisk(Wire):
-    """Nothing more is to be said."""
+    """How to give disk back."""
+
+    background: Background = False

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, mod
 from pydantic_core import PydanticCustomError
 
 from lumaai.searchable import SEARCHES_MAX
-from lumaai.wire.base import Wire
+from lumaai.wire.base import Background, Wire
 from lumaai.wire.facets import Facets
 from lumaai.wire.requests import (
     QUERY_CHARACTERS_MAX,
@@ -277,3 +277,4 @@ class RecallRequest(Wire):
     limit: Integer = Field(default=10, ge=1, le=1_000, description="Neighbours of each.")
     vector_field: str | None = Field(default=None, description="Needed where a collection has several.")
     filter: Filter | None = None
+    background: Background = False

@@ -16,11 +16,12 @@ class BudgetedLLM:
     Args:
         llm: what is asked.
         budget: of all calls together; a call that brings one of its own takes from both.
+        small: a smaller model beside it, for what is easy; what it costs comes out of the same budget.
     """
 
-    def __init__(self, llm: LLM, budget: Budget) -> None:
+    def __init__(self, llm: LLM, budget: Budget, small: LLM | None = None) -> None:
         self.budget = budget
-        self._llm = llm
+        self._llm, self._small = llm, small
 
     @property
     def name(self) -> str:
@@ -33,9 +34,14 @@ class BudgetedLLM:
         price = getattr(self._llm, "price", None)
         return price if isinstance(price, Price) else None
 
+    @property
+    def small(self) -> BudgetedLLM | None:
+        """The smaller model within the same budget; None where there is none."""
+        return None if self._small is None else BudgetedLLM(self._small, self.budget)
+
     def renewed(self) -> BudgetedLLM:
         """The same model with the same limits and nothing spent, beginning now."""
-        return BudgetedLLM(self._llm, self.budget.renewed())
+        return BudgetedLLM(self._llm, self.budget.renewed(), self._small)
 
     def complete(
         self,
@@ -82,9 +88,10 @@ class BudgetedLLM:
         )
 
     def close(self) -> None:
-        """Close the model's connections, if it has any; idempotent."""
-        if callable(close := getattr(self._llm, "close", None)):
-            close()
+        """Close the connections of both models, if they have any; idempotent."""
+        for llm in (self._llm, self._small):
+            if callable(close := getattr(llm, "close", None)):
+                close()
 
     def __repr__(self) -> str:
         return f"BudgetedLLM({self.name!r}, {self.budget!r})"

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from engine import Aggregate, Field, FieldType, Meaning, Snapshot, parse_filter
+from engine import Aggregate, Embedding, Field, FieldType, Meaning, Schema, Snapshot, parse_filter
 from promptql.catalog.collections import Catalog, CollectionInfo
 from promptql.catalog.fields import CATEGORY_VALUES_MAX, ID, LABEL_NAMES, ORDERED_TYPES, STRING_TYPES, FieldInfo
 from promptql.catalog.relationships import RelationshipReader, Side
@@ -119,11 +119,16 @@ def _collection(snapshot: Snapshot) -> CollectionInfo:
         rows=rows,
         sequence=snapshot.sequence,
         fields=fields,
-        searchable=bool(schema.embed) and rows > 0,
+        searchable=rows > 0 and any(_has_text(schema, item) for item in schema.embed.values()),
         label=_label(fields),
         description=schema.meaning.description,
         synonyms=schema.meaning.synonyms,
     )
+
+
+def _has_text(schema: Schema, embedding: Embedding) -> bool:
+    """Whether there is anything to embed: a collection that embeds all of its text may have none."""
+    return embedding.fields is not None or any(field.type is FieldType.TEXT for field in schema.fields.values())
 
 
 def _sample(snapshot: Snapshot) -> npt.NDArray[np.uint32]:

@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 from engine import Coverage, Field, Filter, Passage, Relation, Rerank, Schema, Snapshot, parse_filter
 from models import Embedder
-from promptql.answer import Notice
+from promptql.answer import LlmUse, Notice
 from promptql.expressions import Predicate, Scalar
+from promptql.judgements import Judgements
+from promptql.language_models import LanguageModels
 from promptql.predicate import engine_filter
 from promptql.watch import Watch
 
@@ -27,6 +29,8 @@ class Rows:
         grouped: rows are groups of documents rather than documents.
         notices: what the reader should know.
         coverage: of a join, how much of both sides it put together.
+        llm: what the step that gave them asked of a language model.
+        quality: what that step promised and reached.
     """
 
     relation: Relation
@@ -35,10 +39,12 @@ class Rows:
     grouped: bool = False
     notices: tuple[Notice, ...] = ()
     coverage: Coverage | None = None
+    llm: LlmUse | None = None
+    quality: Mapping[str, Any] | None = None
 
     def over(self, relation: Relation) -> Rows:
         """The same origin, other rows."""
-        return replace(self, relation=relation, coverage=None)
+        return replace(self, relation=relation, coverage=None, llm=None, quality=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class Scope:
         params: the values of the plan's parameters.
         rows_max: rows that a scan or a join may give.
         rerank: how searches order their best hits anew; None where nothing can.
+        models: the language models that steps may ask; None where there is none.
+        judgements: what those said before.
         watch: to be asked between pieces of long work whether it is still wanted, and told how far it is.
         done: what the steps before have given; each is there before a step that reads it begins.
         lookups: the single values among them.
@@ -61,6 +69,8 @@ class Scope:
     params: Mapping[str, Scalar] = field(default_factory=dict)
     rows_max: int = 1_000_000
     rerank: Reranking | None = None
+    models: LanguageModels | None = None
+    judgements: Judgements = field(default_factory=Judgements)
     watch: Watch = field(default_factory=Watch)
     done: dict[str, Rows] = field(default_factory=dict)
     lookups: dict[str, Scalar] = field(default_factory=dict)

@@ -294,9 +294,11 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
     if year and reading.word(mention.start - 1) in {"in", "of", "from", "during", "year"}:
         fields = [field for field in time_fields(reading.collection) if _holds(field, mention.value)]
         if fields:
-            predicate = _bounded(fields[0], Operator.EQ, mention.value)
+            denial = negation_before(reading, mention.start)
+            predicate = negate(_bounded(fields[0], Operator.EQ, mention.value), when=denial is not None)
             support = Support.FUZZY if len(fields) == 1 else Support.INFERRED
-            _add(reading, fields[0], predicate, mention.start, mention.end, support)
+            start = mention.start if denial is None else denial
+            _add(reading, fields[0], predicate, start, mention.end, support)
 
 
 def _joiners(field: FieldInfo, reading: Reading) -> frozenset[str]:

@@ -31,7 +31,7 @@ def read_figures(reading: Reading) -> None:
     """The aggregate that is asked for, and whether rows are to be counted."""
     for index in range(len(reading.tokens)):
         fn = _FUNCTIONS.get(reading.word(index))
-        if fn is None or reading.aggregate is not None:
+        if fn is None or reading.aggregate is not None or index in reading.used:  # a column "total" that is compared
             continue
         link = _numeric_near(reading, index)
         if link is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from promptql.catalog import FieldInfo
+from promptql.catalog import FieldInfo, SemanticType
+from promptql.plan import Support
 from promptql.rules.concepts import SUPERLATIVES
 from promptql.rules.linking import FieldLink
 from promptql.rules.reading import Ranking, Reading
+from promptql.rules.words import name_words
 
 _TRIGGERS = frozenset({"per", "each", "every", "by", "across"})
 _PASSED_OVER = frozenset({"of", "the", "these", "most", "fewest", "different", "distinct", "in", "for"})
@@ -16,8 +18,18 @@ _HOLDS = frozenset(
 )
 
 
+_WHO = frozenset({"who", "whom", "whose"})
+# What people are called by what they do; names of fields that hold them.
+_PEOPLE = frozenset(
+    """customer user client buyer seller author employee person player owner member student patient driver agent manager
+    salesperson teacher director artist singer winner contributor reviewer vendor""".split()
+)
+
+
 def read_groups(reading: Reading) -> None:
     """Fields to group by, from the words before them; then the subject of a superlative."""
+    if reading.word(0) in _WHO and not reading.groups:
+        _read_people(reading)
     for index in range(len(reading.tokens)):
         if reading.word(index) in _TRIGGERS:
             _read_after(reading, index)
@@ -25,6 +37,23 @@ def read_groups(reading: Reading) -> None:
         _read_subject(reading)
     if not reading.groups and reading.aggregate is not None and reading.ranking is not None:
         _read_documents(reading)
+
+
+def _read_people(reading: Reading) -> None:
+    """As in "Who ordered the most this year?": people are ranked by their documents, where one field has people."""
+    most = next((i for i in range(len(reading.tokens)) if reading.word(i) in {"most", "fewest", "least"}), None)
+    if most is None or reading.ranking is not None or reading.word(most - 1) == "at":
+        return
+    fields = [item for item in reading.collection.fields.values() if item.groupable and not item.ordered]
+    people = [item for item in fields if item.semantic is SemanticType.PERSON] or [
+        item for item in fields if _PEOPLE & set(name_words(item.name))
+    ]
+    if len(people) == 1 and not people[0].identifier:
+        word = reading.word(most)
+        reading.ranking = Ranking(None, descending=word == "most", word=word)
+        reading.groups.append(people[0])
+        reading.use((most, *(i for i in range(1, most) if reading.word(i).endswith("ed"))))
+        reading.assume(f"'who' = {people[0].name}", Support.FUZZY)
 
 
 def _read_documents(reading: Reading) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from promptql.catalog import Catalog, CollectionInfo
 from promptql.errors import PlanError, QuestionError
@@ -14,6 +15,7 @@ from promptql.rules.conditions import read_named_values, read_nouns, read_values
 from promptql.rules.figures import read_figures
 from promptql.rules.groups import read_groups
 from promptql.rules.linking import EXACT
+from promptql.rules.periods import read_buckets, read_periods, read_time_verbs
 from promptql.rules.ranking import ANSWER_CONFIDENCE_MIN, Candidate, band, score
 from promptql.rules.reading import Reading, begin_reading
 from promptql.rules.superlatives import read_superlatives
@@ -30,26 +32,36 @@ CLEAR_MARGIN = 0.2  # by so much the chosen collection's reading is better than 
 # The order matters: what an earlier trigger has explained, a later one leaves alone.
 TRIGGERS: tuple[Callable[[Reading], None], ...] = (
     read_named_values,
+    read_periods,
     read_comparisons,
     read_superlatives,
+    read_buckets,
     read_groups,
     read_plain_numbers,
     read_flags,
     read_figures,
     read_values,
     read_when,
+    read_time_verbs,
     read_nouns,
 )
 
 
-def plan_by_rules(question: str, catalog: Catalog) -> Planned:
+def plan_by_rules(question: str, catalog: Catalog, asked_at: datetime | None = None) -> Planned:
     """The plan that explains the question best; a search where no structured reading explains enough.
+
+    Args:
+        question: in English.
+        catalog: of the collections that may answer it.
+        asked_at: when, in the asker's time zone; None: now, in UTC.
 
     Raises:
         QuestionError: nothing fits and no collection can be searched.
     """
     candidates = [
-        candidate for collection in catalog.collections.values() for candidate in read_candidates(question, collection)
+        candidate
+        for collection in catalog.collections.values()
+        for candidate in read_candidates(question, collection, asked_at)
     ]
     candidates.sort(key=lambda item: (-item.score, -item.reading.collection.rows, item.reading.collection.name))
     usable = [item for item in candidates if item.draft.template is Template.SEARCH or item.score >= SCORE_MIN]
@@ -70,9 +82,9 @@ def _held(collection: CollectionInfo) -> str:
     return f"{collection.name} ({', '.join(names[:SHOWN_MAX])}{more})"
 
 
-def read_question(question: str, collection: CollectionInfo) -> Reading:
+def read_question(question: str, collection: CollectionInfo, asked_at: datetime | None = None) -> Reading:
     """Every trigger applied in turn."""
-    reading = begin_reading(question, collection)
+    reading = begin_reading(question, collection, asked_at)
     for trigger in TRIGGERS:
         trigger(reading)
     _read_bare_category(reading)
@@ -97,9 +109,9 @@ def _read_bare_category(reading: Reading) -> None:
         reading.groups, reading.wanted = [field], []
 
 
-def read_candidates(question: str, collection: CollectionInfo) -> list[Candidate]:
+def read_candidates(question: str, collection: CollectionInfo, asked_at: datetime | None = None) -> list[Candidate]:
     """The drafts of all templates that apply, scored."""
-    reading = read_question(question, collection)
+    reading = read_question(question, collection, asked_at)
     drafts = [draft for template in TEMPLATES if (draft := template(reading)) is not None]
     return [Candidate(reading, draft, score(reading, draft)) for draft in drafts]
 

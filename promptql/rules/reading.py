@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from promptql.catalog import CollectionInfo, FieldInfo
-from promptql.expressions import Operator, Predicate
+from promptql.expressions import DateUnit, Operator, Predicate
 from promptql.plan import Assumption, Support
 from promptql.rules.concepts import LIGHT_VERBS
+from promptql.rules.dates import DateMention, find_dates
 from promptql.rules.linking import FieldLink, link_fields, mentions_collection
 from promptql.rules.mentions import NumberMention, QuotedMention, find_numbers, find_quoted
 from promptql.rules.values import Trust, ValueLink, link_values
@@ -52,10 +54,13 @@ class Reading:
     values: tuple[ValueLink, ...]
     numbers: tuple[NumberMention, ...]
     quoted: tuple[QuotedMention, ...]
+    dates: tuple[DateMention, ...] = ()
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))  # in the asker's time zone
     used: set[int] = field(default_factory=set)
     conditions: list[Condition] = field(default_factory=list)
     assumptions: list[Assumption] = field(default_factory=list)
     groups: list[FieldInfo] = field(default_factory=list)
+    buckets: dict[str, DateUnit] = field(default_factory=dict)  # of those groups that are of times, by field
     wanted: list[FieldInfo] = field(default_factory=list)
     having: Having | None = None
     ranking: Ranking | None = None
@@ -133,10 +138,18 @@ class Reading:
         return len(content & self.used) / len(content) if content else 1.0
 
 
-def begin_reading(text: str, collection: CollectionInfo) -> Reading:
-    """Mentions and links, nothing interpreted yet."""
+def begin_reading(text: str, collection: CollectionInfo, asked_at: datetime | None = None) -> Reading:
+    """Mentions and links, nothing interpreted yet.
+
+    Args:
+        text: the question.
+        collection: what it is read against.
+        asked_at: when, in the asker's time zone: "today" is a day of it. None: now, in UTC.
+    """
+    moment = datetime.now(UTC) if asked_at is None else asked_at
     tokens = tokenize(text)
     fields = link_fields(tokens, collection)
     quoted = find_quoted(text, tokens)
     values = link_values(text, tokens, collection, fields, quoted)
-    return Reading(text, tokens, collection, fields, values, find_numbers(text, tokens), quoted)
+    dates = find_dates(text, tokens, moment.date())
+    return Reading(text, tokens, collection, fields, values, find_numbers(text, tokens), quoted, dates, moment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine import FieldType
 from promptql.catalog import FieldInfo
 from promptql.plan import Support
-from promptql.rules.concepts import AFTER_MOST, SUPERLATIVES, measured_by
+from promptql.rules.concepts import AFTER_MOST, SUPERLATIVES, measured_by, time_fields
 from promptql.rules.linking import FieldLink
 from promptql.rules.reading import Ranking, Reading
 from promptql.steps import Function
@@ -25,6 +25,8 @@ def read_superlatives(reading: Reading) -> None:
             _read_most(reading, index, descending=word == "most")
         elif word in SUPERLATIVES:
             _read_adjective(reading, index)
+        elif word in {"first", "last"}:
+            _read_ordinal(reading, index)
         if reading.ranking is not None:
             _read_limit(reading, index)
             return
@@ -85,6 +87,15 @@ def _read_adjective(reading: Reading, index: int) -> None:
         if noun is not None and measured and noun.field.name != reading.collection.label:  # "longest docstring"
             reading.use(range(noun.start, noun.end))
         _rank(reading, field, word, descending=adjective.descending)
+
+
+def _read_ordinal(reading: Reading, index: int) -> None:
+    """As in "the last order", "the first five orders": by the datetime, where there is one."""
+    times = [field for field in time_fields(reading.collection) if field.type is FieldType.DATETIME]
+    number = reading.number_at(index + 1)
+    if times and reading.names_documents(index + 1 if number is None else number.end):
+        reading.use((index,))
+        _rank(reading, times[0], reading.word(index), descending=reading.word(index) == "last")
 
 
 def _rank(reading: Reading, field: FieldInfo, word: str, *, descending: bool) -> None:

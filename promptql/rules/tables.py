@@ -17,7 +17,9 @@ CELLS_MAX = 600_000  # of all collections that are asked together
 COLLECTIONS_MAX = 40
 RELATIONSHIP_CONFIDENCE_MIN = 0.6
 PROSE_WORDS = 40  # a field whose values are longer on average is text to be searched, not a column
-_KINDS = frozenset({FieldType.KEYWORD, FieldType.TEXT, FieldType.INTEGER, FieldType.NUMBER, FieldType.BOOLEAN})
+_KINDS = frozenset(
+    {FieldType.DATETIME, FieldType.KEYWORD, FieldType.TEXT, FieldType.INTEGER, FieldType.NUMBER, FieldType.BOOLEAN}
+)
 
 
 @dataclass(frozen=True, slots=True)

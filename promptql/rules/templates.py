@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine import FieldType
 from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.expressions import Not, Predicate, fields_of
 from promptql.predicate import compare, conjunction, missing
@@ -16,6 +17,7 @@ from promptql.steps import (
     LIMIT_MAX,
     Aggregation,
     AnswerStep,
+    Bucket,
     Filter,
     Function,
     Group,
@@ -112,16 +114,20 @@ def groups(reading: Reading) -> Draft | None:
     if not reading.groups:
         return None
     chain = _documents(reading)
-    names = tuple(field.name for field in reading.groups)
+    keys = [
+        Bucket(field.name, reading.buckets[field.name]) if field.name in reading.buckets else field.name
+        for field in reading.groups
+    ]
+    names = tuple(key if isinstance(key, str) else key.name for key in keys)
     aggregation = _aggregation(reading)
     aggregations = [aggregation]
     if reading.having is not None and aggregation.fn is not Function.COUNT:
         aggregations.append(Aggregation(Function.COUNT, None, COUNT_ALIAS))
-    chain.add(Group(chain.id, chain.last, names, tuple(aggregations)))
+    chain.add(Group(chain.id, chain.last, tuple(keys), tuple(aggregations)))
     if reading.having is not None:
         having = compare(COUNT_ALIAS, reading.having.op, reading.having.value)
         chain.add(Filter(chain.id, chain.last, having))
-    chain.add(Sort(chain.id, chain.last, _group_order(reading, aggregation.alias)))
+    chain.add(Sort(chain.id, chain.last, _group_order(reading, names, aggregation.alias)))
     asks_for_one = reading.ranking is not None and reading.limit is None and not _asks_for_each(reading)
     if reading.limit is not None or asks_for_one:
         chain.add(Limit(chain.id, chain.last, reading.limit or 1, ties=asks_for_one))
@@ -129,9 +135,9 @@ def groups(reading: Reading) -> Draft | None:
     return chain.answer(Template.GROUPS, names if asks_for_names else None)
 
 
-def _group_order(reading: Reading, alias: str) -> tuple[Order, ...]:
+def _group_order(reading: Reading, names: Sequence[str], alias: str) -> tuple[Order, ...]:
     by_time = reading.ranking is None and len(reading.groups) == 1 and reading.groups[0].ordered
-    keys = tuple(Order(field.name) for field in reading.groups)
+    keys = tuple(Order(name) for name in names)
     if by_time:
         return keys
     descending = reading.ranking.descending if reading.ranking is not None else True
@@ -166,6 +172,8 @@ def top(reading: Reading) -> Draft | None:
 
 def _top_value(reading: Reading, ranked: FieldInfo) -> str:
     """As in "what is the highest rating": the value itself, where no documents are named."""
+    if reading.word(0) == "when" and ranked.type is FieldType.DATETIME:
+        return ranked.name
     named = any(reading.names_documents(index) for index in range(len(reading.tokens)))
     return reading.collection.label if named or reading.word(0) != "what" or reading.limit else ranked.name
 

@@ -1,7 +1,6 @@
 """The steps of a plan: frozen, typed, each with its JSON shape.
 
-Each has `inputs`, the steps whose rows it reads, and `references`, those whose values its expressions use. Steps that
-ask a language model join here with their own issue.
+Each has `inputs`, the steps whose rows it reads, and `references`, those whose values its expressions use.
 """
 
 from __future__ import annotations
@@ -40,20 +39,43 @@ from promptql.steps.relational import (
     SetOperation,
     Sort,
 )
+from promptql.steps.semantic import (
+    ColumnType,
+    ExtractedColumn,
+    LlmClassify,
+    LlmExtract,
+    LlmFilter,
+    LlmMap,
+    ModelSize,
+    Quality,
+    QualityTarget,
+)
+from promptql.steps.semantic_relations import (
+    Blocking,
+    JoinMethod,
+    LlmFused,
+    LlmSummarize,
+    LlmTopk,
+    RowStep,
+    SemJoin,
+)
 from promptql.steps.sources import SEARCH_K_MAX, Scan, Search, SearchMode
 
 __all__ = [
     "LIMIT_MAX",
     "OPERATIONS",
     "SEARCH_K_MAX",
+    "SEMANTIC",
     "Aggregation",
     "AnswerStep",
     "AssertStep",
+    "Blocking",
     "Bucket",
     "ChartKind",
     "Clarify",
     "ClassifyLocal",
     "Cluster",
+    "ColumnType",
     "CompareStep",
     "Comparison",
     "Compute",
@@ -62,24 +84,39 @@ __all__ = [
     "Distinct",
     "ExtractKind",
     "ExtractLocal",
+    "ExtractedColumn",
     "Filter",
     "Function",
     "Group",
     "GroupKey",
     "Join",
     "JoinKey",
+    "JoinMethod",
     "JoinType",
     "Limit",
+    "LlmClassify",
+    "LlmExtract",
+    "LlmFilter",
+    "LlmFused",
+    "LlmMap",
+    "LlmSummarize",
+    "LlmTopk",
     "Local",
     "LookupStep",
+    "ModelSize",
     "Option",
     "Order",
     "Project",
+    "Quality",
+    "QualityTarget",
     "Record",
     "Relational",
+    "RowStep",
     "Scan",
     "Search",
     "SearchMode",
+    "SemJoin",
+    "Semantic",
     "SetKind",
     "SetOperation",
     "Sort",
@@ -89,6 +126,7 @@ __all__ = [
     "Visualize",
     "Window",
     "WindowFunction",
+    "asks_language_model",
     "dependencies_of",
     "input_of",
     "step_from_json",
@@ -98,17 +136,31 @@ __all__ = [
 Source: TypeAlias = Scan | Search
 Relational: TypeAlias = Filter | Project | Compute | Join | Group | Sort | Limit | Distinct | SetOperation | Window
 Local: TypeAlias = ClassifyLocal | ExtractLocal | SummarizeLocal | Cluster | Dedupe
-Step: TypeAlias = Source | Relational | Local | LookupStep | CompareStep | Visualize | AnswerStep | AssertStep | Clarify
+Semantic: TypeAlias = RowStep | LlmFused | LlmTopk | LlmSummarize | SemJoin
+Step: TypeAlias = (
+    Source | Relational | Local | Semantic | LookupStep | CompareStep | Visualize | AnswerStep | AssertStep | Clarify
+)
+
+SEMANTIC = (LlmFilter, LlmClassify, LlmExtract, LlmMap, LlmFused, LlmTopk, LlmSummarize, SemJoin)
 
 _READERS: dict[str, Callable[[object, str], Step]] = {
     kind.op: kind.read
     for kind in (
         Scan, Search, Filter, Project, Compute, Join, Group, Sort, Limit, Distinct, SetOperation, Window, LookupStep,
-        CompareStep, ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe, Visualize, AnswerStep, AssertStep,
-        Clarify,
+        CompareStep, ClassifyLocal, ExtractLocal, SummarizeLocal, Cluster, Dedupe, LlmFilter, LlmClassify, LlmExtract,
+        LlmMap, LlmFused, LlmTopk, LlmSummarize, SemJoin, Visualize, AnswerStep, AssertStep, Clarify,
     )
 }  # fmt: skip
 OPERATIONS = tuple(_READERS)
+
+
+def asks_language_model(plan: object) -> bool:
+    """Whether a plan, or what may be the JSON of one, has steps that ask a language model."""
+    steps = plan.get("steps") if isinstance(plan, Mapping) else getattr(plan, "steps", ())
+    if not isinstance(steps, (list, tuple)):
+        return False
+    ops = (step.get("op") if isinstance(step, Mapping) else getattr(step, "op", None) for step in steps)
+    return any(op == kind.op for op in ops for kind in SEMANTIC)
 
 
 def input_of(step: Step) -> str | None:

@@ -43,26 +43,43 @@ class ClassifyLocal:
     def read(cls, data: object, pointer: str) -> ClassifyLocal:
         """From JSON: categories are a list of names, or an object of name → examples."""
         record = Record(data, pointer, ("id", "op", "input", "fields", "categories", "as"))
-        given = record.data.get("categories")
-        if isinstance(given, Mapping):
-            inner = Record(given, f"{pointer}/categories", tuple(map(str, given)))
-            categories = tuple((name, _texts(inner, name)) for name in given)
-        else:
-            categories = tuple((name, ()) for name in record.names("categories"))
-        if not 2 <= len(categories) <= CATEGORIES_MAX:
-            raise PlanError(f"expected 2 to {CATEGORIES_MAX} categories", pointer=f"{pointer}/categories")
+        categories = categories_from_json(record)
         return cls(record.text("id"), record.text("input"), record.names("fields"), categories, record.text("as"))
 
     def written(self) -> dict[str, Any]:
         """As JSON, without id and op."""
-        bare = all(not examples for _, examples in self.categories)
-        categories: Any = {name: list(examples) for name, examples in self.categories}
-        if bare:
-            categories = [name for name, _ in self.categories]
+        categories = categories_to_json(self.categories)
         return {"input": self.input, "fields": list(self.fields), "categories": categories, "as": self.alias}
 
 
+def categories_from_json(record: Record) -> Categories:
+    """The record's "categories": a list of names, or an object of name → examples.
+
+    Raises:
+        PlanError: they are something else, too few or too many.
+    """
+    given = record.data.get("categories")
+    pointer = f"{record.pointer}/categories"
+    if isinstance(given, Mapping):
+        inner = Record(given, pointer, tuple(map(str, given)))
+        categories = tuple((str(name), _texts(inner, name)) for name in given)
+    else:
+        categories = tuple((name, ()) for name in record.names("categories"))
+    if not 2 <= len(categories) <= CATEGORIES_MAX:
+        raise PlanError(f"expected 2 to {CATEGORIES_MAX} categories", pointer=pointer)
+    return categories
+
+
+def categories_to_json(categories: Categories) -> Any:
+    """The inverse: a list of names where none has examples."""
+    if all(not examples for _, examples in categories):
+        return [name for name, _ in categories]
+    return {name: list(examples) for name, examples in categories}
+
+
 def _texts(record: Record, key: str) -> tuple[str, ...]:
+    if isinstance(record.data[key], str):
+        return (record.text(key, EXAMPLE_CHARACTERS_MAX),)
     examples = record.items(key, least=0, most=EXAMPLES_MAX)
     for index, item in enumerate(examples):
         if not isinstance(item, str) or not 1 <= len(item) <= EXAMPLE_CHARACTERS_MAX:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from promptql.errors import PlanError
 from promptql.plan import Plan
-from promptql.steps import CompareStep, Join, JoinType, Scan, Search, Step
+from promptql.steps import CompareStep, Join, JoinType, LlmTopk, RowStep, Scan, Search, SemJoin, Step
 
 RIGHT = "right"
 
 
-def prefix_of(step: Join, plan: Plan) -> str:
+def prefix_of(step: Join | SemJoin, plan: Plan) -> str:
     """What stands before a column of a join's right side whose name is taken: what was said, else its collection."""
     if step.prefix is not None:
         return step.prefix
@@ -22,14 +22,14 @@ def prefix_of(step: Join, plan: Plan) -> str:
 
 
 def joined_names(
-    step: Join, plan: Plan, left: Iterable[str], right: Iterable[str], pointer: str = ""
+    step: Join | SemJoin, plan: Plan, left: Iterable[str], right: Iterable[str], pointer: str = ""
 ) -> dict[str, str]:
     """Of each column that a join takes from the right side, the name that it gets.
 
     Raises:
         PlanError: that name is taken as well.
     """
-    if step.type in (JoinType.SEMI, JoinType.ANTI):
+    if isinstance(step, Join) and step.type in (JoinType.SEMI, JoinType.ANTI):
         return {}
     taken = set(left)
     names: dict[str, str] = {}
@@ -60,6 +60,11 @@ def label_of(alias: str) -> str:
 def confidence_of(alias: str) -> str:
     """The column beside a category: how sure it is, 0 to 1."""
     return f"{alias}_confidence"
+
+
+def sureness_of(step: RowStep | LlmTopk | SemJoin) -> str:
+    """The column that says how sure a language model is of a row: called by the step's id without an alias."""
+    return confidence_of(step.alias or step.id)
 
 
 def template_names(template: str) -> tuple[str, ...]:

@@ -24,17 +24,26 @@ from promptql.steps import (
     Join,
     JoinType,
     Limit,
+    LlmClassify,
+    LlmExtract,
+    LlmFilter,
+    LlmFused,
+    LlmMap,
+    LlmSummarize,
+    LlmTopk,
     LookupStep,
     Project,
     Scan,
     Search,
     SearchMode,
+    SemJoin,
     SetOperation,
     Sort,
     Step,
     SummarizeLocal,
     Visualize,
     Window,
+    dependencies_of,
 )
 from promptql.validation.aggregates import compare_columns, group_columns, window_columns
 from promptql.validation.columns import (
@@ -54,7 +63,8 @@ from promptql.validation.columns import (
 )
 from promptql.validation.constants import check_params
 from promptql.validation.expressions import NODES_MAX, Scene, check_predicate, type_of
-from promptql.validation.naming import confidence_of, joined_names, label_of, template_names
+from promptql.validation.naming import confidence_of, joined_names, label_of, sureness_of, template_names
+from promptql.validation.semantic import check_fields, semantic_columns
 
 ROWS = "rows"  # in a template: how many rows there are
 _EXTRACTED = {
@@ -98,6 +108,30 @@ def columns_of(plan: Plan, catalog: Catalog) -> dict[str, Columns]:
     return checker.known
 
 
+def faults_of(plan: Plan, catalog: Catalog) -> list[PlanError]:
+    """All that is wrong with a plan: of steps that read a wrong one nothing more is told.
+
+    Returns:
+        What `validate` would raise first, and the faults of the steps beside it; empty for a valid plan.
+    """
+    try:
+        order = plan.order()
+        plan.check_output()
+        check_params(plan)
+    except PlanError as error:
+        return [error]
+    places = {step.id: f"/steps/{index}" for index, step in enumerate(plan.steps)}
+    checker = _Checker(plan, catalog)
+    found: list[PlanError] = []
+    for step in order:
+        if all(name in checker.known for name in dependencies_of(step)):
+            try:
+                checker.known[step.id] = checker.columns(step, places[step.id])
+            except PlanError as error:
+                found.append(error)
+    return found
+
+
 class _Checker:
     """One validation: what is known of the steps so far."""
 
@@ -112,8 +146,10 @@ class _Checker:
                 return self._source(step, pointer)
             case Clarify():
                 return {}
-            case Join() | SetOperation() | CompareStep():
+            case Join() | SemJoin() | SetOperation() | CompareStep():
                 return self._of_two(step, pointer)
+            case LlmFilter() | LlmClassify() | LlmExtract() | LlmMap() | LlmFused() | LlmTopk() | LlmSummarize():
+                return semantic_columns(step, self._input(step.input, f"{pointer}/input"), pointer)
             case ClassifyLocal() | ExtractLocal() | SummarizeLocal() | Cluster() | Dedupe():
                 return self._local(step, self._input(step.input, f"{pointer}/input"), pointer)
             case AnswerStep() | AssertStep() | Visualize():
@@ -195,12 +231,17 @@ class _Checker:
             columns = added(columns, column.alias, Field(field.type, many=field.many), f"{place}/as")
         return columns
 
-    def _of_two(self, step: Join | SetOperation | CompareStep, pointer: str) -> Columns:
+    def _of_two(self, step: Join | SemJoin | SetOperation | CompareStep, pointer: str) -> Columns:
         left = self._input(step.left, f"{pointer}/left")
         right = self._input(step.right, f"{pointer}/right")
         match step:
             case Join():
                 return self._join(step, left, right, pointer)
+            case SemJoin():
+                check_fields(step.left_fields, left, f"{pointer}/left_fields")
+                check_fields(step.right_fields, right, f"{pointer}/right_fields")
+                columns = self._beside(step, left, right, pointer)
+                return added(columns, sureness_of(step), Field(FieldType.NUMBER), f"{pointer}/as")
             case SetOperation():
                 return _set_columns(left, right, pointer)
             case CompareStep():
@@ -218,6 +259,9 @@ class _Checker:
                 )
         if step.type in (JoinType.SEMI, JoinType.ANTI):
             return left
+        return self._beside(step, left, right, pointer)
+
+    def _beside(self, step: Join | SemJoin, left: Columns, right: Columns, pointer: str) -> Columns:
         columns = left
         for name, given in joined_names(step, self.plan, left, right, pointer).items():
             columns = added(columns, given, right[name], f"{pointer}/prefix")

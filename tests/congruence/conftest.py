@@ -1,4 +1,4 @@
-"""Two databases that should not differ: one opened in this process, one behind a real service on loopback."""
+"""Three databases that should not differ: one opened in this process, two behind real services on loopback."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import uvicorn
 from lumaai import Client, Database
 from lumaai.app import create_app
 from lumaai.settings import Settings
+from tests.congruence.blocked import Blocked, blocked
 
 START_SECONDS_MAX = 20.0
 
@@ -30,6 +31,16 @@ def remote(tmp_path: Path) -> Iterator[Client]:
         Database(tmp_path / "remote", default_model="hashing") as database,
         served(database, tmp_path) as url,
         Client(url, timeout_seconds=20) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def asynchronous(tmp_path: Path) -> Iterator[Blocked]:
+    with (
+        Database(tmp_path / "asynchronous", default_model="hashing") as database,
+        served(database, tmp_path) as url,
+        blocked(url) as client,
     ):
         yield client
 

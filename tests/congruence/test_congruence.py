@@ -1,21 +1,27 @@
-"""The embedded database and the client of a service answer every script alike."""
+"""The embedded database and the two clients of a service, blocking and asynchronous, answer every script alike."""
 
 from __future__ import annotations
 
 import inspect
+from typing import cast
 
 import pytest
 
-from lumaai import Client, Collection, Database, RemoteCollection
+from lumaai import AsyncClient, AsyncCollection, Client, Collection, Database, RemoteCollection
 from tests.congruence.agreement import differences, plain, ranked
-from tests.congruence.material import Scenario
+from tests.congruence.blocked import Blocked
+from tests.congruence.material import AnyDatabase, Scenario
 from tests.congruence.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_embedded_and_remote_agree(scenario: Scenario, embedded: Database, remote: Client) -> None:
-    """Ids, documents, counts, passages, answers and errors are equal, scores to six decimals."""
-    assert differences(ranked(plain(scenario(embedded))), ranked(plain(scenario(remote)))) == []
+def test_embedded_and_remote_agree(
+    scenario: Scenario, embedded: Database, remote: Client, asynchronous: Blocked
+) -> None:
+    """Ids, documents, counts, passages, answers and errors are equal, scores to six decimals, also for coroutines."""
+    expected = ranked(plain(scenario(embedded)))
+    assert differences(expected, ranked(plain(scenario(remote)))) == []
+    assert differences(expected, ranked(plain(scenario(cast("AnyDatabase", asynchronous))))) == []
 
 
 # How the service itself reads: bytes that go into its answers undecoded.
@@ -32,6 +38,7 @@ OF_THE_SERVICE = frozenset(
         "seen_by",
         "resolve",
         "answer_told",
+        "list_models",
     }
 )
 
@@ -47,7 +54,10 @@ def public_methods(cls: type) -> dict[str, inspect.Signature]:
     return found
 
 
-@pytest.mark.parametrize(("embedded_class", "remote_class"), [(Database, Client), (Collection, RemoteCollection)])
+@pytest.mark.parametrize(
+    ("embedded_class", "remote_class"),
+    [(Database, Client), (Collection, RemoteCollection), (Client, AsyncClient), (RemoteCollection, AsyncCollection)],
+)
 def test_both_have_the_same_methods(embedded_class: type, remote_class: type) -> None:
     """Names, parameters, kinds of parameters and defaults."""
     assert public_methods(embedded_class) == public_methods(remote_class)

@@ -150,7 +150,45 @@ def embedding_anew(database: AnyDatabase) -> Any:
     ]
 
 
+def working_in_the_background(database: AnyDatabase) -> Any:
+    collection = films(database)
+    told: list[float] = []
+    jobs = database.jobs
+    done = [
+        jobs.snapshot("one").wait(progress=lambda _, fraction: told.append(fraction)),
+        jobs.check().wait(),
+        jobs.reembed("films", "hashing:32").wait(),
+        jobs.delete("films", {"id": "5"}).wait(),
+        jobs.optimize("films").wait(),
+        jobs.recall("films", queries=3, limit=2).wait(),
+    ]
+    assert [job.state for job in done] == ["done"] * 6
+    assert done[3].result["deleted"] == 1
+    assert collection.count() == 4
+    done.append(jobs.restore("one").wait())
+    assert collection.count() == 5
+    done += [jobs.compact().wait(), jobs.purge().wait()]
+    again = jobs.snapshot("one")
+    failed = outcome(again.wait)
+    assert refused(failed)
+    assert [job.id for job in jobs.list()] == [again.id, *(job.id for job in reversed(done))]
+    assert again.cancel() == again.refresh()  # one that has ended stays as it is
+    return [
+        [(job.kind, job.collection, job.arguments, job.state, job.progress, job.attempts) for job in jobs.list()],
+        [sorted(job.result) for job in done if job.result is not None],
+        told[-1],
+        failed,
+        outcome(lambda: jobs.get("0123456789abcdef")),
+        outcome(lambda: jobs.get("no/job")),
+        outcome(lambda: jobs.restore("none")),
+        outcome(lambda: jobs.optimize("none")),
+        outcome(lambda: jobs.reembed("films", "hashing", field="title")),
+        outcome(lambda: jobs.delete("films", {"year": {"$what": 1}})),
+    ]
+
+
 UPKEEP: list[Scenario] = [
+    working_in_the_background,
     embedding_anew,
     following_changes,
     going_back_to_snapshots,

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from lumaai.app import create_app
 from lumaai.database import Database
+from lumaai.server import BoundedProtocol, url_of
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
 
@@ -87,6 +91,38 @@ def serving(directory: Path, **settings: Any) -> Iterator[Service]:
             yield Service(app, runner, log)
         finally:
             runner.run(lifespan.__aexit__(None, None, None))
+
+
+class Address(str):
+    """Where an application listens."""
+
+    __slots__ = ("app",)
+
+    app: FastAPI
+
+
+@contextmanager
+def listening(directory: Path, **settings: Any) -> Iterator[Address]:
+    """As `serving`, on a port of this machine, from a thread of this process, for clients that need sockets."""
+    chosen = Settings(directory=directory, **settings)
+    database = Database(directory / "data", default_model=chosen.model, model_options=chosen.model_options)
+    app = create_app(database, chosen, telemetry=Telemetry(io.BytesIO()))
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, loop="uvloop", http=BoundedProtocol, log_config=None, access_log=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the service did not start"
+            time.sleep(0.005)
+        address = Address(url_of(server.servers[0].sockets[0]))
+        address.app = app
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def http_scope(method: str, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:

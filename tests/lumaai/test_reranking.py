@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import lumaai
@@ -97,3 +98,25 @@ def test_over_http_rerankers_are_names(database: Database, tmp_path: Path, servi
         for model in (str(directory), f"onnx:{directory}", f"openai:m@{service.url}", "hub:a/b"):
             with pytest.raises(LumaError, match="over HTTP"):
                 order(client, model=model)
+            refused = httpx.post(f"{url}/v1/rerank", json={"query": QUERY, "documents": TEXTS, "model": model})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_texts_of_no_collection_are_reranked(database: Database, tmp_path: Path) -> None:
+    """In Jina's shape: best first, as the reranker scores them, no more than asked for, with the texts if wanted."""
+    scores = database.served_models.score(QUERY, TEXTS, "late-interaction")
+    best = sorted(range(len(TEXTS)), key=lambda place: -scores[place])
+    with served(database, tmp_path) as url:
+        for model in (None, "late-interaction", "openai:m"):
+            body = {"query": QUERY, "documents": [*TEXTS[:-1], {"text": TEXTS[-1]}], "top_n": 3, "model": model}
+            answer = httpx.post(f"{url}/v1/rerank", json={**body, "return_documents": True}).json()
+            assert len(answer["results"]) == 3
+            if model != "openai:m":
+                assert [each["index"] for each in answer["results"]] == best[:3]
+            for each in answer["results"]:
+                assert each["document"] == {"text": TEXTS[each["index"]]}
+            found = [each["relevance_score"] for each in answer["results"]]
+            assert found == sorted(found, reverse=True)
+        whole = httpx.post(f"{url}/v1/rerank", json={"query": QUERY, "documents": TEXTS}).json()
+        assert sorted(each["index"] for each in whole["results"]) == list(range(len(TEXTS)))
+        assert "document" not in whole["results"][0]

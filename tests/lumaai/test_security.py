@@ -26,7 +26,8 @@ TAKES = {
     "write_documents": "write", "bulk_documents": "write", "put_document": "write", "delete_document": "write",
     "delete_documents": "write",
     "list_changes": "read", "list_collection_changes": "read",
-    "sql": "read", "query": "known", "ask": "ask",
+    "sql": "read", "query": "known", "ask": "ask", "complete_chat": "ask",
+    "create_embeddings": "read", "rerank": "read", "list_models": "read", "get_model": "read",
     "plan_question": "ask", "validate_plan": "ask", "execute_plan": "ask", "explain_plan": "ask", "run_program": "ask",
     "list_programs": "admin", "save_program": "admin", "get_program": "admin", "delete_program": "admin",
     "list_collections": "read", "get_collection": "read", "get_collection_stats": "read",
@@ -36,6 +37,7 @@ TAKES = {
     "get_reembedding": "read", "start_reembedding": "admin", "cancel_reembedding": "admin",
     "list_snapshots": "admin", "create_snapshot": "admin", "download_snapshot": "admin", "delete_snapshot": "admin",
     "restore_snapshot": "admin", "check": "admin", "compact": "admin", "purge": "admin",
+    "list_jobs": "known", "get_job": "known", "cancel_job": "known",
     "list_keys": "admin", "create_key": "admin", "rotate_key": "admin", "revoke_key": "admin",
 }  # fmt: skip
 # These answer whom they know, and keep to what may be seen.
@@ -54,8 +56,22 @@ NARROWED = {
     "execute_plan",
     "explain_plan",
     "run_program",
+    "complete_chat",
+    "create_embeddings",
+    "rerank",
+    "list_models",
+    "get_model",
 }
-PLACES = {"a": "alias", "c": "secret", "id": "another", "name": "nightly", "program": "monthly", "key": "0123456789ab"}
+PLACES = {
+    "a": "alias",
+    "c": "secret",
+    "id": "another",
+    "name": "nightly",
+    "program": "monthly",
+    "key": "0123456789ab",
+    "model": "lumaai",
+    "job": "0123456789abcdef",
+}
 SECRET_TEXT = "classified"
 
 

@@ -221,7 +221,7 @@ def test_large_plans_run_as_queries(
     database: Database, embedder_of: Callable[[str], Embedder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same rows and documents as over Arrow; the report shows the query."""
-    for module in ("engine", "executor"):
+    for module in ("engine", "relating"):
         monkeypatch.setattr(f"promptql.{module}.SQL_ROWS_MIN", 1)
     plan = films(
         {"op": "group", "by": ["director"], "aggs": [{"fn": "avg", "field": "rating", "as": "r"}]},

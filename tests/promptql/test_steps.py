@@ -104,6 +104,90 @@ PLAN: list[dict[str, Any]] = [
     {"id": "gist", "op": "summarize_local", "input": "films", "fields": ["plot"], "sentences": 3},
     {"id": "clusters", "op": "cluster", "input": "numbers", "k": 2, "as": "cluster"},
     {"id": "unique", "op": "dedupe", "input": "clusters", "threshold": 0.9, "fields": ["plot"]},
+    {
+        "id": "judged",
+        "op": "llm_filter",
+        "input": "unique",
+        "instruction": "the film is about a war",
+        "fields": ["title", "plot"],
+        "quality": {"target": "recall", "value": 0.9, "delta": 0.1},
+        "as": "war",
+        "model": "small",
+    },
+    {
+        "id": "moods",
+        "op": "llm_classify",
+        "input": "judged",
+        "fields": ["plot"],
+        "categories": {"dark": ["ends badly"], "light": []},
+        "as": "mood",
+        "instruction": "how the film ends",
+        "quality": {"target": "accuracy", "value": 0.95, "delta": 0.05},
+        "model": "large",
+    },
+    {
+        "id": "facts",
+        "op": "llm_extract",
+        "input": "moods",
+        "fields": ["plot"],
+        "schema": {
+            "type": "object",
+            "properties": {
+                "heroes": {"type": "array", "items": {"type": "string"}, "description": "names"},
+                "deaths": {"type": "integer"},
+                "set_on": {"type": "string", "format": "date"},
+                "pace": {"type": "string", "enum": ["slow", "fast"]},
+            },
+        },
+        "instruction": "only what is said",
+        "as": "read",
+    },
+    {
+        "id": "pitch",
+        "op": "llm_map",
+        "input": "facts",
+        "instruction": "one sentence that sells the film",
+        "fields": ["title", "plot"],
+        "as": "pitch",
+    },
+    {"id": "top", "op": "llm_topk", "input": "pitch", "instruction": "the saddest", "fields": ["plot"], "k": 3},
+    {
+        "id": "told",
+        "op": "llm_summarize",
+        "input": "top",
+        "fields": ["plot"],
+        "instruction": "what they share",
+        "sentences": 3,
+    },
+    {
+        "id": "alike",
+        "op": "sem_join",
+        "left": "films",
+        "right": "ordered",
+        "instruction": "both films tell the same story",
+        "left_fields": ["plot"],
+        "right_fields": ["plot", "title"],
+        "quality": {"target": "precision", "value": 1.0, "delta": 0.1},
+        "blocking": {"k": 5, "threshold": 0.2},
+        "method": "blocking",
+        "prefix": "other",
+        "as": "same",
+    },
+    {
+        "id": "fused",
+        "op": "llm_fused",
+        "input": "films",
+        "steps": [
+            {
+                "id": "f1",
+                "op": "llm_filter",
+                "instruction": "the film is sad",
+                "fields": ["plot"],
+                "quality": {"target": "precision", "value": 0.9, "delta": 0.1},
+            },
+            {"id": "f2", "op": "llm_map", "instruction": "a title", "fields": ["plot"], "as": "name"},
+        ],
+    },
     {"id": "chart", "op": "visualize", "input": "groups", "kind": "bar", "x": "era", "y": "n"},
     {"id": "checked", "op": "assert", "input": "unique", "min_rows": 1, "max_rows": 100},
     {"id": "end", "op": "answer", "input": "checked", "fields": ["title"], "template": "{rows} films, first {title}"},
@@ -119,6 +203,63 @@ CLARIFY = {
 @pytest.fixture(scope="module")
 def catalog(database: Database) -> Catalog:
     return read_catalog(database.snapshot())
+
+
+def _step(op: str, **changes: object) -> dict[str, object]:
+    """The step of that operation in the plan, changed; None takes a key out."""
+    data = next(step for step in PLAN if step["op"] == op) | changes
+    return {key: value for key, value in data.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("step", "pointer"),
+    [
+        (_step("llm_filter", quality=None), "/quality"),
+        (_step("llm_filter", quality={"target": "accuracy", "value": 0.9}), "/quality/target"),
+        (_step("llm_filter", quality={"target": "recall", "value": 1.5}), "/quality/value"),
+        (_step("llm_filter", quality={"target": "recall", "value": 0}), "/quality/value"),
+        (_step("llm_filter", quality={"target": "recall", "value": 0.9, "delta": 1}), "/quality/delta"),
+        (_step("llm_filter", fields=None), "/fields"),
+        (_step("llm_filter", instruction=""), "/instruction"),
+        (_step("llm_filter", model="huge"), "/model"),
+        (_step("sem_join", quality=None), "/quality"),
+        (_step("sem_join", blocking={"k": 0}), "/blocking/k"),
+        (_step("sem_join", method="guess"), "/method"),
+        (_step("llm_classify", categories=["one"]), "/categories"),
+        (_step("llm_classify", quality={"target": "recall", "value": 0.9}), "/quality/target"),
+        (_step("llm_extract", schema={"type": "array"}), "/schema"),
+        (_step("llm_extract", schema={"properties": {}}), "/schema/properties"),
+        (_step("llm_extract", schema={"properties": {"a": {"type": "object"}}}), "/schema/properties/a/type"),
+        (_step("llm_extract", schema={"properties": {"a": {"type": "number", "format": "date"}}}), "/format"),
+        (_step("llm_extract", schema={"properties": {"a": {"type": "string", "enum": ["x", "x"]}}}), "/enum"),
+        (_step("llm_topk", k=None), "/k"),
+        (_step("llm_topk", k=51), "/k"),
+        (_step("llm_fused", steps=[{"id": "f", "op": "limit", "n": 2}, {"id": "g", "op": "llm_map"}]), "/steps/0/op"),
+    ],
+)
+def test_what_a_language_model_cannot_be_asked_is_refused_with_its_place(step: object, pointer: str) -> None:
+    """Such a step names its fields and, where rows are found by it, its quality target; sizes are bounded."""
+    with pytest.raises(PlanError) as caught:
+        step_from_json(step, "")
+    assert caught.value.pointer.endswith(pointer)
+
+
+def test_columns_of_semantic_steps_are_typed(catalog: Catalog) -> None:
+    """Each adds what it reads and how sure it is, in a column of its alias or else of its id."""
+    plan = Plan.from_json({"steps": PLAN, "output": "end"})
+    columns = columns_of(plan, catalog)
+    read = {name: (field.type.value, field.many) for name, field in columns["pitch"].items()}
+    assert read["war_confidence"] == read["mood_confidence"] == read["read_confidence"] == ("number", False)
+    assert read["mood"] == ("keyword", False)
+    assert read["heroes"] == ("keyword", True)
+    assert read["deaths"] == ("integer", False)
+    assert read["set_on"] == ("datetime", False)
+    assert read["pitch"] == ("text", False)
+    assert list(columns["top"])[-1] == "top_confidence"
+    assert list(columns["told"]) == ["sentence", "confidence"]
+    assert list(columns["alike"])[-1] == "same_confidence"
+    assert "other_plot" in columns["alike"]
+    assert list(columns["fused"])[-3:] == ["f1_confidence", "name", "name_confidence"]
 
 
 def test_every_step_is_written_as_it_was_read() -> None:

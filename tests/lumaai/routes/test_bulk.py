@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lumaai.errors import ModelUnavailableError
+from lumaai.routes import bulk
 from tests.lumaai.serving import Service, http_scope, problem_of, serving
 
 BULK = "/v1/collections/films/documents:bulk"
@@ -94,7 +100,7 @@ def test_an_empty_upload_is_refused(empty: Service, content: bytes) -> None:
 def test_what_fails_before_the_answer_begins_has_a_status(empty: Service) -> None:
     """Another type is 415, no collection 404, a bad option 422."""
     line = b'{"id": "1"}'
-    problem_of(empty.request("POST", BULK, content=line, headers={"content-type": "text/csv"}), 415)
+    problem_of(empty.request("POST", BULK, content=line, headers={"content-type": "text/plain"}), 415)
     problem_of(empty.request("POST", BULK.replace("films", "no"), content=line, headers=NDJSON), 404)
     problem_of(empty.request("POST", f"{BULK}?strict=1", content=line, headers=NDJSON), 422)
 
@@ -149,3 +155,172 @@ def test_a_byte_order_mark_may_come_in_pieces(empty: Service) -> None:
     summary = json.loads(b"".join(message.get("body", b"") for message in sent).splitlines()[-1])
     assert (summary["added"], summary["failed"]) == (2, 0)
     problem_of(empty.request("POST", BULK, content=b"\xef\xbb\xbf", headers=NDJSON), 422, "empty_batch")
+
+
+PARQUET = "application/vnd.apache.parquet"
+ARROW_STREAM, ARROW_FILE = "application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"
+TABLE = pa.table({"id": [str(n) for n in range(600)], "year": range(600), "title": ["a", "b", None] * 200})
+
+
+def packed(table: Any, kind: str, **options: Any) -> bytes:
+    """A table in one of the formats."""
+    sink = io.BytesIO()
+    if kind == PARQUET:
+        pq.write_table(table, sink, **options)
+    elif kind.startswith("text/"):
+        rows = [",".join("" if cell is None else str(cell) for cell in row.values()) for row in table.to_pylist()]
+        sink.write("\n".join([",".join(table.column_names), *rows]).encode())
+    else:
+        make = pa.ipc.new_stream if kind == ARROW_STREAM else pa.ipc.new_file
+        with make(sink, table.schema, **options) as writer:
+            writer.write_table(table, max_chunksize=100)
+    return sink.getvalue()
+
+
+def lines_of(answer: Any) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+@pytest.mark.parametrize("kind", [PARQUET, ARROW_STREAM, ARROW_FILE, "text/csv"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_tables_go_in_row_by_row(empty: Service, kind: str, zipped: bool) -> None:
+    """The same documents whatever they come in, answered batch by batch; nothing of the upload stays on disk."""
+    content = packed(TABLE, kind)
+    headers = {"content-type": kind, **({"content-encoding": "gzip"} if zipped else {})}
+    answer = empty.request("POST", BULK, content=gzip.compress(content) if zipped else content, headers=headers)
+    lines = lines_of(answer)
+    assert [line["type"] for line in lines] == ["batch", "batch", "batch", "summary"]
+    assert lines[-1]["added"] == 600
+    fetched = empty.post("/v1/collections/films/documents:fetch", {"ids": ["0", "2", "599"]}).json()["documents"]
+    assert fetched == [{"id": "0", "year": 0, "title": "a"}, {"id": "2", "year": 2}, {"id": "599", "year": 599}]
+    assert list((empty.database.path / "uploads").iterdir()) == []
+
+
+def test_vectors_and_bad_rows_of_a_table(points: Service) -> None:
+    """A list of numbers is a vector; a row that does not fit is named by its number."""
+    table = pa.table(
+        {"id": ["x", "y", "z"], "vector": pa.array([[1.0, 0.5], [1.0], [0.0, 2.0]], pa.list_(pa.float32()))}
+    )
+    path = "/v1/collections/points/documents:bulk"
+    lines = lines_of(points.request("POST", path, content=packed(table, PARQUET), headers={"content-type": PARQUET}))
+    assert [(line["line"], line["pointer"]) for line in lines if line["type"] == "error"] == [(2, "/vector")]
+    assert lines[-1]["added"] == 2
+
+
+@pytest.mark.parametrize("kind", [PARQUET, ARROW_STREAM, ARROW_FILE])
+@pytest.mark.parametrize("damage", ["cut", "noise", "other"])
+def test_a_damaged_table_is_refused(empty: Service, kind: str, damage: str) -> None:
+    """422 that tells what it was taken for, or an error line where batches went in before; never a 500."""
+    content = packed(TABLE, kind)
+    damaged = {"cut": content[: len(content) // 3], "noise": bytes(97) + content[97:], "other": b"PAR1 no table"}[
+        damage
+    ]
+    answer = empty.request("POST", BULK, content=damaged, headers={"content-type": kind})
+    assert str(empty.database.path) not in answer.text
+    if answer.status_code == 200:
+        assert answer.text.splitlines()[-2].startswith('{"type":"error"')
+    else:
+        problem_of(answer, 422)
+
+
+def test_compressed_arrow_is_refused(empty: Service) -> None:
+    """Into how much it inflates nobody knows before: gzip around it is counted, compression within is not taken."""
+    content = packed(TABLE, ARROW_STREAM, options=pa.ipc.IpcWriteOptions(compression="zstd"))
+    answer = empty.request("POST", BULK, content=content, headers={"content-type": ARROW_STREAM})
+    problem_of(answer, 422, "compression_unsupported")
+
+
+def test_a_value_that_stands_for_many_is_counted_in_each_row(tmp_path: Path) -> None:
+    """A large value that a dictionary has once is refused in each row that is too large with it."""
+    table = pa.table({"id": [str(n) for n in range(50)], "text": pa.array(["x" * 5000] * 50).dictionary_encode()})
+    with serving(tmp_path, line_bytes_max=1024) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        for kind in (PARQUET, ARROW_STREAM):
+            lines = lines_of(service.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind}))
+            assert {line["code"] for line in lines[:-1]} == {"record_invalid"}
+            assert (lines[-1]["added"], lines[-1]["failed"]) == (0, 50)
+
+
+def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
+    """A hundred kilobytes that become a hundred megabytes end at the limit, as one line or as many."""
+    with serving(tmp_path, bulk_bytes_max=4 << 20, line_bytes_max=1024) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        headers = {**NDJSON, "content-encoding": "gzip"}
+        bomb = gzip.compress(b"x" * (100 << 20))
+        assert len(bomb) < 200_000
+        problem_of(service.request("POST", BULK, content=bomb, headers=headers), 413, "body_too_large")
+        bad = service.request("POST", BULK, content=b"no gzip", headers=headers)
+        problem_of(bad, 400, "invalid_gzip")
+        cut = gzip.compress(b'{"id": "1"}\n')[:-6]
+        problem_of(service.request("POST", BULK, content=cut, headers=headers), 400, "invalid_gzip")
+        zipped = {"content-type": "application/json", "content-encoding": "gzip"}
+        answer = service.request("POST", "/v1/collections/films/search", content=bomb[:1000], headers=zipped)
+        problem_of(answer, 415, "unsupported_encoding")
+
+
+def test_a_cut_upload_goes_on_without_doubles(empty: Service) -> None:
+    """Documents without ids of their own: cut in the middle, then sent again from the last answer, or as a whole."""
+    content = b"".join(b'{"year": %d}\n' % n for n in range(1_000))
+    headers = {**NDJSON, "idempotency-key": "upload-1"}
+    cut: list[dict[str, Any]] = [
+        {"type": "http.request", "body": content[: content.index(b'{"year": 700}')], "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent = empty.send(http_scope("POST", BULK, headers), cut)
+    answered = [json.loads(line) for line in b"".join(message.get("body", b"") for message in sent).splitlines()]
+    assert empty.post("/v1/collections/films/count").json() == {"count": 512}
+    last = max((line["last_line"] for line in answered), default=0)
+    assert last in {0, 256, 512}
+    rest = b"".join(content.splitlines(keepends=True)[256:])  # as if one answer of two had arrived
+    resumed = lines_of(empty.request("POST", f"{BULK}?first_line=257", content=rest, headers=headers))
+    assert [(line["first_line"], line.get("replayed", False)) for line in resumed[:-1]] == [
+        (257, True), (513, False), (769, False),
+    ]  # fmt: skip
+    assert (resumed[-1]["next_line"], resumed[-1]["added"]) == (1001, 744)
+    assert empty.post("/v1/collections/films/count").json() == {"count": 1_000}
+    whole = lines_of(empty.request("POST", BULK, content=content, headers=headers))
+    assert [line.get("replayed") for line in whole[:-1]] == [True] * 4
+    assert empty.post("/v1/collections/films/count").json() == {"count": 1_000}
+    other = content.replace(b'{"year": 3}', b'{"year": 4}')
+    problem_of(empty.request("POST", BULK, content=other, headers=headers), 422)
+
+
+def test_what_a_model_refuses_is_found_and_the_rest_goes_in(films: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that the model's service refuses is sent in halves, down to the document that it cannot take."""
+    collection = films.database["films"]
+    write = type(collection).write_bounded
+
+    def refusing(self: Any, given: Any, bounds: Any) -> Any:
+        if any("poison" in document.get("title", "") for document in given.batch.documents):
+            raise ModelUnavailableError("the model's service refused it", code="remote_model_error", status=502)
+        return write(self, given, bounds)
+
+    monkeypatch.setattr(type(collection), "write_bounded", refusing)
+    content = b"".join(b'{"id": "n%d", "title": "%s"}\n' % (n, b"poison" if n == 70 else b"word") for n in range(300))
+    answer = films.request("POST", BULK, content=content, headers=NDJSON)
+    lines = lines_of(answer)
+    assert [(line["line"], line["code"]) for line in lines if line["type"] == "error"] == [(71, "remote_model_error")]
+    assert (lines[-1]["added"], lines[-1]["failed"], lines[-1]["stopped"]) == (299, 1, False)
+    poisoned = b"".join(b'{"id": "p%d", "title": "poison"}\n' % n for n in range(64))
+    lines = lines_of(films.request("POST", BULK, content=b'{"id": "ok"}\n' * 256 + poisoned, headers=NDJSON))
+    assert lines[-2]["code"] == "remote_model_error"  # so many in a row are the service's fault: the upload ends
+    assert (lines[-1]["stopped"], lines[-1]["failed"]) == (True, 7)
+    assert lines[-1]["next_line"] == 264
+
+
+def test_a_model_that_does_not_answer_is_asked_again(films: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice it is away, the third time it takes the batch; nothing is reported."""
+    collection = films.database["films"]
+    write, away = type(collection).write_bounded, [1, 2]
+
+    def sometimes(self: Any, given: Any, bounds: Any) -> Any:
+        if away:
+            away.pop()
+            raise ModelUnavailableError("nobody answers", code="remote_model_unavailable")
+        return write(self, given, bounds)
+
+    monkeypatch.setattr(type(collection), "write_bounded", sometimes)
+    monkeypatch.setattr(bulk, "MODEL_WAIT_SECONDS", 0.001)
+    lines = lines_of(films.request("POST", BULK, content=b'{"id": "n"}', headers=NDJSON))
+    assert [line["type"] for line in lines] == ["batch", "summary"]

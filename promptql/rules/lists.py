@@ -136,6 +136,8 @@ class Lists:
             mention = part.mention
             if mention is None or mention.coverage < 0.3:
                 continue
+            if self.several and self._unsaid(part.column, part.mask):
+                continue
             table = self.view.columns[part.column].table
             features: Features = [*part.features, *self.affinity(part.column, mention.start, mention.end)]
             slot = self._slot((Item(part.column),), part.mask, (mention.start, mention.end), features, table)
@@ -146,6 +148,13 @@ class Lists:
         if self.several:
             yield from self._generic()
         yield from self._everything()
+
+    def _unsaid(self, column: int, mask: int) -> bool:
+        """Whether only documents are named, and the column numbers them: books are no ids of books."""
+        chosen = self.view.columns[column]
+        if not chosen.words or chosen.words[-1] not in ("id", "ids"):
+            return False
+        return any(entity.table == chosen.table and not mask & ~entity.mask for entity in self.entities)
 
     def _slot(
         self,

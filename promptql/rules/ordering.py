@@ -9,7 +9,7 @@ from promptql.rules.columns import identifying
 from promptql.rules.cues import MAX_WORDS, MIN_WORDS
 from promptql.rules.draft import Features
 from promptql.rules.lists import Lists
-from promptql.rules.operations import measured
+from promptql.rules.measures import measured
 from promptql.rules.parts import Part
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from promptql.plan import Plan
 from promptql.planned import Planned
 from promptql.rules.asked import Asked
 from promptql.rules.columns import key_of, text_of
-from promptql.rules.compile import CannotCompileError, compile_sketch
+from promptql.rules.compile import compile_sketch
 from promptql.rules.generate import Candidate, read, understood
 from promptql.rules.model import shipped_model
 from promptql.rules.saying import assumptions, say
+from promptql.rules.stored_values import CannotCompileError
 from promptql.rules.tables import Tables
 from promptql.steps import Clarify, Option
 from promptql.validation import validate

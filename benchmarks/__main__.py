@@ -15,6 +15,7 @@ from benchmarks import (
     isolation,
     peers,
     pipeline,
+    planning,
     quality,
     service,
     sql,
@@ -43,6 +44,7 @@ SECTIONS: dict[str, Callable[[Report], None]] = {
     "filters": filters.run,
     "embedding": embedding.run,
     "pipeline": pipeline.run,
+    "planning": planning.run,
     "ingestion": ingestion.run,
     "quality": quality.run,
 }

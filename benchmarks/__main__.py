@@ -16,6 +16,7 @@ from benchmarks import (
     overload,
     peers,
     pipeline,
+    planning,
     quality,
     servers,
     service,
@@ -47,6 +48,7 @@ SECTIONS: dict[str, Callable[[Report], None]] = {
     "filters": filters.run,
     "embedding": embedding.run,
     "pipeline": pipeline.run,
+    "planning": planning.run,
     "ingestion": ingestion.run,
     "quality": quality.run,
 }

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lumaai.asked import Asked, Execution, Question
+from lumaai.asked import Asked, Execution, Feedback, Question
 from lumaai.programs import Keeper, Programs
-from lumaai.teaching import Feedback, LearnedLessons, Teacher
+from lumaai.teaching import LearnedLessons, Teacher
 
 if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, Lesson, Plan, PlanCheck, Program, Proposal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lumaai.asked import Feedback
 from lumaai.questions import Questions, Scope
-from lumaai.teaching import Feedback
 from lumaai.translation import translated
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lumaai.teaching import Feedback
+from lumaai.asked import Feedback
 from lumaai.transport import Transport
 
 if TYPE_CHECKING:

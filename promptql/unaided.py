@@ -16,6 +16,7 @@ from promptql.rules.figures import asks_for_figure
 from promptql.rules.paraphrase import Paraphrase, paraphrases
 from promptql.rules.periods import speaks_of_time
 from promptql.rules.planning import plan_by_rules
+from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.tabular import plan_by_tables
 from promptql.steps import Group
@@ -102,12 +103,12 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
         if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
             with suppress(QuestionError):
-                return plan_by_rules(question, context.catalog, asked_at)
+                return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
         planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
             second = context.tables.joined is None and planned.band is not Band.ANSWER
             return (_surer(context, question, planned, timed=timed) or planned) if second else planned
-    return plan_by_rules(question, context.catalog, asked_at)
+    return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
 
 
 def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:
@@ -116,7 +117,7 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to, and times are not in it.
     """
     try:
-        planned = plan_by_rules(question, context.catalog, context.question.asked_at)
+        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
     except QuestionError:
         return None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)

@@ -10,6 +10,7 @@ from lumaai.aio.askable import AsyncAskable
 from lumaai.aio.collection import AsyncCollection
 from lumaai.aio.jobs import AsyncJobs
 from lumaai.aio.key_upkeep import AsyncKeyUpkeep
+from lumaai.aio.lesson_keeper import AsyncLessonKeeper
 from lumaai.aio.program_keeper import AsyncProgramKeeper
 from lumaai.aio.transport import AsyncTransport
 from lumaai.aio.upkeep import AsyncUpkeep
@@ -161,6 +162,10 @@ class AsyncClient(AsyncUpkeep, AsyncKeyUpkeep, AsyncAskable):
     @property
     def _keeper(self) -> AsyncProgramKeeper:
         return AsyncProgramKeeper(self._transport)
+
+    @property
+    def _teacher(self) -> AsyncLessonKeeper:
+        return AsyncLessonKeeper(self._transport)
 
     async def sql(
         self,

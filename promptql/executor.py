@@ -164,6 +164,7 @@ class _Execution:
     steps: tuple[Step, ...] = ()
     reports: list[StepReport] = field(default_factory=list)
     charts: list[tuple[Visualize, Rows]] = field(default_factory=list)
+    partial: set[str] = field(default_factory=set)  # steps without some rows that a language model could not judge
     mapped: set[int] = field(default_factory=set)  # addresses of what a whole collection's columns lie in
 
     def run(self) -> Executed:
@@ -237,8 +238,10 @@ class _Execution:
             if isinstance(step, Scan) and len(rows.relation) == self.scope.snapshots[step.collection].count():
                 self.mapped |= rows.relation.buffers().keys()
             ended_early = report.quality is not None and reached(report.quality) < 1
-            whole = report.llm is None or not (report.llm.failed or ended_early)  # the rest may be had the next time
-            if self.outputs is not None and not report.cached and whole:
+            lacking = report.llm is not None and (report.llm.failed > 0 or ended_early)
+            if lacking or self.partial & set(dependencies_of(step)):
+                self.partial.add(step.id)  # the rest may be had the next time
+            elif self.outputs is not None and not report.cached:
                 self.outputs.put(self.plan, step, self.scope.snapshots, rows)
             if isinstance(step, LookupStep | CompareStep):
                 self._look_up(step, rows)

@@ -26,6 +26,7 @@ from promptql.optimizer.push_into_sets import push_into_sets
 from promptql.optimizer.resolve_values import resolve_values
 from promptql.optimizer.sink_filters import sink_filters
 from promptql.optimizer.sink_limits import sink_limits
+from promptql.optimizer.stop_early import stop_early
 from promptql.plan import Plan
 
 Rule = Callable[[Plan, Catalog], Plan]
@@ -43,6 +44,7 @@ RULES: tuple[Rule, ...] = (
     prune_fields,
     choose_mode,
     choose_join_method,
+    stop_early,
 )
 RESOLVING: tuple[Rule, ...] = (resolve_values,)  # once conditions stand where the fields are known
 SHARING: tuple[Rule, ...] = (merge_steps, fuse_semantic)  # last: what two steps read can no longer be narrowed for one

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from promptql.catalog import Catalog
-from promptql.optimizer.push_below_semantic import keeps_rows, made_by
+from promptql.optimizer.push_below_semantic import first_of, keeps_rows, made_by
 from promptql.optimizer.rewiring import is_named, reading, removed, replaced, sole_input
 from promptql.plan import Plan
 from promptql.steps import LlmClassify, LlmExtract, LlmFilter, LlmFused, LlmMap, RowStep, Step
@@ -26,12 +28,15 @@ def fuse_semantic(plan: Plan, catalog: Catalog) -> Plan:  # noqa: ARG001  (every
         if len(steps) > FUSED_MAX or is_named(plan, step) or is_named(plan, below) or not _fit(below, step):
             continue
         inner = tuple(_reading(item, below.input) for item in steps)
-        return removed(replaced(plan, {step.id: LlmFused(step.id, below.input, inner)}), below.id, below.input)
+        fused = LlmFused(step.id, below.input, inner, first_of(step))
+        return removed(replaced(plan, {step.id: fused}), below.id, below.input)
     return plan
 
 
 def _fit(below: RowStep | LlmFused, step: RowStep | LlmFused) -> bool:
     made = made_by(below)
+    if first_of(below) is not None:  # of what it lets through the other lets fewer through
+        return False
     if any(set(item.fields) & made for item in _parts(step)):
         return False
     ours = {(item.fields, item.model) for item in _parts(below)}
@@ -46,4 +51,4 @@ def _parts(step: RowStep | LlmFused) -> tuple[RowStep, ...]:
 def _reading(step: RowStep, input_id: str) -> RowStep:
     changed: Step = reading(step, input_id)
     assert isinstance(changed, _ROW_STEPS)
-    return changed
+    return replace(changed, first=None) if isinstance(changed, LlmFilter) else changed

@@ -32,7 +32,7 @@ def _passes(step: Step, below: Step | None) -> bool:
     """Whether the two commute."""
     match step, below:
         case Filter(where=where), LlmFilter() | LlmClassify() | LlmExtract() | LlmMap() | LlmFused():
-            return not fields_of(where) & made_by(below)
+            return not fields_of(where) & made_by(below) and first_of(below) is None
         case Sort(by=keys), LlmClassify() | LlmExtract() | LlmMap() | LlmFused() if keeps_rows(below):
             return not {key.field for key in keys} & made_by(below)
         case Limit(ties=False), LlmClassify() | LlmExtract() | LlmMap() | LlmFused():
@@ -53,6 +53,11 @@ def made_by(step: RowStep | LlmFused) -> frozenset[str]:
     """The columns that a step makes."""
     steps = step.steps if isinstance(step, LlmFused) else (step,)
     return frozenset(name for item in steps for name in made_columns(item))
+
+
+def first_of(step: RowStep | LlmFused) -> int | None:
+    """How many rows are let through at most; None for all."""
+    return step.first if isinstance(step, LlmFilter | LlmFused) else None
 
 
 def keeps_rows(step: RowStep | LlmFused) -> bool:

@@ -14,6 +14,7 @@ from promptql.steps.record import Record, is_text
 INSTRUCTION_CHARACTERS_MAX = 2_000
 COLUMNS_MAX = 20  # that one extraction may give
 ENUM_MAX = 100
+FIRST_MAX = 2_000_000
 DELTA = 0.1  # the chance that a guarantee does not hold, where none is given
 
 
@@ -104,7 +105,8 @@ class LlmFilter:
     """The rows of which the `instruction`, a statement about a row, is true; how sure in ``<as>_confidence``.
 
     Without `alias` that column is called by the step's id. Rows that could not be judged stay where the target is
-    recall, with no confidence, and go where it is precision; a warning counts them. Rows without text go.
+    recall, with no confidence, and go where it is precision; a warning counts them. Rows without text go. With `first`
+    rows are judged in their order until so many have passed, each of them, whatever the target.
     """
 
     op: ClassVar[str] = "llm_filter"
@@ -115,6 +117,7 @@ class LlmFilter:
     quality: Quality
     alias: str | None = None
     model: ModelSize | None = None
+    first: int | None = None
     references: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -125,7 +128,9 @@ class LlmFilter:
     @classmethod
     def read(cls, data: object, pointer: str) -> LlmFilter:
         """From JSON."""
-        record = Record(data, pointer, ("id", "op", "input", "instruction", "fields", "quality", "as", "model"))
+        record = Record(
+            data, pointer, ("id", "op", "input", "instruction", "fields", "quality", "as", "model", "first")
+        )
         return cls(
             record.text("id"),
             record.text("input"),
@@ -134,12 +139,14 @@ class LlmFilter:
             required_quality(record),
             record.optional_text("as"),
             model_of(record),
+            record.optional_integer("first", FIRST_MAX),
         )
 
     def written(self) -> dict[str, Any]:
         """As JSON, without id and op."""
         data = {"input": self.input, "instruction": self.instruction, "fields": list(self.fields)}
-        return data | {"quality": self.quality.written()} | options_to_json(self.model, self.alias)
+        data |= {"quality": self.quality.written()} | options_to_json(self.model, self.alias)
+        return data if self.first is None else data | {"first": self.first}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from promptql.errors import PlanError, nearest_name
 from promptql.steps.local import SENTENCES_MAX
 from promptql.steps.record import Record
 from promptql.steps.semantic import (
+    FIRST_MAX,
     INSTRUCTION_CHARACTERS_MAX,
     LlmClassify,
     LlmExtract,
@@ -209,13 +210,14 @@ class LlmFused:
     """Several steps over the same rows as one: a call asks of its rows all that they ask, as far as that saves.
 
     The optimizer makes it of steps that follow each other; each reads what those before it leave. In JSON they are
-    "steps" without an input.
+    "steps" without an input. `first`: as that of a filter, of all its filters together.
     """
 
     op: ClassVar[str] = "llm_fused"
     id: str
     input: str
     steps: tuple[RowStep, ...]
+    first: int | None = None
     references: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -226,7 +228,7 @@ class LlmFused:
     @classmethod
     def read(cls, data: object, pointer: str) -> LlmFused:
         """From JSON."""
-        record = Record(data, pointer, ("id", "op", "input", "steps"))
+        record = Record(data, pointer, ("id", "op", "input", "steps", "first"))
         input_id = record.text("input")
         steps = []
         for index, item in enumerate(record.items("steps", least=2, most=FUSED_MAX)):
@@ -237,7 +239,7 @@ class LlmFused:
                 hint = nearest_name(str(op), _ROW_STEPS)
                 raise PlanError(f"no step to fuse: op={op!r:.60}", pointer=f"{place}/op", hint=hint)
             steps.append(kind.read({**item, "input": input_id}, place))
-        return cls(record.text("id"), input_id, tuple(steps))
+        return cls(record.text("id"), input_id, tuple(steps), record.optional_integer("first", FIRST_MAX))
 
     def written(self) -> dict[str, Any]:
         """As JSON, without id and op."""
@@ -246,4 +248,4 @@ class LlmFused:
             data = step.written()
             del data["input"]
             steps.append({"id": step.id, "op": step.op, **data})
-        return {"input": self.input, "steps": steps}
+        return {"input": self.input, "steps": steps} | ({} if self.first is None else {"first": self.first})

@@ -113,6 +113,7 @@ PLAN: list[dict[str, Any]] = [
         "quality": {"target": "recall", "value": 0.9, "delta": 0.1},
         "as": "war",
         "model": "small",
+        "first": 40,
     },
     {
         "id": "moods",

@@ -8,8 +8,6 @@ from typing import Any
 from engine import Database
 from models import Embedder, ScriptedLLM
 from promptql import PromptQL
-from tests.promptql.operators.semantic.conftest import filter_step
-from tests.promptql.operators.semantic.judge import judge
 
 SAID: dict[str, Any] = {
     "sentences": [
@@ -45,24 +43,3 @@ def test_a_template_has_its_own_words(database: Database, embedder_of: Callable[
     """What a plan says itself goes before."""
     answer = PromptQL(database, embedder_of, ScriptedLLM([SAID])).execute(plan_of(template="In short: {sentence}"))
     assert answer.text == "In short: Some are by Scott."
-
-
-def test_a_step_within_a_fused_one_can_be_run_again(database: Database, embedder_of: Callable[[str], Embedder]) -> None:
-    """The first time all of it ran; from that step on it runs again, and what it asks is known; else nothing runs."""
-    llm = judge(lambda question, text: text.upper() if "shout" in question else True)
-    steps = [
-        {"id": "films", "op": "scan", "collection": "movies"},
-        filter_step(),
-        {"id": "m", "op": "llm_map", "input": "f", "fields": ["title"], "as": "shout", "instruction": "shout"},
-        {"id": "end", "op": "answer", "input": "m", "fields": ["shout"]},
-    ]
-    promptql = PromptQL(database, embedder_of, llm)
-    plan = {"steps": steps, "output": "end"}
-    first = promptql.execute(plan)
-    again = promptql.execute(plan, from_step="f")
-    last = promptql.execute(plan, from_step="end")
-    assert first.values == again.values == last.values
-    assert [step.cached for answer in (first, again, last) for step in answer.steps if step.op == "llm_fused"] == [
-        False, False, True,
-    ]  # fmt: skip
-    assert len(llm.requests) == 1

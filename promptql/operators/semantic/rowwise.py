@@ -7,7 +7,7 @@ sampled need not be asked again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,17 +29,25 @@ from promptql.validation.naming import confidence_of, sureness_of
 from promptql.validation.semantic import extracted_field
 
 SAMPLE_ROWS = 20
+FIRST_ROWS, FIRST_ROWS_MAX = 20, 160  # one call, and as many calls as run at a time
 SAMPLED_ROWS_MIN = 60  # of fewer rows a sample would be too much of the whole
 
 
-def run_row_steps(steps: Sequence[RowStep], rows: Rows, scope: Scope, caller: Caller, decider: Decider | None) -> Rows:
-    """The rows that all filters among the steps let through, with the columns of all.
+def run_row_steps(
+    steps: Sequence[RowStep],
+    rows: Rows,
+    scope: Scope,
+    caller: Caller,
+    decider: Decider | None,
+    first: int | None = None,
+) -> Rows:
+    """The rows that all filters among the steps let through, or the first of them, with the columns of all.
 
     Raises:
         LLMError: nothing could be had of the language model.
         PlanCancelledError, LimitExceededError: as `Caller.all`.
     """
-    return _Run(steps, rows, scope, Asking(caller), decider).run()
+    return _Run(steps, rows, scope, Asking(caller), decider if first is None else None, first).run()
 
 
 @dataclass(slots=True)
@@ -60,6 +68,7 @@ class _Run:
     scope: Scope
     asking: Asking
     decider: Decider | None
+    first: int | None
     tasks: list[Task] = field(init=False)
     alive: list[int] = field(init=False)  # places of rows
     verdicts: list[dict[int, Verdict | None]] = field(init=False)  # of each step, by row
@@ -74,6 +83,18 @@ class _Run:
         self.verdicts = [{} for _ in self.steps]
 
     def run(self) -> Rows:
+        passed: list[int] = []
+        for places in _portions(len(self.rows.relation), self.first):
+            self.alive = places
+            self._judge()
+            passed += self.alive
+            if self.first is not None and len(passed) >= self.first:
+                break
+        self.alive = passed[: self.first]
+        return self._made()
+
+    def _judge(self) -> None:
+        """Leave of `alive` what all filters let through, and note what is said of it."""
         rest = self._cascaded()
         units = self._units(rest)
         filtering = [unit for unit in units if self._filters(unit)]
@@ -82,9 +103,13 @@ class _Run:
         for unit in [*filtering, *(unit for unit in units if not self._filters(unit))]:
             self._ask(unit, self.alive)
             self._narrow(unit.steps)
+
+    def _made(self) -> Rows:
         caller = self.asking.caller
         self.failed -= {place for place in self.failed if self._is_refused(place)}  # another filter has spoken
         caller.failed = len(self.failed)
+        if self.first is not None and self.failed:  # in whichever portion
+            self.quality = _uncertified(self.quality)
         relation = self._columns(self.rows.relation.take(np.array(self.alive, dtype=np.int64)))
         notices = notices_of(caller, len(self.rows.relation), self._fate())
         made = replace(self.rows.over(relation), notices=(*self.rows.notices, *self.warnings, *notices))
@@ -213,6 +238,25 @@ class _Run:
             found = [verdicts.get(place) for place in self.alive]
             relation = _with_columns(relation, step, found)
         return relation
+
+
+def _uncertified(quality: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report says of quality, or of that of several steps, where some rows could not be judged."""
+    if "certified" in quality:
+        return {**quality, "certified": None}
+    return {step: _uncertified(said) for step, said in quality.items()}
+
+
+def _portions(rows: int, first: int | None) -> list[list[int]]:
+    """The rows that are judged together: all, or, where the first that pass are wanted, few and then more."""
+    if first is None:
+        return [list(range(rows))]
+    portions = []
+    begin, size = 0, -(-min(first, FIRST_ROWS_MAX) // FIRST_ROWS) * FIRST_ROWS
+    while begin < rows:
+        portions.append(list(range(begin, min(begin + size, rows))))
+        begin, size = begin + size, min(2 * size, FIRST_ROWS_MAX)
+    return portions
 
 
 def _with_columns(relation: Relation, step: RowStep, verdicts: Sequence[Verdict | None]) -> Relation:

@@ -40,8 +40,10 @@ def run_semantic(step: Semantic, plan: Plan, scope: Scope) -> Rows:
     rows = scope.done[step.inputs[0]]
     match step:
         case LlmFused(steps=steps):
-            return run_row_steps(steps, rows, scope, caller, DECIDER)
-        case LlmFilter() | LlmClassify() | LlmExtract() | LlmMap():
+            return run_row_steps(steps, rows, scope, caller, DECIDER, step.first)
+        case LlmFilter():
+            return run_row_steps([step], rows, scope, caller, DECIDER, step.first)
+        case LlmClassify() | LlmExtract() | LlmMap():
             return run_row_steps([step], rows, scope, caller, DECIDER)
         case LlmTopk():
             return run_topk(step, rows, caller)

@@ -244,6 +244,48 @@ def test_all_rules_together(compare: Compare) -> None:
     assert {"push_below_semantic", "push_filters", "fuse_semantic"} <= set(log)
 
 
+def test_a_filter_stops_when_a_limit_has_enough(database: Database, embedder_of: Callable[[str], Embedder]) -> None:
+    """Of 361 pairs of functions the first two that pass are in the first twenty: one call instead of all."""
+    rows = {"id": "films", "op": "scan", "collection": "stdlib"}
+    pairs = {"id": "a", "op": "join", "left": "films", "right": "films", "keys": [SAME_KIND], "prefix": "o"}
+    keep = filter_step("with o", input="a", fields=["id", "o_id"])
+    text = {**MAP, "input": "f", "fields": ["id", "o_id"]}
+    for steps in ([rows, pairs, keep, {**THREE, "input": "f"}], [rows, pairs, keep, text, {**THREE, "input": "m"}]):
+        end = {"id": "end", "op": "answer", "input": "l"}
+        plan = Plan.from_json({"steps": [*steps, end], "output": "end"})
+        catalog = read_catalog(database.snapshot())
+        optimized, log = optimize(plan, catalog)
+        assert "stop_early" in [rewrite.rule for rewrite in log]
+        assert Plan.from_json(optimized.to_json()) == optimized
+        results, calls = [], []
+        for item in (plan, optimized):
+            llm = judge(lambda question, text: "x" if "shout" in question else "o" in text["o_id"].split(".")[-1])
+            executed = execute(item, database.snapshot(), embedder_of, Limits(), models=LanguageModels(llm))
+            results.append(executed.rows.relation.rows())
+            calls.append(len(llm.requests))
+        assert results[1] == results[0]
+        assert len(results[0]) == 3
+        assert calls[1] <= 2 < calls[0]
+
+
+def test_a_filter_that_finds_too_few_looks_at_all_rows(
+    database: Database, embedder_of: Callable[[str], Embedder]
+) -> None:
+    """In portions, which grow; the rows are those of judging all at once."""
+    rows = {"id": "films", "op": "scan", "collection": "stdlib"}
+    pairs = {"id": "a", "op": "join", "left": "films", "right": "films", "keys": [SAME_KIND], "prefix": "o"}
+    limited = filter_step("x", input="a", fields=["id", "o_id"], first=5)
+    results = []
+    for step in (limited, {key: value for key, value in limited.items() if key != "first"}):
+        end = {"id": "end", "op": "answer", "input": "f"}
+        plan = Plan.from_json({"steps": [rows, pairs, step, end], "output": "end"})
+        llm = judge(lambda _, text: text["id"] == text["o_id"] == "json.loads")
+        executed = execute(plan, database.snapshot(), embedder_of, Limits(), models=LanguageModels(llm))
+        results.append(executed.rows.relation.rows())
+    assert results[0] == results[1]
+    assert len(results[0]) == 1
+
+
 @st.composite
 def chains(draw: st.DrawFn) -> Plan:
     """Films through up to six steps, some of which ask a model, now and then counted at the end."""

@@ -285,6 +285,15 @@ def test_several_questions_share_a_call_and_only_what_is_unknown_is_asked() -> N
     assert [sorted(questions_of(request)) for request in llm.requests] == [["a"], ["a"], ["a", "b"]]
 
 
+@pytest.mark.parametrize(("rows", "calls"), [(1, 1), (20, 1), (21, 2), (100, 5)])
+def test_twenty_rows_share_a_call(rows: int, calls: int) -> None:
+    """Of a hundred rows five calls, instead of a hundred."""
+    llm = judge(yes)
+    answers = asking(llm).ask([TASK], [f'"{number}"' for number in range(rows)])
+    assert [row[0] for row in answers] == [Verdict(True, 0.9)] * rows
+    assert len(llm.requests) == calls
+
+
 def test_judgements_are_bounded() -> None:
     """The oldest go first; what is known is what was put in."""
     judgements = Judgements(bytes_max=10_000)

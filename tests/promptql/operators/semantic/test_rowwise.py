@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import JSON
+from models import JSON, ScriptedLLM, ScriptedRequest
 from promptql.answer import LlmUse
 from promptql.executor import Executed
 from promptql.judgements import Judgements
 from tests.promptql.operators.semantic.conftest import Run, filter_step, plan_of
-from tests.promptql.operators.semantic.judge import judge, texts_asked
+from tests.promptql.operators.semantic.judge import answered, data_of, judge, texts_asked
 
 SAD = {"Gladiator", "Heat"}
 
@@ -162,3 +162,19 @@ def test_fused_steps_ask_once_what_they_would_ask_in_turn(run: Run) -> None:
     assert together.rows.relation.rows() == apart.rows.relation.rows()
     assert len(together.rows.relation) == 2
     assert (len(one.requests), len(several.requests)) == (1, 3)
+
+
+def test_the_first_rows_that_pass_are_certified_only_if_all_before_were_judged(run: Run) -> None:
+    """A row that no reply could be had about leaves it open whether it comes before."""
+
+    def reply(request: ScriptedRequest) -> JSON:
+        rows, texts = answered(request, lambda *_: True)["rows"], data_of(request)["rows"]
+        return {"rows": [row for row, data in zip(rows, texts, strict=True) if data["text"] != "Alien"]}
+
+    step = filter_step(first=3, quality={"target": "precision", "value": 0.9})
+    whole = run(plan_of(step), judge(lambda *_: True))
+    partly = run(plan_of(step), ScriptedLLM(reply))
+    assert titles(whole) == ["The Matrix", "Alien", "Gladiator"]
+    assert titles(partly) == ["The Matrix", "Gladiator", "Blade Runner"]
+    certified = [(executed.reports[1].quality or {})["certified"] for executed in (whole, partly)]
+    assert certified == [1.0, None]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    cascade,
     clients,
     embedding,
     filters,
@@ -51,6 +52,7 @@ SECTIONS: dict[str, Callable[[Report], None]] = {
     "planning": planning.run,
     "ingestion": ingestion.run,
     "quality": quality.run,
+    "cascade": cascade.run,
 }
 
 

@@ -39,9 +39,9 @@ def features_of(
 ) -> Features:
     """What the head is trained on: principal components of meaning and words, likeness, and a 1.
 
-    Directions in which these rows do not differ would only be noise to so few labels. Words (hashed, weighted by
-    TF-IDF) count as much as the embedding does: many instructions come down to a word that an embedding blurs. Of many
-    rows the axes are those of an even sample.
+    Directions in which these rows do not differ would only be noise to so few labels. Words (hashed, by TF-IDF) count
+    as much as the embedding does: many instructions come down to a word that an embedding blurs. Of many rows the axes
+    are those of an even sample.
 
     Args:
         vectors: (rows, dim).

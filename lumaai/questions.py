@@ -105,7 +105,7 @@ class Questions:
         return answer
 
     def figures(self) -> dict[str, Any]:
-        """Answers by planner and band; what the language model did for them: calls, what a cache had, tokens, dollars."""
+        """Answers by planner and band; what language models did for them: calls, cached ones, tokens, dollars."""
         with self._lock:
             return {"answers": dict(self._answers), **self._spent}
 

@@ -37,8 +37,8 @@ class Lane:
         threads: pieces of work running at once.
         queue_max: pieces of work waiting for a thread.
         wait_seconds_max: how long work may wait by expectation, or `PATIENCE` times as long as it takes itself where
-            that is longer. More than that in a burst, or else what comes is refused: a queue that stands makes
-            everybody wait and nobody faster (Nichols and Jacobson, CoDel, https://doi.org/10.1145/2208917.2209336).
+            that is longer. More than that in a burst that is worked off in `BURST_SECONDS`, or else what comes is
+            refused: a queue that stands makes everybody wait and nobody faster (Nichols and Jacobson, CoDel, https://doi.org/10.1145/2208917.2209336).
             None: no bound.
         clock: seconds that never go back.
     """
@@ -97,7 +97,7 @@ class Lane:
             return
         wait = self.wait_seconds
         bound = max(self.wait_seconds_max, PATIENCE * self.seconds)
-        if wait > bound and self._is_overloaded():
+        if wait > bound and (self._is_overloaded() or wait > max(bound, BURST_SECONDS)):
             self.refused += 1
             raise OverloadedError(
                 f"requests of this kind wait too long: {self.name} maximum={bound:.3g} expected={wait:.3g} seconds",

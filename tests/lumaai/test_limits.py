@@ -130,9 +130,9 @@ class Clock:
 
 
 def late(clock: Clock) -> Lane:
-    """A lane of one thread whose work takes a second, with six pieces of it taken."""
-    lane = Lane("test", threads=1, queue_max=100, wait_seconds_max=0.5, clock=clock)
-    lane.seconds, lane.done, lane._taken = 1.0, 1, 6
+    """A lane of one thread whose work takes 20 milliseconds, with ten pieces of it taken."""
+    lane = Lane("test", threads=1, queue_max=100, wait_seconds_max=0.05, clock=clock)
+    lane.seconds, lane.done, lane._taken = 0.02, 1, 10
     return lane
 
 
@@ -140,21 +140,32 @@ def test_a_burst_is_taken_and_a_standing_queue_is_not() -> None:
     """What comes too late is taken for a quarter of a second, then refused with the expected wait; then taken again."""
     clock = Clock()
     lane = late(clock)
-    assert lane.wait_seconds == 6.0  # six before it, a second each; four would be taken
+    assert lane.wait_seconds == pytest.approx(0.2)  # ten before it; four would be taken
     lane.check_room()
     clock.now += BURST_SECONDS / 2
     lane.check_room()
     clock.now += BURST_SECONDS
-    with pytest.raises(OverloadedError, match="maximum=4 expected=6 seconds") as refused:
+    with pytest.raises(OverloadedError, match=r"maximum=0\.08 expected=0\.2 seconds") as refused:
         lane.check_room()
-    assert (refused.value.retry_after, lane.refused) == (6.0, 1)
+    assert (refused.value.retry_after, lane.refused) == (1.0, 1)
     lane._taken = PATIENCE  # as many before it as work may wait for
     lane.check_room()
-    lane._taken = 6
+    lane._taken = 10
     with pytest.raises(OverloadedError):  # the overload is not over because of one that came in time
         lane.check_room()
     clock.now += CALM_SECONDS * 1.1
     lane.check_room()  # nobody came too late for a while: another burst
+
+
+def test_a_burst_has_a_bound() -> None:
+    """What would wait longer than a burst lasts is refused at once; slow work may wait for four of its kind."""
+    lane = late(Clock())
+    lane._taken = 14
+    with pytest.raises(OverloadedError, match=r"expected=0\.28 seconds"):
+        lane.check_room()
+    lane.seconds = 3.0
+    lane._taken = PATIENCE
+    lane.check_room()
 
 
 def test_without_a_bound_on_waiting_only_the_length_counts() -> None:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from lumaai.cli import output
 from lumaai.cli.asking import asking, programs_app
 from lumaai.cli.bench import bench
+from lumaai.cli.completion import completing
 from lumaai.cli.counting import counting
 from lumaai.cli.evaluation import evaluation
 from lumaai.cli.jobs import jobs_app
@@ -21,6 +22,7 @@ from lumaai.cli.mcp import serving
 from lumaai.cli.models import models_app
 from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
 from lumaai.cli.search import searching
+from lumaai.cli.shell import shells
 from lumaai.cli.sql import queries
 from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file
 from lumaai.cli.teaching import lessons_app, teaching
@@ -44,6 +46,7 @@ Try:
   lumaai search films robots --filter "year >= 1990 AND genre = 'drama'"
   lumaai ask "How many films are there per genre?"
   lumaai sql "SELECT genre, count(*) FROM films GROUP BY genre"
+  lumaai shell                                  SQL, questions and searches, one after the other
   lumaai serve                                  the same over HTTP; add --url to the commands above
   lumaai snapshot create                        keep it all as it is now; lumaai restore goes back
 """
@@ -338,6 +341,7 @@ app.add_typer(teaching)
 app.add_typer(lessons_app, name="lessons")
 app.add_typer(counting)
 app.add_typer(queries)
+app.add_typer(shells)
 app.add_typer(evaluation)
 app.add_typer(upkeep)
 app.command(epilog=examples("lumaai top", "lumaai top --url http://10.0.0.7:8000 --interval 5", "lumaai top --json"))(
@@ -348,6 +352,7 @@ app.add_typer(jobs_app, name="jobs")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(serving)
+app.add_typer(completing)
 app.add_typer(bench, name="bench")
 
 

@@ -42,7 +42,7 @@ from promptql.wording import (
     spelled,
 )
 
-ARTIFACT_ROWS_MAX = 200
+ARTIFACT_ROWS_MAX = 1_000  # with their citations: 47 ms of CPU and 190 KB of JSON, 200 rows 24 ms and 39 KB
 _PASSING = (AnswerStep, AssertStep, Visualize, Project, Sort, Limit)  # what they read is what an answer is about
 
 

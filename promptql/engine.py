@@ -144,7 +144,7 @@ class PromptQL:
         )
         kept_as = None if name is None else f"{asker}\0{name}"
         models = self._language_models()
-        planning = _Planning(planner, _planning_model(models, planner), lessons, cancelled)
+        planning = _Planning(planner, _planning_model(models, planner), lessons, cancelled, models)
         before = self._before(earlier, collections, planning, asker)
         if kept_as is not None:
             before = self._conversations.last(kept_as)
@@ -434,6 +434,7 @@ class PromptQL:
             plans=self._plans,
             lessons=planning.lessons,
             cancelled=planning.cancelled,
+            admit=lambda plan: admit(self._estimates(plan, context, planning.models), planning.models),
         )
 
 
@@ -445,6 +446,7 @@ class _Planning:
     llm: LLM | None
     lessons: Lessons
     cancelled: threading.Event | None
+    models: LanguageModels | None = None
 
 
 def _planning_model(models: LanguageModels | None, planner: PlannerMode) -> LLM | None:

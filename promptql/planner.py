@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -46,6 +47,7 @@ def plan_question(
     plans: PlanCache | None = None,
     lessons: Lessons = NO_LESSONS,
     cancelled: threading.Event | None = None,
+    admit: Callable[[Plan], None] | None = None,
 ) -> Planned:
     """A valid plan for the question; the mode has been checked.
 
@@ -60,6 +62,7 @@ def plan_question(
         plans: those that the LLM has made before.
         lessons: what was learned from feedback.
         cancelled: gives a call to the LLM up when it is set.
+        admit: raises for a plan of the LLM's that the budget cannot bear.
 
     Raises:
         QuestionError: no planner finds a reading.
@@ -74,9 +77,8 @@ def plan_question(
             raise refusal
         return draft
     known = before.plan if before is not None and _is_within(before.plan, context.catalog) else None
-    request = PlanRequest(
-        context.question.text, context.catalog, draft, known, lessons.examples, lessons.hints(context.catalog)
-    )
+    hints = lessons.hints(context.catalog)
+    request = PlanRequest(context.question.text, context.catalog, draft, known, lessons.examples, hints, admit)
     try:
         return plan_by_llm(request, llm, plans if plans is not None else PlanCache(), cancelled)
     except LLMCancelledError as error:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models import LLM, LLMError, LLMReplyError, Message, Usage
 from promptql.answer import Band, PlannerName
 from promptql.catalog import Catalog
-from promptql.errors import LLMPlanningError, PlanError
+from promptql.errors import LimitExceededError, LLMPlanningError, PlanError
 from promptql.llm.cache import PlanCache
 from promptql.llm.faults import Fault, checked
 from promptql.llm.manual import compact
@@ -44,11 +44,13 @@ def plan_by_llm(request: PlanRequest, llm: LLM, plans: PlanCache, cancelled: thr
     known = plans.get(key)
     if known is not None:
         plan, _ = checked(known, request.question, request.catalog)
-        if plan is not None:
+        if plan is not None and not _too_dear(plan, request.admit):
             return _planned(plan, request, LLMUsage(cache_hits=1))
         plans.forget(key)
     base = None if request.before is None else draft_of(request.before.to_json())
-    talk = _Talk(llm, request.question, request.catalog, messages, request.schema(), cancelled, base=base)
+    talk = _Talk(
+        llm, request.question, request.catalog, messages, request.schema(), cancelled, base=base, admit=request.admit
+    )
     plan = talk.plan(REPAIRS_MAX)
     if talk.edited and request.before is not None:
         said = f"'{request.question[:200]}' goes on from '{request.before.question[:200]}'"
@@ -88,6 +90,7 @@ class _Talk:
     cancelled: threading.Event | None
     base: PlanDraft | None = None  # what an edit changes
     is_edit: bool = False
+    admit: Callable[[Plan], None] | None = None
     edited: bool = False  # the plan that there was before
     draft: PlanDraft = field(default_factory=lambda: PlanDraft({}))
     spent: Usage = field(default_factory=Usage)
@@ -106,6 +109,8 @@ class _Talk:
                 self.edited = self.edited or (edits and base is self.base)
                 found = read_reply(value, base if edits else None)
                 plan, faults = checked(found, self.question, self.catalog)
+                if plan is not None and (dear := _too_dear(plan, self.admit)):
+                    plan, faults = None, dear
             except PlanError as error:
                 plan, faults = None, (Fault(None, error.pointer, str(error), error.hint),)
             if plan is not None and found is not None:
@@ -139,6 +144,16 @@ class _Talk:
             raise
         self.spent += reply.usage
         return reply.text, reply.value
+
+
+def _too_dear(plan: Plan, admit: Callable[[Plan], None] | None) -> tuple[Fault, ...]:
+    """What the budget cannot bear, as a fault of the plan; empty where it can."""
+    try:
+        if admit is not None:
+            admit(plan)
+    except LimitExceededError as error:
+        return (Fault(None, "", str(error), "narrow the rows down before steps that ask a model, or do without these"),)
+    return ()
 
 
 def _edits(value: object, base: PlanDraft | None, *, told: bool) -> bool:

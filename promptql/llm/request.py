@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from models import Message
@@ -35,6 +35,7 @@ class PlanRequest:
         before: the plan of the question before, in a conversation.
         examples: questions with right plans, learned from feedback.
         hints: words that were learned from feedback: ``"turnover" means revenue``.
+        admit: raises `LimitExceededError` for a plan that the budget cannot bear.
     """
 
     question: str
@@ -43,6 +44,7 @@ class PlanRequest:
     before: Plan | None = None
     examples: Sequence[Example] = ()
     hints: Sequence[str] = ()
+    admit: Callable[[Plan], None] | None = None
 
     def messages(self) -> list[Message]:
         """The prompt."""

@@ -56,8 +56,9 @@ def link_values(
     before a mere property, and the rarest first, but the most frequent where the words say what the question is about.
     """
     found: list[tuple[tuple[int, ...], ValueLink]] = []
+    stretches = _stretches(tokens)
     for field in collection.fields.values():
-        for link, raw in _matches(tokens, field):
+        for link, raw in _matches(stretches, field):
             near = _near_field(link, tokens, fields)
             label = field.name == collection.label
             trust = _trust(link, raw, text, tokens, near=near, label=label, quoted=quoted)
@@ -93,18 +94,31 @@ def is_subject(tokens: Sequence[Token], start: int) -> bool:
     return all(token.folded in STOPWORDS or token.folded.isdigit() for token in tokens[:start])
 
 
-def _matches(tokens: Sequence[Token], field: FieldInfo) -> list[tuple[ValueLink, str]]:
+def _stretches(tokens: Sequence[Token]) -> list[list[tuple[int, int, list[str]]]]:
+    """For each word the stretches that begin there, the longest first, with how a value could be written so."""
     found = []
-    index = field.index
-    for start in range(len(tokens) if index else 0):
+    for start in range(len(tokens)):
+        here = []
         for end in range(min(len(tokens), start + WORDS_MAX), start, -1):
             head = " ".join(token.folded for token in tokens[start : end - 1])
             whole = f"{head} {tokens[end - 1].folded}".strip()
             keys = [whole, *(f"{head} {form}".strip() for form in sorted(tokens[end - 1].forms))]
+            here.append((start, end, keys))
+        found.append(here)
+    return found
+
+
+def _matches(
+    stretches: Sequence[Sequence[tuple[int, int, list[str]]]], field: FieldInfo
+) -> list[tuple[ValueLink, str]]:
+    found = []
+    index = field.index
+    for here in stretches if index else ():
+        for start, end, keys in here:
             key = next((key for key in keys if key in index), None)
             if key is not None:
                 value, count = index[key]
-                link = ValueLink(field, value, count, start, end, key == whole, Trust.NONE)
+                link = ValueLink(field, value, count, start, end, key == keys[0], Trust.NONE)
                 found.append((link, str(value)))
                 break
     return found

@@ -71,6 +71,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
+@lru_cache(maxsize=65_536)
 def forms(word: str) -> frozenset[str]:
     """The folded word and the singulars that it could be the plural of."""
     found = {word}

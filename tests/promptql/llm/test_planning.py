@@ -281,3 +281,24 @@ def test_a_plan_of_the_model_becomes_a_program(database: Database, ask: Ask, mak
         assert llm.requests == []
     finally:
         promptql.programs.delete("directed")
+
+
+def test_a_plan_that_the_budget_cannot_bear_is_handed_back(
+    database: Database, embedder_of: Callable[[str], Embedder]
+) -> None:
+    """Before a row is judged; the repair does without the dear step."""
+    quality = {"target": "recall", "value": 1.0}
+    dear = chain(
+        {"op": "scan", "collection": "movies"},
+        {"op": "llm_filter", "instruction": "it is about war", "fields": ["plot"], "quality": quality},
+        {"op": "llm_topk", "instruction": "how much it is about war", "fields": ["plot"], "k": 2},
+        {"op": "answer", "fields": ["title"]},
+    )
+    cheap = {"steps": [{"id": "s4", "op": "answer", "input": "s1", "fields": ["title"]}], "remove": ["s2", "s3"]}
+    replies: list[Any] = [dear, cheap]
+    llm = ScriptedLLM(replies)
+    answer = PromptQL(database, embedder_of, BudgetedLLM(llm, Budget(calls=2))).ask(
+        UNSURE, collections=["movies"], planner="llm"
+    )
+    assert (len(answer.values), len(llm.requests)) == (8, 2)
+    assert "the budget does not suffice for the plan" in llm.requests[1].messages[-1].content

@@ -80,7 +80,8 @@ def category_shares(vectors: Vectors, examples: Vectors, owners: Numbers) -> npt
         )
         heads = [fit_head(known, (owners == place).astype(np.int8)) for place in range(len(counts))]
         odds = np.column_stack([head.probabilities(features) for head in heads])
-        return odds / np.maximum(odds.sum(axis=1, keepdims=True), 1e-12)
+        fit: npt.NDArray[np.float64] = odds / np.maximum(odds.sum(axis=1, keepdims=True), 1e-12)
+        return fit
     prototypes = np.zeros((len(counts), examples.shape[1]), dtype=np.float32)
     np.add.at(prototypes, owners, examples)
     cosines = (vectors @ unit(prototypes).T).astype(np.float64)

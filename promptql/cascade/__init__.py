@@ -5,8 +5,9 @@ from __future__ import annotations
 from promptql.cascade.certificate import Certificate, Method
 from promptql.cascade.head import features_of
 from promptql.cascade.quality import Quality, Target
+from promptql.cascade.reading import FAILED, KEPT, LEFT_OUT, NOT_ASKED, UNREAD, Judge
 from promptql.cascade.schedule import rows_read
-from promptql.cascade.selection import FAILED, KEPT, LEFT_OUT, NOT_ASKED, ROWS_MIN, UNREAD, Judge, Selection, select
+from promptql.cascade.selection import ROWS_MIN, Selection, select
 
 __all__ = [
     "FAILED",

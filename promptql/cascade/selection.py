@@ -22,9 +22,7 @@ semantic operators.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,16 +31,8 @@ from promptql.cascade.bounds import total_upper, unread_upper
 from promptql.cascade.certificate import Certificate, Method
 from promptql.cascade.head import Features, LogisticHead, calibration_of, fit_head, sigmoid
 from promptql.cascade.quality import Quality, Target
+from promptql.cascade.reading import FAILED, KEPT, LEFT_OUT, UNREAD, Audit, Judge, Labels, Places, State, StoppedError
 from promptql.cascade.schedule import Aims, Schedule, cheapest
-
-Places: TypeAlias = npt.NDArray[np.int64]
-Labels: TypeAlias = npt.NDArray[np.int8]
-Judge: TypeAlias = Callable[[Places], Labels]
-
-KEPT, LEFT_OUT = 1, 0  # what a judge says of a row
-FAILED = -1  # it was asked, and gave no label
-NOT_ASKED = -2  # the budget, or the time, has ended
-UNREAD = -3  # nobody was asked
 
 ROWS_MIN = 100  # of fewer, all are judged: there is nothing to save
 EVEN_SHARE = 0.025  # of the rows, drawn evenly to begin with
@@ -110,80 +100,16 @@ def select(
     rows = len(features)
     weight = np.ones(rows, dtype=np.int64) if weights is None else np.asarray(weights, dtype=np.int64)
     random = np.random.default_rng(seed)
-    state = _State(judge, helper, np.full(rows, UNREAD, dtype=np.int8), judged_max, weight)
+    state = State(judge, helper, np.full(rows, UNREAD, dtype=np.int8), judged_max, weight)
     cascade = _Cascade(quality, random, state)
     try:
         if rows < ROWS_MIN:
             state.read(np.arange(rows))
         else:
             cascade.run(features, similarity)
-    except _StoppedError:
+    except StoppedError:
         cascade.interrupted = True
     return cascade.result(judge_error_rate)
-
-
-class _StoppedError(Exception):
-    """The judge may not go on."""
-
-
-@dataclass(slots=True)
-class _State:
-    """Who has been asked about what."""
-
-    judge: Judge
-    helper: Judge | None
-    labels: Labels
-    judged_max: int | None
-    weights: npt.NDArray[np.int64]
-    helper_labels: Labels | None = None
-
-    def read(self, places: Places) -> None:
-        """Ask the judge about places not read yet.
-
-        Raises:
-            _StoppedError: it was not asked about all of them.
-        """
-        places = places[self.labels[places] == UNREAD]
-        wanted = len(places)
-        if self.judged_max is not None:
-            places = places[: max(0, self.judged_max - self.judged)]
-        if len(places):
-            said = np.asarray(self.judge(places), dtype=np.int8)
-            asked = said != NOT_ASKED
-            self.labels[places[asked]] = said[asked]
-            if not asked.all():
-                raise _StoppedError
-        if len(places) < wanted:
-            raise _StoppedError
-
-    @property
-    def judged(self) -> int:
-        return int((self.labels != UNREAD).sum())
-
-    @property
-    def known(self) -> Places:
-        """Places with a label."""
-        return np.flatnonzero(self.labels >= 0)
-
-    @property
-    def unread(self) -> Places:
-        return np.flatnonzero(self.labels == UNREAD)
-
-    @property
-    def found(self) -> npt.NDArray[np.bool_]:
-        kept: npt.NDArray[np.bool_] = self.labels == KEPT
-        return kept
-
-
-@dataclass(slots=True)
-class _Audit:
-    """A draw by independent coins of one rate among `rows`, those not read when it began."""
-
-    rate: float
-    rows: Places
-    drawn: npt.NDArray[np.bool_]  # (all rows,)
-    tail: npt.NDArray[np.bool_]  # (all rows,) not yet passed
-    complete: bool = False
 
 
 @dataclass(slots=True)
@@ -192,10 +118,10 @@ class _Cascade:
 
     quality: Quality
     random: np.random.Generator
-    state: _State
+    state: State
     interrupted: bool = False
     even: Places = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    audit: _Audit | None = None
+    audit: Audit | None = None
     accepted: npt.NDArray[np.bool_] | None = None  # (rows,) kept without being read
     wrong_upper: int = 0  # of the accepted, those that do not belong, at most
     probabilities: npt.NDArray[np.float64] | None = None
@@ -307,7 +233,7 @@ class _Cascade:
         drawn[unread] = self.random.random(len(unread)) < schedule.rate
         tail = np.zeros(len(state.labels), dtype=np.bool_)
         tail[unread] = True
-        self.audit = _Audit(schedule.rate, unread, drawn, tail)
+        self.audit = Audit(schedule.rate, unread, drawn, tail)
         self.hidden = drawn.copy()
         state.read(self.random.permutation(np.flatnonzero(drawn)))
         self.audit.complete = True

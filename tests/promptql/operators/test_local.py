@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine import Database, Snapshot
@@ -13,9 +14,11 @@ from models import Embedder
 from promptql.errors import LimitExceededError, PlanError
 from promptql.executor import Executed, Limits, execute
 from promptql.operators.extraction import EXTRACTORS
+from promptql.operators.local import category_shares
 from promptql.plan import Plan
 from promptql.steps import ExtractKind
 from promptql.validation import validate
+from promptql.vectors import unit
 from tests.promptql.conftest import fill
 
 TEXTS = [
@@ -57,6 +60,20 @@ def test_rows_get_the_nearest_category(reviews: Mapping[str, Snapshot], embedder
     sure = relation.column("kind_confidence")
     assert all(0.5 < value <= 1 for value in sure[:5])
     assert sure[5] is None
+
+
+def test_a_category_with_two_sides_is_told_by_a_head() -> None:
+    """Five examples here and five there have the mean of the other category's examples, which tells nothing."""
+    one, other = np.eye(3, dtype=np.float32)[:2]
+    between = unit((one + other)[None, :])[0]
+    examples = np.array([*[one] * 5, *[other] * 5, *[between] * 10], dtype=np.float32)
+    owners = np.array([0] * 10 + [1] * 10)
+    shares = category_shares(np.array([one, other, between]), examples, owners)
+    assert shares.argmax(axis=1).tolist() == [0, 0, 1]
+    assert shares.max(axis=1) == pytest.approx(1.0, abs=0.3)
+    assert shares.sum(axis=1) == pytest.approx(1.0)
+    few = category_shares(np.array([one, other]), examples[[0, 5, 10]], np.array([0, 0, 1]))
+    assert few == pytest.approx(0.5, abs=1e-5)  # by means, which are the same
 
 
 class Silent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,9 +20,18 @@ def counted(answer: Answer) -> Answer:
     complete = answer.completeness
     for use, rows in asked:
         complete *= 1 - use.failed / max(rows, use.failed, 1)
+    for step in answer.steps:
+        complete *= reached(step.quality or {})
     uses = [use for use, _ in asked]
     usage = {**answer.usage, "llm": _added(answer.usage.get("llm", {}), uses)}
     return replace(answer, usage=usage, completeness=round(complete, 4))
+
+
+def reached(quality: Mapping[str, Any]) -> float:
+    """How far a step came by what its report says of quality: below 1 where judging ended early."""
+    if "target" in quality:
+        return float(quality.get("completeness", 1.0))
+    return math.prod(reached(item) for item in quality.values())
 
 
 def _added(planning: Mapping[str, Any], uses: list[LlmUse]) -> dict[str, Any]:

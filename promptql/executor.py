@@ -23,6 +23,7 @@ from engine import (
 )
 from models import Embedder
 from promptql.answer import StepReport
+from promptql.counting import reached
 from promptql.errors import LimitExceededError, PlanCancelledError, PlanError, PlanStoppedError
 from promptql.events import StepFinished, StepProgress, StepStarted, Tell
 from promptql.judgements import Judgements
@@ -236,8 +237,10 @@ class _Execution:
             self.scope.done[step.id] = rows
             if isinstance(step, Scan) and len(rows.relation) == self.scope.snapshots[step.collection].count():
                 self.mapped |= rows.relation.buffers().keys()
-            if (report.llm is not None and report.llm.failed) or self.partial & set(dependencies_of(step)):
-                self.partial.add(step.id)  # what failed may be had the next time
+            ended_early = report.quality is not None and reached(report.quality) < 1
+            lacking = report.llm is not None and (report.llm.failed > 0 or ended_early)
+            if lacking or self.partial & set(dependencies_of(step)):
+                self.partial.add(step.id)  # the rest may be had the next time
             elif self.outputs is not None and not report.cached:
                 self.outputs.put(self.plan, step, self.scope.snapshots, rows)
             if isinstance(step, LookupStep | CompareStep):

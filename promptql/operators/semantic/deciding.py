@@ -30,6 +30,7 @@ class Question:
         inputs: their texts.
         judge: whom to ask.
         scope: of the plan, for stored embeddings.
+        ended: whether the budget has ended, or the endpoint no longer answers: rows without a verdict were not asked.
     """
 
     step: LlmFilter
@@ -38,6 +39,7 @@ class Question:
     inputs: Inputs
     judge: Judge
     scope: Scope
+    ended: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,13 @@ class Decision:
         verdicts: of each distinct text.
         quality: what goes into the step's report.
         decided: distinct texts that were decided without asking.
+        warning: what the reader should know: that the answer is only a part.
     """
 
     verdicts: list[Verdict | None]
     quality: Mapping[str, Any]
     decided: int = 0
+    warning: str | None = None
 
 
 Decider: TypeAlias = "Callable[[Question], Decision | None]"  # None: it would rather have all rows judged

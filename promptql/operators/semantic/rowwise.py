@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine import Field, FieldType, Relation
+from promptql.answer import Notice
 from promptql.judgements import Verdict
 from promptql.operators.rows import Rows, Scope
 from promptql.operators.semantic.asking import Asking
@@ -73,6 +74,8 @@ class _Run:
     verdicts: list[dict[int, Verdict | None]] = field(init=False)  # of each step, by row
     quality: dict[str, Any] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)  # rows
+    warnings: list[Notice] = field(default_factory=list)
+    noted: set[int] = field(default_factory=set)  # filters whose quality is known
 
     def __post_init__(self) -> None:
         self.tasks = [task_of(step) for step in self.steps]
@@ -109,7 +112,7 @@ class _Run:
             self.quality = _uncertified(self.quality)
         relation = self._columns(self.rows.relation.take(np.array(self.alive, dtype=np.int64)))
         notices = notices_of(caller, len(self.rows.relation), self._fate())
-        made = replace(self.rows.over(relation), notices=(*self.rows.notices, *notices))
+        made = replace(self.rows.over(relation), notices=(*self.rows.notices, *self.warnings, *notices))
         if not all(isinstance(step, LlmFilter) for step in self.steps):
             made = replace(made, passages=None)  # what was asked for is what the model said, not what the search found
         return replace(made, llm=caller.used(), quality=self.quality or None)
@@ -132,14 +135,19 @@ class _Run:
             texts = [inputs.texts[place] for place in places]
             return [row[0] for row in self.asking.ask([self.tasks[index]], texts, size or step.model)]
 
-        decision = self.decider(Question(step, self.rows, self.alive, inputs, judge, self.scope))
+        decision = self.decider(Question(step, self.rows, self.alive, inputs, judge, self.scope, self._ended))
         if decision is not None:
             self.asking.caller.cut += inputs.cut
             self.asking.caller.decided += decision.decided
-            self._note(step, decision.quality)
+            self._note(index, step, decision.quality)
+            if decision.warning is not None:
+                self.warnings.append(Notice("partial_answer", decision.warning))
             self._keep([index], self.alive, inputs, [[verdict] for verdict in decision.verdicts])
             self._narrow([index])
         return decision
+
+    def _ended(self) -> bool:
+        return self.asking.caller.ended is not None
 
     def _units(self, indexes: Sequence[int]) -> list[_Unit]:
         units: dict[tuple[tuple[str, ...], ModelSize | None], _Unit] = {}
@@ -193,12 +201,13 @@ class _Run:
         """Let go of the rows that filters do not let through."""
         for index in indexes:
             step = self.steps[index]
-            if isinstance(step, LlmFilter) and step.id not in self.quality:
+            if isinstance(step, LlmFilter) and index not in self.noted:
                 missing = any(self.verdicts[index].get(place) is None for place in self.alive)
-                self._note(step, reached(step.quality, None if missing else 1.0))
+                self._note(index, step, reached(step.quality, None if missing else 1.0))
         self.alive = [place for place in self.alive if self._passes(indexes, place)]
 
-    def _note(self, step: LlmFilter, quality: Any) -> None:
+    def _note(self, index: int, step: LlmFilter, quality: Any) -> None:
+        self.noted.add(index)
         self.quality = dict(quality) if len(self.steps) == 1 else {**self.quality, step.id: dict(quality)}
 
     def _passes(self, indexes: Sequence[int], place: int) -> bool:

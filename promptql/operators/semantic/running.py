@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from promptql.operators.rows import Rows, Scope
 from promptql.operators.semantic.caller import Caller
+from promptql.operators.semantic.cascading import cascade
 from promptql.operators.semantic.deciding import Decider
 from promptql.operators.semantic.joining import run_sem_join
 from promptql.operators.semantic.ranking import run_topk
@@ -23,7 +24,7 @@ from promptql.steps import (
 )
 from promptql.validation.naming import joined_names
 
-DECIDER: Decider | None = None  # of filters that need not judge every row
+DECIDER: Decider | None = cascade  # of filters that need not judge every row
 
 
 def run_semantic(step: Semantic, plan: Plan, scope: Scope) -> Rows:

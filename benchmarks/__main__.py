@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    cascade,
     clients,
     embedding,
     filters,
@@ -45,6 +46,7 @@ SECTIONS: dict[str, Callable[[Report], None]] = {
     "pipeline": pipeline.run,
     "ingestion": ingestion.run,
     "quality": quality.run,
+    "cascade": cascade.run,
 }
 
 

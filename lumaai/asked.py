@@ -78,15 +78,25 @@ class Execution:
         params: values of its parameters.
         from_step: where to begin; None: everywhere.
         collections: what it may read; None for all.
+        partial: begin though the language model's budget will not suffice.
     """
 
     plan: Mapping[str, Any]
     params: Mapping[str, Any]
     from_step: str | None
     collections: list[str] | None
+    partial: bool = False
 
     @classmethod
-    def checked(cls, plan: object, params: object, from_step: object, collections: Sequence[str] | None) -> Execution:
+    def checked(
+        cls,
+        plan: object,
+        params: object,
+        from_step: object,
+        collections: Sequence[str] | None,
+        *,
+        partial: object = False,
+    ) -> Execution:
         """The execution, if its parts are of the right types; the plan itself is checked where it is run.
 
         Raises:
@@ -94,7 +104,9 @@ class Execution:
         """
         if from_step is not None and not isinstance(from_step, str):
             raise _wrong("/from_step", f"from_step must be a step's id: got={type(from_step).__name__}")
-        return cls(plan_json(plan), params_json(params), from_step, _names(collections))
+        if not isinstance(partial, bool):
+            raise _wrong("/partial", f"partial must be true or false: got={type(partial).__name__}")
+        return cls(plan_json(plan), params_json(params), from_step, _names(collections), partial)
 
     @property
     def path(self) -> str:
@@ -103,7 +115,12 @@ class Execution:
 
     def to_body(self) -> dict[str, Any]:
         """The body of the request."""
-        body = {"params": self.params or None, "from_step": self.from_step, "collections": self.collections}
+        body = {
+            "params": self.params or None,
+            "from_step": self.from_step,
+            "collections": self.collections,
+            "partial": self.partial or None,
+        }
         return {"plan": self.plan} | {key: value for key, value in body.items() if value is not None}
 
 

@@ -105,12 +105,13 @@ class Questions:
                     tell=tell,
                     cancelled=cancelled,
                 )
-            case Execution(plan, params, from_step, _):
+            case Execution(plan, params, from_step, _, partial):
                 return self.running(_planner_of(plan)).execute(
                     plan,
                     params=params,
                     from_step=from_step,
                     collections=scope.collections,
+                    partial=partial,
                     tell=tell,
                     cancelled=cancelled,
                 )

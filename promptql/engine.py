@@ -22,6 +22,7 @@ from promptql.context import Context, gather
 from promptql.conversation import Conversations, check_conversation
 from promptql.counting import counted
 from promptql.errors import ArgumentError, PlanError, QuestionError, nearest_name
+from promptql.estimating import StepEstimate, admit, estimate, totals, values_of
 from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.judgements import Judgements
@@ -40,7 +41,7 @@ from promptql.programs import Program, bound, check_program_name, with_parameter
 from promptql.proposal import Explanation, PlanCheck, PlanFault, Proposal
 from promptql.question import Question, read_question
 from promptql.stages import Stages
-from promptql.steps import AnswerStep, Clarify, LlmFused, Scan
+from promptql.steps import SEMANTIC, AnswerStep, Clarify, LlmFused, Scan
 from promptql.streaming import Telling, stream, tell_answer
 from promptql.validation import Columns, columns_of, validate
 from promptql.wording import described
@@ -194,6 +195,7 @@ class PromptQL:
             warnings=planned.warnings,
             alternatives=planned.alternatives if planned.rival is None else (rival_of(planned), *planned.alternatives),
             options=tuple(item.written() for item in output.options) if isinstance(output, Clarify) else (),
+            estimate=_estimated(self._estimates(planned.plan, context, self._language_models())),
         )
 
     def validate(self, plan: object, *, collections: Sequence[str] | None = None) -> PlanCheck:
@@ -217,6 +219,7 @@ class PromptQL:
         params: Mapping[str, Any] | None = None,
         from_step: str | None = None,
         collections: Sequence[str] | None = None,
+        partial: bool = False,
         tell: Tell | None = None,
         cancelled: threading.Event | None = None,
     ) -> Answer:
@@ -228,12 +231,15 @@ class PromptQL:
             from_step: run this step and those that read it again; what others gave is taken from the last time, where
                 that is still known and the documents are the same. None: run all.
             collections: what it may read; None for all.
+            partial: begin though the budget of the language model will probably not suffice; when it ends, the answer
+                is what was found until then, with bounds.
             tell: called with each event as it happens.
             cancelled: ends the work when it is set.
 
         Raises:
             PlanError: it is not valid; `pointer` says where, `hint` what would be right.
-            LimitExceededError: it would read too many rows or ran out of time.
+            LimitExceededError: it would read too many rows, ran out of time, or would take more of a language model
+                than its budget has.
             PlanStoppedError: an assert of its own does not hold.
             PlanCancelledError: `cancelled` was set.
             CollectionNotFoundError: a name in `collections` is unknown.
@@ -248,6 +254,8 @@ class PromptQL:
         stages.run("validate", validate, read, context.catalog)
         models = self._language_models()
         check_models(read, models)
+        if not partial:
+            admit(self._estimates(read, context, models), models)
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
         telling = None if tell is None else Telling(tell)
@@ -266,7 +274,8 @@ class PromptQL:
         validate(read, context.catalog)
         optimized, rewrites = optimize(read, context.catalog)
         columns = _shown(columns_of(optimized, context.catalog))
-        return Explanation(optimized.to_json(), optimized.hash, rewrites, columns, described(optimized))
+        cost = _estimated(estimate(optimized, context.snapshots, self._language_models(), values_of(optimized)))
+        return Explanation(optimized.to_json(), optimized.hash, rewrites, columns, described(optimized), cost)
 
     def save_program(
         self,
@@ -350,6 +359,13 @@ class PromptQL:
             sql=self._sql() if self._sql is not None and _is_large(plan, context) else None,
         )
 
+    def _estimates(self, plan: Plan, context: Context, models: LanguageModels | None) -> tuple[StepEstimate, ...]:
+        """What the plan as it would run asks of a language model."""
+        if not any(isinstance(step, SEMANTIC) for step in plan.steps):
+            return ()
+        optimized, _ = optimize(plan, context.catalog)
+        return estimate(optimized, context.snapshots, models, values_of(plan))
+
     def _language_models(self) -> LanguageModels | None:
         """The language models as one question may use them: with a budget of its own, if there is one."""
         return models_of(self._llm)
@@ -409,6 +425,10 @@ def _kept_as(questions: Sequence[str], collections: Sequence[str] | None, planne
         raw = part.strip().encode(errors="surrogatepass")
         digest.update(len(raw).to_bytes(8, "little") + raw)
     return f"{asker}\0\0{digest.hexdigest()}"
+
+
+def _estimated(estimates: tuple[StepEstimate, ...]) -> dict[str, Any] | None:
+    return totals(estimates) if estimates else None
 
 
 def _is_large(plan: Plan, context: Context) -> bool:

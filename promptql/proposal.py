@@ -18,6 +18,8 @@ class Proposal:
         plan: as JSON; `plan_hash` is its hash.
         options: where the question can be read in several ways, what to choose from.
         alternatives: other readings: ``{"text", "confidence", "plan"}``.
+        estimate: what its steps will ask of a language model: ``{"calls", "calls_max", "tokens_in", "tokens_out",
+            "usd", "seconds", "steps"}``; None where they ask nothing.
     """
 
     plan: Mapping[str, Any]
@@ -29,10 +31,11 @@ class Proposal:
     warnings: tuple[Notice, ...] = ()
     alternatives: tuple[Mapping[str, Any], ...] = ()
     options: tuple[Mapping[str, Any], ...] = ()
+    estimate: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The proposal as the HTTP API shows it."""
-        return {
+        data: dict[str, Any] = {
             "plan": dict(self.plan),
             "plan_hash": self.plan_hash,
             "planner": self.planner.value,
@@ -43,6 +46,7 @@ class Proposal:
             "alternatives": [dict(item) for item in self.alternatives],
             "options": [dict(item) for item in self.options],
         }
+        return data if self.estimate is None else data | {"estimate": dict(self.estimate)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Proposal:
@@ -57,6 +61,7 @@ class Proposal:
             warnings=tuple(Notice.from_json(item) for item in data["warnings"]),
             alternatives=tuple(dict(item) for item in data["alternatives"]),
             options=tuple(dict(item) for item in data["options"]),
+            estimate=data.get("estimate"),
         )
 
 
@@ -117,6 +122,7 @@ class Explanation:
         rewrites: what each rule did, by the plan's hash before and after.
         columns: of each step, the type of each column.
         text: the steps in words, one a line.
+        estimate: what its steps will ask of a language model, as in a proposal; None where they ask nothing.
     """
 
     plan: Mapping[str, Any]
@@ -124,16 +130,18 @@ class Explanation:
     rewrites: tuple[Rewrite, ...]
     columns: Mapping[str, Mapping[str, str]]
     text: str
+    estimate: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as the HTTP API shows it."""
-        return {
+        data: dict[str, Any] = {
             "plan": dict(self.plan),
             "plan_hash": self.plan_hash,
             "rewrites": [item.to_json() for item in self.rewrites],
             "columns": {name: dict(columns) for name, columns in self.columns.items()},
             "text": self.text,
         }
+        return data if self.estimate is None else data | {"estimate": dict(self.estimate)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Explanation:
@@ -144,4 +152,5 @@ class Explanation:
             rewrites=tuple(Rewrite.from_json(item) for item in data["rewrites"]),
             columns={name: dict(columns) for name, columns in data["columns"].items()},
             text=data["text"],
+            estimate=data.get("estimate"),
         )

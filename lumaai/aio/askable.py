@@ -114,6 +114,7 @@ class AsyncAskable(ABC):
         params: Mapping[str, Any] | None = None,
         from_step: str | None = None,
         collections: Sequence[str] | None = None,
+        partial: bool = False,
         stream: Literal[False] = False,
     ) -> Answer: ...
 
@@ -125,6 +126,7 @@ class AsyncAskable(ABC):
         params: Mapping[str, Any] | None = None,
         from_step: str | None = None,
         collections: Sequence[str] | None = None,
+        partial: bool = False,
         stream: Literal[True],
     ) -> AsyncIterator[Event]: ...
 
@@ -135,6 +137,7 @@ class AsyncAskable(ABC):
         params: Mapping[str, Any] | None = None,
         from_step: str | None = None,
         collections: Sequence[str] | None = None,
+        partial: bool = False,
         stream: bool = False,
     ) -> Answer | AsyncIterator[Event]:
         """Run a plan, edited or not.
@@ -145,13 +148,15 @@ class AsyncAskable(ABC):
             from_step: run this step and those that read it again; what others gave is taken from the last time, where
                 it is still there and the documents are the same.
             collections: what it may read; None for all.
+            partial: begin though the budget of the language model will not suffice for what `explain` estimates; the
+                answer is then what was found, with bounds.
             stream: as for `ask`.
 
         Raises:
             InvalidRequestError: it is not valid (`errors` says where, and what would be right), or needs too much.
             NotFoundError: there is no such collection in `collections`.
         """
-        asked = Execution.checked(plan, params, from_step, collections)
+        asked = Execution.checked(plan, params, from_step, collections, partial=partial)
         return self._events(asked) if stream else await self._answer(asked)
 
     async def explain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,6 +93,14 @@ def ask(
     _print(answer, Format.JSON if as_json else form)
 
 
+def _cost(estimate: Mapping[str, Any]) -> str:
+    """What a plan will take of a language model, in words."""
+    dollars = "" if estimate["usd"] is None else f", {estimate['usd']:.4f} dollars"
+    tokens = estimate["tokens_in"] + estimate["tokens_out"]
+    calls = f"{estimate['calls']} calls (at most {estimate['calls_max']})"
+    return f"{calls}, {tokens} tokens{dollars}, {estimate['seconds']:g} s"
+
+
 @asking.command(epilog=examples("lumaai plan 'How many films are there per genre?' > plan.json"))
 def plan(
     question: Question,
@@ -115,6 +123,8 @@ def plan(
     typer.echo(explained.text)
     for rewrite in explained.rewrites:
         typer.echo(f"  optimized  {rewrite.rule}")
+    if explained.estimate is not None:
+        typer.echo(f"  estimate   {_cost(explained.estimate)}")
     typer.echo(f"  planner    {proposal.planner.value}, confidence {proposal.confidence:.2f}")
 
 
@@ -130,6 +140,7 @@ def execute(
     *,
     parameters: ParameterOption = None,
     from_step: Annotated[str | None, typer.Option(metavar="ID", help="Run from this step on.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Begin though the budget will not suffice.")] = False,
     collections: CollectionsOption = None,
     form: FormatOption = Format.TEXT,
     stream: StreamOption = False,
@@ -141,10 +152,12 @@ def execute(
     found, params, names = _plan_of(file), _parameters(parameters), _names(collections)
     with opened(directory, url, reading=True) as database:
         if stream:
-            events = database.execute(found, params=params, from_step=from_step, collections=names, stream=True)
+            events = database.execute(
+                found, params=params, from_step=from_step, collections=names, partial=partial, stream=True
+            )
             answer = _watched(events)
         else:
-            answer = database.execute(found, params=params, from_step=from_step, collections=names)
+            answer = database.execute(found, params=params, from_step=from_step, collections=names, partial=partial)
     _print(answer, Format.JSON if as_json else form)
 
 

@@ -56,7 +56,7 @@ async def validate_plan(call: Call) -> Response:
 async def execute_plan(call: Call) -> Response:
     """The answer of a plan, edited or not; with `from_step`, what earlier steps gave is used again."""
     body = await call.body(wire.ExecuteRequest)
-    execution = Execution.checked(body.plan, body.params, body.from_step, body.collections)
+    execution = Execution.checked(body.plan, body.params, body.from_step, body.collections, partial=body.partial)
     return await answered(call, execution, stream=body.stream)
 
 

@@ -258,6 +258,11 @@ class Answer(BaseModel):
     answer: dict[str, Any] = Field(description="`text`, `values`, `citations`…")
 
 
+_ESTIMATE = (
+    "Of a language model: `calls`, `calls_max`, `tokens_in`, `tokens_out`, `usd`, `seconds`; of each in `steps`."
+)
+
+
 class Proposal(Wire):
     """The plan of a question."""
 
@@ -270,6 +275,7 @@ class Proposal(Wire):
     warnings: list[dict[str, Any]]
     alternatives: list[dict[str, Any]]
     options: list[dict[str, Any]] = Field(description="Where it can be read in several ways, what to choose from.")
+    estimate: dict[str, Any] | None = Field(default=None, description=_ESTIMATE)
 
 
 class PlanFault(Wire):
@@ -297,6 +303,7 @@ class Explanation(Wire):
     rewrites: list[dict[str, Any]] = Field(description="What each rule of the optimizer did.")
     columns: dict[str, dict[str, str]]
     text: str = Field(description="The steps in words.")
+    estimate: dict[str, Any] | None = Field(default=None, description=_ESTIMATE)
 
 
 class Program(Wire):

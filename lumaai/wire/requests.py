@@ -380,6 +380,9 @@ class ExecuteRequest(PlanBody):
 
     params: ParameterValues | None = None
     from_step: str | None = Field(default=None, description="Run this step and those that read it again.")
+    partial: bool = Field(
+        default=False, description="Begin though the language model's budget will not suffice, and answer with a part."
+    )
     stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
 
 

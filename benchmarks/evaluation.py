@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,13 @@ from benchmarks.question_sets import (
 )
 from benchmarks.report import machine
 from engine import Database, Durability, Field, FieldType, Meaning, Reference, Schema
-from promptql import PromptQL, PromptQLError
+from models import DEFAULT_MODEL, load_embedder
+from promptql import Meanings, PromptQL, PromptQLError
+from promptql.catalog import CatalogReader
+from promptql.context import gather
 from promptql.evaluation.report import UNANSWERED, Outcome, Report
+from promptql.question import Question
+from promptql.rules.tables import Tables
 
 TABLES_AT_ONCE = 100  # collections in one database
 RESULTS = Path(__file__).parent / "results" / "promptql.md"
@@ -42,10 +48,16 @@ def field_type(cells: Sequence[Any]) -> FieldType:
     return FieldType.NUMBER if kinds and kinds <= {int, float} else FieldType.KEYWORD
 
 
-def fill(database: Database, name: str, fields: Fields, meanings: Mapping[str, Meaning] | None = None) -> None:
-    """A table as a collection, its rows in order."""
+def fill(
+    database: Database, name: str, fields: Fields, meanings: Mapping[str, Meaning] | None = None, title: str = ""
+) -> None:
+    """A table as a collection, its rows in order; `title` is what it is called besides its name."""
     types = {field: field_type(cells) for field, cells in fields.items()}
-    schema = Schema({field: Field(kind, declared=True) for field, kind in types.items()}, meanings=dict(meanings or {}))
+    schema = Schema(
+        {field: Field(kind, declared=True) for field, kind in types.items()},
+        meanings=dict(meanings or {}),
+        meaning=Meaning(synonyms=(title,) if title else ()),
+    )
     collection = database.create_collection(name, schema)
     rows = max((len(cells) for cells in fields.values()), default=0)
     documents = []
@@ -61,7 +73,9 @@ def fill(database: Database, name: str, fields: Fields, meanings: Mapping[str, M
 
 
 @contextmanager
-def asking(tables: Mapping[str, tuple[Fields, Mapping[str, Meaning]]]) -> Iterator[PromptQL]:
+def asking(
+    tables: Mapping[str, tuple[Fields, Mapping[str, Meaning]]], titles: Mapping[str, str] | None = None
+) -> Iterator[PromptQL]:
     """PromptQL over those tables."""
 
     def no_embedder(name: str) -> Any:
@@ -69,8 +83,25 @@ def asking(tables: Mapping[str, tuple[Fields, Mapping[str, Meaning]]]) -> Iterat
 
     with tempfile.TemporaryDirectory() as directory, Database.open(directory) as database:
         for name, (fields, meanings) in tables.items():
-            fill(database, name, fields, meanings)
-        yield PromptQL(database, no_embedder)
+            fill(database, name, fields, meanings, (titles or {}).get(name, ""))
+        yield PromptQL(database, no_embedder, meanings=_meanings())
+
+
+@cache
+def _meanings() -> Meanings:
+    """As the product has it: by the default model."""
+    directory = Path(tempfile.mkdtemp(prefix="lumaai-evaluation-"))
+    return Meanings(cache(lambda: load_embedder(DEFAULT_MODEL, cache_directory=directory)))
+
+
+def read_tables(prepared: Prepared) -> Tables:
+    """A database of Spider as the planner reads it from ours: with what is declared and what is detected."""
+    with tempfile.TemporaryDirectory() as directory, Database.open(directory) as database:
+        for name, (fields, meanings) in _declared(prepared).items():
+            fill(database, name, fields, meanings, prepared.titles.get(name, ""))
+        tables = gather(database, CatalogReader(), Question("what is there?"), list(prepared.tables)).tables
+    assert tables is not None
+    return tables
 
 
 def outcome(promptql: PromptQL, question: PublicQuestion, collections: Sequence[str]) -> Outcome:
@@ -115,7 +146,7 @@ def on_databases(questions: Iterable[PublicQuestion]) -> Report:
     outcomes: list[Outcome] = []
     for name, asked in sorted(by_database.items()):
         prepared = spider_database(name)
-        with asking(_declared(prepared)) as promptql:
+        with asking(_declared(prepared), prepared.titles) as promptql:
             outcomes += [outcome(promptql, question, list(prepared.tables)) for question in asked]
         print(f"  {name}: {sum(o.right for o in outcomes) / len(outcomes):.3f} so far", flush=True)
     return Report(outcomes)

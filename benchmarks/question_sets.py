@@ -8,14 +8,14 @@ import sqlite3
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from benchmarks.data import SHARED_DATA, read_jsonl
 from promptql.evaluation.scoring import same_denotation, same_rows, same_values
 from promptql.rules.columns import View
-from promptql.rules.joins import Edge, Joined
+from promptql.rules.joins import Joined
 from promptql.rules.links import Headers
 
 HELD_TABLES = 6  # one in so many of WikiTableQuestions' training tables is kept from training, to tune on
@@ -51,6 +51,7 @@ class Prepared:
     joined: Joined | None = None
     references: tuple[tuple[str, str, str, str], ...] = ()
     labels: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 class TableSet:
@@ -152,7 +153,9 @@ def _rows_rule(database: str, query: str) -> Callable[[Sequence[Sequence[Any]]],
 
 @lru_cache(maxsize=32)
 def spider_database(name: str) -> Prepared:
-    """A database of Spider in memory, with its official readable names and declared foreign keys."""
+    """A database of Spider in memory, with its official readable names, and related as the planner finds it."""
+    from benchmarks.evaluation import read_tables  # which reads questions from here
+
     schema = next(row for row in read_jsonl(SHARED_DATA / "spider" / "schemas.jsonl.gz") if row["db_id"] == name)
     connection = sqlite(name)
     tables: dict[str, Fields] = {}
@@ -170,10 +173,9 @@ def spider_database(name: str) -> Prepared:
                 labels[table, known[original.lower()]] = label
     titles = dict(zip(schema["table_names_original"], schema["table_names"], strict=True))
     view = View(tables, titles, labels)
-    references = tuple(_references(schema, view))
-    places = {(view.names[column.table], column.name): number for number, column in enumerate(view.columns)}
-    edges = [Edge(places[a, b], places[c, d]) for a, b, c, d in references]
-    return Prepared(tables, view, Headers(view), Joined(view, edges), references, labels)
+    declared = Prepared(tables, view, Headers(view), None, tuple(_references(schema, view)), labels, titles)
+    read = read_tables(declared)
+    return replace(declared, view=read.view, headers=read.headers, joined=read.joined)
 
 
 def _references(schema: Mapping[str, Any], view: View) -> Iterator[tuple[str, str, str, str]]:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -43,6 +44,7 @@ from lumaai.routes.service import Service
 from lumaai.routes.upload import UPLOADS
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
+from lumaai.tracing import Tracing, otlp_provider
 from lumaai.translation import translate
 from lumaai.wire import as_openai
 
@@ -67,16 +69,28 @@ _PATIENT = re.compile(r"/v1/(snapshots(/.*)?|check|compact|purge|collections/[^/
 _DOCUMENTS = re.compile(r"/v1/collections/[^/]+/documents(/.+)?", re.DOTALL)
 
 
-def create_app(database: Database, settings: Settings, *, telemetry: Telemetry | None = None) -> FastAPI:
+def create_app(
+    database: Database,
+    settings: Settings,
+    *,
+    telemetry: Telemetry | None = None,
+    spans: TracerProvider | None = None,
+) -> FastAPI:
     """The application that serves a database.
 
     Args:
         database: is closed when the application shuts down.
         settings: limits and the key; where to listen is the server's concern.
         telemetry: where requests are counted and logged; one of its own, logging to stderr, if not given.
+        spans: where traces go, if the settings name no collector; None: nowhere.
+
+    Raises:
+        InvalidRequestError: a collector is named and the extra is missing.
     """
     watched = telemetry or Telemetry()
-    service = Service.of(database, settings, watched)
+    watched.slow_seconds = settings.slow_request_seconds
+    tracing = Tracing(otlp_provider(settings.otlp_endpoint) if settings.otlp_endpoint else spans)
+    service = Service.of(database, settings, watched, tracing)
     watched.watch(service.gauges)
 
     @asynccontextmanager
@@ -87,18 +101,26 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
         writing.cancel()
         await asyncio.to_thread(_close, service)
 
+    operations = all_operations()
+    like_openai = _pattern_of(operation.path for operation in operations if operation.like_openai)
     app = FastAPI(
         title="LumaDB AI",
         version=lumaai.__version__,
         lifespan=lifespan,
         redirect_slashes=False,
         redoc_url=None,
-        # Traces are made where OpenTelemetry is configured; metrics and log lines are our own.
-        telemetry={"metrics": False, "logs": False},
+        # Requests have spans where these are wanted; metrics and log lines are our own.
+        telemetry={
+            "tracing": tracing.is_on,
+            "tracer_provider": tracing.provider,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     app.state.service = service
-    operations = all_operations()
-    like_openai = _pattern_of(operation.path for operation in operations if operation.like_openai)
+    app.state.like_openai = like_openai
     for path in dict.fromkeys(operation.path for operation in operations):
         there = [operation for operation in operations if operation.path == path]
         app.router.routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
@@ -116,6 +138,8 @@ def create_app(database: Database, settings: Settings, *, telemetry: Telemetry |
         lane=service.identifying,
         audit=service.audit,
         like_openai=like_openai,
+        check_room=service.check_room,
+        tracing=tracing,
     )
     if settings.cors_origins:
         app.add_middleware(
@@ -143,6 +167,8 @@ class Edge:
         lane: Lane,
         audit: AuditLog,
         like_openai: re.Pattern[str],
+        check_room: Callable[[str], None],
+        tracing: Tracing,
     ) -> None:
         self._app = app
         self._is_closed = is_closed
@@ -152,6 +178,8 @@ class Edge:
         self._lane = lane
         self._audit = audit
         self._like_openai = like_openai
+        self._check_room = check_room
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what is not HTTP is passed on."""
@@ -163,7 +191,9 @@ class Edge:
         is_upload = record.method == "POST" and _UPLOAD.fullmatch(scope["path"]) is not None
         exchange = _Exchange(record, receive, send, self._body_bytes_max(scope, is_upload=is_upload))
         scope["lumaai.request_id"] = record.id
+        self._tracing.mark_request(record.id)
         try:
+            self._check_room(scope["path"])
             await self._guarded(scope, exchange, is_upload=is_upload)
         except ClientDisconnect:
             record.status = CLIENT_CLOSED_REQUEST
@@ -175,6 +205,7 @@ class Edge:
             record.route = scope.get("lumaai.route") or (scope["path"] if scope["path"] in PAGES else record.route)
             record.rows = scope.get("lumaai.rows")
             record.code = record.code or scope.get("lumaai.code")
+            record.explain = scope.get("lumaai.explain")
             self._telemetry.record(record)
             if "lumaai.act" in scope or "lumaai.acts" in scope:
                 self._note(scope, record)
@@ -330,7 +361,9 @@ async def _routing_error(request: Request, error: Exception) -> Response:
     else:
         luma_error = InvalidRequestError(str(error.detail), status=error.status_code)
     request.scope["lumaai.code"] = luma_error.code
-    return problem_response(luma_error, request.scope["lumaai.request_id"])
+    like_openai: re.Pattern[str] = request.app.state.like_openai
+    alike = like_openai.fullmatch(request.scope["path"]) is not None
+    return problem_response(luma_error, request.scope["lumaai.request_id"], like_openai=alike)
 
 
 async def _to_documentation(_: Request) -> Response:

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lumaai.asked import Asked, Execution, Question
+from lumaai.asked import Asked, Execution, Feedback, Question
 from lumaai.programs import Keeper, Programs
+from lumaai.teaching import LearnedLessons, Teacher
 
 if TYPE_CHECKING:
-    from promptql import Answer, Event, Explanation, Plan, PlanCheck, Program, Proposal
+    from promptql import Answer, Event, Explanation, Lesson, Plan, PlanCheck, Program, Proposal
 
     AnyPlan = Mapping[str, Any] | Plan | Answer | Proposal | Program
 
@@ -180,6 +181,31 @@ class AskableDatabase(ABC):
     def programs(self) -> Programs:
         """Plans kept under names, with typed parameters and versions."""
         return Programs(self._answer, self._events, self._keeper)
+
+    def feedback(
+        self, answer: AnyPlan | str, verdict: str, correction: Mapping[str, Any] | None = None
+    ) -> list[Lesson]:
+        """Say that an answer was right or wrong, and what were right; gives what is learned of it, pending.
+
+        Args:
+            answer: the answer, its plan as JSON, or the `plan_hash` of one that you had of late.
+            verdict: "right" or "wrong".
+            correction: of a wrong one: ``{"plan": the right one}``, or ``{"words": [{"said": "turnover", "collection":
+                "sales", "field": "revenue"}]}``; a word with a "value" stands for that value of the field.
+
+        Raises:
+            InvalidRequestError: nothing can be learned from that.
+        """
+        return self._teacher.give_feedback(Feedback.checked(answer, verdict, correction))
+
+    @property
+    def lessons(self) -> LearnedLessons:
+        """What feedback has taught, and trying it on questions with known answers."""
+        return LearnedLessons(self._teacher)
+
+    @property
+    @abstractmethod
+    def _teacher(self) -> Teacher: ...
 
     @property
     @abstractmethod

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.search import check_strings
 
+VERDICTS = ("right", "wrong")
 PLANNERS = ("auto", "rules", "llm")
 
 
@@ -157,6 +158,39 @@ class ProgramRun:
         return {key: value for key, value in body.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What somebody says of an answer.
+
+    Attributes:
+        plan: the answer's, as JSON, or its hash.
+        correction: what were right; None where nobody says.
+    """
+
+    plan: Mapping[str, Any] | str
+    verdict: str
+    correction: Mapping[str, Any] | None
+
+    @classmethod
+    def checked(cls, plan: object, verdict: object, correction: object) -> Feedback:
+        """The feedback, if its parts are of the right types; what they say is checked where it is learned.
+
+        Raises:
+            InvalidRequestError: they are not.
+        """
+        if verdict not in VERDICTS:
+            raise _wrong("/verdict", f"verdict must be 'right' or 'wrong': got={verdict!r:.40}")
+        if correction is not None and not isinstance(correction, Mapping):
+            raise _wrong("/correction", f"correction must be an object: got={type(correction).__name__}")
+        return cls(plan if isinstance(plan, str) else plan_json(plan), str(verdict), correction)
+
+    def to_body(self) -> dict[str, Any]:
+        """The body of the request."""
+        body: dict[str, Any] = {"plan_hash" if isinstance(self.plan, str) else "plan": self.plan}
+        body["verdict"] = self.verdict
+        return body if self.correction is None else body | {"correction": self.correction}
+
+
 Asked: TypeAlias = Question | Execution | ProgramRun
 
 
@@ -216,6 +250,29 @@ def program_path(name: str) -> str:
     """The path of a program."""
     quoted = quote(name, safe="")
     return f"/v1/programs/{quoted if quoted.strip('.') else quoted.replace('.', '%2E')}"
+
+
+def question_set(questions: Sequence[Mapping[str, Any]] | None) -> Sequence[Mapping[str, Any]] | None:
+    """Questions with known answers, as JSON.
+
+    Raises:
+        InvalidRequestError: it is no list of objects.
+    """
+    is_list = isinstance(questions, list | tuple) and all(isinstance(item, Mapping) for item in questions)
+    if questions is not None and not is_list:
+        raise _wrong("/questions", "questions must be a list of objects")
+    return questions
+
+
+def lesson_name(lesson_id: object) -> str:
+    """The id of a lesson, which a path can lead to.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if not isinstance(lesson_id, str) or not lesson_id.isalnum():
+        raise _wrong("/lesson", f"the id of a lesson is letters and digits: got={lesson_id!r:.40}")
+    return lesson_id
 
 
 def _names(collections: Sequence[str] | None) -> list[str] | None:

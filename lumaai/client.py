@@ -14,12 +14,13 @@ from lumaai.key_upkeep import RemoteKeyUpkeep
 from lumaai.remote_collection import RemoteCollection
 from lumaai.remote_jobs import RemoteJobs
 from lumaai.remote_programs import RemotePrograms
+from lumaai.remote_teaching import RemoteTeacher
 from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, SqlResult, check_query
 from lumaai.translation import translated
-from lumaai.transport import Transport, collection_path, given_keys
+from lumaai.transport import Transport, collection_path, given_keys, new_key
 
 if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, PlanCheck, Proposal
@@ -161,6 +162,10 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
     def _keeper(self) -> RemotePrograms:
         return RemotePrograms(self._transport)
 
+    @property
+    def _teacher(self) -> RemoteTeacher:
+        return RemoteTeacher(self._transport)
+
     def sql(
         self,
         query: str,
@@ -191,7 +196,7 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
         """Run a statement in LQL, JQL or NQL; see `Database.query`."""
         check_query(params, limit, timeout)
         body = given_keys({"language": language, "query": query, "params": params, "limit": limit, "timeout": timeout})
-        return SqlResult.from_json(self._transport.post("/v1/query", body, safe=False))
+        return SqlResult.from_json(self._transport.write("/v1/query", body, key=new_key()).body)
 
     def stats(self) -> dict[str, Any]:
         """Bytes on disk and in memory."""

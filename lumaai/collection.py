@@ -24,6 +24,7 @@ from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.ingestion.manifest import FIELDS, manifest_name
 from lumaai.opened import Opened
 from lumaai.pages import bounded, up_to
+from lumaai.ranked_pages import RankedPages
 from lumaai.results import (
     BatchHits,
     CollectionInfo,
@@ -276,7 +277,7 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
             found = snapshot.query(engine.SearchRequest((near,), limit, offset, where, without))
         raw = _raw_hits(snapshot, found, fields, bytes_max)
         milliseconds = (time.perf_counter() - started) * 1000
-        return RawHits(*raw, snapshot.sequence, milliseconds, found.explain if explain else None)
+        return RawHits(*raw, snapshot.sequence, milliseconds, found.explain if explain else None, ran=found.explain)
 
     @staticmethod
     def _own(snapshot: engine.Snapshot, id_: object) -> tuple[int, ...]:
@@ -286,6 +287,8 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
     @translated
     def answer_raw(self, body: wire.SearchRequest, *, bytes_max: int | None = None) -> RawHits:
         """A search of any kind: the way of the HTTP service."""
+        if "cursor" in body.model_fields_set:
+            return self._page_raw(body, bytes_max)
         started = time.perf_counter()
         snapshot, request = Composer(self._native, self._opened).compose(body)
         found = snapshot.query(request)
@@ -295,7 +298,36 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
         highlights = _highlights(snapshot, body, found) if body.highlight else None
         milliseconds = (time.perf_counter() - started) * 1000
         explain = found.explain if body.explain else None
-        return RawHits(*raw, snapshot.sequence, milliseconds, explain, groups, facets, highlights)
+        return RawHits(*raw, snapshot.sequence, milliseconds, explain, groups, facets, highlights, ran=found.explain)
+
+    def _page_raw(self, body: wire.SearchRequest, bytes_max: int | None) -> RawHits:
+        """A page of a search, which goes on over the state and with the settings of its first one."""
+        started = time.perf_counter()
+        cursors, limit = self._opened.cursors, body.limit
+        if not body.cursor:
+            _check_paged(body)
+            snapshot, request = Composer(self._native, self._opened).compose(body)
+            pages, position = RankedPages(self.name, snapshot, request, body), 0
+        else:
+            pinned, position, cursor_at = cursors.resume(body.cursor)
+            if not isinstance(pinned, RankedPages) or pinned.collection != self.name:
+                raise cursor_fault("cursor is of a scroll, or of another collection")
+            pages = pinned
+        found, end = pages.page(position, limit)
+        select = body.select if "select" in body.model_fields_set else pages.body.select
+        raw = _raw_hits(pages.snapshot, found, select, bytes_max)
+        is_first, first = not body.cursor, pages.body
+        next_cursor = None if end is None else cursors.start(pages, end) if is_first else cursor_at(end)
+        facets = None
+        if is_first and first.facets is not None:
+            facets = engine.count_facets(pages.snapshot, _plain_facets(first), pages.request.where)
+        highlights = _highlights(pages.snapshot, first, found) if first.highlight or body.highlight else None
+        milliseconds = (time.perf_counter() - started) * 1000
+        explain = found.explain if first.explain else None
+        sequence = pages.snapshot.sequence
+        return RawHits(
+            *raw, sequence, milliseconds, explain, None, facets, highlights, next_cursor=next_cursor, is_paged=True
+        )
 
     def answers_raw(self, bodies: Sequence[wire.SearchRequest], *, bytes_max: int | None = None) -> list[RawHits]:
         """Several searches, one after the other; `bytes_max` holds for each."""
@@ -397,7 +429,10 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
             snapshot = self._native.snapshot()
             pin = Pin(self.name, filter, snapshot, _in_order(snapshot, order_by, _where(filter, snapshot)), order_by)
         else:
-            pin, position, cursor_at = self._opened.cursors.resume(cursor)
+            pinned, position, cursor_at = self._opened.cursors.resume(cursor)
+            if not isinstance(pinned, Pin):
+                raise cursor_fault("cursor is of a search")
+            pin = pinned
             is_same = filter in (None, pin.filter) and order_by in (None, pin.order_by)
             if pin.collection != self.name or not is_same:
                 raise cursor_fault("cursor is of another collection, filter or order")
@@ -491,6 +526,18 @@ def _read_search(body: dict[str, Any], place: str) -> wire.SearchRequest:
     except ValidationError as error:
         with at(place):
             raise invalid_request(error, body, "search does not have the right shape") from error
+
+
+def _check_paged(body: wire.SearchRequest) -> None:
+    """Refuse what has no pages.
+
+    Raises:
+        InvalidRequestError: grouped, or with an offset.
+    """
+    for name, is_given in (("group_by", body.group_by is not None), ("offset", body.offset != 0)):
+        if is_given:
+            message = f"a search with a cursor takes no {name}"
+            raise InvalidRequestError(message, errors=[ErrorDetail(f"/{name}", "invalid_value", message)])
 
 
 def _plain_facets(body: wire.SearchRequest) -> Any:

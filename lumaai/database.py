@@ -19,6 +19,7 @@ from lumaai.askable import AskableDatabase
 from lumaai.asked import Asked, Execution, Question
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
+from lumaai.embedded_teaching import EmbeddedTeacher
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
 from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, NotFoundError
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, PlanCheck, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
+
+ANSWER_ROWS_MAX = 10_000  # of a known answer that is given as SQL
 
 
 class Database(Upkeep, KeyUpkeep, AskableDatabase):
@@ -135,12 +138,18 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         self._aliases = Aliases(self._opened)
         self.served_models = ServedModels(self._opened, self._default_model)
         self._questions = Questions(
-            self._opened, self._embedder_of, llm, lambda: self._queries.running, self._opened.reranking
+            self._opened,
+            self._embedder_of,
+            llm,
+            lambda: self._queries.running,
+            self._opened.reranking,
+            self._words_embedder,
         )
         self._job_table = JobTable(self, self._opened)
         if not read_only:
             self._snapshots.sweep()
             self._opened.reembeddings.sweep()
+            self._job_table.sweep()
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -184,6 +193,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     def is_closed(self) -> bool:
         """Whether it was closed."""
         return self._opened.is_closed
+
+    def records(self, kind: str) -> engine.Records:
+        """Records of a kind that outlive going back to a snapshot: the way of the HTTP service."""
+        return self._native.records(kind, lasting=True)
 
     @property
     def jobs(self) -> Jobs:
@@ -402,6 +415,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     def _explanation(self, execution: Execution) -> Explanation:
         return self._questions.explanation(execution, self._scope(execution.collections))
 
+    def question_figures(self) -> dict[str, Any]:
+        """Answers by planner and band, and what the language model read and wrote for them, since the start."""
+        return self._questions.figures()
+
     @property
     def program_keeper(self) -> Questions:
         """Where programs are kept; tells what `programs` does not: whether saving made a new version."""
@@ -410,6 +427,15 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
     @property
     def _keeper(self) -> Questions:
         return self._questions
+
+    @property
+    def _teacher(self) -> EmbeddedTeacher:
+        return EmbeddedTeacher(self._questions, lambda: self._scope(None), self._rows_of)
+
+    def _rows_of(self, query: str) -> list[Any]:
+        """The rows of a query that gives a question's answer; of one column the values."""
+        rows = self.sql(query, limit=ANSWER_ROWS_MAX).rows
+        return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else list(rows)
 
     @translated
     def sql(
@@ -529,6 +555,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         return declared_schema(
             fields, embed, strict=strict, ttl=ttl, default_model=self._default_model, identity_of=identity
         )
+
+    def _words_embedder(self) -> models.Embedder:
+        """The default model, which tells what words of questions mean."""
+        return self._opened.embedders.get(self._default_model)
 
     def _embedder_of(self, name: str) -> models.Embedder:
         """The model that a question's searches in a collection are embedded with."""

@@ -5,18 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 from engine import Embedding
 from lumaai.embedding_cache import EmbeddingCaches, cache_figures
 from lumaai.errors import ModelMismatchError
-from models import BatchingEmbedder, CachingEmbedder, Embedder, RemoteEmbedder
+from models import BatchingEmbedder, CachingEmbedder, Embedder
 
 LoadEmbedder = Callable[[str], Embedder]
 LoadPrecise = Callable[[str, str | None], Embedder]  # name, precision (None: as the settings say)
 
 # Collections from before there was a choice.
 FIRST_PRECISION = "float32"
+
+
+class Closeable(Protocol):
+    """What holds connections."""
+
+    def close(self) -> None:
+        """Let go of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Embedders:
         try:
             check_identity(embedding, found.used, collection)
         except ModelMismatchError:
-            if isinstance(found.bare, RemoteEmbedder):
+            if is_remote(found.bare):
                 self._forget(found)  # what a service answered once may be another thing the next time
             raise
         return found.used
@@ -91,7 +98,7 @@ class Embedders:
         with self._lock:
             for each in set(self._loaded.values()):
                 each.batching.close()
-                if isinstance(each.bare, RemoteEmbedder):  # others are shared with whoever has loaded them, too
+                if is_remote(each.bare):  # others are shared with whoever has loaded them, too
                     each.bare.close()
             self._loaded.clear()
             self.caches.close()
@@ -117,6 +124,11 @@ class Embedders:
         batching = BatchingEmbedder(bare)
         caches = () if getattr(bare, "is_cheap", False) else tuple(self.caches.open())
         return _Model(bare, batching, CachingEmbedder(batching, caches) if caches else batching)
+
+
+def is_remote(model: object) -> TypeGuard[Closeable]:
+    """Whether a service runs it; asking for its class would load what talks to services, a third of a second."""
+    return bool(getattr(model, "is_remote", False))
 
 
 def identity_of(embedder: Embedder) -> dict[str, Any]:

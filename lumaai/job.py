@@ -13,7 +13,7 @@ from lumaai.errors import InvalidRequestError, OverloadedError, from_problem
 if TYPE_CHECKING:
     from lumaai.reports import Progress
 
-KINDS = ("check", "compact", "purge", "snapshot", "restore", "optimize", "reembed", "delete", "recall")
+KINDS = ("check", "compact", "purge", "snapshot", "restore", "optimize", "reembed", "delete", "recall", "import")
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
 POLL_SECONDS = 0.05
 POLL_SECONDS_MAX = 1.0
@@ -259,5 +259,7 @@ def check_kind(request: JobRequest) -> None:
     Raises:
         InvalidRequestError: it is none.
     """
+    if request.kind == "import" and not request.arguments.get("file"):
+        raise InvalidRequestError("an import is started by its upload: POST …/documents:bulk?background=true")
     if request.kind not in KINDS:
         raise InvalidRequestError(f"no such kind of job: expected one of {', '.join(KINDS)} got={request.kind!r:.40}")

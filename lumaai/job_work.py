@@ -5,18 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumaai.errors import OverloadedError
 from lumaai.job import JobRequest, check_kind
 
 if TYPE_CHECKING:
+    from lumaai.collection import Collection
     from lumaai.database import Database
+    from lumaai.ingestion import Progress
     from lumaai.opened import Opened
     from lumaai.reports import Reembedding
 
 # Begun again, these go on where they stopped.
-RESUMABLE = frozenset({"reembed"})
+RESUMABLE = frozenset({"reembed", "import"})
+# Where uploads wait for the jobs that take them in, in the database's directory.
+IMPORTS = "imports"
+ERRORS_KEPT_MAX = 100
 TOLD_SECONDS = 0.2  # between two times that figures are shown
 
 _AGAIN = "it changed nothing that is not whole: start it again"
@@ -24,6 +30,7 @@ ADVICE: Mapping[str, str] = {
     "purge": "parts of what was deleted may still be in files: start it again",
     "restore": "the database is as it was, or as the snapshot: its sequence and documents tell; start it again if not",
     "delete": "either all documents that match are gone, or none: count them, and start it again if they are there",
+    "import": "what was taken in stays; a service goes on with it, else upload it again: nothing comes twice",
     "snapshot": "nothing is left of it: start it again",
     "reembed": "the old model goes on, and what the new one has embedded is kept: start it again to go on",
 }
@@ -79,6 +86,18 @@ class Told:
         """
         self._check_wanted()
         self.all_counted(stage, documents, total, before=before)
+
+    def read(self, stage: str, documents: int, fraction: float) -> None:
+        """Where the work is: documents of a source whose length is known in bytes alone.
+
+        Raises:
+            JobStoppedError: as for `at`.
+        """
+        self._check_wanted()
+        now = time.monotonic()
+        rate = documents / max(now - self._began, 1e-9)
+        figures = {"stage": stage, "progress": min(1.0, fraction), "documents": documents, "rate": round(rate, 1)}
+        self._show({**figures, "eta_seconds": self._eta(fraction, now)})
 
     def all_counted(self, stage: str, documents: int, total: int, *, before: int) -> None:
         """As `counted`, at the end."""
@@ -167,8 +186,31 @@ def perform(database: Database, opened: Opened, request: JobRequest, told: Told,
             return collection.optimize(wait=True)
         case "delete":
             return collection.delete(**given).to_json()
+        case "import":
+            return _import(collection, upload_of(database, given), told)
         case _:
             return collection.recall(**given).to_json()
+
+
+def upload_of(database: Database, arguments: Figures) -> Path:
+    """The file of an import: a name in a directory of its own, whatever the arguments say."""
+    return database.path / IMPORTS / Path(str(arguments.get("file"))).name
+
+
+def _import(collection: Collection, file: Path, told: Told) -> dict[str, Any]:
+    """Take in a file. What was taken in before a restart is there already: records without ids get them by content."""
+    from lumaai.ingestion import ingest
+
+    def tell(progress: Progress) -> None:
+        told.read("importing", progress.documents, progress.fraction)
+
+    summary = ingest(collection, [file], on_progress=tell)
+    errors = [
+        {"line": failure.position, "message": failure.reason.replace(str(file), "the upload")}
+        for failure in summary.failed[:ERRORS_KEPT_MAX]
+    ]
+    counts = {"added": summary.added, "replaced": summary.replaced, "skipped": summary.skipped}
+    return {**counts, "failed": summary.failures, "errors": errors}
 
 
 def _reembed(opened: Opened, name: str, told: Told) -> Reembedding:

@@ -23,7 +23,7 @@ import msgspec
 from lumaai.access import Caller, Verb
 from lumaai.errors import LumaError, NotFoundError, OverloadedError
 from lumaai.job import Job, JobKeeper, JobRequest
-from lumaai.job_work import RESUMABLE, JobStoppedError, Told, advice_for, check_request, perform
+from lumaai.job_work import IMPORTS, RESUMABLE, JobStoppedError, Told, advice_for, check_request, perform, upload_of
 from lumaai.translation import translate, translated
 
 if TYPE_CHECKING:
@@ -122,6 +122,14 @@ class JobTable:
             log.info("jobs.resumed", extra={"jobs": len(resumed)})
         return resumed
 
+    def sweep(self) -> None:
+        """Remove uploads that no job will take in any more."""
+        wanted = {upload_of(self._database, job.arguments) for job in self._jobs.values() if job.state == "interrupted"}
+        place = self._database.path / IMPORTS
+        for file in list(place.iterdir()) if place.is_dir() else []:
+            if file not in wanted:
+                file.unlink(missing_ok=True)
+
     def stop(self) -> None:
         """Tell all work to end at its next step; what waits is not begun. The database may still be used."""
         self._stopping.set()
@@ -193,6 +201,8 @@ class JobTable:
         """Write down how a job ended; a closed database takes nothing more, and its next opening finds that out."""
         job = replace(job, state=state, ended=_now(), advice=advice_for(job.kind, state), **more)
         self._cancelled.discard(job.id)
+        if job.kind == "import" and state != INTERRUPTED_CODE:
+            upload_of(self._database, job.arguments).unlink(missing_ok=True)
         self._futures.pop(job.id, None)
         try:
             self._keep(job)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from lumaai.errors import NotFoundError
 from lumaai.key_info import GRACE_SECONDS_MAX, KeyInfo, KeyRequest, NewKey, check_seconds
 from lumaai.translation import translated
-from lumaai.transport import Transport, given_keys
+from lumaai.transport import Transport, given_keys, new_key
 
 if TYPE_CHECKING:
     from lumaai.keys import Keyring
@@ -101,7 +101,7 @@ class RemoteKeyUpkeep:
         request = KeyRequest.of(
             name, verbs, collections, expires_in_seconds, requests_per_minute, requests_per_day
         )  # fmt: skip
-        return NewKey.from_json(self._transport.post(KEYS_PATH, given_keys(request.to_json()), safe=False))
+        return NewKey.from_json(self._transport.write(KEYS_PATH, given_keys(request.to_json()), key=new_key()).body)
 
     def api_keys(self) -> list[KeyInfo]:
         """All API keys; see `Database.api_keys`."""
@@ -111,7 +111,7 @@ class RemoteKeyUpkeep:
         """Give a key another secret; see `Database.rotate_key`."""
         check_seconds("grace_seconds", grace_seconds, GRACE_SECONDS_MAX, zero=True)
         body = {"grace_seconds": grace_seconds}
-        return NewKey.from_json(self._transport.post(f"{_key_path(id)}:rotate", body, safe=False))
+        return NewKey.from_json(self._transport.write(f"{_key_path(id)}:rotate", body, key=new_key()).body)
 
     def revoke_key(self, id: str) -> None:  # noqa: A002
         """Let a key open nothing any more; see `Database.revoke_key`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, PlanCheck, Program, PromptQL, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
+
+SPENT = ("calls", "cache_hits", "tokens_in", "tokens_out", "usd")
 
 LLMSource: TypeAlias = models.LLM | Callable[[], models.LLM | None] | None
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
@@ -48,6 +51,7 @@ class Questions:
         llm: the language model that plans, or how to get it when it is first wanted.
         sql: gives what runs large plans as queries.
         rerank: how the best hits of (snapshot, query, k) are ordered anew.
+        words_embedder: gives the model that words of questions and names of fields are compared by.
     """
 
     def __init__(
@@ -57,19 +61,23 @@ class Questions:
         llm: LLMSource,
         sql: Callable[[], engine.SqlEngine],
         rerank: Callable[[engine.Snapshot, str, int], engine.Rerank],
+        words_embedder: Callable[[], models.Embedder],
     ) -> None:
         self._sql = sql
         self._rerank = rerank
+        self._words_embedder = words_embedder
         self._opened = opened
         self._embedder_of = embedder_of
         self._llm, self._makes_llm = llm, callable(llm)
         self._lock = threading.Lock()
         self._conversations: Any = None
+        self._answers: Counter[tuple[str, str]] = Counter()
+        self._spent = dict.fromkeys(SPENT, 0.0)
         self._made: tuple[engine.Database, models.LLM | None, PromptQL] | None = None
 
     def running(self, planner: str = "rules") -> PromptQL:
         """PromptQL over the database that is open now."""
-        from promptql import Conversations, PromptQL
+        from promptql import Conversations, Meanings, PromptQL
 
         native, llm = self._opened.native, self._language_model(planner)
         with self._lock:
@@ -84,6 +92,7 @@ class Questions:
                     conversations=self._conversations,
                     sql=self._sql,
                     rerank=self._rerank,
+                    meanings=Meanings(self._words_embedder),
                 )
                 self._made = native, llm, promptql
             return self._made[2]
@@ -92,6 +101,19 @@ class Questions:
         self, asked: Asked, scope: Scope, tell: Tell | None = None, cancelled: threading.Event | None = None
     ) -> Answer:
         """The answer; `tell` gets each event in this thread, and ends the work by raising, `cancelled` by being set."""
+        answer = self._answered(asked, scope, tell, cancelled)
+        spent = answer.usage.get("llm", {})
+        with self._lock:
+            self._answers[answer.planner.value, answer.band.value] += 1
+            self._spent = {name: before + float(spent.get(name, 0)) for name, before in self._spent.items()}
+        return answer
+
+    def figures(self) -> dict[str, Any]:
+        """Answers by planner and band; what the language model did for them: calls, cache hits, tokens, dollars."""
+        with self._lock:
+            return {"answers": dict(self._answers), **self._spent}
+
+    def _answered(self, asked: Asked, scope: Scope, tell: Tell | None, cancelled: threading.Event | None) -> Answer:
         match asked:
             case Question(text, _, planner, conversation, time_zone, earlier):
                 return self.running(planner).ask(

@@ -242,7 +242,10 @@ class RemoteCollection(WritableCollection, SearchableCollection, CountableCollec
                 raise InvalidRequestError(
                     f"no vector field {name!r}: expected one of {', '.join(known)}", code="vector_field_unknown"
                 )
-        columns = {name: array.tolist() for name, array in named.items()}
+        # Base64 is what a field that is there reads; one that the first vectors make is made by numbers.
+        columns = {
+            name: [_base64(row) for row in array] if name in known else array.tolist() for name, array in named.items()
+        }
         return [
             {**document, **{name: column[row] for name, column in columns.items()}}
             for row, document in enumerate(batch.documents)

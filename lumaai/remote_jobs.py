@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from lumaai.errors import NotFoundError
+from lumaai.errors import InvalidRequestError, NotFoundError
 from lumaai.job import Job, JobKeeper, JobRequest, check_kind
 from lumaai.remote_upkeep import SNAPSHOTS_PATH, model_of_the_service, snapshot_path
-from lumaai.transport import Transport, collection_path
+from lumaai.transport import IDEMPOTENCY_KEY, Transport, collection_path, new_key
 
 JOBS_PATH = "/v1/jobs"
 # Of each kind that a collection has, what comes behind the collection's path; of the others the path.
@@ -42,9 +42,11 @@ class RemoteJobs(JobKeeper):
     def start(self, request: JobRequest) -> Job:
         """Start what is asked for; see `JobKeeper.start`."""
         check_kind(request)
+        if request.kind == "import":
+            raise InvalidRequestError("an import is started by its upload: POST …/documents:bulk?background=true")
         path, body = _path_and_body(request)
         with model_of_the_service():
-            answer = self._transport.send("POST", path, body=body, safe=False)
+            answer = self._transport.send("POST", path, body=body, headers={IDEMPOTENCY_KEY: new_key()})
         return self.get(answer.headers["location"].rpartition("/")[2])
 
 

@@ -21,7 +21,7 @@ from lumaai.reports import (
     check_flag,
     check_snapshot_name,
 )
-from lumaai.transport import Transport, collection_path, given_keys
+from lumaai.transport import IDEMPOTENCY_KEY, Transport, collection_path, given_keys, new_key
 
 SNAPSHOTS_PATH = "/v1/snapshots"
 POLL_SECONDS = 0.1
@@ -56,7 +56,7 @@ class RemoteUpkeep:
     def create_snapshot(self, name: str | None = None, *, progress: Progress | None = None) -> SnapshotInfo:
         """Keep the whole database as it is now; see `Database.create_snapshot`."""
         body = given_keys({"name": None if name is None else check_snapshot_name(name)})
-        return SnapshotInfo.from_json(self._long(SNAPSHOTS_PATH, body, "archive", progress, safe=False))
+        return SnapshotInfo.from_json(self._long(SNAPSHOTS_PATH, body, "archive", progress))
 
     def snapshots(self) -> list[SnapshotInfo]:
         """All snapshots, by name."""
@@ -74,7 +74,7 @@ class RemoteUpkeep:
 
     def restore_snapshot(self, name: str, *, progress: Progress | None = None) -> SnapshotInfo:
         """Go back to a snapshot; see `Database.restore_snapshot`."""
-        return SnapshotInfo.from_json(self._long(f"{snapshot_path(name)}:restore", {}, "restore", progress, safe=False))
+        return SnapshotInfo.from_json(self._long(f"{snapshot_path(name)}:restore", {}, "restore", progress))
 
     def delete_snapshot(self, name: str) -> None:
         """Delete a snapshot; see `Database.delete_snapshot`."""
@@ -129,11 +129,11 @@ class RemoteUpkeep:
         figures: dict[str, Any] = self._long("/v1/purge", {}, "purge", progress)
         return figures
 
-    def _long(
-        self, path: str, body: dict[str, Any], stage: str, progress: Progress | None, *, safe: bool = True
-    ) -> Any:
+    def _long(self, path: str, body: dict[str, Any], stage: str, progress: Progress | None) -> Any:
         """The answer to a POST that may take as long as it takes."""
-        answer = self._transport.send("POST", path, body=body, safe=safe, patient=True).json()
+        answer = self._transport.send(
+            "POST", path, body=body, headers={IDEMPOTENCY_KEY: new_key()}, patient=True
+        ).json()
         if progress is not None:
             progress(stage, 1.0)
         return answer

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 import engine
-from lumaai.embedders import Embedders
+from lumaai.embedders import Embedders, is_remote
 from lumaai.errors import ErrorDetail, InvalidRequestError
-from models import LATE_INTERACTION, ModelName, RemoteReranker, Reranker
+from models import LATE_INTERACTION, ModelName, Reranker
 
 Scores: TypeAlias = npt.NDArray[np.float32]  # (n,), larger is better
 Scorer: TypeAlias = Callable[[str, Sequence[str]], Scores]  # query, texts
@@ -95,7 +95,7 @@ class Rerankers:
         with self._lock:
             while self._loaded:
                 _, reranker = self._loaded.popitem()
-                if isinstance(reranker, RemoteReranker):
+                if is_remote(reranker):
                     reranker.close()
 
 

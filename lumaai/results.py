@@ -132,6 +132,7 @@ class Hits(Sequence[Hit]):
         groups: with `group_by`, whose hits are whose: those of one group stand together, in the groups' order. A
             document with several values is a hit of each.
         facets: what was counted of all documents that match the filter.
+        next_cursor: with `cursor`, of the hits that follow; None where there are no more.
     """
 
     items: tuple[Hit, ...]
@@ -140,6 +141,7 @@ class Hits(Sequence[Hit]):
     explain: Mapping[str, Any] | None = None
     groups: tuple[HitGroup, ...] | None = None
     facets: Mapping[str, Any] | None = None
+    next_cursor: str | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -187,6 +189,8 @@ class Hits(Sequence[Hit]):
             data["groups"] = [group.to_json() for group in self.groups]
         if self.facets is not None:
             data["facets"] = dict(self.facets)
+        if self.next_cursor is not None:
+            data["next_cursor"] = self.next_cursor
         return data if self.explain is None else {**data, "explain": dict(self.explain)}
 
     @classmethod
@@ -199,6 +203,7 @@ class Hits(Sequence[Hit]):
             data.get("explain"),
             None if data.get("groups") is None else tuple(map(HitGroup.from_json, data["groups"])),
             data.get("facets"),
+            data.get("next_cursor"),
         )
 
 

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,16 @@ class Pin:
     order_by: Any = None
 
 
+class Pinned(Protocol):
+    """What a cursor stands for: a scroll or a search of a collection."""
+
+    @property
+    def collection(self) -> str:
+        """Its name."""
+
+
 class Cursors:
-    """The scrolls under way. Safe for many threads; the lock guards the table of pins.
+    """The scrolls and searches under way. Safe for many threads; the lock guards the table of pins.
 
     A pin is dropped when it has not been used for `PIN_SECONDS_MAX`, when `PINS_MAX` others were used since, or when it
     is `PIN_AGE_SECONDS_MAX` old.
@@ -51,12 +59,12 @@ class Cursors:
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._process = secrets.token_bytes(8)
-        self._pins: OrderedDict[int, tuple[Pin, float]] = OrderedDict()  # with when each was used
+        self._pins: OrderedDict[int, tuple[Pinned, float]] = OrderedDict()  # with when each was used
         self._begun: dict[int, float] = {}
         self._made = 0
         self._lock = threading.Lock()
 
-    def start(self, pin: Pin, position: int) -> str:
+    def start(self, pin: Pinned, position: int) -> str:
         """A cursor to the rows of `pin` from `position` on."""
         with self._lock:
             self._made += 1
@@ -65,7 +73,7 @@ class Cursors:
             self._drop_old()
             return self._write(self._made, position)
 
-    def resume(self, cursor: object) -> tuple[Pin, int, Callable[[int], str]]:
+    def resume(self, cursor: object) -> tuple[Pinned, int, Callable[[int], str]]:
         """What a cursor stands for: its pin, its position, and how to write a cursor to another position.
 
         Raises:

@@ -40,6 +40,9 @@ class RawHits:
     groups: tuple[HitGroup, ...] | None = None
     facets: Mapping[str, Any] | None = None
     highlights: Sequence[tuple[Highlight, ...]] | None = None
+    next_cursor: str | None = None
+    is_paged: bool = False
+    ran: Mapping[str, Any] | None = None  # as `explain`, whether that was asked for or not; no part of the answer
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,6 +61,8 @@ class RawHits:
             body["groups"] = self.groups
         if self.facets is not None:
             body["facets"] = self.facets
+        if self.is_paged:
+            body["next_cursor"] = self.next_cursor
         return _encode(body if self.explain is None else {**body, "explain": self.explain})
 
     def decoded(self) -> Hits:
@@ -66,7 +71,7 @@ class RawHits:
         hits = tuple(Hit(id_, score, _decode(document), passage) for id_, score, document, passage in rows)
         if self.highlights is not None:
             hits = tuple(replace(hit, highlights=each) for hit, each in zip(hits, self.highlights, strict=True))
-        return Hits(hits, self.sequence, self.milliseconds, self.explain, self.groups, self.facets)
+        return Hits(hits, self.sequence, self.milliseconds, self.explain, self.groups, self.facets, self.next_cursor)
 
 
 def passage_hit(document: bytes, passage: Passage | None) -> PassageHit | None:

@@ -60,16 +60,26 @@ class ServedModels:
 
     def embedders(self, collections: Sequence[str]) -> list[str]:
         """Names of the service's own embedder and of those of collections; what is damaged or gone is left out."""
-        found = [self._default]
+        return list(dict.fromkeys([self._default, *self.in_use(collections)]))
+
+    def in_use(self, collections: Sequence[str]) -> list[str]:
+        """Names of the embedders of collections, as `embedders`."""
+        found: list[str] = []
         for name in collections:
             try:
                 schema = self._opened.native.collection(name).schema
-            except engine.CollectionNotFoundError:
-                continue
-            except engine.CorruptionError:
+            except (engine.CollectionNotFoundError, engine.CorruptionError):
                 continue
             found += [each.model for each in schema.embed.values()]
         return list(dict.fromkeys(found))
+
+    def load(self, model: str) -> None:
+        """Make an embedder ready, so that nobody has to wait for it.
+
+        Raises:
+            ModelError: it cannot be had.
+        """
+        self._opened.embedders.get(model)
 
     def rerankers(self) -> list[str]:
         """Names of rerankers."""

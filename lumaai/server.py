@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import signal
@@ -10,6 +11,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -24,6 +26,8 @@ from lumaai.database import Database
 from lumaai.errors import InvalidRequestError, LumaError
 from lumaai.settings import Settings, load_settings
 from lumaai.telemetry import log_core
+
+log = logging.getLogger("lumaai")
 
 FAILED = 1
 REFUSED = 2
@@ -74,9 +78,10 @@ def serve(
     }  # fmt: skip
     chosen = _settings(settings, {key: value for key, value in given.items() if value is not None})
     if not _needs_keys(chosen) or chosen.directory.is_dir():  # which may hold keys; a new one is not made in vain
+        began = time.perf_counter()
         with _listening(chosen) as listener, _opened(chosen) as database:
             if not _needs_keys(chosen) or len(database.keyring):
-                _run(chosen, listener, database)
+                _run(chosen, listener, database, began)
                 return
     _leave(
         REFUSED,
@@ -150,8 +155,11 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
-def _run(settings: Settings, listener: socket.socket, database: Database) -> None:
+def _run(settings: Settings, listener: socket.socket, database: Database, began: float) -> None:
     log_core()
+    say_opened(database, time.perf_counter() - began)
+    if settings.preload_models:
+        threading.Thread(target=load_models, args=(database,), name="lumaai-models", daemon=True).start()
     try:
         app = create_app(database, settings)
         context = _tls_context(settings)
@@ -173,6 +181,33 @@ def _run(settings: Settings, listener: socket.socket, database: Database) -> Non
     )
     url, is_guarding = url_of(listener, secure=context is not None), app.state.service.gatekeeper.is_guarding
     Server(config, settings, url, is_guarding=is_guarding).run(sockets=[listener])
+
+
+def say_opened(database: Database, seconds: float) -> None:
+    """Log what there is to serve."""
+    infos = database.infos()
+    extra = {
+        "collections": len(infos),
+        "damaged": sum(info.damaged is not None for info in infos),
+        "documents": sum(info.documents for info in infos),
+        "sequence": database.sequence,
+        "models": database.served_models.in_use([info.name for info in infos]),
+        "seconds": round(seconds, 3),
+    }
+    log.info("database.opened", extra=extra)
+
+
+def load_models(database: Database) -> None:
+    """Load the models of the collections, one by one, and log each; meanwhile all else is served already."""
+    for model in database.served_models.in_use(database.collections()):
+        started = time.perf_counter()
+        try:
+            database.served_models.load(model)
+        except Exception as error:  # noqa: BLE001 - whoever needs the model is told
+            if not database.is_closed:
+                log.warning("model.not_loaded", extra={"model": model, "error": type(error).__name__})
+            continue
+        log.info("model.loaded", extra={"model": model, "seconds": round(time.perf_counter() - started, 3)})
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -353,7 +388,9 @@ class Server(uvicorn.Server):
         last = threading.Timer(DRAIN_SECONDS_MAX + END_SECONDS_MAX, _end)
         last.daemon = True
         last.start()
-        await super().shutdown(sockets=sockets)
+        log.info("service.draining", extra={"requests": len(self.server_state.tasks)})
+        await super().shutdown(sockets=sockets)  # which closes the database: all that was written is synced
+        log.info("service.stopped")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

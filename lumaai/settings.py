@@ -147,6 +147,12 @@ class Settings(ModelSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Web pages that may call from browsers, with commas; such as https://app.example.org."
     )
+    slow_request_seconds: float | None = Field(
+        default=1.0, gt=0, description="Requests that take longer are logged with how they ran, without content."
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, min_length=1, description="Where traces go, by OTLP over HTTP, such as http://127.0.0.1:4318."
+    )
     audit_log: Path | None = Field(default=None, description="File that administrative acts are noted in as well.")
 
     body_bytes_max: int = Field(default=64 * MEBIBYTE, ge=1024, description="JSON bodies with documents.")
@@ -165,12 +171,18 @@ class Settings(ModelSettings):
 
     search_threads: int = Field(default=max(2, CORES), ge=1, le=256)
     search_queue_max: int = Field(default=256, ge=0, description="Searches waiting for a thread.")
+    search_wait_seconds_max: float = Field(
+        default=0.005, gt=0, description="They may wait so long, or four times as long as one takes; more in a burst."
+    )
     write_threads: int = Field(default=2, ge=1, le=64)
     write_queue_max: int = Field(default=64, ge=0)
+    write_wait_seconds_max: float = Field(default=0.25, gt=0)
     embed_threads: int = Field(default=2, ge=1, le=64, description="Writes to collections that embed.")
     embed_queue_max: int = Field(default=64, ge=0)
+    embed_wait_seconds_max: float = Field(default=10.0, gt=0)
     ask_threads: int = Field(default=2, ge=1, le=64)
     ask_queue_max: int = Field(default=16, ge=0)
+    ask_wait_seconds_max: float = Field(default=10.0, gt=0)
     maintenance_queue_max: int = Field(default=4, ge=0, description="Work on all files that waits for its turn.")
 
     durability: Literal["sync", "interval", "none"] = Field(
@@ -186,6 +198,7 @@ class Settings(ModelSettings):
     snapshots_directory: Path | None = Field(default=None, description="null: snapshots in the database's directory.")
 
     model: str = Field(default=DEFAULT_MODEL, description="Embedder of collections that name none.")
+    preload_models: bool = Field(default=True, description="Load the models of collections at the start.")
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     azure_openai_api_key: SecretStr | None = Field(default=None, validation_alias="AZURE_OPENAI_API_KEY")
     gemini_api_key: SecretStr | None = Field(default=None, validation_alias="GEMINI_API_KEY")

@@ -14,9 +14,11 @@ from typing import Any, BinaryIO, cast
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+
+from lumaai.slow import explained
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -36,6 +38,7 @@ class RequestRecord:
     rows: int | None = None
     code: str | None = None
     caller: str | None = None
+    explain: Callable[[], Any] | None = None
 
 
 class Telemetry:
@@ -43,9 +46,11 @@ class Telemetry:
 
     Args:
         log_file: where lines go; stderr if not given.
+        slow_seconds: requests that take longer are logged a second time, with how they ran; None: no request.
     """
 
-    def __init__(self, log_file: BinaryIO | None = None) -> None:
+    def __init__(self, log_file: BinaryIO | None = None, *, slow_seconds: float | None = None) -> None:
+        self.slow_seconds = slow_seconds
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "lumaai_http_requests",
@@ -63,12 +68,13 @@ class Telemetry:
         self._rows = Counter(
             "lumaai_http_rows", "Documents taken in or given out.", ["method", "route"], registry=self.registry
         )
+        self._slow = Counter("lumaai_http_slow_requests", "Requests that took long.", registry=self.registry)
         self._children: dict[tuple[str, str, int], tuple[Any, Any, Any]] = {}
         ProcessCollector(registry=self.registry)
         self._log = make_logger(log_file)
 
     def watch(self, gauges: Callable[[], Iterable[tuple[str, str, dict[str, str], float]]]) -> None:
-        """Show `gauges()` (name, help, labels, value) whenever metrics are read."""
+        """Show `gauges()` (name, help, labels, value) whenever metrics are read; what ends in `_total` only grows."""
         self.registry.register(_Gauges(gauges))
 
     def record(self, request: RequestRecord) -> None:
@@ -92,6 +98,10 @@ class Telemetry:
         if request.caller is not None:
             fields["caller"] = request.caller
         self._log.info("request", **fields)
+        if self.slow_seconds is not None and request.seconds > self.slow_seconds:
+            self._slow.inc()
+            how = None if request.explain is None else explained(request.explain())
+            self._log.warning("request.slow", **fields, **({} if how is None else {"explain": how}))
 
     def audit(self, fields: Mapping[str, Any]) -> None:
         """Write an administrative act into the log; see `lumaai.audit`."""
@@ -130,11 +140,13 @@ class _Gauges(Collector):
         """Nothing known beforehand: otherwise registering would read the database."""
         return []
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        families: dict[str, GaugeMetricFamily] = {}
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
         for name, help_text, labels, value in self._gauges():
-            family = families.setdefault(name, GaugeMetricFamily(name, help_text, labels=list(labels)))
-            family.add_metric(list(labels.values()), value)
+            if name not in families:
+                kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+                families[name] = kind(name, help_text, labels=list(labels))
+            families[name].add_metric(list(labels.values()), value)
         return families.values()
 
 

@@ -94,6 +94,8 @@ TRANSLATIONS: Mapping[str, _Translation] = {
     "promptql.PlanStoppedError": _Translation(InvalidRequestError, place="/plan"),
     "promptql.PlanCancelledError": _Translation(TimeLimitError),
     "promptql.PlanError": _Translation(InvalidRequestError, "/plan"),
+    "promptql.LessonNotFoundError": _Translation(NotFoundError),
+    "promptql.FeedbackError": _Translation(InvalidRequestError),
     "promptql.ProgramNotFoundError": _Translation(NotFoundError),
     "promptql.ProgramError": _Translation(InvalidRequestError),
     "promptql.LLMPlanningError": _Translation(ModelUnavailableError, status=BAD_GATEWAY),

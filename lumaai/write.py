@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 import engine
+from lumaai.arrays import with_arrays
 from lumaai.batch import Batch
 from lumaai.documents import Write
 from lumaai.embedders import Embedders
@@ -53,6 +54,9 @@ def write(
         ModelMismatchError: the collection was embedded with another model.
         OverloadedError: others change the same documents all the time; nothing was written.
     """
+    fields = collection.schema.vectors
+    if fields:
+        request = replace(request, batch=replace(request.batch, documents=with_arrays(request.batch.documents, fields)))
     key = key_of(request.mode, request.batch.documents, request.batch.vectors, request.options)
     if key is not None:
         done = collection.replayed(key)

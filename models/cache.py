@@ -185,7 +185,7 @@ class CachingEmbedder:
     def _promote(self, found_in: int, known: dict[bytes, Vector]) -> None:
         found = np.stack(list(known.values()))
         for cache in self._caches[:found_in]:
-            cache.put_many(self.fingerprint, list(known), found)
+            cache.put_many(self._key, list(known), found)
 
     def _count(self, hits: dict[str, int], misses: int) -> None:
         with self._lock:

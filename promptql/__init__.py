@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from promptql.conversation import Conversations as Conversations
     from promptql.engine import PromptQL as PromptQL
     from promptql.errors import ArgumentError as ArgumentError
+    from promptql.errors import FeedbackError as FeedbackError
+    from promptql.errors import LessonNotFoundError as LessonNotFoundError
     from promptql.errors import LimitExceededError as LimitExceededError
     from promptql.errors import LLMPlanningError as LLMPlanningError
     from promptql.errors import PlanCancelledError as PlanCancelledError
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from promptql.events import Warned as Warned
     from promptql.events import event_from_json as event_from_json
     from promptql.executor import Limits as Limits
+    from promptql.lesson_store import Lesson as Lesson
+    from promptql.lesson_store import LessonState as LessonState
+    from promptql.meanings import Meanings as Meanings
     from promptql.plan import Assumption as Assumption
     from promptql.plan import Plan as Plan
     from promptql.plan import Support as Support
@@ -55,16 +60,20 @@ if TYPE_CHECKING:
     from promptql.proposal import PlanFault as PlanFault
     from promptql.proposal import Proposal as Proposal
     from promptql.question import QUESTION_CHARACTERS_MAX as QUESTION_CHARACTERS_MAX
+    from promptql.reviewing import LessonReview as LessonReview
     from promptql.steps import asks_language_model as asks_language_model
     from promptql.streaming import stream as stream
 
 _MODULES = {
     "answer": ["Answer", "Artifact", "Band", "Chart", "Citation", "Notice", "PlannerName", "Rewrite", "StepReport"],
     "conversation": ["Conversations"],
+    "meanings": ["Meanings"],
     "engine": ["PromptQL"],
     "errors": [
         "ArgumentError",
+        "FeedbackError",
         "LLMPlanningError",
+        "LessonNotFoundError",
         "LimitExceededError",
         "PlanCancelledError",
         "PlanStoppedError",
@@ -90,10 +99,12 @@ _MODULES = {
     ],
     "evaluation": ["EvaluationQuestion", "evaluate", "read_evaluation_questions"],
     "executor": ["Limits"],
+    "lesson_store": ["Lesson", "LessonState"],
     "plan": ["Assumption", "Plan", "Support"],
     "programs": ["Program"],
     "proposal": ["Explanation", "PlanCheck", "PlanFault", "Proposal"],
     "steps": ["asks_language_model"],
+    "reviewing": ["LessonReview"],
     "streaming": ["stream"],
     "question": ["QUESTION_CHARACTERS_MAX"],
 }

@@ -44,14 +44,14 @@ class Answering:
     cancelled: threading.Event | None = None
     llm: LLM | None = None
 
-    def answer(self, planned: Planned) -> Answer:
-        """The answer of a valid plan.
+    def answer(self, planned: Planned) -> tuple[Answer, Planned]:
+        """The answer of a valid plan, and that plan as it was mended, if it was.
 
         With an LLM there may be one more round, where a plan of its own finds nothing, and its answer is compared with
         that of the rules' plan, where they read the question otherwise.
         """
         if isinstance(planned.plan.by_id[planned.plan.output], Clarify):
-            return ask_back(planned, planned.plan)
+            return ask_back(planned, planned.plan), planned
         plan, rewrites, executed = self._carried_out(planned)
         if self.llm is not None and planned.planner is PlannerName.LLM and is_nothing(executed):
             mended = self.stages.run("mend", mend, self.context, planned, self.llm, self.cancelled)
@@ -63,7 +63,7 @@ class Answering:
         answer = self.stages.run("reason", reason, self.context, *told)
         if planned.rival is not None:
             answer = self.stages.run("compare", compared, answer, planned, self._tried)
-        return answer
+        return answer, planned
 
     def _carried_out(self, planned: Planned) -> tuple[Plan, tuple[Rewrite, ...], Executed]:
         """The plan as it ran, what the optimizer did to it, and what it gave."""

@@ -9,6 +9,7 @@ from engine import Database, Snapshot
 from promptql.catalog import Catalog, CatalogReader, with_phrases
 from promptql.errors import QuestionError
 from promptql.lessons import NO_LESSONS, Heard, Lessons
+from promptql.meanings import Meanings
 from promptql.question import Question
 from promptql.rules.tables import Tables
 from promptql.rules.values import WORDS_MAX
@@ -22,6 +23,7 @@ class Context:
     """The question, the snapshots it is answered from, their catalog, and their columns where all are tables.
 
     Attributes:
+        meanings: tells what words mean that name nothing; None where no model can.
         heard: the question with words that were learned from feedback in the data's own; None where there are none.
     """
 
@@ -30,6 +32,7 @@ class Context:
     catalog: Catalog
     tables: Tables | None = None
     heard: Heard | None = None
+    meanings: Meanings | None = None
 
 
 def gather(
@@ -40,6 +43,7 @@ def gather(
     *,
     phrases: bool = True,
     lessons: Lessons = NO_LESSONS,
+    meanings: Meanings | None = None,
 ) -> Context:
     """One snapshot of the named collections (None: all), and the catalog read from it.
 
@@ -60,7 +64,7 @@ def gather(
     heard = lessons.heard(question.text, catalog)
     said = question.text if heard is None else heard.text
     catalog = with_phrases(catalog, snapshots, _phrases(said))
-    return Context(question, snapshots, catalog, reader.tables.read(catalog, snapshots), heard)
+    return Context(question, snapshots, catalog, reader.tables.read(catalog, snapshots), heard, meanings)
 
 
 def _phrases(question: str) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import count
 
 from promptql.comparing import is_number
-from promptql.expressions import Compare, FieldRef, Predicate, Value, fields_of
+from promptql.expressions import Compare, Predicate, Value, fields_of
+from promptql.ground import Base, base_of, says_what
 from promptql.plan import Plan
 from promptql.predicate import conjunction, conjuncts
 from promptql.shape import is_plain, shape_of
@@ -41,7 +43,7 @@ class Parts:
         counted: the rows are counted at last.
     """
 
-    source: Scan | Search
+    source: Scan | Search | Base
     where: tuple[Predicate, ...]
     group: Group | None
     having: tuple[Predicate, ...]
@@ -55,7 +57,10 @@ class Parts:
     def with_condition(self, condition: Predicate, *, instead: bool) -> Parts:
         """With one more condition; `instead` of those that say what the same fields are, where there are such."""
         fields = fields_of(condition)
-        kept = [part for part in self.where if not (instead and fields_of(part) == fields and _says_what(part))]
+        if isinstance(self.source, Base) and instead and self.source.mentions(fields):
+            base = self.source.with_condition(condition)
+            return self if base is None else replace(self, source=base)
+        kept = [part for part in self.where if not (instead and fields_of(part) == fields and says_what(part))]
         return replace(self, where=tuple(dict.fromkeys((*kept, condition))))
 
     def grouped(self, by: tuple[GroupKey, ...]) -> Parts:
@@ -91,7 +96,11 @@ class Parts:
         """The parts as steps."""
         chain = _Chain()
         where = conjunction(*self.where)
-        if isinstance(self.source, Search):
+        if isinstance(self.source, Base):
+            chain.begin(self.source)
+            if where is not None:
+                chain.add(Filter(chain.next, chain.last, where))
+        elif isinstance(self.source, Search):
             chain.add(replace(self.source, id=chain.next, where=where))
         else:
             chain.add(replace(self.source, id=chain.next, where=None))
@@ -126,20 +135,55 @@ class _Chain:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self._last = ""
+
+    def begin(self, base: Base) -> None:
+        """Stand on a base."""
+        self.steps, self._last = list(base.steps), base.last
 
     @property
     def next(self) -> str:
         """The id of the next step."""
-        return f"s{len(self.steps) + 1}"
+        taken = {step.id for step in self.steps}
+        return next(name for number in count(len(self.steps) + 1) if (name := f"s{number}") not in taken)
 
     @property
     def last(self) -> str:
         """The id of the last step."""
-        return self.steps[-1].id
+        return self._last
 
     def add(self, step: Step) -> None:
         """Append a step."""
         self.steps.append(step)
+        self._last = step.id
+
+
+def parts_over(plan: Plan) -> Parts | None:
+    """The parts of a plan whose last steps are a plain chain over joins and the like; None where they are not."""
+    found = base_of(plan)
+    if found is None:
+        return None
+    base, chain = found
+    parts = Parts(base, (), None, (), (), None, None, None)
+    for step in chain:
+        match step:
+            case Filter() if parts.group is None:
+                parts = replace(parts, where=(*parts.where, *conjuncts(step.where)))
+            case Filter():
+                parts = replace(parts, having=(*parts.having, *conjuncts(step.where)))
+            case Group():
+                parts = replace(parts, group=step, order=(), limit=None, shown=None)
+            case Sort():
+                parts = replace(parts, order=step.by)
+            case Limit():
+                parts = replace(parts, limit=step)
+            case Project():
+                parts = replace(parts, shown=step.fields)
+            case Visualize():
+                parts = replace(parts, chart=step)
+            case AnswerStep():
+                parts = replace(parts, values=step.fields)
+    return parts
 
 
 def parts_of(plan: Plan) -> Parts | None:
@@ -162,10 +206,3 @@ def parts_of(plan: Plan) -> Parts | None:
         values=output.fields,
         chart=charts[-1] if charts else None,
     )
-
-
-def _says_what(part: Predicate) -> bool:
-    """Whether a condition compares a field with constants, rather than asking for any value."""
-    right = getattr(part, "right", None)
-    left = getattr(part, "left", None)
-    return isinstance(left, FieldRef) and isinstance(right, Value)

@@ -23,13 +23,15 @@ from promptql.conversation import Conversations, check_conversation
 from promptql.counting import counted
 from promptql.errors import ArgumentError, PlanError, QuestionError, nearest_name
 from promptql.estimating import StepEstimate, admit, estimate, totals, values_of
+from promptql.evaluation.questions import EvaluationQuestion
 from promptql.events import Event, Tell
 from promptql.executor import SQL_ROWS_MIN, Executed, Limits, execute
 from promptql.judgements import Judgements
 from promptql.language_models import LanguageModels, check_models, models_of
-from promptql.lesson_store import LessonStore
+from promptql.learning import Learning
 from promptql.lessons import Lessons
 from promptql.llm.cache import PlanCache
+from promptql.meanings import Meanings
 from promptql.operators.rows import Reranking
 from promptql.optimizer import optimize
 from promptql.outputs import Outputs
@@ -63,6 +65,7 @@ class PromptQL:
         conversations: where the last plans are kept; of its own if not given.
         sql: gives what runs steps over many rows as queries; without it all goes over Arrow.
         rerank: orders the best hits of searches anew where a plan asks for it.
+        meanings: tells the rules what words mean that name nothing in the data.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class PromptQL:
         conversations: Conversations | None = None,
         sql: Callable[[], SqlEngine] | None = None,
         rerank: Reranking | None = None,
+        meanings: Meanings | None = None,
     ) -> None:
         self._database = database
         self._embedder_of = embedder_of
@@ -88,8 +92,11 @@ class PromptQL:
         self._plans = PlanCache()
         self._sql = sql
         self._rerank = rerank
+        self._meanings = meanings
         self.programs = ProgramStore(database)
-        self.lessons = LessonStore(database)
+        self.learning = Learning(
+            database, lambda question, names: self._context(question, names).catalog, self._asked_with
+        )
 
     def ask(
         self,
@@ -124,8 +131,17 @@ class PromptQL:
         asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
         name = None if conversation is None else check_conversation(conversation)
-        lessons = self.lessons.active()
-        context = stages.run("gather", gather, self._database, self._reader, asked, collections, lessons=lessons)
+        lessons = self.learning.active()
+        context = stages.run(
+            "gather",
+            gather,
+            self._database,
+            self._reader,
+            asked,
+            collections,
+            lessons=lessons,
+            meanings=self._meanings,
+        )
         kept_as = None if name is None else f"{asker}\0{name}"
         models = self._language_models()
         planning = _Planning(planner, _planning_model(models, planner), lessons, cancelled)
@@ -133,14 +149,15 @@ class PromptQL:
         if kept_as is not None:
             before = self._conversations.last(kept_as)
         planned = stages.run("plan", self._planned, context, planning, before)
+        telling = None if tell is None else Telling(tell)
+        answer, ran = self._run(context, planned, stages, telling, cancelled, models=models, llm=planning.llm)
         if kept_as is not None:
-            self._conversations.keep(kept_as, planned)
+            self._conversations.keep(kept_as, ran)
         if earlier is not None:
             said = [*earlier, asked.text][-EARLIER_MAX:]
-            self._conversations.keep(_kept_as(said, collections, planner, asker), planned)
-        telling = None if tell is None else Telling(tell)
-        answer = self._run(context, planned, stages, telling, cancelled, models=models, llm=planning.llm)
+            self._conversations.keep(_kept_as(said, collections, planner, asker), ran)
         answer = replace(answer, conversation=name)
+        self.learning.remember(answer, asker)
         return answer if telling is None else tell_answer(answer, telling)
 
     def ask_stream(
@@ -180,8 +197,8 @@ class PromptQL:
         """
         asked = read_question(question, time_zone)
         check_mode(self._llm, planner)
-        lessons = self.lessons.active()
-        context = gather(self._database, self._reader, asked, collections, lessons=lessons)
+        lessons = self.learning.active()
+        context = gather(self._database, self._reader, asked, collections, lessons=lessons, meanings=self._meanings)
         llm = _planning_model(self._language_models(), planner)
         planned = plan_question(context, llm, planner, plans=self._plans, lessons=lessons)
         output = planned.plan.by_id[planned.plan.output]
@@ -259,7 +276,7 @@ class PromptQL:
         planned = Planned(read, 1.0, Band.ANSWER, planner=PlannerName.GIVEN)
         again = [step.id for step in read.steps if not step.inputs] if from_step is None else [from_step]
         telling = None if tell is None else Telling(tell)
-        answer = self._run(context, planned, stages, telling, cancelled, again, models=models)
+        answer, _ = self._run(context, planned, stages, telling, cancelled, again, models=models)
         return answer if telling is None else tell_answer(answer, telling)
 
     def explain(self, plan: object, *, collections: Sequence[str] | None = None) -> Explanation:
@@ -307,6 +324,12 @@ class PromptQL:
         wanted = {key: found[key] for key in output.fields} if output.fields is not None else found
         return self.programs.save(name, read, wanted, description)
 
+    def _asked_with(self, question: EvaluationQuestion, lessons: Lessons) -> Answer:
+        """The rules' answer to a question with a known answer, with lessons in force."""
+        asked, stages = read_question(question.question), Stages()
+        context = gather(self._database, self._reader, asked, question.collections, lessons=lessons)
+        return self._run(context, plan_question(context, None, "rules", lessons=lessons), stages, None, None)[0]
+
     def _context(self, question: str, collections: Sequence[str] | None) -> Context:
         """What a plan may read, without looking words up in it."""
         return gather(self._database, self._reader, Question(question), collections, phrases=False)
@@ -322,15 +345,20 @@ class PromptQL:
         *,
         models: LanguageModels | None = None,
         llm: LLM | None = None,
-    ) -> Answer:
-        """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these."""
+    ) -> tuple[Answer, Planned]:
+        """Optimize, execute, reason; `again`: keep what steps give, and take it from the last time but for these.
+
+        Returns:
+            The answer, and what it is the answer of, which a language model may have mended.
+        """
 
         def executed(plan: Plan, told: Tell | None) -> Executed:
             return self._executed(plan, context, told, cancelled, again, models)
 
-        answer = Answering(context, stages, executed, self._embedder_of, tell, cancelled, llm).answer(planned)
+        answering = Answering(context, stages, executed, self._embedder_of, tell, cancelled, llm)
+        answer, planned = answering.answer(planned)
         log.info("question.answered", extra={"planner": answer.planner.value, **stages.milliseconds})
-        return counted(replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds}))
+        return counted(replace(answer, usage={**answer.usage, "milliseconds": stages.milliseconds})), planned
 
     def _executed(
         self,
@@ -384,7 +412,14 @@ class PromptQL:
                 question = read_question(text)
             except QuestionError:  # it was refused when it was asked
                 continue
-            context = gather(self._database, self._reader, question, collections, lessons=planning.lessons)
+            context = gather(
+                self._database,
+                self._reader,
+                question,
+                collections,
+                lessons=planning.lessons,
+                meanings=self._meanings,
+            )
             found = self._planned(context, planning, found)
             self._conversations.keep(name, found)
         return found

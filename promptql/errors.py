@@ -6,6 +6,8 @@ PromptQLError               .code, .details
 │   └── ArgumentError       something given beside the plan is wrong: .pointer into the request
 ├── ProgramError            a program cannot be kept as it is: its name, its description, their number
 │   └── ProgramNotFoundError  there is no program, or no version, of that name
+├── FeedbackError           feedback that nothing can be learned from
+│   └── LessonNotFoundError   there is no lesson of that id
 ├── PlannerUnavailableError planner="llm" was asked for and there is no LLM
 ├── LLMPlanningError        planner="llm" was asked for, and the LLM gave no valid plan: .usage
 ├── LimitExceededError      the plan ran into its limit of rows, seconds or bytes
@@ -62,6 +64,18 @@ class ProgramNotFoundError(ProgramError):
     """There is no such program, or it has no such version."""
 
     code = "program_not_found"
+
+
+class FeedbackError(PromptQLError):
+    """Nothing can be learned from feedback as it is."""
+
+    code = "feedback_invalid"
+
+
+class LessonNotFoundError(FeedbackError):
+    """There is no such lesson."""
+
+    code = "lesson_not_found"
 
 
 class ArgumentError(PlanError):

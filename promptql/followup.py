@@ -8,14 +8,15 @@ from datetime import datetime
 
 from promptql.answer import Band
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
-from promptql.editing import Parts, parts_of
+from promptql.editing import Parts, parts_of, parts_over
 from promptql.errors import PlanError
-from promptql.plan import Assumption, Plan, Support
+from promptql.ground import Base, joined_info
+from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import describe
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading
-from promptql.steps import LIMIT_MAX, Aggregation, ChartKind, Limit, Order, Visualize
+from promptql.steps import LIMIT_MAX, Aggregation, ChartKind, Limit, Order, Scan, Search, Visualize
 from promptql.validation import validate
 
 _BEGINS = re.compile(
@@ -65,10 +66,10 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
     Conditions narrow what there was ("only those from France"), or take the place of those on the same field ("and in
     1999?"); the order, the number of rows, columns, groups, figures and charts can be changed as well.
     """
-    parts = parts_of(before.plan)
-    if parts is None or parts.source.collection not in catalog.collections:
+    found = _ground(before.plan, catalog)
+    if found is None:
         return None
-    info = catalog.collections[parts.source.collection]
+    parts, info = found
     reading = read_question(question, info, asked_at)
     if not _is_follow_up(question, reading):
         return None
@@ -82,7 +83,7 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
         Assumption(f"'{question[:200]}' goes on from '{before.plan.question[:200]}'", Support.EXACT),
         *_carried(before.plan, edit.parts),
         *reading.assumptions,
-        *(Assumption(f"ignored: '{word}'", Support.INFERRED) for word in ignored),
+        *(Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for word in ignored),
     )
     plan = Plan(question, steps, steps[-1].id, assumptions=tuple(dict.fromkeys(assumptions)))
     try:
@@ -92,6 +93,25 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
     sure = before.confidence * (1.0 if not ignored else 0.5)
     band = before.band if not ignored or before.band is Band.SEARCH else Band.ASSUMPTIONS
     return Planned(plan, sure, band, planner=before.planner)
+
+
+def _ground(plan: Plan, catalog: Catalog) -> tuple[Parts, CollectionInfo] | None:
+    """The plan's parts, and what its questions are about: a collection, or what a join gives."""
+    read = {step.collection for step in plan.steps if isinstance(step, (Scan, Search))}
+    if not read or not read <= set(catalog.collections):
+        return None
+    parts = parts_of(plan)
+    if parts is not None:
+        assert not isinstance(parts.source, Base)
+        return parts, catalog.collections[parts.source.collection]
+    parts = parts_over(plan)
+    if parts is None:
+        return None
+    assert isinstance(parts.source, Base)
+    try:
+        return parts, joined_info(plan, parts.source, catalog)
+    except PlanError:  # made for other columns than there are now
+        return None
 
 
 def _is_follow_up(question: str, reading: Reading) -> bool:
@@ -183,6 +203,8 @@ def _draw(edit: _Edit, question: str) -> None:
 
 def _carried(before: Plan, parts: Parts) -> tuple[Assumption, ...]:
     """How words of the question before were read, as far as the plan still says so."""
+    if isinstance(parts.source, Base):  # what is below the chain stays
+        return before.assumptions
     still = [describe(part) for part in (*parts.where, *parts.having)]
     return tuple(item for item in before.assumptions if any(item.text.endswith(f"= {text}") for text in still))
 

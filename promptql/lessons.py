@@ -80,11 +80,17 @@ class Lessons:
         for word in sorted(self.words, key=lambda item: -len(item.said)):
             if not word.is_known(catalog):
                 continue
-            pattern = rf"(?<!\w){re.escape(word.said)}(?!\w)"
-            question, count = re.subn(pattern, word.meaning.replace("\\", r"\\"), question, flags=re.IGNORECASE)
+            if re.search(rf"(?<!\w){re.escape(word.meaning)}(?!\w)", question, re.IGNORECASE):
+                continue  # the data's own words are there: "Ridley" in "Ridley Scott" is no word of its own
+            question, count = re.subn(_pattern(word), word.meaning.replace("\\", r"\\"), question, flags=re.IGNORECASE)
             if count:
                 found.append(Assumption(f"{word.described()}, as was learned", Support.EXACT))
         return Heard(question, tuple(found)) if found else None
+
+    def concern(self, question: str) -> bool:
+        """Whether the question may be read otherwise because of them."""
+        said = any(re.search(_pattern(word), question, re.IGNORECASE) for word in self.words)
+        return said or _key(question) in self._by_question
 
     def plan_of(self, question: str, catalog: Catalog) -> Planned | None:
         """The plan that somebody said is right for this very question; None where there is none, or it fits no more."""
@@ -103,6 +109,10 @@ class Lessons:
     def hints(self, catalog: Catalog) -> Sequence[str]:
         """The words, for the LLM."""
         return [word.described() for word in self.words if word.is_known(catalog)]
+
+
+def _pattern(word: LearnedWord) -> str:
+    return rf"(?<!\w){re.escape(word.said)}(?!\w)"
 
 
 def _key(question: str) -> str:

@@ -39,6 +39,9 @@ class Support(StrEnum):
     DEFAULT = "default"
 
 
+IGNORED = "ignored: "  # begins what is assumed of a word that nothing was made of
+
+
 @dataclass(frozen=True, slots=True)
 class Assumption:
     """How a word of the question was read: ``'functions' = kind is function``."""

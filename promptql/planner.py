@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from engine import FieldType
 from models import LLM, LLMCancelledError, LLMError, ModelError
 from promptql.answer import Band, Notice, PlannerName
 from promptql.catalog import Catalog
@@ -18,17 +16,12 @@ from promptql.lessons import NO_LESSONS, Lessons
 from promptql.llm.cache import PlanCache
 from promptql.llm.planning import plan_by_llm
 from promptql.llm.request import PlanRequest
-from promptql.plan import Assumption, Plan, Support
+from promptql.plan import Plan
 from promptql.planned import LLMUsage, Planned
-from promptql.rules.periods import speaks_of_time
-from promptql.rules.planning import plan_by_rules
-from promptql.rules.respelling import Respelling, respellings
-from promptql.rules.tabular import plan_by_tables
-from promptql.steps import Group, Scan, Search
+from promptql.steps import Scan, Search
+from promptql.unaided import plan_without_llm
 
 PlannerMode: TypeAlias = Literal["auto", "rules", "llm"]
-GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
-RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
 
 
 def check_mode(llm: LLM | None, mode: PlannerMode) -> None:
@@ -85,7 +78,7 @@ def plan_question(
         context.question.text, context.catalog, draft, known, lessons.examples, lessons.hints(context.catalog)
     )
     try:
-        return _with_carried(plan_by_llm(request, llm, plans if plans is not None else PlanCache(), cancelled), known)
+        return plan_by_llm(request, llm, plans if plans is not None else PlanCache(), cancelled)
     except LLMCancelledError as error:
         raise PlanCancelledError("the question was given up") from error
     except (ModelError, LLMPlanningError) as error:
@@ -109,7 +102,7 @@ def _draft(context: Context, before: Planned | None, lessons: Lessons) -> tuple[
     if followed is not None:
         return followed, None
     try:
-        return _by_rules(context), None
+        return plan_without_llm(context), None
     except QuestionError as error:
         return None, error
 
@@ -124,71 +117,5 @@ def _is_within(plan: Plan, catalog: Catalog) -> bool:
     return read <= set(catalog.collections)
 
 
-def _with_carried(planned: Planned, before: Plan | None) -> Planned:
-    """Says so where a plan goes on from the one before: it has steps of it."""
-    if before is None or not set(planned.plan.steps[:-1]) & set(before.steps):
-        return planned
-    said = f"'{planned.plan.question[:200]}' goes on from '{before.question[:200]}'"
-    assumptions = (Assumption(said, Support.INFERRED), *planned.plan.assumptions)
-    return replace(planned, plan=replace(planned.plan, assumptions=assumptions))
-
-
 def _spent(error: ModelError) -> LLMUsage:
     return LLMUsage.of(error.usage) if isinstance(error, LLMError) else LLMUsage()
-
-
-def _by_rules(context: Context) -> Planned:
-    """The reading by rules; where there is none, that of the question with a name spelt as the data has it."""
-    question = context.question.text
-    if context.heard is not None and context.heard.text != question:
-        planned = _read_by_rules(context, context.heard.text)
-        assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
-        return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
-    try:
-        return _read_by_rules(context, question)
-    except QuestionError:
-        for respelt in respellings(question, context.catalog):
-            with suppress(QuestionError):
-                return _corrected(_read_by_rules(context, respelt.question), question, respelt)
-        raise
-
-
-def _corrected(planned: Planned, question: str, respelt: Respelling) -> Planned:
-    said = f"'{respelt.said}' is not in the data: {respelt.field} = {respelt.value}"
-    assumptions = (Assumption(said, Support.FUZZY), *planned.plan.assumptions)
-    plan = replace(planned.plan, question=question, assumptions=assumptions)
-    band = Band.ASSUMPTIONS if planned.band is Band.ANSWER else planned.band
-    return replace(planned, plan=plan, band=band, confidence=RESPELT_FACTOR * planned.confidence)
-
-
-def _read_by_rules(context: Context, question: str) -> Planned:
-    """Tables are read as tables; where the question makes no sense so, and for all else, the words decide.
-
-    So they do where the question speaks of times: the tables' weights were fitted to data without them.
-    """
-    asked_at = context.question.asked_at
-    if context.tables is not None:
-        infos = list(context.catalog.collections.values())
-        timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
-        if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
-            with suppress(QuestionError):
-                return plan_by_rules(question, context.catalog, asked_at)
-        planned = plan_by_tables(question, context.tables, context.catalog)
-        if planned is not None:
-            second = context.tables.joined is None and planned.band is not Band.ANSWER
-            return (_surer(context, question, planned, timed=timed) or planned) if second else planned
-    return plan_by_rules(question, context.catalog, asked_at)
-
-
-def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:
-    """The reading by words, where it explains all of them, and groups or stands against mere guesses.
-
-    "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to, and times are not in it.
-    """
-    try:
-        planned = plan_by_rules(question, context.catalog, context.question.asked_at)
-    except QuestionError:
-        return None
-    groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
-    sure = groups or timed or doubtful.confidence < GUESS_CONFIDENCE_MAX
-    return planned if sure and planned.band is Band.ANSWER else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from models import Embedder
 from promptql.answer import Answer, Band, Chart, Citation, Notice, Rewrite
@@ -12,7 +13,7 @@ from promptql.context import Context
 from promptql.executor import Executed
 from promptql.llm.writing import Writer
 from promptql.nothing import nothing_said
-from promptql.plan import Plan
+from promptql.plan import IGNORED, Assumption, Plan
 from promptql.planned import Planned
 from promptql.prose import prose_said, wants_prose
 from promptql.quoting import quotes_said
@@ -41,6 +42,7 @@ def reason(
         said = summary_said(context, planned, rows)
     else:
         said = table_said(context, planned, plan, rows)
+        said = replace(said, text=said.text + _left_out(plan.assumptions))
     if writer is not None and wants_prose(context.question.text, rows):
         said = prose_said(context, plan, rows, said, writer)
     citations, rejected = verified(said.claims, context.snapshots)
@@ -65,6 +67,12 @@ def reason(
         alternatives=planned.alternatives,
         charts=_charts(executed, plan),
     )
+
+
+def _left_out(assumptions: Sequence[Assumption]) -> str:
+    """What the question says and the answer does not: whoever reads it may have meant that."""
+    words = [item.text.removeprefix(IGNORED).strip("'") for item in assumptions if item.text.startswith(IGNORED)]
+    return f"\n\n(Left out of the question: {', '.join(f'“{word}”' for word in words)}.)" if words else ""
 
 
 def _charts(executed: Executed, plan: Plan) -> tuple[Chart, ...]:

@@ -52,12 +52,16 @@ HOMES = {
     "httptools": ["lumaai/http/"],
     "structlog": ["lumaai/"],
     "prometheus_client": ["lumaai/"],
+    "opentelemetry": ["lumaai/tracing.py", "lumaai/app.py"],
     "pathspec": ["lumaai/ingestion/"],
     "selectolax": ["lumaai/ingestion/"],
     "pypdfium2": ["lumaai/ingestion/"],
     "docx": ["lumaai/ingestion/"],
     "charset_normalizer": ["lumaai/ingestion/"],
     "matplotlib": ["lumaai/quality/"],
+    "mcp": ["lumaai/integrations/"],
+    "langchain_core": ["lumaai/integrations/"],
+    "llama_index": ["lumaai/integrations/"],
 }
 ANYWHERE = {"numpy", "msgspec"}
 TOP_LEVEL = {"lumaai", "promptql", "engine", "models", "tests", "notebooks", "benchmarks"}

@@ -21,7 +21,7 @@ from benchmarks.timing import load_average
 REQUIREMENTS = (
     "vectordb-bench==2.0.0",
     "faiss-cpu==1.15.1",  # from here on what our client imports
-    "httpx==0.28.1",
+    "httptools==0.9.0",
     "msgspec==0.22.0",
     "pathspec==1.1.1",
     "pyroaring==1.2.0",

@@ -113,6 +113,7 @@ class CollectionState:
         self._swapping = threading.Lock()
         self._coding = threading.Lock()
         self._jobs = Jobs()
+        self._done = {"seal": (0, 0.0), "merge": (0, 0.0)}  # how many, and seconds in all
         self._stopping = threading.Event()
         self._dropping = False
         self.files = SegmentFiles(name, directory, store, number, self.reader, self._stopping.is_set)
@@ -241,6 +242,7 @@ class CollectionState:
             failpoints.hit("seal.after_swap")
             self.code_head()
             seconds = round(time.perf_counter() - started, 3)
+            self._count("seal", seconds)
             log.info("segment.sealed", extra={"rows": len(view.ordinals), "seconds": seconds})
             return True
 
@@ -434,6 +436,8 @@ class CollectionState:
             segments, head, deleted, sequence = self._segments, self._head, self._deleted, self.sequence
         described = {**figures.describe(segments, head), "deleted": len(deleted), "sequence": sequence}
         described["running"] = self._jobs.describe()
+        done = self._done.items()
+        described["done"] = {kind: {"count": count, "seconds": seconds} for kind, (count, seconds) in done}
         if self.text is not None and text_languages(self._schema):
             described["text"] = self.text.stats(self.snapshot)
         return described
@@ -512,7 +516,13 @@ class CollectionState:
             give_back()
         rows = sum(len(segment.ordinals) for segment in merged)
         seconds = round(time.perf_counter() - started, 3)
+        self._count("merge", seconds)
         log.info("segments.merged", extra={"segments": len(chosen), "rows": rows, "seconds": seconds})
+
+    def _count(self, kind: str, seconds: float) -> None:
+        with self._lock:
+            count, before = self._done[kind]
+            self._done[kind] = (count + 1, before + seconds)
 
     def _like(self, parts: int) -> Mapping[str, SegmentVectors] | None:
         """Vectors to build like, where a segment is made of that many parts: a merge learns anew."""

@@ -10,6 +10,7 @@ from lumaai.aio.askable import AsyncAskable
 from lumaai.aio.collection import AsyncCollection
 from lumaai.aio.jobs import AsyncJobs
 from lumaai.aio.key_upkeep import AsyncKeyUpkeep
+from lumaai.aio.lesson_keeper import AsyncLessonKeeper
 from lumaai.aio.program_keeper import AsyncProgramKeeper
 from lumaai.aio.transport import AsyncTransport
 from lumaai.aio.upkeep import AsyncUpkeep
@@ -20,7 +21,7 @@ from lumaai.remote_upkeep import model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, SqlResult, check_query
-from lumaai.transport import collection_path, given_keys
+from lumaai.transport import collection_path, given_keys, new_key
 
 if TYPE_CHECKING:
     from promptql import Answer, Event, Explanation, PlanCheck, Proposal
@@ -162,6 +163,10 @@ class AsyncClient(AsyncUpkeep, AsyncKeyUpkeep, AsyncAskable):
     def _keeper(self) -> AsyncProgramKeeper:
         return AsyncProgramKeeper(self._transport)
 
+    @property
+    def _teacher(self) -> AsyncLessonKeeper:
+        return AsyncLessonKeeper(self._transport)
+
     async def sql(
         self,
         query: str,
@@ -192,7 +197,7 @@ class AsyncClient(AsyncUpkeep, AsyncKeyUpkeep, AsyncAskable):
         """Run a statement in LQL, JQL or NQL; see `Database.query`."""
         check_query(params, limit, timeout)
         body = given_keys({"language": language, "query": query, "params": params, "limit": limit, "timeout": timeout})
-        return SqlResult.from_json(await self._transport.post("/v1/query", body, safe=False))
+        return SqlResult.from_json((await self._transport.write("/v1/query", body, key=new_key())).body)
 
     async def stats(self) -> dict[str, Any]:
         """Bytes on disk and in memory."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from lumaai.aio.job import AsyncJob, AsyncJobKeeper
 from lumaai.aio.transport import AsyncTransport
+from lumaai.errors import InvalidRequestError
 from lumaai.job import JobRequest, check_kind
 from lumaai.remote_jobs import JOBS_PATH, _job_path, _path_and_body
 from lumaai.remote_upkeep import model_of_the_service
+from lumaai.transport import IDEMPOTENCY_KEY, new_key
 
 
 class AsyncJobs(AsyncJobKeeper):
@@ -30,7 +32,9 @@ class AsyncJobs(AsyncJobKeeper):
     async def start(self, request: JobRequest) -> AsyncJob:
         """Start what is asked for; see `AsyncJobKeeper.start`."""
         check_kind(request)
+        if request.kind == "import":
+            raise InvalidRequestError("an import is started by its upload: POST …/documents:bulk?background=true")
         path, body = _path_and_body(request)
         with model_of_the_service():
-            answer = await self._transport.send("POST", path, body=body, safe=False)
+            answer = await self._transport.send("POST", path, body=body, headers={IDEMPOTENCY_KEY: new_key()})
         return await self.get(answer.headers["location"].rpartition("/")[2])

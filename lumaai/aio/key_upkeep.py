@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lumaai.aio.transport import AsyncTransport
 from lumaai.key_info import GRACE_SECONDS_MAX, KeyInfo, KeyRequest, NewKey, check_seconds
 from lumaai.key_upkeep import KEYS_PATH, _key_path
-from lumaai.transport import given_keys
+from lumaai.transport import given_keys, new_key
 
 
 class AsyncKeyUpkeep:
@@ -29,7 +29,9 @@ class AsyncKeyUpkeep:
         request = KeyRequest.of(
             name, verbs, collections, expires_in_seconds, requests_per_minute, requests_per_day
         )  # fmt: skip
-        return NewKey.from_json(await self._transport.post(KEYS_PATH, given_keys(request.to_json()), safe=False))
+        return NewKey.from_json(
+            (await self._transport.write(KEYS_PATH, given_keys(request.to_json()), key=new_key())).body
+        )
 
     async def api_keys(self) -> list[KeyInfo]:
         """All API keys; see `Database.api_keys`."""
@@ -39,7 +41,7 @@ class AsyncKeyUpkeep:
         """Give a key another secret; see `Database.rotate_key`."""
         check_seconds("grace_seconds", grace_seconds, GRACE_SECONDS_MAX, zero=True)
         body = {"grace_seconds": grace_seconds}
-        return NewKey.from_json(await self._transport.post(f"{_key_path(id)}:rotate", body, safe=False))
+        return NewKey.from_json((await self._transport.write(f"{_key_path(id)}:rotate", body, key=new_key())).body)
 
     async def revoke_key(self, id: str) -> None:  # noqa: A002
         """Let a key open nothing any more; see `Database.revoke_key`."""

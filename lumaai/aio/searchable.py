@@ -64,6 +64,7 @@ class AsyncSearchable(ABC):
         params: Mapping[str, Any] | None = None,
         min_sequence: int | None = None,
         explain: bool = False,
+        cursor: str | None = None,
     ) -> Hits:
         """The documents that fit best to a text, a vector, another document or examples; one hit a document.
 
@@ -97,8 +98,12 @@ class AsyncSearchable(ABC):
             params: `ef_search`, `nprobe`, `oversample`, `exact`, or `recall` (0.95 or 0.99).
             min_sequence: refuse if the writes up to this one are not seen yet.
             explain: say in `Hits.explain` what ran.
+            cursor: "" to page through all hits (up to 10,000) in the state of now: `Hits.next_cursor` is the `cursor`
+                of the page that follows, which takes nothing else but `limit` and `select`.
 
         Raises:
+            GoneError: the cursor has not been used for five minutes, is older than an hour, or its service was
+                restarted.
             InvalidRequestError: not exactly one thing to look for; a vector of the wrong size; a bad filter.
             NotFoundError: there is no document with that id.
             ConflictError: `min_sequence` has not been reached.
@@ -109,6 +114,7 @@ class AsyncSearchable(ABC):
             "mode": None if mode == "semantic" else mode, "text_fields": text_fields, "fusion": fusion,
             "prefetch": prefetch, "rerank": rerank, "score_threshold": score_threshold, "diversity": diversity,
             "group_by": group_by, "facets": facets, "highlight": highlight or None, "min_sequence": min_sequence,
+            "cursor": cursor,
         }  # fmt: skip
         given = {key: value for key, value in more.items() if value is not None}
         single = vector_field if vector_field is None or isinstance(vector_field, str) else None

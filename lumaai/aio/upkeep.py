@@ -20,7 +20,7 @@ from lumaai.reports import (
     check_flag,
     check_snapshot_name,
 )
-from lumaai.transport import collection_path, given_keys
+from lumaai.transport import IDEMPOTENCY_KEY, collection_path, given_keys, new_key
 
 
 class AsyncUpkeep:
@@ -41,7 +41,7 @@ class AsyncUpkeep:
     async def create_snapshot(self, name: str | None = None, *, progress: Progress | None = None) -> SnapshotInfo:
         """Keep the whole database as it is now; see `Database.create_snapshot`."""
         body = given_keys({"name": None if name is None else check_snapshot_name(name)})
-        return SnapshotInfo.from_json(await self._long(SNAPSHOTS_PATH, body, "archive", progress, safe=False))
+        return SnapshotInfo.from_json(await self._long(SNAPSHOTS_PATH, body, "archive", progress))
 
     async def snapshots(self) -> list[SnapshotInfo]:
         """All snapshots, by name."""
@@ -59,9 +59,7 @@ class AsyncUpkeep:
 
     async def restore_snapshot(self, name: str, *, progress: Progress | None = None) -> SnapshotInfo:
         """Go back to a snapshot; see `Database.restore_snapshot`."""
-        return SnapshotInfo.from_json(
-            await self._long(f"{snapshot_path(name)}:restore", {}, "restore", progress, safe=False)
-        )
+        return SnapshotInfo.from_json(await self._long(f"{snapshot_path(name)}:restore", {}, "restore", progress))
 
     async def delete_snapshot(self, name: str) -> None:
         """Delete a snapshot; see `Database.delete_snapshot`."""
@@ -116,11 +114,11 @@ class AsyncUpkeep:
         figures: dict[str, Any] = await self._long("/v1/purge", {}, "purge", progress)
         return figures
 
-    async def _long(
-        self, path: str, body: dict[str, Any], stage: str, progress: Progress | None, *, safe: bool = True
-    ) -> Any:
+    async def _long(self, path: str, body: dict[str, Any], stage: str, progress: Progress | None) -> Any:
         """The answer to a POST that may take as long as it takes."""
-        answer = (await self._transport.send("POST", path, body=body, safe=safe, patient=True)).json()
+        answer = (
+            await self._transport.send("POST", path, body=body, headers={IDEMPOTENCY_KEY: new_key()}, patient=True)
+        ).json()
         if progress is not None:
             progress(stage, 1.0)
         return answer

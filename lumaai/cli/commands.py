@@ -13,15 +13,20 @@ from typer.core import TyperGroup
 from lumaai.cli import output
 from lumaai.cli.asking import asking, programs_app
 from lumaai.cli.bench import bench
+from lumaai.cli.completion import completing
 from lumaai.cli.counting import counting
 from lumaai.cli.evaluation import evaluation
 from lumaai.cli.jobs import jobs_app
 from lumaai.cli.keys import keys_app
+from lumaai.cli.mcp import serving
 from lumaai.cli.models import models_app
 from lumaai.cli.options import FilterOption, JsonOption, YesOption, confirm, examples, parsed_filter
 from lumaai.cli.search import searching
+from lumaai.cli.shell import shells
 from lumaai.cli.sql import queries
 from lumaai.cli.target import DirectoryOption, UrlOption, data_directory, opened, refuse_file
+from lumaai.cli.teaching import lessons_app, teaching
+from lumaai.cli.top import top
 from lumaai.cli.upkeep import snapshot, upkeep
 from lumaai.errors import DatabaseLockedError, LumaError, UnauthorizedError
 from lumaai.options import check_durability
@@ -41,6 +46,7 @@ Try:
   lumaai search films robots --filter "year >= 1990 AND genre = 'drama'"
   lumaai ask "How many films are there per genre?"
   lumaai sql "SELECT genre, count(*) FROM films GROUP BY genre"
+  lumaai shell                                  SQL, questions and searches, one after the other
   lumaai serve                                  the same over HTTP; add --url to the commands above
   lumaai snapshot create                        keep it all as it is now; lumaai restore goes back
 """
@@ -331,14 +337,22 @@ def optimize(collection: Collection, *, directory: DirectoryOption = None, url: 
 app.add_typer(searching)
 app.add_typer(asking)
 app.add_typer(programs_app, name="programs")
+app.add_typer(teaching)
+app.add_typer(lessons_app, name="lessons")
 app.add_typer(counting)
 app.add_typer(queries)
+app.add_typer(shells)
 app.add_typer(evaluation)
 app.add_typer(upkeep)
+app.command(epilog=examples("lumaai top", "lumaai top --url http://10.0.0.7:8000 --interval 5", "lumaai top --json"))(
+    top
+)
 app.add_typer(snapshot, name="snapshot")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(serving)
+app.add_typer(completing)
 app.add_typer(bench, name="bench")
 
 

@@ -17,15 +17,17 @@ from lumaai.ingestion.text_files import read_code, read_markdown, read_plain_tex
 from models import CODE_SUFFIXES
 
 SUFFIXES = (
-    ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", ".text", ".rst", ".md", ".markdown", ".mdx",
-    ".html", ".htm", ".xhtml", ".pdf", ".docx",
+    ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".text", ".rst", ".md", ".markdown",
+    ".mdx", ".html", ".htm", ".xhtml", ".pdf", ".docx",
 )  # fmt: skip
 
+# One row of Arrow.
+ROW_BYTES_MAX = 64 << 20
 # What these hold is text, and its types are guessed.
 GUESSING_SUFFIXES = frozenset({".csv", ".tsv"})
 
 # What a record's number counts, by suffix; elsewhere there is one record a file.
-_NUMBERED = {".json": "item", ".parquet": "row", ".pdf": "page"}
+_NUMBERED = {".json": "item", ".parquet": "row", ".arrow": "row", ".pdf": "page"}
 
 
 def is_readable(path: Path) -> bool:
@@ -68,10 +70,8 @@ def read(
             yield from read_json(path)
         case ".csv" | ".tsv":
             yield from read_csv(path, fields, on_note)
-        case ".parquet":
-            from lumaai.ingestion.parquet_files import read_parquet
-
-            yield from read_parquet(path)
+        case ".parquet" | ".arrow":
+            yield from _read_table(path)
         case ".txt" | ".text" | ".rst":
             yield from read_plain_text(path, called)
         case ".md" | ".markdown" | ".mdx":
@@ -91,3 +91,14 @@ def read(
             raise InvalidRequestError(
                 f"cannot read {path}: suffix {suffix or 'missing'!r} is not one of {known}", code="suffix_unsupported"
             )
+
+
+def _read_table(path: Path) -> Iterator[Record]:
+    """The rows of a Parquet or Arrow file, by a library that few need."""
+    if path.suffix.lower() == ".parquet":
+        from lumaai.ingestion.parquet_files import read_parquet
+
+        return read_parquet(path)
+    from lumaai.ingestion.uploads import read_upload
+
+    return read_upload(path, fields={}, row_bytes_max=ROW_BYTES_MAX)

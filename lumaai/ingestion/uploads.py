@@ -16,9 +16,8 @@ from lumaai.ingestion.parquet_files import check_names, in_microseconds, row_rec
 from lumaai.ingestion.record import Record
 from lumaai.ingestion.source import opened
 
-# Rows that are decoded at once; what they may take then, and a group of rows in a Parquet file as it says itself.
+# Rows that are decoded at once; and what a group of rows in a Parquet file may take, as it says itself.
 ROWS_AT_ONCE = 256
-BATCH_BYTES_MAX = 256 << 20
 ROW_GROUP_BYTES_MAX = 1 << 30
 FILE_MAGIC = b"ARROW1\0\0"
 # Fields of Arrow's flatbuffers (format/Message.fbs): of a message its header, of record batches their compression, of
@@ -65,15 +64,30 @@ def _parquet(path: Path, row_bytes_max: int) -> Iterator[Record]:
 
 
 def _arrow(path: Path, row_bytes_max: int) -> Iterator[Record]:
+    with pa.memory_map(str(path)) as file:
+        yield from _rows(arrow_batches(path, file), row_bytes_max)
+
+
+def arrow_batches(path: Path, file: Any) -> Iterator[Any]:
+    """The record batches of an Arrow stream or file, each found to point nowhere but into itself.
+
+    Args:
+        path: what messages call it.
+        file: pyarrow's, at its beginning.
+
+    Raises:
+        InvalidRequestError: malformed (code "file_malformed"), or compressed within.
+    """
     try:
-        with pa.memory_map(str(path)) as file:
-            start = len(FILE_MAGIC) if file.read(len(FILE_MAGIC)) == FILE_MAGIC else 0
-            file.seek(start)
-            _refuse_compressed(path, pa.ipc.MessageReader.open_stream(file))
-            file.seek(start)
-            with pa.ipc.open_stream(file) as reader:
-                check_names(path, reader.schema.names)
-                yield from _rows(reader, row_bytes_max)
+        start = len(FILE_MAGIC) if file.read(len(FILE_MAGIC)) == FILE_MAGIC else 0
+        file.seek(start)
+        _refuse_compressed(path, pa.ipc.MessageReader.open_stream(file))
+        file.seek(start)
+        with pa.ipc.open_stream(file) as reader:
+            check_names(path, reader.schema.names)
+            for batch in reader:
+                batch.validate(full=True)
+                yield batch
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
         raise _malformed(path, "Arrow", error) from error
 
@@ -81,20 +95,19 @@ def _arrow(path: Path, row_bytes_max: int) -> Iterator[Record]:
 def _rows(batches: Any, row_bytes_max: int) -> Iterator[Record]:
     number = 0
     for whole in batches:
-        whole.validate(full=True)  # what others send may point anywhere
         for start in range(0, len(whole), ROWS_AT_ONCE):
             readable = in_microseconds(whole.slice(start, ROWS_AT_ONCE))
             for index in range(len(readable)):
                 number += 1
                 row = readable.slice(index, 1)
-                size = sum(map(_bytes_of, row.columns))
+                size = sum(map(row_bytes, row.columns))
                 if size > row_bytes_max:
                     yield Record(number, problem=f"row is too large: maximum={row_bytes_max} got={size} bytes")
                 else:
                     yield row_record(number, row, size)
 
 
-def _bytes_of(column: Any) -> int:
+def row_bytes(column: Any) -> int:
     """What one value takes; of a dictionary what it stands for."""
     if isinstance(column, pa.DictionaryArray):
         value = column[0].value

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import msgspec
 from starlette.responses import Response
 
@@ -11,15 +15,35 @@ from lumaai.asked import Asked, Execution, Question
 from lumaai.routes.events import EVENT_STREAM, EventStream
 from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, Reach, json_response
+from lumaai.slow import answer_explained
+
+if TYPE_CHECKING:
+    from promptql import Answer, Tell
 
 
 async def answered(call: Call, asked: Asked, *, stream: bool) -> Response:
     """An answer, whole or as it comes, in a lane of its own so that slow answers never starve searches."""
-    database = call.database
+    work = answering(call, asked)
     if stream:
-        return await EventStream.begun(call, lambda tell, gone: database.answer_told(asked, tell, gone))
-    answer = await run_while_wanted(call, call.service.asks, lambda gone: database.answer_told(asked, cancelled=gone))
+        return await EventStream.begun(call, work)
+    answer = await run_while_wanted(call, call.service.asks, lambda gone: work(None, gone))
     return json_response(msgspec.json.encode(answer.to_json()))
+
+
+def answering(call: Call, asked: Asked) -> Callable[[Tell | None, threading.Event], Answer]:
+    """What answers, with spans of its steps where they are wanted, and says how it ran if that takes long."""
+    database, spans = call.database, call.service.tracing.steps()
+
+    def work(tell: Tell | None, gone: threading.Event) -> Answer:
+        try:
+            answer = database.answer_told(asked, tell if spans is None else spans.around(tell), gone)
+        finally:
+            if spans is not None:
+                spans.close()
+        call.explain(lambda: answer_explained(answer))
+        return answer
+
+    return work
 
 
 async def ask(call: Call) -> Response:

@@ -27,9 +27,11 @@ from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError, ModelUnav
 from lumaai.ingestion import TEXT_REFUSED_CODES, TEXTS_REFUSED_MAX
 from lumaai.options import WriteOptions
 from lumaai.results import WriteResult
+from lumaai.routes.jobs import started
+from lumaai.routes.keyed import once
 from lumaai.routes.lines import AnswerStream, Line
 from lumaai.routes.operation import NDJSON, Call, Operation
-from lumaai.routes.upload import ARROW, CSV, PARQUET, TSV, Row, rows
+from lumaai.routes.upload import ARROW, CSV, PARQUET, TSV, Row, kept, rows
 
 BATCH_DOCUMENTS = 256
 BATCH_BYTES_MAX = 4 << 20
@@ -51,8 +53,32 @@ async def bulk(call: Call) -> Response:
     key = call.idempotency_key()
     WriteOptions(False, idempotency_key=key).check()
     collection = call.service.database.collection(call.path("c"))
+    if asked.background:
+        return await _later(call, asked, key, collection.name)
     upload = Upload(call, collection, asked, key)
     return AnswerStream(upload.run(), call.service.settings.request_seconds_max)
+
+
+async def _later(call: Call, asked: wire.BulkQuery, key: str | None, collection: str) -> Response:
+    """Keep the upload, and let a job take it in."""
+    if asked.strict or asked.first_line != 1:
+        raise InvalidRequestError("an upload in the background takes neither strict nor first_line")
+    path, digest = await kept(call)
+    is_taken = False
+
+    async def start() -> Response:
+        nonlocal is_taken
+        response = await started(call, "import", collection, {"file": path.name})
+        is_taken = True
+        return response
+
+    try:
+        if key is None:
+            return await start()
+        return await once(call, key, b"import\0" + collection.encode() + digest, start)
+    finally:
+        if not is_taken:  # it was taken before, under the same key, or could not be
+            path.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
@@ -277,12 +303,12 @@ OPERATIONS = (
         summary="Add or replace the documents of an upload of any length",
         tag="documents",
         verb=Verb.WRITE,
-        answers={200: wire.BulkLine},
+        answers={200: wire.BulkLine, 202: wire.Job},
         body_media_type=NDJSON,
         more_media_types=(CSV, TSV, PARQUET, *sorted(ARROW)),
         answer_media_type=NDJSON,
         query=wire.BulkQuery,
-        errors=(404, 507),
+        errors=(404, 409, 429, 507),
         takes_key=True,
     ),
 )

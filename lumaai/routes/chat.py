@@ -13,6 +13,7 @@ from lumaai.access import Verb
 from lumaai.asked import Question
 from lumaai.chat import Completion, collection_of, questions_of
 from lumaai.errors import ErrorDetail, InvalidRequestError, LumaError
+from lumaai.routes.ask import answering
 from lumaai.routes.events import EVENT_STREAM, EventStream
 from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, Reach, json_response
@@ -34,13 +35,11 @@ async def complete_chat(call: Call) -> Response:
     body = await call.body(wire.ChatRequest)
     asked = _question(body)
     completion = Completion(f"chatcmpl-{call.request.scope['lumaai.request_id']}", body.model, int(time.time()))
-    database = call.database
+    work = answering(call, asked)
     if body.stream:
         with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-        return await EventStream.begun(
-            call, lambda tell, gone: database.answer_told(asked, tell, gone), Chunks(completion, with_usage=with_usage)
-        )
-    answer = await run_while_wanted(call, call.service.asks, lambda gone: database.answer_told(asked, cancelled=gone))
+        return await EventStream.begun(call, work, Chunks(completion, with_usage=with_usage))
+    answer = await run_while_wanted(call, call.service.asks, lambda gone: work(None, gone))
     return json_response(msgspec.json.encode(completion.whole(answer)))
 
 

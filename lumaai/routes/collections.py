@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from starlette.responses import Response
 from lumaai import wire
 from lumaai.access import Verb
 from lumaai.database import Database
-from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, ModelUnavailableError
+from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, ModelUnavailableError, NotFoundError
 from lumaai.results import CollectionInfo
+from lumaai.routes import matching
 from lumaai.routes.jobs import started
 from lumaai.routes.operation import Call, Operation, Reach, json_response
 from lumaai.routes.service import Service
@@ -27,8 +29,13 @@ async def create_collection(call: Call) -> Response:
     """201 if it is new, 200 if it is there and was declared the same, 409 if otherwise."""
     body = await call.body(wire.CreateCollection)
     given = body.model_dump(by_alias=True, exclude_unset=True)
-    info, is_new = await call.service.writes.run(_created, call.service, call.path("c"), given)
-    return json_response(msgspec.json.encode(info.to_json()), 201 if is_new else 200)
+
+    def create() -> tuple[CollectionInfo, bool]:
+        with _expected(call):
+            return _created(call.service, call.path("c"), given)
+
+    info, is_new = await call.service.writes.run(create)
+    return json_response(msgspec.json.encode(info.to_json()), 201 if is_new else 200, etag=etag_of(info))
 
 
 def _created(service: Service, name: str, given: dict[str, Any]) -> tuple[CollectionInfo, bool]:
@@ -88,16 +95,53 @@ def _page(database: Database, after: str) -> tuple[list[CollectionInfo], str | N
 async def get_collection(call: Call) -> Response:
     """Name, size and schema."""
     name, database = call.path("c"), call.service.database
+    known = matching.known_versions(call)
     info = await call.service.searches.run(lambda: database.collection(name).info())
-    return json_response(msgspec.json.encode(info.to_json()))
+    etag = etag_of(info)
+    if known is not None and (known == matching.ANY or etag in known):
+        return Response(status_code=304, headers={"ETag": etag})
+    return json_response(msgspec.json.encode(info.to_json()), etag=etag)
+
+
+def etag_of(info: CollectionInfo) -> str:
+    """What a collection is now, its last write included, as an ETag."""
+    return f'"{hashlib.blake2b(msgspec.json.encode(info.to_json()), digest_size=12).hexdigest()}"'
+
+
+@contextmanager
+def _expected(call: Call) -> Iterator[None]:
+    """Change a collection only if it is what If-Match and If-None-Match expect.
+
+    Nobody else changes a declaration meanwhile; documents may be written between the comparison and the change.
+
+    Raises:
+        PreconditionFailedError: it is not.
+    """
+    wanted = matching.Expected.of(call)
+    with call.service.declaring if wanted.is_said else nullcontext():
+        if wanted.is_said:
+            wanted.check(_etag_now(call))
+        yield
+
+
+def _etag_now(call: Call) -> str | None:
+    try:
+        return etag_of(call.service.database.collection(call.path("c")).info())
+    except NotFoundError:
+        return None
 
 
 async def describe_collection(call: Call) -> Response:
     """Say what the collection and its fields are about."""
     said = (await call.body(wire.DescribeCollection)).model_dump(exclude_unset=True)
     name, database = call.path("c"), call.service.database
-    info = await call.service.writes.run(lambda: database.collection(name).describe(**said))
-    return json_response(msgspec.json.encode(info.to_json()))
+
+    def describe() -> CollectionInfo:
+        with _expected(call):
+            return database.collection(name).describe(**said)
+
+    info = await call.service.writes.run(describe)
+    return json_response(msgspec.json.encode(info.to_json()), etag=etag_of(info))
 
 
 async def get_stats(call: Call) -> Response:
@@ -119,7 +163,12 @@ async def optimize_collection(call: Call) -> Response:
 
 async def drop_collection(call: Call) -> Response:
     """Remove a collection and all it holds."""
-    await call.service.writes.run(call.service.database.drop, call.path("c"))
+
+    def drop() -> None:
+        with _expected(call):
+            call.service.database.drop(call.path("c"))
+
+    await call.service.writes.run(drop)
     return Response(status_code=204)
 
 
@@ -145,7 +194,9 @@ OPERATIONS = (
         tag="collections",
         answers={200: wire.CollectionInfo, 201: wire.CollectionInfo},
         body=wire.CreateCollection,
-        errors=(409, 507),
+        errors=(409, 412, 507),
+        takes_match=("If-None-Match",),
+        gives_etag=True,
     ),
     Operation(
         id="get_collection",
@@ -155,8 +206,11 @@ OPERATIONS = (
         summary="Describe a collection",
         tag="collections",
         verb=Verb.READ,
-        answers={200: wire.CollectionInfo},
+        answers={200: wire.CollectionInfo, 304: None},
         errors=(404,),
+        takes_match=("If-None-Match",),
+        gives_etag=True,
+        query=wire.ReadQuery,
     ),
     Operation(
         id="describe_collection",
@@ -167,7 +221,9 @@ OPERATIONS = (
         tag="collections",
         answers={200: wire.CollectionInfo},
         body=wire.DescribeCollection,
-        errors=(404, 507),
+        errors=(404, 412, 507),
+        takes_match=("If-Match",),
+        gives_etag=True,
     ),
     Operation(
         id="drop_collection",
@@ -177,7 +233,8 @@ OPERATIONS = (
         summary="Remove a collection and all it holds",
         tag="collections",
         answers={204: None},
-        errors=(404, 507),
+        errors=(404, 412, 507),
+        takes_match=("If-Match",),
     ),
     Operation(
         id="get_collection_stats",
@@ -189,6 +246,7 @@ OPERATIONS = (
         verb=Verb.READ,
         answers={200: wire.Stats},
         errors=(404,),
+        query=wire.ReadQuery,
     ),
     Operation(
         id="optimize_collection",
@@ -201,5 +259,7 @@ OPERATIONS = (
         body=wire.OptimizeCollection,
         needs_body=False,
         errors=(404, 429, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -23,7 +24,9 @@ from lumaai.errors import (
 )
 from lumaai.options import WriteOptions
 from lumaai.routes import matching
+from lumaai.routes.binary import BINARY, documents_of, is_binary
 from lumaai.routes.jobs import started
+from lumaai.routes.keyed import once
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
@@ -35,15 +38,22 @@ async def write_documents(call: Call) -> Response:
 
     The same request with the same Idempotency-Key is done once and answered the same for 24 hours.
     """
+    if is_binary(call):
+        asked, batch = await documents_of(call)
+        durability, atomic = asked.durability, asked.atomic
+        return await _written(call, asked.mode, batch, WriteOptions(atomic=atomic, durability=durability))
     body = await call.body(wire.WriteDocuments)
-    _check_batch(call, len(body.documents), "documents")
     _check_batch(call, len(body.if_version or ()), "versions", "/if_version")
-    options = WriteOptions(
-        body.atomic, body.if_version, body.if_absent, body.if_matches, body.durability, call.idempotency_key()
-    )
+    options = WriteOptions(body.atomic, body.if_version, body.if_absent, body.if_matches, body.durability)
+    return await _written(call, body.mode, Batch(body.documents), options)
+
+
+async def _written(call: Call, mode: str, batch: Batch, options: WriteOptions) -> Response:
+    _check_batch(call, len(batch.documents), "documents")
+    options = replace(options, idempotency_key=call.idempotency_key())
     options.check()
     collection = call.service.database.collection(call.path("c"))
-    result = await call.service.write(collection, Write(body.mode, Batch(body.documents), options))
+    result = await call.service.write(collection, Write(mode, batch, options))
     call.count_rows(result.added + result.replaced)
     return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed)
 
@@ -97,7 +107,11 @@ async def _delete_later(call: Call, body: wire.DeleteDocuments, given: dict[str,
     if body.dry_run:
         message = "dry_run is answered at once: give it without background"
         raise InvalidRequestError(message, errors=[ErrorDetail("/dry_run", "invalid_value", message)])
-    return await started(call, "delete", call.path("c"), {**given, "idempotency_key": call.idempotency_key()})
+    start = functools.partial(started, call, "delete", call.path("c"), given)
+    key = call.idempotency_key()
+    if key is None:
+        return await start()
+    return await once(call, key, f"{call.request.url.path}\0{body.model_dump_json()}".encode(), start)
 
 
 async def count_documents(call: Call) -> Response:
@@ -163,9 +177,7 @@ async def put_document(call: Call) -> Response:
     """
     document_id = call.path("id")
     document = (await call.body(wire.PutDocument)).root
-    if document.setdefault("id", document_id) != document_id:
-        message = "id in the body is not the id in the path: leave it out"
-        raise InvalidRequestError(message, code="id_mismatch", errors=[ErrorDetail("/id", "id_mismatch", message)])
+    _check_id(document, document_id)
     options = matching.write_options(call, document_id)
     collection = call.service.database.collection(call.path("c"))
     try:
@@ -189,6 +201,28 @@ def _version_of(collection: Collection, document_id: str, document: dict[str, An
     return found.versions[0] if is_same else None
 
 
+async def patch_document(call: Call) -> Response:
+    """Change some fields of one document (RFC 7396); `If-Match` with an ETag: only if it is as the caller thinks.
+
+    The same request with the same Idempotency-Key is done once and answered the same for 24 hours.
+    """
+    document_id = call.path("id")
+    patch = (await call.body(wire.PatchDocument)).root
+    _check_id(patch, document_id)
+    options = matching.write_options(call, document_id)
+    collection = call.service.database.collection(call.path("c"))
+    try:
+        result = await call.service.write(collection, Write("patch", Batch([patch]), options))
+    except (InvalidRequestError, TooLargeError, PreconditionFailedError, NotFoundError) as error:
+        raise _without_batch(error) from error
+    call.count_rows(1)
+    version: int | None = result.sequence
+    if result.skipped and not result.replayed:  # nothing has changed
+        version = (await call.service.searches.run(collection.fetch, [document_id])).versions[0]
+    etag = None if version is None else matching.etag_of(version)
+    return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed, etag=etag)
+
+
 async def delete_document(call: Call) -> Response:
     """Delete one document; with `If-Match`, only if it has that ETag.
 
@@ -209,6 +243,13 @@ async def delete_document(call: Call) -> Response:
         raise _not_found(document_id)
     call.count_rows(1)
     return json_response(msgspec.json.encode(result.to_json()), replayed=result.replayed)
+
+
+def _check_id(document: dict[str, Any], document_id: str) -> None:
+    """Give a body the id of its path; another one is refused."""
+    if document.setdefault("id", document_id) != document_id:
+        message = "id in the body is not the id in the path: leave it out"
+        raise InvalidRequestError(message, code="id_mismatch", errors=[ErrorDetail("/id", "id_mismatch", message)])
 
 
 def _check_batch(call: Call, size: int, what: str, pointer: str = "") -> None:
@@ -244,6 +285,8 @@ OPERATIONS = (
         body=wire.WriteDocuments,
         errors=(404, 409, 412, 507),
         takes_key=True,
+        more_media_types=BINARY,
+        query=wire.DocumentsQuery,
     ),
     Operation(
         id="fetch_documents",
@@ -306,6 +349,7 @@ OPERATIONS = (
         errors=(404,),
         takes_match=("If-None-Match",),
         gives_etag=True,
+        query=wire.ReadQuery,
     ),
     Operation(
         id="put_document",
@@ -320,6 +364,21 @@ OPERATIONS = (
         errors=(404, 412, 507),
         takes_key=True,
         takes_match=("If-Match", "If-None-Match"),
+        gives_etag=True,
+    ),
+    Operation(
+        id="patch_document",
+        method="PATCH",
+        path=DOCUMENT,
+        handler=patch_document,
+        summary="Change some fields of one document",
+        tag="documents",
+        verb=Verb.WRITE,
+        answers={200: wire.WriteResponse},
+        body=wire.PatchDocument,
+        errors=(404, 412, 507),
+        takes_key=True,
+        takes_match=("If-Match",),
         gives_etag=True,
     ),
     Operation(

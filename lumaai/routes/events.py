@@ -95,8 +95,9 @@ class EventStream(Response):
             raise
         return stream
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        leaving = asyncio.ensure_future(self._watch(receive))  # servers take what is sent to nobody in silence
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             event = self._first
@@ -109,7 +110,14 @@ class EventStream(Response):
                     break
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
+            leaving.cancel()
             self._gone.set()
+
+    async def _watch(self, receive: Receive) -> None:
+        """Wait until the caller goes, and tell the work."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone.set()
 
     async def _sent(self, send: Send, body: bytes) -> None:
         if not body:

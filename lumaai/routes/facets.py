@@ -51,5 +51,6 @@ OPERATIONS = (
         verb=Verb.READ,
         answers={200: wire.StatisticsResponse},
         errors=(404,),
+        query=wire.ReadQuery,
     ),
 )

@@ -34,10 +34,8 @@ async def readyz(call: Call) -> Response:
 
 async def _reasons(service: Service) -> list[str]:
     full = [f"the {lane.name} queue is full" for lane in service.lanes if lane.taken >= lane.capacity]
-    if service.searches.taken >= service.searches.capacity:
-        return full
     try:
-        await service.searches.run(service.database.collections)
+        await service.operations.run(service.database.collections)
     except Exception as error:
         luma_error: LumaError | None = translate(error)
         if luma_error is None:
@@ -48,13 +46,13 @@ async def _reasons(service: Service) -> list[str]:
 
 async def metrics(call: Call) -> Response:
     """Counters and gauges in Prometheus' text format."""
-    content = await call.service.searches.run(call.service.telemetry.exposition)
+    content = await call.service.operations.run(call.service.telemetry.exposition)
     return Response(content, media_type=METRICS_CONTENT_TYPE)
 
 
 async def stats(call: Call) -> Response:
     """Bytes on disk and in memory."""
-    content = await call.service.searches.run(call.service.database.stats)
+    content = await call.service.operations.run(call.service.database.stats)
     return json_response(msgspec.json.encode(content))
 
 

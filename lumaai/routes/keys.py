@@ -94,6 +94,9 @@ OPERATIONS = (
         answers={201: wire.NewKey},
         body=wire.CreateKey,
         errors=(403, 409, 507),
+        takes_key=True,
+        keeps_answer=True,
+        gives_secret=True,
     ),
     Operation(
         id="rotate_key",
@@ -106,6 +109,9 @@ OPERATIONS = (
         body=wire.RotateKey,
         needs_body=False,
         errors=(403, 404, 507),
+        takes_key=True,
+        keeps_answer=True,
+        gives_secret=True,
     ),
     Operation(
         id="revoke_key",

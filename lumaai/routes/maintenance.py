@@ -51,6 +51,8 @@ OPERATIONS = (
         body=wire.CheckDatabase,
         needs_body=False,
         errors=(429, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
     Operation(
         id="compact",
@@ -63,6 +65,8 @@ OPERATIONS = (
         body=wire.ReclaimDisk,
         needs_body=False,
         errors=(429, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
     Operation(
         id="purge",
@@ -75,5 +79,7 @@ OPERATIONS = (
         body=wire.ReclaimDisk,
         needs_body=False,
         errors=(409, 429, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
 )

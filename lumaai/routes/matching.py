@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from lumaai.errors import ErrorDetail, InvalidRequestError, PreconditionFailedError
 from lumaai.options import WriteOptions
@@ -28,6 +29,53 @@ def known_versions(call: Call) -> frozenset[str] | str | None:
     if given is None or given == ANY:
         return given
     return frozenset(re.findall(r'"[^"]*"', given))  # what is no ETag is none that is known
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What If-Match and If-None-Match say of something that is changed as a whole.
+
+    Attributes:
+        match: the ETag that it must have, `ANY`, or None.
+        is_absent: there must be none yet.
+    """
+
+    match: str | None
+    is_absent: bool
+
+    @classmethod
+    def of(cls, call: Call) -> Expected:
+        """What a request says.
+
+        Raises:
+            InvalidRequestError: a header is given twice, or is none that this operation takes.
+        """
+        takes = call.operation.takes_match
+        match = call.header("If-Match", code="if_match_invalid")
+        none_match = call.header("If-None-Match", code="if_none_match_invalid")
+        if none_match is not None and not ("If-None-Match" in takes and none_match == ANY):
+            raise InvalidRequestError(
+                f"If-None-Match is not for this: got={none_match!r:.80}", code="if_none_match_invalid"
+            )
+        if match is not None and "If-Match" not in takes:
+            raise InvalidRequestError(f"If-Match is not for this: got={match!r:.80}", code="if_match_invalid")
+        return cls(match, none_match is not None)
+
+    @property
+    def is_said(self) -> bool:
+        """Whether there is anything to check."""
+        return self.match is not None or self.is_absent
+
+    def check(self, now: str | None) -> None:
+        """Compare with the ETag that it has now; None: it is not there.
+
+        Raises:
+            PreconditionFailedError: it is not as expected.
+        """
+        if self.is_absent and now is not None:
+            raise PreconditionFailedError("it is there already: If-None-Match expects that it is not")
+        if self.match is not None and now is not None and self.match not in (ANY, now):
+            raise PreconditionFailedError(f"it has changed: expected={self.match:.80} got={now}")
 
 
 def write_options(call: Call, document_id: str) -> WriteOptions:

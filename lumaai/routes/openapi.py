@@ -47,6 +47,10 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Id of the model, such as lumaai or lumaai/COLLECTION; slashes stand for themselves.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 512},
     },
+    "lesson": {
+        "description": "Id of a lesson.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    },
     "program": {
         "description": "Name of the program.",
         "schema": {"type": "string", "pattern": wire.NAME_PATTERN},
@@ -71,26 +75,26 @@ MATCH_PARAMETERS = {
         "name": "If-Match",
         "in": "header",
         "required": False,
-        "description": "Only if the document has this one ETag, that is, this version; `*`: only if it is there.",
+        "description": "Only if it has this one ETag, that is, if it is as it was then; `*`: only if it is there.",
         "schema": {"type": "string", "examples": ['"7"']},
     },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
         "required": False,
-        "description": "`*`: only if there is no such document.",
+        "description": "`*`: only if there is none yet.",
         "schema": {"const": "*"},
     },
 }
 KNOWN_PARAMETER = {
     **MATCH_PARAMETERS["If-None-Match"],
-    "description": "ETags that are known already: 304 and no body where one of them is the document's.",
+    "description": "ETags that are known already: 304 and no body where one of them is the right one.",
     "schema": {"type": "string"},
 }
 ETAG = {
     "ETag": {
-        "description": "The document's version, for `If-Match` and `if_version`.",
-        "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
+        "description": "The document's version, for `If-Match` and `if_version`; or what the collection is now.",
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
     }
 }
 LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
@@ -186,7 +190,10 @@ def _operation(operation: Operation, settings: Settings, schemas: _Schemas, *, g
     if parameters:
         described["parameters"] = parameters
     if operation.body is not None:
-        content = {operation.body_media_type: {"schema": schemas.of(operation.body)}}
+        content = {
+            operation.body_media_type: {"schema": schemas.of(operation.body)},
+            **{kind: {"schema": {"description": "Vectors or documents."}} for kind in operation.more_media_types},
+        }
         described["requestBody"] = {"required": operation.needs_body, "content": content}
     elif operation.body_media_type != JSON:
         text = {"schema": {"description": "One document, a JSON object, on each line."}}
@@ -224,7 +231,8 @@ def _responses(
         }
         response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if isinstance(answer, type):
-            response["content"] = {operation.answer_media_type: {"schema": schemas.of(answer)}}
+            kind = JSON if status == HTTPStatus.ACCEPTED else operation.answer_media_type
+            response["content"] = {kind: {"schema": schemas.of(answer)}}
         elif answer is not None:
             response["content"] = {answer: {"schema": {"type": "string"}}}
         if operation.streams is not None:
@@ -257,6 +265,12 @@ def _error_statuses(operation: Operation, settings: Settings, *, guarded: bool) 
         statuses |= {400, 408, 413, 415}
     if guarded and operation.reach is not Reach.OPEN:
         statuses |= {401, 403, 429}
+    if operation.keeps_answer:
+        statuses.add(409)
+    if operation.query is not None and "min_sequence" in operation.query.model_fields:
+        statuses.add(409)
+    if operation.body is not None and "min_sequence" in operation.body.model_fields:
+        statuses.add(409)
     if not guarded and not settings.insecure:
         statuses.add(403)
     if operation.like_openai:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from lumaai import wire
 from lumaai.access import Caller, Verb
+from lumaai.composing import check_sequence
 from lumaai.database import Database
 from lumaai.errors import InvalidRequestError, LumaError, NotFoundError
 from lumaai.routes.body import read_body, validated_query
@@ -76,11 +77,30 @@ class Call:
         """
         request, in_thread = self.request, self.service.bodies.run
         may_lack = not self.operation.needs_body
-        return await read_body(request.scope, request.receive, model, in_thread, may_lack=may_lack)
+        body = await read_body(request.scope, request.receive, model, in_thread, may_lack=may_lack)
+        self._check_sequence(body)
+        return body
 
     def query(self, model: type[M]) -> M:
-        """The query string as `model`."""
-        return validated_query(self.request.scope, model)
+        """The query string as `model`.
+
+        Raises:
+            InvalidRequestError: something unknown, twice or malformed.
+            ConflictError: `min_sequence` has not been reached.
+        """
+        query = validated_query(self.request.scope, model)
+        self._check_sequence(query)
+        return query
+
+    def checked(self, body: M) -> M:
+        """A body that was read another way, once the writes that it wants to see have been seen."""
+        self._check_sequence(body)
+        return body
+
+    def _check_sequence(self, asked: BaseModel) -> None:
+        wanted = getattr(asked, "min_sequence", None)
+        if wanted is not None:
+            check_sequence(self.service.database.sequence, wanted)
 
     def idempotency_key(self) -> str | None:
         """The Idempotency-Key header, where there is one; what it must be is checked where it is used.
@@ -111,6 +131,10 @@ class Call:
         """Put an administrative act into the audit log that is not the operation itself."""
         self.request.scope.setdefault("lumaai.acts", []).append((act, target))
 
+    def explain(self, how: Callable[[], object]) -> None:
+        """Say how it ran, for the log of slow requests; asked only if it was slow, and without any content."""
+        self.request.scope["lumaai.explain"] = how
+
     def count_rows(self, rows: int) -> None:
         """Say in the log and the metrics how many documents went in or out."""
         self.request.scope["lumaai.rows"] = rows
@@ -133,8 +157,10 @@ class Operation:
         errors: statuses of the problems it may answer beside those that any operation may.
         streams: answers 200 in this media type instead, where the body asks for a stream.
         takes_key: it takes an Idempotency-Key, and says in a header whether its answer is a replay.
-        takes_match: request headers that it takes to tell versions of a document, such as "If-Match".
-        gives_etag: its answers have the document's version as their ETag.
+        keeps_answer: its answers are kept under that key as a whole; else its handler sees to the key.
+        gives_secret: its answers must not be on disk.
+        takes_match: request headers that it takes to tell versions, such as "If-Match".
+        gives_etag: its answers have an ETag: the document's version, or what the collection is now.
         like_openai: its errors are OpenAI's as well.
     """
 
@@ -156,6 +182,8 @@ class Operation:
     needs_body: bool = True
     streams: str | None = None
     takes_key: bool = False
+    keeps_answer: bool = False
+    gives_secret: bool = False
     takes_match: Sequence[str] = field(default=())
     gives_etag: bool = False
     like_openai: bool = False
@@ -179,6 +207,10 @@ class Operation:
             caller.check_everywhere(self.verb)
         elif self.reach is Reach.SOME:
             caller.check_somewhere(self.verb)
+
+
+# Handlers read what else may be in a query string.
+_CHECKED_HERE = (None, wire.ReadQuery)
 
 
 class Resource:
@@ -205,10 +237,18 @@ class Resource:
             operation.check(caller, scope["path_params"], service.database.resolve)
         request = Request(scope, receive, send)
         call = Call(service, request, operation, caller)
-        if operation.query is None and scope["query_string"]:
-            call.query(wire.NoQuery)
-        response = await operation.handler(call)
+        if scope["query_string"] and operation.query in _CHECKED_HERE:
+            call.query(operation.query or wire.NoQuery)
+        response = await self._answer(call)
         await response(scope, receive, send)
+
+    @staticmethod
+    async def _answer(call: Call) -> Response:
+        if call.operation.keeps_answer:
+            from lumaai.routes.keyed import answered_once  # which knows operations
+
+            return await answered_once(call, call.operation.handler)
+        return await call.operation.handler(call)
 
 
 class MethodNotAllowedError(LumaError):

@@ -38,5 +38,7 @@ OPERATIONS = (
         answers={200: wire.SqlResponse},
         body=wire.QueryRequest,
         errors=(403, 404, 408, 409, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
 )

@@ -61,6 +61,8 @@ OPERATIONS = (
         answers={202: wire.Reembedding},
         body=wire.Reembed,
         errors=(404, 409, 429, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
     Operation(
         id="get_reembedding",

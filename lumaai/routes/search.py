@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from lumaai.access import Verb
 from lumaai.collection import Collection
 from lumaai.errors import ErrorDetail, InvalidRequestError, TooLargeError
 from lumaai.reranking import check_over_http
+from lumaai.routes.binary import BINARY, is_binary, search_batch_of, search_of
 from lumaai.routes.jobs import started
 from lumaai.routes.operation import Call, Operation, json_response
 
@@ -30,27 +31,35 @@ PLAIN_KEYS = frozenset(
 
 async def search(call: Call) -> Response:
     """The documents that fit best to a text, a vector, another document or examples, best first."""
-    return await _answer(call, await call.body(wire.SearchRequest))
+    return await _answer(call, await _body(call))
+
+
+async def _body(call: Call) -> wire.SearchRequest:
+    return await search_of(call) if is_binary(call) else await call.body(wire.SearchRequest)
 
 
 async def explain(call: Call) -> Response:
     """The same as a search that is asked to explain itself."""
-    return await _answer(call, (await call.body(wire.SearchRequest)).model_copy(update={"explain": True}))
+    return await _answer(call, (await _body(call)).model_copy(update={"explain": True}))
 
 
 async def _answer(call: Call, body: wire.SearchRequest) -> Response:
     _check(call, body)
     collection = call.service.database.collection(call.path("c"))
-    content, rows = await call.service.searches.run(_search, collection, body, call.service.settings.response_bytes_max)
+    bytes_max = call.service.settings.response_bytes_max
+    content, rows, ran = await call.service.searches.run(_search, collection, body, bytes_max)
     call.count_rows(rows)
+    call.explain(lambda: ran)
     return json_response(content)
 
 
-def _search(collection: Collection, body: wire.SearchRequest, bytes_max: int) -> tuple[bytes, int]:
+def _search(
+    collection: Collection, body: wire.SearchRequest, bytes_max: int
+) -> tuple[bytes, int, Mapping[str, Any] | None]:
     field = body.vector_field
     if not body.model_fields_set <= PLAIN_KEYS or not (field is None or isinstance(field, str)):
         found = collection.answer_raw(body, bytes_max=bytes_max)
-        return found.to_json_bytes(), len(found)
+        return found.to_json_bytes(), len(found), found.ran
     hits = collection.search_raw(
         body.query if "query" in body.model_fields_set else None,
         vector=_vector(body.vector) if body.vector else None,
@@ -64,13 +73,16 @@ def _search(collection: Collection, body: wire.SearchRequest, bytes_max: int) ->
         explain=body.explain,
         bytes_max=bytes_max,
     )
-    return hits.to_json_bytes(), len(hits)
+    return hits.to_json_bytes(), len(hits), hits.ran
 
 
 async def search_batch(call: Call) -> Response:
     """For each vector the ids and scores of its nearest documents, best first; or the answers to several searches."""
-    body = await call.body(wire.SearchBatchRequest)
     collection = call.service.database.collection(call.path("c"))
+    if is_binary(call):
+        body, array = await search_batch_of(call)
+        return await _answer_vectors(call, collection, body, array)
+    body = await call.body(wire.SearchBatchRequest)
     run, bytes_max = call.service.searches.run, call.service.settings.response_bytes_max
     if body.searches:
         for place, each in enumerate(body.searches):
@@ -78,14 +90,20 @@ async def search_batch(call: Call) -> Response:
         content, rows = await run(_search_many, collection, body.searches, bytes_max)
         call.count_rows(rows)
         return json_response(content)
-    _check_limit(call, body.limit)
     vectors = _vectors(body.vectors, _dim(collection, body.vector_field))
+    return await _answer_vectors(call, collection, body, vectors)
+
+
+async def _answer_vectors(
+    call: Call, collection: Collection, body: wire.SearchBatchRequest, vectors: np.ndarray
+) -> Response:
+    _check_limit(call, body.limit)
     maximum = call.service.settings.search_batch_max
     if len(vectors) > maximum:
         message = f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}"
         raise TooLargeError.at("/vectors", message, maximum, len(vectors))
     _check_answer(call, len(vectors) * body.limit)
-    content, rows = await run(_search_batch, collection, body, vectors)
+    content, rows = await call.service.searches.run(_search_batch, collection, body, vectors)
     call.count_rows(rows)
     return json_response(content)
 
@@ -187,6 +205,8 @@ OPERATIONS = (
         answers={200: wire.SearchResponse},
         body=wire.SearchRequest,
         errors=(404, 409),
+        more_media_types=BINARY,
+        query=wire.SearchQuery,
     ),
     Operation(
         id="search_batch",
@@ -199,6 +219,8 @@ OPERATIONS = (
         answers={200: wire.SearchBatchResponse},
         body=wire.SearchBatchRequest,
         errors=(404, 409),
+        more_media_types=BINARY,
+        query=wire.SearchBatchQuery,
     ),
     Operation(
         id="explain_search",
@@ -211,6 +233,8 @@ OPERATIONS = (
         answers={200: wire.SearchResponse},
         body=wire.SearchRequest,
         errors=(404, 409),
+        more_media_types=BINARY,
+        query=wire.SearchQuery,
     ),
     Operation(
         id="measure_recall",

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lumaai.audit import AuditLog
 from lumaai.auth import Gatekeeper
@@ -17,11 +17,14 @@ from lumaai.database import Database
 from lumaai.documents import Write
 from lumaai.embedding import EmbedBounds
 from lumaai.errors import LumaError
+from lumaai.figures import Figure, figures
 from lumaai.keys import KeyUse
 from lumaai.limits import Lane
+from lumaai.replays import Replays
 from lumaai.results import WriteResult
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
+from lumaai.tracing import Tracing
 from lumaai.translation import translate
 
 log = logging.getLogger("lumaai")
@@ -30,6 +33,8 @@ R = TypeVar("R")
 
 # Large bodies that are read at once, and that wait for it.
 BODY_THREADS = 2
+# Looks at how the service is: probes and metrics, which overload must not keep out.
+OPERATIONS_QUEUE_MAX = 32
 BODY_QUEUE_MAX = 64
 # Pieces of snapshots that are read at once, and that wait for it: one for each download.
 DOWNLOAD_THREADS = 2
@@ -37,6 +42,9 @@ DOWNLOAD_QUEUE_MAX = 14
 # Keys and tokens that are checked at once, and that wait for it; each is checked once.
 IDENTIFY_THREADS = 2
 IDENTIFY_QUEUE_MAX = 64
+# Ends and beginnings of paths whose work is a search, or an answer.
+SEARCHES = ("/search", "/search:batch", "/facets", "/count", "/scroll", "/documents:fetch")
+ASKS = ("/v1/ask", "/v1/chat/")
 # How long the end of the service waits for work whose requests are gone.
 CLOSE_SECONDS_MAX = 3.0
 
@@ -52,6 +60,7 @@ class Service:
     database: Database
     settings: Settings
     telemetry: Telemetry
+    operations: Lane
     searches: Lane
     writes: Lane
     embeds: Lane
@@ -62,32 +71,55 @@ class Service:
     identifying: Lane
     gatekeeper: Gatekeeper
     audit: AuditLog
+    replays: Replays
+    declaring: threading.Lock  # held while a collection is compared with what a request expects, and changed
+    tracing: Tracing
 
     @classmethod
-    def of(cls, database: Database, settings: Settings, telemetry: Telemetry) -> Service:
+    def of(cls, database: Database, settings: Settings, telemetry: Telemetry, tracing: Tracing) -> Service:
         """The service of one database."""
+
+        def lane(name: str) -> Lane:
+            given = {key: getattr(settings, f"{name}_{key}") for key in ("threads", "queue_max", "wait_seconds_max")}
+            return Lane(name, **given)
+
         return cls(
             database=database,
             settings=settings,
             telemetry=telemetry,
-            searches=Lane("search", threads=settings.search_threads, queue_max=settings.search_queue_max),
-            writes=Lane("write", threads=settings.write_threads, queue_max=settings.write_queue_max),
-            # Writes that embed take seconds where others take milliseconds.
-            embeds=Lane("embed", threads=settings.embed_threads, queue_max=settings.embed_queue_max),
-            asks=Lane("ask", threads=settings.ask_threads, queue_max=settings.ask_queue_max),
+            operations=Lane("operations", threads=1, queue_max=OPERATIONS_QUEUE_MAX),
+            searches=lane("search"),
+            writes=lane("write"),
+            embeds=lane("embed"),  # what embeds takes seconds where other writes take milliseconds
+            asks=lane("ask"),
             bodies=Lane("body", threads=BODY_THREADS, queue_max=BODY_QUEUE_MAX),
             maintenance=Lane("maintenance", threads=1, queue_max=settings.maintenance_queue_max),
             downloads=Lane("download", threads=DOWNLOAD_THREADS, queue_max=DOWNLOAD_QUEUE_MAX),
             identifying=Lane("identify", threads=IDENTIFY_THREADS, queue_max=IDENTIFY_QUEUE_MAX),
             gatekeeper=Gatekeeper(settings, database.keyring),
             audit=AuditLog(telemetry, settings.audit_log),
+            replays=Replays(lambda: database.records("replay")),
+            declaring=threading.Lock(),
+            tracing=tracing,
         )
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All lanes."""
-        serving = (self.searches, self.writes, self.embeds, self.asks, self.bodies)
+        serving = (self.operations, self.searches, self.writes, self.embeds, self.asks, self.bodies)
         return (*serving, self.maintenance, self.downloads, self.identifying)
+
+    def check_room(self, path: str) -> None:
+        """Refuse a request whose lane is told by its path and stands, before its body is read.
+
+        Raises:
+            OverloadedError: it is to be sent again later.
+        """
+        if path.startswith("/v1/collections/"):
+            if path.endswith(SEARCHES):
+                self.searches.check_room()
+        elif path.startswith(ASKS):
+            self.asks.check_room()
 
     async def write(self, collection: Collection, write: Write) -> WriteResult:
         """Write documents, in the lane of those that embed where the collection does.
@@ -114,28 +146,9 @@ class Service:
             bounds.stop()
             raise
 
-    def gauges(self) -> Iterable[tuple[str, str, dict[str, str], float]]:
-        """What `/metrics` shows beside counters: name, help, labels, value."""
-        for lane in self.lanes:
-            yield ("lumaai_lane_work", "Work running or waiting.", {"lane": lane.name}, lane.taken)
-            yield ("lumaai_lane_capacity", "Work that is taken at most.", {"lane": lane.name}, lane.capacity)
-        stats = self.database.stats()
-        for name, figure in stats["memory"].items():
-            yield (
-                "lumaai_memory_bytes",
-                "Memory by what takes it; segments_mapped_bytes: files that are only mapped.",
-                {"kind": name},
-                figure,
-            )
-        for name, figure in stats["memory_limits"].items():
-            yield ("lumaai_memory_limit_bytes", "What a cache may take at most.", {"kind": name}, figure)
-        yield from _cache_gauges(stats["embedding_cache"])
-        for info in self.database.infos():
-            label = {"collection": info.name}
-            is_damaged = info.damaged is not None
-            yield ("lumaai_collection_damaged", "Whether a collection cannot be used.", label, float(is_damaged))
-            if not is_damaged:
-                yield ("lumaai_documents", "Documents in a collection.", label, info.documents)
+    def gauges(self) -> Iterable[Figure]:
+        """What `/metrics` shows beside counts of requests: name, help, labels, value."""
+        return figures(self.database, self.lanes)
 
     def resume_jobs(self) -> None:
         """Go on with the jobs that the end of an earlier process cut short; where that fails they stay so."""
@@ -162,11 +175,4 @@ class Service:
         for lane in self.lanes:
             lane.close(timeout_seconds=max(0.0, last - time.monotonic()))
         self.audit.close()
-
-
-def _cache_gauges(figures: Mapping[str, Any]) -> Iterable[tuple[str, str, dict[str, str], float]]:
-    name, text = "lumaai_embedding_cache_texts", "Texts that vectors were wanted of, by the cache that had them."
-    for cache, hits in figures["hits"].items():
-        yield (name, text, {"found_in": cache}, hits)
-    yield (name, text, {"found_in": "none"}, figures["misses"])
-    yield ("lumaai_embedding_cache_hit_rate", "Share of them that a cache had.", {}, figures["hit_rate"])
+        self.tracing.close()

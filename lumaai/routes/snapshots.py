@@ -119,6 +119,8 @@ OPERATIONS = (
         body=wire.CreateSnapshot,
         needs_body=False,
         errors=(409, 429, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
     # Before the downloads: the router tries paths in this order, and a name may hold any of these characters but ":".
     Operation(
@@ -132,6 +134,8 @@ OPERATIONS = (
         body=wire.RestoreSnapshot,
         needs_body=False,
         errors=(404, 429, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
     Operation(
         id="download_snapshot",

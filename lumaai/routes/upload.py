@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
+import secrets
 import tempfile
 import zlib
 from collections.abc import AsyncGenerator, Iterator
@@ -15,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from lumaai.errors import InvalidRequestError, LumaError, TooLargeError
 from lumaai.ingestion import Record
+from lumaai.job_work import IMPORTS
 from lumaai.routes.body import header, media_type, parse_json, require_media_type
 from lumaai.routes.operation import NDJSON, Call
 
@@ -29,6 +33,9 @@ UPLOADS = "uploads"
 UTF8_BOM = b"\xef\xbb\xbf"
 RECORDS_AT_ONCE = 256
 INFLATED_BYTES_AT_ONCE = 1 << 20
+# What documents inflate to stays far below (deflate itself ends at 1,032 times); little may be what it likes.
+INFLATED_TIMES_MAX = 200
+INFLATED_FREELY_BYTES = 32 << 20
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
@@ -127,7 +134,7 @@ async def _records(call: Call, suffix: str, fields: dict[str, Any]) -> AsyncGene
     place = call.service.database.path / UPLOADS
     place.mkdir(exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place, suffix=suffix) as file:
-        await _keep(call, file)
+        await _keep(call, file, hashlib.blake2b())
         records = read_upload(Path(file.name), fields=fields, row_bytes_max=settings.line_bytes_max)
         while True:
             some = await lane.run_when_free(_next, records, file.name, timeout_seconds=settings.request_seconds_max)
@@ -137,13 +144,36 @@ async def _records(call: Call, suffix: str, fields: dict[str, Any]) -> AsyncGene
                 return
 
 
-async def _keep(call: Call, file: IO[bytes]) -> None:
+async def kept(call: Call) -> tuple[Path, bytes]:
+    """A whole upload as a file that a job takes in and removes, and a hash of it.
+
+    Raises:
+        InvalidRequestError: another type (415), cut, standing still (408), or empty.
+        TooLargeError: larger than `bulk_bytes_max`.
+    """
+    require_media_type(call.request.scope, *LINES, *SUFFIXES, encodings=("gzip",))
+    place = call.service.database.path / IMPORTS
+    place.mkdir(exist_ok=True)
+    suffix, digest = SUFFIXES.get(media_type(call.request.scope), ".jsonl"), hashlib.blake2b(digest_size=16)
+    path = place / f"{secrets.token_hex(8)}{suffix}"
+    try:
+        with path.open("xb") as file:
+            await _keep(call, file, digest)
+            await call.service.bodies.run(os.fsync, file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path, digest.digest()
+
+
+async def _keep(call: Call, file: IO[bytes], digest: hashlib.blake2b) -> None:
     lane, seconds = call.service.bodies, call.service.settings.request_seconds_max
     size = 0
     async with aclosing(_pieces(call)) as pieces:
         async for piece in pieces:
             await lane.run_when_free(file.write, piece, timeout_seconds=seconds)
             size += len(piece)
+            digest.update(piece)
     if not size:
         raise InvalidRequestError("the upload is empty", code="empty_batch")
     await lane.run_when_free(file.flush, timeout_seconds=seconds)
@@ -208,7 +238,7 @@ class Inflater:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._bytes = 0
+        self._taken = self._bytes = 0
         self._gzip = zlib.decompressobj(GZIP_WINDOW)
         self._has_begun = False
 
@@ -219,6 +249,7 @@ class Inflater:
             InvalidRequestError: status 400; it is no gzip.
             TooLargeError: it becomes too much.
         """
+        self._taken += len(piece)
         while piece:
             if self._gzip.eof:  # one member after another is one file
                 self._gzip = zlib.decompressobj(GZIP_WINDOW)
@@ -228,8 +259,9 @@ class Inflater:
             except zlib.error as error:
                 raise _no_gzip(str(error)) from error
             self._bytes += len(inflated)
-            if self._bytes > self._bytes_max:
-                message = f"body is too large when it is inflated: bulk_bytes_max={self._bytes_max}"
+            bytes_max = min(self._bytes_max, max(INFLATED_FREELY_BYTES, INFLATED_TIMES_MAX * self._taken))
+            if self._bytes > bytes_max:
+                message = f"body is too large when it is inflated: maximum={bytes_max} of {self._taken} bytes"
                 raise TooLargeError(message, code="body_too_large")
             if inflated:
                 yield inflated

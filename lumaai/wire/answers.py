@@ -196,6 +196,7 @@ class SearchResponse(Wire):
     groups: list[HitGroup] | None = Field(default=None, description="With `group_by`: whose hits are whose.")
     facets: dict[str, dict[str, Any]] | None = None
     explain: dict[str, Any] | None = None
+    next_cursor: str | None = Field(default=None, description="Of the hits that follow; null: there are no more.")
 
 
 class SearchBatchResponse(Wire):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from lumaai.wire.base import Wire
+from lumaai.wire.base import Reading, Wire
 from lumaai.wire.requests import FieldName, Filter, Integer, Strings
 
 FACETS_MAX = 64
@@ -42,7 +42,7 @@ Facets = (
 )
 
 
-class FacetsRequest(Wire):
+class FacetsRequest(Reading):
     """What is to be counted of which fields, by name; a list of fields counts their values."""
 
     facets: Facets

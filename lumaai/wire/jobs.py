@@ -22,7 +22,9 @@ class Job(Wire):
     """Work that goes on by itself."""
 
     id: str
-    kind: Literal["check", "compact", "purge", "snapshot", "restore", "optimize", "reembed", "delete", "recall"]
+    kind: Literal[
+        "check", "compact", "purge", "snapshot", "restore", "optimize", "reembed", "delete", "recall", "import"
+    ]
     collection: str | None = Field(description="That it is done to; null for the whole database.")
     arguments: dict[str, Any] = Field(description="That it was started with.")
     state: Literal["queued", "running", "done", "failed", "cancelled", "interrupted"] = Field(

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from lumaai.wire.answers import Problem
 from lumaai.wire.base import Wire
-from lumaai.wire.requests import QUESTION_CHARACTERS_MAX, Integer, not_blank
+from lumaai.wire.requests import QUESTION_CHARACTERS_MAX, Integer
 
 INPUTS_MAX = 2_048  # OpenAI's own bound
 MESSAGES_MAX = 512
@@ -242,7 +242,7 @@ class RerankText(Wire):
 class RerankRequest(Wire):
     """Texts to order by how well they answer a query."""
 
-    query: Annotated[str, not_blank(20_000)]
+    query: Annotated[str, Field(min_length=1, max_length=20_000, json_schema_extra={"pattern": r"\S"})]
     documents: Annotated[list[Text | RerankText], Field(min_length=1, max_length=DOCUMENTS_MAX, fail_fast=True)]
     model: ModelId | None = Field(default=None, description="null: the service's own.")
     top_n: Annotated[Integer, Field(ge=1)] | None = Field(default=None, description="null: all of them.")

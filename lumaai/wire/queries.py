@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from lumaai.wire.base import Wire
+from lumaai.wire.base import Reading
 from lumaai.wire.requests import Integer
 
 ParameterList = Annotated[list[Any], Field(max_length=1000, description="For ? and $1.")]
 ParameterObject = Annotated[dict[str, Any], Field(max_length=1000, description="For $name.")]
 
 
-class SqlRequest(Wire):
+class SqlRequest(Reading):
     """A query."""
 
     sql: Annotated[str, Field(json_schema_extra={"maxLength": 100_000})]
@@ -24,7 +24,7 @@ class SqlRequest(Wire):
     explain: bool = False
 
 
-class QueryRequest(Wire):
+class QueryRequest(Reading):
     """A statement in one of the query languages."""
 
     language: Literal["lql", "jql", "nql"]

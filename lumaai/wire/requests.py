@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, RootModel, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from lumaai.wire.base import Background, Wire
+from lumaai.wire.base import Background, Reading, Wire
 from lumaai.wire.vectors import BASE64_FLOATS
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}$"
@@ -23,7 +23,7 @@ QUERY_CHARACTERS_MAX = 20_000
 ScalarType = Literal["text", "keyword", "integer", "number", "boolean", "datetime", "geo", "json"]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The value as it is; a number beyond float64 (1e400 reads as infinity) is refused wherever it is."""
     waiting = [value]
     while waiting:
@@ -59,7 +59,7 @@ Integer = Annotated[int, BeforeValidator(_whole)]
 DocumentId = Annotated[str, Field(min_length=1, max_length=512, description="At most 512 bytes of UTF-8.")]
 Filter = Annotated[
     dict[str, Any] | str,
-    BeforeValidator(_finite),
+    BeforeValidator(finite),
     Field(
         description='Conditions in the style of MongoDB, e.g. `{"year": {"$gte": 1990}, "genre": "drama"}`, or written '
         "like SQL, e.g. `year >= 1990 AND genre = 'drama'`.",
@@ -138,7 +138,7 @@ class EmbedSpec(Wire):
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/\-]{1,200}$")] | None = Field(
         default=None, description="Name of a model; the service's own if not given."
     )
-    identity: Annotated[dict[str, Any], BeforeValidator(_finite)] | None = Field(
+    identity: Annotated[dict[str, Any], BeforeValidator(finite)] | None = Field(
         default=None, description="What the model was; filled in by the service."
     )
     splitter: str | None = Field(
@@ -238,7 +238,10 @@ class WriteConditions(Wire):
 
 
 class WriteDocuments(WriteConditions):
-    """A batch of documents; in mode `patch` each is a JSON Merge Patch (RFC 7396) with the id of its document."""
+    """A batch of documents; in mode `patch` each is a JSON Merge Patch (RFC 7396) with the id of its document.
+
+    A declared vector may be its float32 numbers in base64.
+    """
 
     documents: Annotated[list[Document], Field(fail_fast=True)] = Field(min_length=1)
     mode: Literal["add", "insert", "patch"] = Field(
@@ -252,7 +255,11 @@ class PutDocument(RootModel[dict[str, Any]]):
     """One document; its "id", if given, is the one in the path."""
 
 
-class FetchDocuments(Wire):
+class PatchDocument(RootModel[dict[str, Any]]):
+    """What changes of one document: a JSON Merge Patch (RFC 7396); null takes a field away."""
+
+
+class FetchDocuments(Reading):
     """Documents by their ids."""
 
     ids: Strings = Field(min_length=1)
@@ -276,7 +283,7 @@ class DeleteDocuments(WriteConditions):
         return self
 
 
-class CountDocuments(Wire):
+class CountDocuments(Reading):
     """How many documents match."""
 
     filter: Filter | None = None
@@ -293,7 +300,7 @@ class OrderSpec(Wire):
 OrderKey = Annotated[str, Field(min_length=1, max_length=512)] | OrderSpec
 
 
-class ScrollDocuments(Wire):
+class ScrollDocuments(Reading):
     """One page of all the documents that match, in the order of the store or of some fields."""
 
     limit: Integer = Field(default=1_000, ge=1)
@@ -330,7 +337,7 @@ TimeZone = Annotated[
 ]
 
 
-class AskRequest(Wire):
+class AskRequest(Reading):
     """A question in natural language about the documents."""
 
     question: Annotated[str, not_blank(QUESTION_CHARACTERS_MAX)]
@@ -345,7 +352,7 @@ class AskRequest(Wire):
     stream: bool = Field(default=False, description="Answer with server-sent events, as they happen.")
 
 
-class PlanRequest(Wire):
+class PlanRequest(Reading):
     """A question to plan."""
 
     question: Annotated[str, not_blank(QUESTION_CHARACTERS_MAX)]
@@ -358,15 +365,15 @@ class PlanRequest(Wire):
 
 PlanObject = Annotated[
     dict[str, Any],
-    BeforeValidator(_finite),
+    BeforeValidator(finite),
     Field(description='A plan: `{"question", "params", "steps": [{"id", "op", …}], "output"}`.'),
 ]
 ParameterValues = Annotated[
-    dict[str, Any], BeforeValidator(_finite), Field(description="Values of the plan's parameters, by name.")
+    dict[str, Any], BeforeValidator(finite), Field(description="Values of the plan's parameters, by name.")
 ]
 
 
-class PlanBody(Wire):
+class PlanBody(Reading):
     """A plan, and what it may read."""
 
     plan: PlanObject
@@ -396,7 +403,7 @@ class SaveProgram(Wire):
     description: Description | None = None
 
 
-class RunProgram(Wire):
+class RunProgram(Reading):
     """How a program is run."""
 
     params: ParameterValues | None = None
@@ -416,11 +423,26 @@ def _exactly_one(body: Wire, keys: tuple[str, ...]) -> None:
         )
 
 
+def _number(value: Any) -> Any:
+    """A whole number of the query string; what is none is left to be refused."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+        return int(value)
+    return value
+
+
 class NoQuery(Wire):
     """Nothing is said in the query string: what stands there is a mistake."""
 
 
-class CollectionsQuery(Wire):
+class ReadQuery(Wire):
+    """How fresh the answer must be."""
+
+    min_sequence: Annotated[int, BeforeValidator(_number)] = Field(
+        default=0, ge=0, lt=VERSION_BOUND, description="Refuse (409) if the writes up to this one are not seen yet."
+    )
+
+
+class CollectionsQuery(ReadQuery):
     """Where a list of collections goes on."""
 
     cursor: str = Field(default="", description="`next_cursor` of the page before.")
@@ -434,11 +456,39 @@ def _flag(value: Any) -> Any:
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
-def _number(value: Any) -> Any:
-    """A whole number of the query string; what is none is left to be refused."""
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
-        return int(value)
-    return value
+class DocumentsQuery(Wire):
+    """How a binary body of documents is written."""
+
+    mode: Literal["add", "insert", "patch"] = "add"
+    atomic: Flag = Field(default=True, description="false: write the good ones and say what became of each.")
+    durability: Durability | None = None
+    ids: str = Field(default="", description="Of x-npy: the documents' ids with commas between; made if missing.")
+    vector_field: str = Field(default="", description="Of x-npy: needed where a collection has several.")
+
+
+class SearchQuery(ReadQuery):
+    """What a search by a binary body is told beside its vector, as in a JSON body."""
+
+    limit: Annotated[int, BeforeValidator(_number)] = Field(default=10, ge=1)
+    offset: Annotated[int, BeforeValidator(_number)] = Field(default=0, ge=0)
+    vector_field: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        default="", description="Needed where a collection has several."
+    )
+    filter: str = Field(default="", description="JSON, or written like SQL.")
+    select: str = Field(default="", description="Fields, with commas between.")
+    params: str = Field(default="", description="JSON.")
+    explain: Flag = False
+
+
+class SearchBatchQuery(ReadQuery):
+    """What searches by a binary body are told beside their vectors, as in a JSON body."""
+
+    limit: Annotated[int, BeforeValidator(_number)] = Field(default=10, ge=1)
+    vector_field: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        default="", description="Needed where a collection has several."
+    )
+    filter: str = Field(default="", description="JSON, or written like SQL.")
+    params: str = Field(default="", description="JSON.")
 
 
 class BulkQuery(Wire):
@@ -448,9 +498,12 @@ class BulkQuery(Wire):
     first_line: Annotated[int, BeforeValidator(_number)] = Field(
         default=1, ge=1, lt=VERSION_BOUND, description="Number of the body's first line, where a cut upload goes on."
     )
+    background: Flag = Field(
+        default=False, description="Answer 202 with a job as soon as all has arrived; it goes on after a restart."
+    )
 
 
-class ChangesQuery(Wire):
+class ChangesQuery(ReadQuery):
     """Where the changes go on."""
 
     model_config = ConfigDict(populate_by_name=False)

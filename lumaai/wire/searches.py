@@ -7,13 +7,13 @@ With `prefetch`, all of them may be missing: then what was prefetched is fused.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from lumaai.searchable import SEARCHES_MAX
-from lumaai.wire.base import Background, Wire
+from lumaai.wire.base import Background, MinSequence, Reading, Wire
 from lumaai.wire.facets import Facets
 from lumaai.wire.requests import (
     QUERY_CHARACTERS_MAX,
@@ -178,6 +178,9 @@ class Sources(Wire):
     def _fitting(self) -> Self:
         """What is asked by, as the mode takes it."""
         given = self.model_fields_set
+        if getattr(self, "cursor", None):
+            more = given - {"cursor", "limit", "select", "highlight", "min_sequence"}
+            return self if not more else _refuse(f"a cursor takes no {min(more)}: it goes on with its search")
         targets: list[str] = [key for key in ("vector", "id") if key in given]
         if self.positive is not None or self.negative is not None:
             targets.append("positive" if self.positive is not None else "negative")
@@ -203,6 +206,10 @@ def _one(body: _Body, given: list[str], wanted: str) -> _Body:
     return body
 
 
+def _refuse(message: str) -> NoReturn:
+    raise _misfit(message)
+
+
 def _misfit(message: str) -> PydanticCustomError:
     return PydanticCustomError("exactly_one", "{message}", {"message": message})
 
@@ -224,7 +231,9 @@ class SearchRequest(Sources):
     In this order: rerank, score_threshold, diversity, group_by, offset and limit.
     """
 
-    model_config = _ANY_SOURCE
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [key]} for key in (*SOURCES, "negative", "cursor")]}
+    )
 
     limit: Integer = Field(default=10, ge=1)
     offset: Integer = Field(
@@ -240,13 +249,16 @@ class SearchRequest(Sources):
         default=None, description="What is to be counted of all documents that match the filter."
     )
     highlight: bool = Field(default=False, description="Say where the words of the query are in each hit.")
-    min_sequence: Integer | None = Field(
-        default=None, ge=0, lt=2**63, description="Refuse (409) if the writes up to this one are not seen yet."
+    min_sequence: MinSequence = None
+    cursor: str | None = Field(
+        default=None,
+        description="null or empty: answer with `next_cursor`, for the hits that follow in the state of now; or such a "
+        "cursor, with no other keys than limit, select and highlight.",
     )
     explain: bool = Field(default=False, description="Say what ran, and how long it took.")
 
 
-class SearchBatchRequest(Wire):
+class SearchBatchRequest(Reading):
     """Many vectors at once, answered with ids and scores only; or several searches of any kind."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["vectors"]}, {"required": ["searches"]}]})
@@ -265,12 +277,12 @@ class SearchBatchRequest(Wire):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         given: list[str] = [key for key in ("vectors", "searches") if key in self.model_fields_set]
-        if given == ["searches"] and len(self.model_fields_set) > 1:
+        if given == ["searches"] and len(self.model_fields_set - {"min_sequence"}) > 1:
             raise _misfit("searches take no keys beside them")
         return _one(self, given, "vectors or searches")
 
 
-class RecallRequest(Wire):
+class RecallRequest(Reading):
     """What searches find of what is there, measured on stored vectors."""
 
     queries: Integer = Field(default=100, ge=1, le=10_000, description="Stored vectors that are asked for neighbours.")

@@ -51,6 +51,8 @@ class RemoteEmbedder:
         RemoteModelError: the service refused, cannot be reached, or answers with nonsense; see its subclasses.
     """
 
+    is_remote = True
+
     def __init__(
         self,
         *,

@@ -31,6 +31,8 @@ class RemoteReranker:
         policy: retries and timeouts.
     """
 
+    is_remote = True
+
     def __init__(
         self,
         *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from promptql.errors import PromptQLError
@@ -50,14 +51,24 @@ def evaluate(
     """
     outcomes = []
     for question in questions:
-        expected = question.answer
-        if expected is None:
-            assert question.sql is not None
-            if rows_of is None:
-                raise ValueError("the question set has SQL, and nothing to run it")
-            expected = tuple(rows_of(question.sql))
+        expected = with_answer(question, rows_of).answer
+        assert expected is not None
         outcomes.append(_outcome(question, expected, ask, rule, failures))
     return Report(outcomes)
+
+
+def with_answer(question: EvaluationQuestion, rows_of: Callable[[str], Sequence[Any]] | None) -> EvaluationQuestion:
+    """The question with the rows of its SQL for an answer, where it has SQL.
+
+    Raises:
+        ValueError: there is nothing to run it.
+    """
+    if question.answer is not None:
+        return question
+    assert question.sql is not None
+    if rows_of is None:
+        raise ValueError("the question set has SQL, and nothing to run it")
+    return replace(question, answer=tuple(rows_of(question.sql)), sql=None)
 
 
 def _outcome(

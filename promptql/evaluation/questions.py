@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,21 @@ class EvaluationQuestion:
     collections: tuple[str, ...] | None = None
     category: str = "all"
 
+    def to_json(self) -> dict[str, Any]:
+        """As a line of a question set, without what it has not."""
+        data = {"question": self.question, "answer": self.answer, "sql": self.sql, "collections": self.collections}
+        written = {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
+        return {key: value for key, value in written.items() if value is not None} | {"category": self.category}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], number: int = 1) -> EvaluationQuestion:
+        """The inverse of `to_json`; `number` is named where something is wrong.
+
+        Raises:
+            QuestionError: it is no question with an answer.
+        """
+        return _question(data, number)
+
 
 def read_questions(lines: Iterable[str]) -> Iterator[EvaluationQuestion]:
     """The questions of a file of JSON lines; empty lines are skipped.
@@ -46,7 +61,11 @@ def _read(line: str, number: int) -> EvaluationQuestion:
         data = json.loads(line)
     except ValueError as error:
         raise _wrong(number, f"not JSON: {error}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("question"), str):
+    return _question(data, number)
+
+
+def _question(data: object, number: int) -> EvaluationQuestion:
+    if not isinstance(data, Mapping) or not isinstance(data.get("question"), str):
         raise _wrong(number, 'expected {"question": "…", "answer": […] or "sql": "…"}')
     unknown = set(data) - set(KEYS)
     if unknown:

@@ -9,13 +9,12 @@ from typing import Any
 from promptql.catalog import ID, Catalog, CollectionInfo, FieldInfo
 from promptql.llm.manual import compact
 from promptql.llm.tokens import cut_to_tokens, tokens_of
-from promptql.rules.linking import mentions_collection
-from promptql.rules.reading import begin_reading
-from promptql.rules.words import STOPWORDS, Token, tokenize
+from promptql.rules.relevance import Relevance, relevances
 
 VALUES_MAX = 3  # of each field
 VALUE_CHARACTERS_MAX = 40
 DESCRIPTION_CHARACTERS_MAX = 80
+MISSES_MAX = 3  # collections that do not fit any more, until no further one is tried
 NAMES_TOKENS_MAX = 60  # for the names of collections that have no line of their own
 NEIGHBOUR_SHARE = 0.5  # of a collection's weight that the ones that it leads to get as well
 QUESTION_CHARACTERS_READ = 500  # looked up in the catalog; longer questions are prose
@@ -70,9 +69,13 @@ def catalog_slice(question: str, catalog: Catalog, tokens_max: int) -> str:
     entries = _entries(question, catalog)
     room = tokens_max - (NAMES_TOKENS_MAX if len(entries) > 1 else 0)
     begun: list[_Entry] = []
+    misses = 0
     for entry in entries:
         cost = _begin(entry)
         if begun and cost > room:
+            misses += 1
+            if misses > MISSES_MAX:
+                break
             continue
         room -= cost
         begun.append(entry)
@@ -105,30 +108,21 @@ def _fill(entries: Sequence[_Entry], room: int) -> None:
 
 
 def _entries(question: str, catalog: Catalog) -> list[_Entry]:
-    text = question[:QUESTION_CHARACTERS_READ]
-    tokens = tokenize(text)
-    words = {token.root for token in tokens if token.folded not in STOPWORDS}
-    entries = {info.name: _entry(text, tokens, words, info) for info in catalog.collections.values()}
+    found = relevances(question[:QUESTION_CHARACTERS_READ], catalog)
+    entries = {name: _entry(info, found[name]) for name, info in catalog.collections.items()}
     _relate(entries, catalog)
     return sorted(entries.values(), key=lambda entry: (-entry.weight, -entry.info.rows, entry.info.name))
 
 
-def _entry(text: str, tokens: Sequence[Token], words: set[str], info: CollectionInfo) -> _Entry:
-    reading = begin_reading(text, info)
-    linked: dict[str, list[Any]] = {}
-    for value in reading.values:
-        linked.setdefault(value.field.name, []).append(value.value)
-    named = {link.field.name for link in reading.fields}
+def _entry(info: CollectionInfo, found: Relevance) -> _Entry:
     fields = []
-    for item in info.fields.values():
-        is_linked = item.name in named or item.name in linked
-        weight = _LINKED if is_linked else _LABEL if item.name == info.label else _UNNAMED
-        described = words & {token.root for token in tokenize(item.description)} if item.description else set()
-        fields.append((weight + len(described), item))
-    fields.sort(key=lambda found: -found[0])
-    mentioned = sum(mentions_collection(token, info) for token in tokens)
-    about = words & {token.root for token in tokenize(info.description)} if info.description else set()
-    return _Entry(info, 2.0 * mentioned + len(named) + len(linked) + 0.5 * len(about), fields, linked)
+    for name, item in info.fields.items():
+        share = found.fields.get(name, 0.0)
+        is_named = share >= 1 or name in found.values
+        weight = _LINKED if is_named else _LABEL if name == info.label else _UNNAMED
+        fields.append((weight + share, item))
+    fields.sort(key=lambda each: -each[0])
+    return _Entry(info, found.weight, fields, found.values)
 
 
 def _relate(entries: Mapping[str, _Entry], catalog: Catalog) -> None:

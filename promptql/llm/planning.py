@@ -17,7 +17,7 @@ from promptql.llm.faults import Fault, checked
 from promptql.llm.manual import compact
 from promptql.llm.reply import REPLY_SCHEMA, PlanDraft, draft_of, read_reply
 from promptql.llm.request import PlanRequest
-from promptql.plan import Plan
+from promptql.plan import Assumption, Plan, Support
 from promptql.planned import LLMUsage, Planned
 from promptql.steps import AnswerStep, Clarify, Search
 
@@ -50,6 +50,10 @@ def plan_by_llm(request: PlanRequest, llm: LLM, plans: PlanCache, cancelled: thr
     base = None if request.before is None else draft_of(request.before.to_json())
     talk = _Talk(llm, request.question, request.catalog, messages, request.schema(), cancelled, base=base)
     plan = talk.plan(REPAIRS_MAX)
+    if talk.edited and request.before is not None:
+        said = f"'{request.question[:200]}' goes on from '{request.before.question[:200]}'"
+        talk.draft = replace(talk.draft, assumptions=(said, *talk.draft.assumptions))
+        plan = replace(plan, assumptions=(Assumption(said, Support.INFERRED), *plan.assumptions))
     plans.put(key, talk.draft)
     return _planned(plan, request, LLMUsage.of(talk.spent))
 
@@ -84,6 +88,7 @@ class _Talk:
     cancelled: threading.Event | None
     base: PlanDraft | None = None  # what an edit changes
     is_edit: bool = False
+    edited: bool = False  # the plan that there was before
     draft: PlanDraft = field(default_factory=lambda: PlanDraft({}))
     spent: Usage = field(default_factory=Usage)
     complaint: str = ""
@@ -97,7 +102,9 @@ class _Talk:
             text, value = self._asked(asked)
             found: PlanDraft | None = None
             try:
-                found = read_reply(value, base if _edits(value, base, told=is_edit) else None)
+                edits = _edits(value, base, told=is_edit)
+                self.edited = self.edited or (edits and base is self.base)
+                found = read_reply(value, base if edits else None)
                 plan, faults = checked(found, self.question, self.catalog)
             except PlanError as error:
                 plan, faults = None, (Fault(None, error.pointer, str(error), error.hint),)

@@ -84,6 +84,14 @@ class Column:
         return found
 
     @cached_property
+    def rows_by_text(self) -> dict[str, list[int]]:
+        """The rows of each distinct cell as it is stored, but for its type: what collections are joined by."""
+        found: dict[str, list[int]] = {}
+        for row, value in enumerate(self.cells):
+            found.setdefault(text_of(value), []).append(row)
+        return found
+
+    @cached_property
     def parsed(self) -> list[tuple[float, bool] | None]:
         """(n,) numbers that cells are or begin with."""
         return [

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from promptql.rules.joins import Joined
 
 # Words of collections' names that say nothing about what their documents are.
+NEVER_MEANT = frozenset("home name title number place".split())  # by words that stand for each other
 PART_CHARACTERS_MIN = 4  # of each part of a name that is two
 FILLERS = frozenset("data info information details list names table record records ref all my the".split())
 
@@ -33,31 +34,45 @@ def link_entities(asked: Asked, view: View) -> list[EntityMention]:
     """Mentions of collections in the order of the question."""
     found = []
     headed = {word for column in view.columns for word in column.words}
-    titles = [[word for word in words_of(spaced(title)) if word not in WEAK] for title in view.titles]
-    for table, words in enumerate(titles):
-        name = _parted(words, titles)
-        telling = [word for word in name if word not in FILLERS] or name
-        stems = [stem(_singular(word)) for word in telling]
-        hits: dict[int, int] = {}
-        for index, word in enumerate(asked.words):
-            if word in STOP:
-                continue
-            root = stem(_singular(word))
-            for place, other in enumerate(stems):
-                if root == other or (
-                    word not in headed
-                    and related(word, telling[place])
-                    and word not in ("home", "name", "title", "number", "place")
-                ):
-                    hits[index] = place
-                    break
-        found += _runs(table, hits, len(telling))
+    forms = [(table, title) for table, title in enumerate(view.titles)]
+    forms += [(table, name) for table, name in enumerate(view.names) if name != view.titles[table]]
+    words = [[word for word in words_of(spaced(form)) if word not in WEAK] for _, form in forms]
+    called = {_singular(word) for name in words for word in name}
+    for (table, _), name in zip(forms, words, strict=True):
+        parted = _parted(name, words)
+        telling = [word for word in parted if word not in FILLERS] or parted
+        if telling:
+            found += _runs(table, _hits(asked, telling, called, headed), len(telling))
+    found = list({(mention.table, mention.mask): mention for mention in sorted(found, key=_covered)}.values())
     found.sort(key=lambda mention: (mention.start, -mention.coverage))
     return [
         m
         for m in found
         if not any(o.mask & m.mask == m.mask and o.mask != m.mask and o.coverage >= m.coverage for o in found)
     ]
+
+
+def _covered(mention: EntityMention) -> float:
+    return mention.coverage
+
+
+def _hits(asked: Asked, telling: Sequence[str], called: set[str], headed: set[str]) -> dict[int, int]:
+    """Word of the question → the word of a collection's name that it is, or stands for."""
+    singles = [_singular(word) for word in telling]
+    stems = [stem(word) for word in singles]
+    hits: dict[int, int] = {}
+    for index, word in enumerate(asked.words):
+        if word in STOP:
+            continue
+        one = _singular(word)
+        root = stem(one)
+        for place, other in enumerate(stems):
+            same = root == other and (one == singles[place] or one not in called)
+            meant = related(word, telling[place]) or related(one, singles[place])
+            if same or (meant and word not in headed and one not in NEVER_MEANT):
+                hits[index] = place
+                break
+    return hits
 
 
 def _parted(name: list[str], titles: Sequence[Sequence[str]]) -> list[str]:

@@ -17,6 +17,7 @@ from promptql.rules.outcome import overall_features, result_features
 from promptql.rules.parts import Conditions, Part, class_of, wanted_columns
 from promptql.rules.probe import CannotRunError, Probe
 from promptql.rules.queries import queries
+from promptql.rules.shape import Shapes
 from promptql.rules.sketch import Clause, Sketch
 
 GROUP_PARTS_MAX = 5  # conditions kept for the same words
@@ -24,6 +25,7 @@ BEAM = 40
 ROW_SETS_MAX = 14
 WANTED_MAX = 9
 TRIED_MAX = 90  # readings that are run and give something
+EMPTY_MAX = 8  # readings that ran and found nothing that are kept, where there are several collections
 FAILING_MAX = 4  # times as many are tried at most, with those that fail or give nothing
 
 
@@ -49,6 +51,7 @@ class Candidate:
     score: float
     mask: int
     parts: tuple[Part, ...] = ()
+    wanted: Part | None = None
     probability: float = 0.0
 
     def all_features(self) -> dict[str, float]:
@@ -95,6 +98,18 @@ class Reading:
         """The clauses of conditions that go together; equal comparisons of one column are alternatives."""
         return self._row_set(0.0, tuple(parts), 0, 0).clauses
 
+    def without_numbers(self, row_set: RowSet) -> Iterator[RowSet]:
+        """The conditions without each that compares a number: it may count documents instead."""
+        for part in row_set.parts:
+            if isinstance(part.clauses[0][0].value, float) and len(part.clauses) == 1:
+                rest = tuple(other for other in row_set.parts if other is not part)
+                gain = -self.model.weight("g:uncovered") * (part.mask & self.asked.content).bit_count()
+                value = row_set.value & ~part.value
+                mask = 0
+                for other in rest:
+                    mask |= other.mask
+                yield self._row_set(row_set.score - part.score - gain, rest, value, mask)
+
     def _row_sets(self) -> list[RowSet]:
         groups: dict[int, list[Part]] = {}
         for part in sorted(self.conditions, key=lambda part: -part.score):
@@ -132,7 +147,8 @@ class Reading:
         made = [self._row_set(score, parts, value, mask)]
         if len(parts) > 1 and all(len(part.clauses) == 1 for part in parts[-2:]):
             one, two = sorted(parts[-2:], key=lambda part: part.start)
-            if one.column != two.column and "or" in self.asked.words[one.start : two.start]:
+            compared = one.clauses[0][0].op != two.clauses[0][0].op
+            if (one.column != two.column or compared) and "or" in self.asked.words[one.start : two.start]:
                 rest = self._row_set(score, parts[:-2], value, mask)
                 clause = (*one.clauses[0], *two.clauses[0])
                 features = [*rest.features, ("c:orclause", 1.0)]
@@ -171,6 +187,8 @@ def read(
     asked = understood(text, view)
     reading = Reading(asked, view, headers, model, joined)
     probe = Probe(view, joined)
+    shapes = Shapes(asked, view, reading.mentions, reading.entities, joined)
+    empty_left = EMPTY_MAX if len(view.names) > 1 else 0
     drafts = sorted(_drafts(reading), key=lambda item: -item[0])
     found: list[Candidate] = []
     seen: set[Sketch] = set()
@@ -185,10 +203,13 @@ def read(
         except CannotRunError:
             continue
         if not answer:
-            continue
-        results = result_features(asked, view, draft, answer, probe)
+            if not empty_left:
+                continue
+            empty_left -= 1
+        results = result_features(asked, view, draft, answer, probe) + shapes.features(draft, answer)
         groups = [*features, results]
-        found.append(Candidate(draft.sketch, answer, groups, score + model.score(results), draft.mask, draft.parts))
+        total = score + model.score(results)
+        found.append(Candidate(draft.sketch, answer, groups, total, draft.mask, draft.parts, draft.wanted))
     found.sort(key=lambda candidate: -candidate.score)
     _normalize(found)
     return found

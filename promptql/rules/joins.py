@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from promptql.rules.columns import MISSING, View
+from promptql.rules.columns import View, text_of
 from promptql.rules.sketch import Sketch, columns_of
 
 JOINED_ROWS_MAX = 60_000  # a larger join is not tried while planning
@@ -75,8 +75,7 @@ class Joined:
 
     def parallel(self, sketch: Sketch) -> bool:
         """Whether two of the collections that it joins are related in more ways than one."""
-        tables = self.tables_of(sketch)
-        if len(tables) < 2 or not self._doubled:
+        if not self._doubled or len(self.tables_of(sketch)) < 2:
             return False
         try:
             hops = self.path(sketch)[1]
@@ -148,13 +147,13 @@ class Joined:
 
     def _joined(self, places: Mapping[int, Sequence[int]], hop: Hop) -> dict[int, Sequence[int]]:
         columns = self.view.columns
-        keys, table = columns[hop.key].keys, columns[hop.key].table
-        partners = columns[hop.column].rows_by_key
+        cells, table = columns[hop.key].cells, columns[hop.key].table
+        partners = columns[hop.column].rows_by_text
         taken: list[int] = []
         new: list[int] = []
         for row, place in enumerate(places[table]):
-            key = keys[place]
-            if key not in MISSING:
+            key = text_of(cells[place])
+            if key:
                 for partner in partners.get(key, ()):
                     taken.append(row)
                     new.append(partner)

@@ -217,10 +217,10 @@ def _other_forms(asked: Asked, view: View, known: list[tuple[int, int, str]]) ->
             if _empty(words[start:end], asked, start):
                 continue
             phrase = " ".join(words[start:end])
-            names = same_place(phrase)
+            if (start, end) in taken:
+                continue
             one = singular(phrase)
-            if one != phrase and (start, end) not in taken:
-                names = [one, *names]
+            names = [*([one] if one != phrase else []), *same_place(phrase)]
             found += [(start, end, name) for name in names if name in view.exact]
     return found
 

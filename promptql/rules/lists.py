@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from promptql.rules.asked import span_mask
+from promptql.rules.columns import identifying
 from promptql.rules.draft import Features
 from promptql.rules.entities import EntityMention, key_column, label_columns, nearest
 from promptql.rules.sketch import ROWS, Item
@@ -22,6 +23,7 @@ LENGTH_MAX = 6  # things that are listed
 CROSSED_MAX = 2  # words that mean something between two things of a list
 CHAINS_KEPT = 14
 LISTS_MAX = 40
+GAIN_SHARE = 0.5  # of what an explained word is worth: conditions may explain it as well
 FIGURES = {
     "average": "avg", "mean": "avg", "avg": "avg", "maximum": "max", "max": "max", "minimum": "min", "min": "min",
     "total": "sum", "sum": "sum", "combined": "sum", "highest": "max", "lowest": "min", "largest": "max",
@@ -29,7 +31,7 @@ FIGURES = {
     "shortest": "min", "longest": "max", "overall": "sum", "earliest": "min", "latest": "max",
 }  # fmt: skip
 PLAIN_FIGURES = frozenset("average mean avg maximum max minimum min total sum combined".split())
-KEYS, LABELS = frozenset({"id", "identifier", "code"}), frozenset({"name", "title"})
+KEYS, LABELS = frozenset({"id", "ids", "identifier", "code"}), frozenset({"name", "title"})
 EVERYTHING = frozenset("information info details detail data records record columns fields attributes".split())
 
 
@@ -134,6 +136,8 @@ class Lists:
             mention = part.mention
             if mention is None or mention.coverage < 0.3:
                 continue
+            if self.several and self._unsaid(part.column, part.mask):
+                continue
             table = self.view.columns[part.column].table
             features: Features = [*part.features, *self.affinity(part.column, mention.start, mention.end)]
             slot = self._slot((Item(part.column),), part.mask, (mention.start, mention.end), features, table)
@@ -144,6 +148,13 @@ class Lists:
         if self.several:
             yield from self._generic()
         yield from self._everything()
+
+    def _unsaid(self, column: int, mask: int) -> bool:
+        """Whether only documents are named, and the column numbers them: books are no ids of books."""
+        chosen = self.view.columns[column]
+        if not chosen.words or chosen.words[-1] not in ("id", "ids"):
+            return False
+        return any(entity.table == chosen.table and not mask & ~entity.mask for entity in self.entities)
 
     def _slot(
         self,
@@ -242,6 +253,8 @@ class Lists:
             yield from self._different(slot)
         fns, mask = self._fns(slot.start)
         column = self.view.columns[slot.items[0].column]
+        if self.several and identifying(column.words):
+            return
         kept = [fn for fn in fns if column.ordered and (fn not in ("avg", "sum") or column.kind == "number")]
         if not kept:
             return
@@ -276,11 +289,12 @@ class Lists:
         distinct = self.asked.cues.get("different", 0)
         number = slot.items[0].column
         said = "different" if distinct else "plain"
-        for fn in ("distinct", "count"):
+        numbering = self.several and identifying(self.view.columns[number].words)
+        for fn in ("distinct",) if numbering else ("distinct", "count"):
             features = [*slot.features, (f"q:{fn}", 1.0), (f"q:{fn}:{said}", 1.0)]
             mask = slot.mask | self.count_mask | distinct
             yield self._slot((Item(number, fn),), mask, (slot.start, slot.end), features, slot.table)
-        if self.view.columns[number].kind == "number":
+        if self.view.columns[number].kind == "number" and not numbering:
             features = [*slot.features, ("q:sum:counted", 1.0)]
             mask = slot.mask | self.count_mask
             yield self._slot((Item(number, "sum"),), mask, (slot.start, slot.end), features, slot.table)
@@ -327,7 +341,7 @@ class Lists:
         if len({slot.items[0].column for slot in slots}) < len(slots) or len(set(columns)) < len(columns) - 2:
             features.append(("q:repeated", 1.0))
         features.append(("q:from", min(slots[0].start, 12) / 6))
-        gain = -self.reading.model.weight("g:uncovered")
+        gain = -GAIN_SHARE * self.reading.model.weight("g:uncovered")
         explained = _union(slot.mask for slot in slots) & self.asked.content & ~self._named
         score = sum(slot.score for slot in slots) + self.reading.model.score(features)
         return Wanted(slots, features, score, score + gain * explained.bit_count())

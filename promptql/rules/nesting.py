@@ -24,6 +24,7 @@ DOWN = frozenset("less below under smaller lower shorter younger fewer earlier c
 UP = frozenset("more above over larger greater higher older bigger longer than exceed exceeds later heavier".split())
 BEFORE = 6  # words between "more" and "average"
 KEYS_TRIED = 3
+PIVOTS_MAX = 3  # collections whose documents are left out
 
 
 def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
@@ -34,7 +35,7 @@ def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Itera
         return
     mentioned = {entity.table for entity in maker.entities}
     for before, after in _split(maker, rows, (mask & -mask).bit_length()):
-        for main in joined.tables_of(replace(base, where=()))[:2]:
+        for main in joined.tables_of(base)[:PIVOTS_MAX]:
             for other, key, column in joined.edges.get(main, ()):
                 inside, outside = _divided(maker, main, before, after)
                 if (other not in mentioned and not inside) or _denied(inside):
@@ -46,7 +47,11 @@ def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Itera
                     (f"q:without:{'mentioned' if other in mentioned else 'unmentioned'}", 1.0),
                     ("q:without:inner", float(len(inside))),
                 ]
-                yield maker.draft("without", replace(base, where=clauses), wanted, rows, features, mask)
+                sketch = replace(base, where=clauses)
+                yield maker.draft("without", sketch, wanted, rows, features, mask)
+                if len(joined.tables_of(sketch)) > 1 and not any(item.fn for item in base.select):
+                    once: Features = [*features, ("q:distinct", 1.0)]
+                    yield maker.draft("without", replace(sketch, distinct=True), wanted, rows, once, mask)
     yield from _excepted(maker, base, wanted, rows, mask)
 
 
@@ -107,6 +112,18 @@ def both(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator
             yield maker.draft("except", sketch, wanted, rows, [("q:except", 1.0)], maker.asked.cues.get("not", 0))
 
 
+def both_counted(maker: Queries, wanted: Wanted, rows: RowSet, key: int) -> Iterator[Draft]:
+    """How many documents are found with one value and with the other as well."""
+    if not {"and", "both"} & set(maker.asked.words):
+        return
+    for one, two in _pairs(rows.clauses):
+        rest = tuple(clause for clause in rows.clauses if one not in clause and two not in clause)
+        found = tuple((Condition(key, "in", Sketch((Item(key),), (*rest, (test,)))),) for test in (one, two))
+        sketch = Sketch((Item(key, "distinct"),), found)
+        features: Features = [("q:both", 1.0), ("q:both:counted", 1.0)]
+        yield maker.draft("both", sketch, wanted, rows, features, maker.asked.cues.get("and", 0))
+
+
 def _pairs(clauses: Sequence[Clause]) -> list[tuple[Condition, Condition]]:
     """Two conditions on one column, that are alternatives or exclude each other; one pair at most."""
     for clause in clauses:
@@ -122,21 +139,23 @@ def _pairs(clauses: Sequence[Clause]) -> list[tuple[Condition, Condition]]:
 
 def compared(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
     """With more or less of a column than the average, the least or the greatest of all, or of some."""
-    words = maker.asked.words
+    for figure, mask, op, at in maker.comparisons:
+        for key in maker.ordering.figures(mask)[:KEYS_TRIED]:
+            yield from _compared_with(maker, base, wanted, rows, (key, figure, mask, op, at))
+
+
+def comparisons(words: Sequence[str]) -> list[tuple[str, int, str, int]]:
+    """(figure or "any", its words, "<" or ">", place) of each: "older than the average", "more than any"."""
+    found = []
     for at, word in enumerate(words):
-        fn = FIGURES.get(word, "any" if word == "any" else "")
-        before = words[max(0, at - BEFORE) : at]
+        figure = FIGURES.get(word, "any" if word == "any" else "")
+        begin = max(0, at - BEFORE)
+        before = words[begin:at]
         down, up = bool(DOWN & set(before)), bool(UP & set(before))
-        if fn not in ("avg", "max", "min", "any") or not (down or up):
-            continue
-        mask = (1 << at) | sum(
-            1 << i
-            for i in range(max(0, at - BEFORE), at)
-            if words[i] not in STOP or words[i] in ("more", "less", "than")
-        )
-        for key in maker.ordering.keys(mask)[:KEYS_TRIED]:
-            if maker.view.columns[key.column].kind == "number":
-                yield from _compared_with(maker, base, wanted, rows, (key, fn, mask, "<" if down else ">", at))
+        if figure in ("avg", "max", "min", "any") and (down or up):
+            said = [i for i in range(begin, at) if words[i] not in STOP or words[i] in ("more", "less", "than")]
+            found.append((figure, (1 << at) | sum(1 << i for i in said), "<" if down else ">", at))
+    return found
 
 
 def _compared_with(
@@ -160,14 +179,13 @@ def _compared_with(
 
 def greatest(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
     """Figures of what has the greatest or least of a column: "how many concerts in the largest stadium"."""
-    for how, mask in maker.ordering.directions():
+    for how, mask in maker.ordering.directions:
         for way in maker.ordering.ways(how, mask):
-            for key in maker.ordering.keys(mask)[:2]:
-                if maker.view.columns[key.column].ordered:
-                    inner = Sketch((Item(key.column, way),))
-                    clauses: tuple[Clause, ...] = (*rows.clauses, (Condition(key.column, "=", inner),))
-                    sketch = replace(base, where=clauses)
-                    yield maker.draft("greatest", sketch, wanted, rows, [("q:greatest", 1.0)], mask, (key,))
+            for key in maker.ordering.ordered(mask)[:2]:
+                inner = Sketch((Item(key.column, way),))
+                clauses: tuple[Clause, ...] = (*rows.clauses, (Condition(key.column, "=", inner),))
+                sketch = replace(base, where=clauses)
+                yield maker.draft("greatest", sketch, wanted, rows, [("q:greatest", 1.0)], mask, (key,))
 
 
 def having_any(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:

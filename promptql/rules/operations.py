@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from promptql.rules.asked import Asked, ordinal_of
+from promptql.rules.asked import ordinal_of
 from promptql.rules.cues import MIN_WORDS
 from promptql.rules.draft import Draft, Features
+from promptql.rules.measures import measured
 from promptql.rules.parts import Part
 from promptql.rules.sketch import ROWS, Clause, Condition, Item, Pick, Sketch
 
@@ -219,30 +220,6 @@ def _keys(reading: Reading, cue: int, name: str, *, by_time: bool = False, most:
         found.append(key)
     found.sort(key=lambda part: -part.score)
     return found[:most]
-
-
-MEASURES = {
-    "size area population": "largest biggest smallest greatest",
-    "length distance duration time runtime": "longest shortest",
-    "height elevation altitude ft m": "tallest highest shortest",
-    "year date founded opened built established": "oldest newest earliest latest recent youngest",
-    "age born": "oldest youngest",
-    "weight mass": "heaviest lightest",
-    "speed time": "fastest slowest",
-    "price cost": "cheapest expensive",
-    "points score rating": "best worst highest lowest top",
-    "attendance": "attended",
-    "population": "populous",
-    "rank position place pos": "top best first worst last bottom",
-}
-_MEASURED = [(frozenset(names.split()), frozenset(words.split())) for names, words in MEASURES.items()]
-
-
-def measured(asked: Asked, cue: int, words: tuple[str, ...]) -> bool:
-    """Whether a column of that name is what the words of the cue measure: "oldest" an age or a year."""
-    cued = {word for index, word in enumerate(asked.words) if cue >> index & 1}
-    cued |= {f"{word[:-2]}est" for word in cued if word.endswith("er")}  # "older" looks for what "oldest" does
-    return any(not names.isdisjoint(words) and not said.isdisjoint(cued) for names, said in _MEASURED)
 
 
 def ends(reading: Reading) -> Iterator[Draft]:

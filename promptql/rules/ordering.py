@@ -9,7 +9,7 @@ from promptql.rules.columns import identifying
 from promptql.rules.cues import MAX_WORDS, MIN_WORDS
 from promptql.rules.draft import Features
 from promptql.rules.lists import Lists
-from promptql.rules.operations import measured
+from promptql.rules.measures import measured
 from promptql.rules.parts import Part
 
 if TYPE_CHECKING:
@@ -34,10 +34,13 @@ class Ordering:
         self.asked = reading.asked
         self.view = reading.view
         self.lists = lists
-        self.order = self._order()
         self._known: dict[int, list[Part]] = {}
+        self.order = self._order()
+        self.directions = self._directions()
+        self.times = self._times()
+        self.top = self._top()
 
-    def top(self) -> int:
+    def _top(self) -> int:
         """How many are wanted, where a number says so; else 1."""
         words = self.asked.words
         for number in self.asked.numbers:
@@ -52,7 +55,7 @@ class Ordering:
         """The words that say so."""
         return sum(span_mask(x.start, x.end) for x in self.asked.numbers if x.value == n) if n > 1 else 0
 
-    def directions(self) -> list[tuple[str, int]]:
+    def _directions(self) -> list[tuple[str, int]]:
         """("max" or "min", its words) of superlatives."""
         words = self.asked.words
         found = []
@@ -62,7 +65,7 @@ class Ordering:
                 found.append((how, mask))
         return found
 
-    def times(self) -> list[tuple[str, int]]:
+    def _times(self) -> list[tuple[str, int]]:
         """("max" or "min", its words) of what comes last or first in time."""
         taken = 0
         for mentions in self.reading.mentions.values():
@@ -117,6 +120,14 @@ class Ordering:
             known = self._known[cue] = sorted(self._keys(cue), key=lambda part: -part.score - _beside(part))
         return known
 
+    def figures(self, cue: int) -> list[Part]:
+        """Those that hold numbers."""
+        return [key for key in self.keys(cue) if self.view.columns[key.column].kind == "number"]
+
+    def ordered(self, cue: int) -> list[Part]:
+        """Those that hold numbers or dates."""
+        return [key for key in self.keys(cue) if self.view.columns[key.column].ordered]
+
     def _keys(self, cue: int) -> list[Part]:
         found = []
         for part in self.reading.wanted:
@@ -134,7 +145,8 @@ class Ordering:
                 gap = mention.start - cue.bit_length()
                 behind = (cue & -cue).bit_length() - 1 - mention.end
                 near = "next" if 0 <= gap <= 2 else "just" if 0 <= behind <= 2 else "behind" if gap < 0 else "far"
-                if span_mask(mention.start, mention.end) & cue:
+                within = cue & -cue < mention.mask and mention.mask < cue
+                if span_mask(mention.start, mention.end) & cue or within:
                     near = "in"
                 features += [
                     (f"o:{near}", 1.0),

@@ -47,6 +47,8 @@ def overall_features(asked: Asked, draft: Draft) -> Features:
 
 def result_features(asked: Asked, view: View, draft: Draft, answer: list[tuple[object, ...]], probe: Probe) -> Features:
     """How many values of which kind there are, and whether the question already holds them."""
+    if not answer:
+        return [("d:empty", 1.0)]
     first = answer[0][0]
     size = len(answer)
     kind = kind_of(first)

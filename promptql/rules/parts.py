@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from promptql.rules.asked import Asked, NumberMention, span_mask
+from promptql.rules.asked import Asked, NumberMention, span_mask, stem
 from promptql.rules.columns import MISSING, Column, View, identifying
 from promptql.rules.cues import (
     AT_LEAST,
@@ -85,6 +85,10 @@ class Conditions:
         self.classes = classes
         self.entities = entities
         self.several = len(view.names) > 1
+        self._named = 0
+        for entity in entities:
+            self._named |= entity.mask
+        self._known_ops: dict[int, list[tuple[str, str, int]]] = {}
 
     def make(self, links: list[ValueLink]) -> list[Part]:
         """All conditions, in no order."""
@@ -104,10 +108,16 @@ class Conditions:
         return parts
 
     def _misread(self, part: Part) -> bool:
-        """Whether a number is compared with what only numbers things, whose name is not said."""
-        value = part.clauses[0][0].value
-        numeric = isinstance(value, float) or (isinstance(value, str) and value.isdigit())
-        return numeric and not part.head and identifying(self.view.columns[part.column].words)
+        """Whether a number is compared with what only numbers things, or a collection's name is sought in cells."""
+        test = part.clauses[0][0]
+        if test.op in ("~", "!~") and not part.value & (self.asked.quoted | self.asked.capital):
+            return not part.value & ~self._named
+        numeric = isinstance(test.value, float) or (isinstance(test.value, str) and test.value.isdigit())
+        words = self.view.columns[part.column].words
+        if not numeric or not identifying(words):
+            return False
+        said = {self.asked.stems[i] for i in range(len(self.asked.words)) if part.head >> i & 1}
+        return stem(words[-1]) not in said
 
     def _flags(self) -> Iterator[Part]:
         """Columns of yes and no whose name is said: "official languages", "dogs that were abandoned"."""
@@ -238,8 +248,13 @@ class Conditions:
                     return span_mask(begin, begin + len(parts))
         return 0
 
-    def ops(self, number: NumberMention) -> Iterator[tuple[str, str, int]]:
+    def ops(self, number: NumberMention) -> list[tuple[str, str, int]]:
         """Comparisons that the words before or after a number stand for: (op, its name, its words)."""
+        if number.start not in self._known_ops:
+            self._known_ops[number.start] = list(self._ops(number))
+        return self._known_ops[number.start]
+
+    def _ops(self, number: NumberMention) -> Iterator[tuple[str, str, int]]:
         words = self.asked.words
         joined = " ".join(words[max(0, number.start - 5) : number.start])
         after = " ".join(words[number.end : number.end + 3])
@@ -250,7 +265,7 @@ class Conditions:
                 at = f" {joined} ".rfind(f" {phrase} ")
                 if at >= 0 and not phrase.startswith("or "):
                     behind = joined[at + len(phrase) :].split()
-                    if len(behind) <= 3 and name not in seen:
+                    if len(behind) <= 3 and name not in seen and not any(word.isdigit() for word in behind):
                         seen.add(name)
                         end = number.start - len(behind)
                         mask = span_mask(end - size, end)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from promptql.catalog import Catalog, CollectionInfo
 from promptql.errors import PlanError, QuestionError
-from promptql.plan import Assumption, Plan, Support
+from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import describe
 from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
@@ -133,7 +133,7 @@ def _assumptions(candidate: Candidate, others: list[Candidate]) -> tuple[Assumpt
         found = [item for item in found if _concerns_search(item, candidate)]
     else:
         words = dict.fromkeys(candidate.reading.unexplained())
-        found += (Assumption(f"ignored: '{word}'", Support.INFERRED) for word in words)
+        found += (Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for word in words)
     collection = candidate.reading.collection.name
     rivals = [item.score for item in others if item.reading.collection.name != collection]
     if rivals:

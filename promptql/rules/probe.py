@@ -19,6 +19,10 @@ class CannotRunError(Exception):
     """The sketch has no meaning over these columns (an average of text, two tables that nothing joins)."""
 
 
+class NothingKnownError(CannotRunError):
+    """A figure of cells none of which holds a number."""
+
+
 class Probe:
     """Runs sketches over one view; remembers the rows that tests admit. For one question, in one thread."""
 
@@ -116,7 +120,7 @@ class Probe:
         numbers = column.numbers
         known = [number for place in source.place(column.table, rows) if (number := numbers[place]) is not None]
         if not known:
-            raise CannotRunError("no number")
+            raise NothingKnownError("no number")
         if item.fn in ("max", "min") and not column.ordered:
             raise CannotRunError("not ordered")
         if item.fn in ("sum", "avg", "range") and column.kind != "number":
@@ -148,7 +152,8 @@ class Probe:
         groups = self._groups(sketch, source, rows)
         if sketch.having is not None:
             item, op, bound = sketch.having
-            groups = [g for g in groups if COMPARE[op](_number(self._figure(item, source, g)), bound)]
+            figured = ((self._known(item, source, group), group) for group in groups)
+            groups = [group for found, group in figured if found is not None and COMPARE[op](_number(found), bound)]
         if sketch.pick is not None:
             item = sketch.pick.item
             if len(groups) > GROUPS_RANKED_MAX and item.column != ROWS:
@@ -157,9 +162,17 @@ class Probe:
             if item.column == ROWS:
                 ranked = [(len(group), number) for number, group in enumerate(groups)]
             else:
-                ranked = [(_sortable(self._figure(item, source, g)), number) for number, g in enumerate(groups)]
+                known = [(self._known(item, source, group), number) for number, group in enumerate(groups)]
+                ranked = [(_sortable(found), number) for found, number in known if found is not None]
             groups = [groups[number] for number in _best(ranked, sketch.pick)]
-        return [tuple(self._figure(item, source, group) for item in sketch.select) for group in groups]
+        return [tuple(self._known(item, source, group) for item in sketch.select) for group in groups]
+
+    def _known(self, item: Item, source: Source, rows: Rows) -> object:
+        """The figure of a group; None where no cell holds a number."""
+        try:
+            return self._figure(item, source, rows)
+        except NothingKnownError:
+            return None
 
     def _groups(self, sketch: Sketch, source: Source, rows: Rows) -> list[list[int]]:
         """The rows of each group, in the order of first appearance; groups without a name are left out."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from promptql.rules.asked import span_mask, stem
 from promptql.rules.draft import Draft, Features
 from promptql.rules.entities import EntityMention, key_column, label_columns
 from promptql.rules.lists import FIGURES, Lists, Wanted, counting
-from promptql.rules.nesting import both, compared, greatest, having_any, negated
+from promptql.rules.nesting import both, both_counted, compared, comparisons, greatest, having_any, negated
 from promptql.rules.ordering import Ordering
 from promptql.rules.parts import Part
 from promptql.rules.sketch import ROWS, Item, Pick, Sketch
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from promptql.rules.generate import Reading, RowSet
 
 ROW_SETS_TRIED = 7
+PAIRS_MAX = 110  # of lists and conditions that readings are made of
+LISTS_EACH_MIN = 14  # that go with each set of conditions
 KEYS_TRIED = 4  # columns that a list may be ordered by
-OTHERS_MAX = 2  # further collections that a reading may lead to
+OTHERS_MAX = 3  # further collections that a reading may lead to
 TELLING = frozenset(
     "howmany numberof count average max min different each or not same than mostoften order once both and".split()
 )
@@ -39,23 +42,37 @@ class Queries:
         self.lists = Lists(reading)
         self.ordering = Ordering(reading, self.lists)
         self.count_mask = self.lists.count_mask
+        self.comparisons = comparisons(self.asked.words)
+        self._known_figured: dict[int, list[tuple[Part, str, int]]] = {}
+        self._known_others: dict[tuple[int, ...], list[EntityMention]] = {}
 
     def drafts(self) -> Iterator[Draft]:
         """All of them."""
-        rows = self.reading.row_sets[:ROW_SETS_TRIED]
-        if all(row_set.parts for row_set in rows):
-            rows = [*rows[:-1], *(row_set for row_set in self.reading.row_sets if not row_set.parts)][:ROW_SETS_TRIED]
-        for wanted in self.lists.found():
-            for row_set in rows:
-                for draft in self._modified(wanted, row_set):
-                    yield from self._roles(draft)
+        lists, rows = self.lists.found(), self._row_sets()
+        share = max(LISTS_EACH_MIN, PAIRS_MAX // len(rows))
+        for wanted, row_set in product(lists[:share], rows):
+            for draft in self._modified(wanted, row_set):
+                yield from self._roles(draft)
+
+    def _row_sets(self) -> list[RowSet]:
+        """The likeliest conditions, those without a number that may count, and none."""
+        known = self.reading.row_sets
+        rows = {row_set.clauses: row_set for row_set in known[:ROW_SETS_TRIED]}
+        if self.several:
+            for row_set in list(rows.values()):
+                for fewer in self.reading.without_numbers(row_set):
+                    rows.setdefault(fewer.clauses, fewer)
+        for row_set in known:
+            if not row_set.parts:
+                rows.setdefault((), row_set)
+        return list(rows.values())
 
     def worthwhile(self) -> bool:
         """Whether the question of one collection has a word of lists, groups or orders."""
         words, cues = self.asked.words, self.asked.cues
         grouped = any(word in words for word in ("each", "per", "every", "by"))
         averaged = "average" in cues and "than" in cues
-        return grouped or "order" in cues or self.ordering.top() > 1 or "and" in words or averaged
+        return grouped or "order" in cues or self.ordering.top > 1 or "and" in words or averaged
 
     # Drafts
 
@@ -163,6 +180,7 @@ class Queries:
         if key is None:
             return
         once = (Item(key, "distinct"),)
+        yield from both_counted(self, wanted, rows, key)
         for entity in self.others(base):
             sketch = replace(base, select=once, tables=(*base.tables, entity.table))
             yield self.draft("figures", sketch, wanted, rows, [("q:counted:distinct", 1.0), ("q:related", 1.0)])
@@ -205,7 +223,13 @@ class Queries:
     def others(self, sketch: Sketch) -> list[EntityMention]:
         """Collections that are mentioned and that the sketch does not name."""
         assert self.reading.joined is not None
-        used = set(self.reading.joined.tables_of(sketch))
+        tables = self.reading.joined.tables_of(sketch)
+        known = self._known_others.get(tables)
+        if known is None:
+            known = self._known_others[tables] = self._found_others(set(tables))
+        return known
+
+    def _found_others(self, used: set[int]) -> list[EntityMention]:
         seen: dict[int, EntityMention] = {}
         for entity in sorted(self.entities, key=lambda entity: -entity.coverage):
             if entity.table not in used and entity.coverage >= 0.5:
@@ -222,6 +246,7 @@ class Queries:
             if part.mention is not None and 0 <= part.mention.start - at <= 2:
                 sketch = replace(base, select=(Item(part.column), *base.select), group=(part.column,))
                 yield self.draft("groupedby", sketch, wanted, rows, [("q:by", 1.0)], each | part.mask)
+                yield from compared(self, sketch, wanted, rows)
         for entity in self.entities:
             if 0 <= entity.start - at <= 2:
                 for column in label_columns(self.view, entity.table)[:1]:
@@ -255,32 +280,30 @@ class Queries:
 
     def _best(self, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
         """With the greatest or least of a column."""
-        n = self.ordering.top()
+        n = self.ordering.top
         numbers = self.ordering.top_mask(n)
-        for how, mask in self.ordering.directions():
+        for how, mask in self.ordering.directions:
             for way in self.ordering.ways(how, mask):
-                for key in self.ordering.keys(mask)[:KEYS_TRIED]:
-                    if self.view.columns[key.column].ordered:
-                        sketch = replace(base, pick=Pick(way, Item(key.column), n))
-                        features: Features = [(f"q:best:{'as' if way == how else 'against'}", 1.0)]
-                        yield self.draft("best", sketch, wanted, rows, features, mask | numbers, (key,))
+                for key in self.ordering.ordered(mask)[:KEYS_TRIED]:
+                    sketch = replace(base, pick=Pick(way, Item(key.column), n))
+                    features: Features = [(f"q:best:{'as' if way == how else 'against'}", 1.0)]
+                    yield self.draft("best", sketch, wanted, rows, features, mask | numbers, (key,))
         if self.several:
             yield from self._latest(base, wanted, rows, n)
 
     def _latest(self, base: Sketch, wanted: Wanted, rows: RowSet, n: int) -> Iterator[Draft]:
         """The first or last in time."""
-        for how, mask in self.ordering.times():
-            timed = [key for key in self.ordering.keys(mask) if self.ordering.timed(key.column)]
+        for how, mask in self.ordering.times:
+            timed = [key for key in self.ordering.ordered(mask) if self.ordering.timed(key.column)]
             for key in timed[:2]:
-                if self.view.columns[key.column].ordered:
-                    sketch = replace(base, pick=Pick(how, Item(key.column), n))
-                    yield self.draft("best", sketch, wanted, rows, [("q:best:time", 1.0)], mask, (key,))
+                sketch = replace(base, pick=Pick(how, Item(key.column), n))
+                yield self.draft("best", sketch, wanted, rows, [("q:best:time", 1.0)], mask, (key,))
 
     def _most(self, base: Sketch, wanted: Wanted, rows: RowSet, features: Features) -> Iterator[Draft]:
         """With the most documents of their own or of another collection, or the greatest figure of them."""
-        n = self.ordering.top()
+        n = self.ordering.top
         options = [base.tables, *((*base.tables, entity.table) for entity in self._reached(base))]
-        for how, mask in self.ordering.directions():
+        for how, mask in self.ordering.directions:
             for tables in options:
                 sketch = replace(base, pick=Pick(how, Item(ROWS, "count"), n), tables=tables)
                 own = "own" if tables == base.tables else "other"
@@ -291,15 +314,20 @@ class Queries:
                 found = [("q:most", 1.0), ("q:most:figured", 1.0), *features]
                 yield self.draft("most", replace(base, pick=pick), wanted, rows, found, mask | said, (key,))
 
-    def _figured_keys(self, cue: int) -> Iterator[tuple[Part, str, int]]:
+    def _figured_keys(self, cue: int) -> list[tuple[Part, str, int]]:
         """Columns whose total or average is what counts, with the words that say so."""
+        known = self._known_figured.get(cue)
+        if known is None:
+            known = self._known_figured[cue] = list(self._found_figured(cue))
+        return known
+
+    def _found_figured(self, cue: int) -> Iterator[tuple[Part, str, int]]:
         for fn in ("sum", "avg"):
             said = sum(1 << i for i, word in enumerate(self.asked.words) if FIGURES.get(word) == fn)
             if said and self.several:
-                keys = [key for key in self.ordering.keys(cue | said) if key.mention is not None]
+                keys = [key for key in self.ordering.figures(cue | said) if key.mention is not None]
                 for key in keys[:2]:
-                    if self.view.columns[key.column].kind == "number":
-                        yield key, fn, said
+                    yield key, fn, said
 
     def _ranked(self, grouped: Sketch, wanted: Wanted, rows: RowSet, figures: tuple[Item, ...]) -> Iterator[Draft]:
         order = self.ordering.order
@@ -310,8 +338,8 @@ class Queries:
             for item in [item for item in grouped.select if not item.fn][:2]:
                 sketch = replace(grouped, pick=Pick(how, item, everything=True))
                 yield self.draft("grouped", sketch, wanted, rows, [("q:sorted", 1.0), ("q:sorted:name", 1.0)], order[1])
-        for how, mask in self.ordering.directions():
-            pick = Pick(how, figures[-1], self.ordering.top())
+        for how, mask in self.ordering.directions:
+            pick = Pick(how, figures[-1], self.ordering.top)
             features: Features = [("q:most", 1.0), ("q:most:figure", 1.0)]
             yield self.draft("most", replace(grouped, pick=pick), wanted, rows, features, mask)
             names = tuple(item for item in grouped.select if not item.fn)
@@ -330,7 +358,7 @@ class Queries:
             if number.value != int(number.value):
                 continue
             own = span_mask(number.start, number.end)
-            for op, name, cue in list(self.reading.maker.ops(number)) or [("=", "exactly", 0)]:
+            for op, name, cue in self.reading.maker.ops(number) or [("=", "exactly", 0)]:
                 mask = cue | own
                 if mask & taken:
                     continue

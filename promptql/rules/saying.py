@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promptql.plan import Assumption, Support
+from promptql.plan import IGNORED, Assumption, Support
 from promptql.rules.asked import Asked
 from promptql.rules.columns import View
 from promptql.rules.parts import Part
@@ -71,7 +71,7 @@ def assumptions(asked: Asked, view: View, parts: tuple[Part, ...], mask: int) ->
             exact = part.clauses[0][0].op != "~"
             found.append(Assumption(f"'{said}' = {meant}", Support.EXACT if exact else Support.FUZZY))
     left = asked.content & ~mask
-    found += (Assumption(f"ignored: '{word}'", Support.INFERRED) for i, word in enumerate(asked.words) if left >> i & 1)
+    found += (Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for i, word in enumerate(asked.words) if left >> i & 1)
     return tuple(dict.fromkeys(found))
 
 

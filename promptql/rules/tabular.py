@@ -14,10 +14,11 @@ from promptql.plan import Plan
 from promptql.planned import Planned
 from promptql.rules.asked import Asked
 from promptql.rules.columns import key_of, text_of
-from promptql.rules.compile import CannotCompileError, compile_sketch
+from promptql.rules.compile import compile_sketch
 from promptql.rules.generate import Candidate, read, understood
 from promptql.rules.model import shipped_model
 from promptql.rules.saying import assumptions, say
+from promptql.rules.stored_values import CannotCompileError
 from promptql.rules.tables import Tables
 from promptql.steps import Clarify, Option
 from promptql.validation import validate
@@ -27,6 +28,7 @@ ALTERNATIVE_PROBABILITY_MIN = 0.05
 COMPILED_MAX = 6  # readings that are made plans of, until one is valid
 CLARIFY_CONFIDENCE_MAX = 0.25  # less sure readings are offered to choose from, where others are close
 CLOSE_SHARE = 0.75  # of the likeliest answer's probability
+NOTHING_HEARD_FACTOR = 0.4  # "How many elephants are there?" of a table of orders
 UNHEARD_FACTOR = 0.8  # what a name or number that nothing was made of costs
 CLARIFICATION = "Which of these do you mean?"
 ANSWER_ROWS_COMPARED = 200  # of answers that are held to be the same
@@ -51,7 +53,7 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
         if plan is None:
             continue
         found = assumptions(asked, tables.view, best.parts, best.mask)
-        confidence = model.confidence(outcome.probability) * (UNHEARD_FACTOR if _unheard(asked, best.mask) else 1.0)
+        confidence = model.confidence(outcome.probability) * _heard_factor(asked, best.mask)
         band = Band.ANSWER if confidence >= model.answer_confidence_min else Band.ASSUMPTIONS
         planned = Plan(question, plan.steps, plan.output, assumptions=found)
         alternatives = _alternatives(question, outcomes, outcome, tables, catalog)
@@ -61,6 +63,13 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
             return _ask_back(question, [chosen, *close], confidence)
         return Planned(planned, confidence, band, alternatives)
     return None
+
+
+def _heard_factor(asked: Asked, mask: int) -> float:
+    """What is left of the confidence in a reading: little where it made nothing of any word that carries meaning."""
+    if asked.content and not asked.content & mask:
+        return NOTHING_HEARD_FACTOR
+    return UNHEARD_FACTOR if _unheard(asked, mask) else 1.0
 
 
 def _unheard(asked: Asked, mask: int) -> bool:

@@ -83,6 +83,7 @@ def forms(word: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=65_536)
 def root(word: str) -> str:
     """The word without its ending, at least three characters long."""
     for ending in _ENDINGS:
@@ -101,6 +102,7 @@ def normalize(text: str) -> str:
     return fold(text) if text.isalnum() else " ".join(_words(fold(text)))
 
 
+@lru_cache(maxsize=16_384)  # of fields and collections, asked about in every question
 def name_words(name: str) -> tuple[str, ...]:
     """The folded words of a field's or collection's name: "releaseYear", "release_year" → release, year."""
     return tuple(token.folded for token in tokenize(_CAMEL.sub(" ", name)))

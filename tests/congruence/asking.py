@@ -160,4 +160,40 @@ def programming(database: AnyDatabase) -> Any:
     return found, [without_usage(run) for run in runs], streamed, results
 
 
-ASKING: list[Scenario] = [streaming, refusing_streams, conversing, planning, refusing_plans, programming]
+def teaching(database: AnyDatabase) -> Any:
+    films(database)
+    assert database.lessons.list() == []
+    answer = database.ask("How many films were made after 1970?", planner="rules")
+    words = {"words": [{"said": "flicks", "collection": "films"}]}
+    first = [
+        *database.feedback(answer.plan_hash, "right"),
+        *database.feedback(answer, "wrong", words),
+        *database.feedback(answer.plan, "wrong"),
+    ]
+    assert [lesson.state.value for lesson in first] == ["pending", "pending"]
+    questions: list[dict[str, Any]] = [
+        {"question": "How many flicks were made after 1970?", "answer": list(answer.values)},
+        {"question": "How many films are there?", "sql": "SELECT count(*) FROM films"},
+    ]
+    done = database.lessons.review(questions)
+    assert (done.questions, done.right_after) == (2, 2)
+    assert database.ask("How many flicks were made after 1970?", planner="rules").values == answer.values
+    refusals = [
+        outcome(lambda: database.feedback("no such hash", "right")),
+        outcome(lambda: database.feedback(answer, "perhaps")),
+        outcome(lambda: database.feedback(answer, "wrong", {"text": "no"})),
+        outcome(lambda: database.feedback(answer, "wrong", {"plan": {"steps": []}})),
+        outcome(lambda: database.lessons.review([{"question": "?"}])),
+        outcome(lambda: database.lessons.delete("0123456789abcdef")),
+        outcome(lambda: database.lessons.delete("a/b")),
+    ]
+    assert all(map(refused, refusals))
+    listed = database.lessons.list()
+    for lesson in listed:
+        database.lessons.delete(lesson.id)
+    assert (database.lessons.list(), database.collections()) == ([], ["films"])
+    found = [lesson.to_json() | {"created": None} for lesson in (*first, *done.lessons, *listed)]
+    return sorted(found, key=str), [(result.error, result.code, result.status) for result in refusals]
+
+
+ASKING: list[Scenario] = [streaming, refusing_streams, conversing, planning, refusing_plans, programming, teaching]

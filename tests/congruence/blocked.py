@@ -12,6 +12,7 @@ from typing import Any
 from lumaai.aio.client import AsyncClient
 from lumaai.aio.collection import AsyncCollection
 from lumaai.aio.programs import AsyncPrograms
+from lumaai.aio.teaching import AsyncLearnedLessons
 
 
 class Blocked:
@@ -33,7 +34,7 @@ class Blocked:
         return self._plain(asyncio.run_coroutine_threadsafe(coroutine, self._loop).result())
 
     def _plain(self, found: Any) -> Any:
-        if isinstance(found, AsyncClient | AsyncCollection | AsyncPrograms):
+        if isinstance(found, AsyncClient | AsyncCollection | AsyncPrograms | AsyncLearnedLessons):
             return Blocked(found, self._loop)
         return self._each(found) if isinstance(found, AsyncIterator) else found
 

@@ -219,7 +219,40 @@ def refusing_composed_searches(database: AnyDatabase) -> Any:
     return results
 
 
+def paging_through_searches(database: AnyDatabase) -> Any:
+    collection = database.create_collection("many", {"v": {"type": "vector", "dim": 2}}, embed={})
+    angles = np.linspace(0, 1, 250)
+    collection.add(
+        ids=[f"d{number:03}" for number in range(250)],
+        vectors=np.stack([np.cos(angles), np.sin(angles)], axis=1),
+        fields={"n": list(range(250))},
+    )
+    first = collection.search(vector=[1.0, 0.0], limit=60, filter="n < 240", select=["n"], cursor="")
+    collection.delete(ids=["d061"])  # the pages show the state of the first one
+    pages = [first]
+    while pages[-1].next_cursor is not None:
+        pages.append(collection.search(cursor=pages[-1].next_cursor, limit=60))
+    assert [id_ for page in pages for id_ in page.ids] == [f"d{number:03}" for number in range(240)]
+    assert pages[1][1].document == {"id": "d061", "n": 61}
+    again = collection.search(cursor=first.next_cursor, limit=2)
+    assert again.ids == ["d060", "d061"]
+    scroll = collection.scroll(limit=1).next_cursor
+    other = database.create_collection("other", {"v": {"type": "vector", "dim": 2}}, embed={})
+    return [
+        [(page.ids, page.scores, page.documents) for page in pages],
+        collection.search(vector=[1.0, 0.0], limit=1, filter="n < 1", cursor="").next_cursor,
+        outcome(lambda: collection.search(cursor=first.next_cursor, filter="n < 5")),
+        outcome(lambda: collection.search(vector=[1.0, 0.0], cursor="", offset=1)),
+        outcome(lambda: collection.search(vector=[1.0, 0.0], cursor="", group_by="n")),
+        outcome(lambda: collection.search(cursor="nonsense")),
+        outcome(lambda: collection.search(cursor=scroll)),
+        outcome(lambda: collection.scroll(cursor=first.next_cursor)),
+        outcome(lambda: other.search(cursor=first.next_cursor)),
+    ]
+
+
 SEARCHING: list[Scenario] = [
+    paging_through_searches,
     searching_by_words,
     searching_by_both,
     searching_by_examples,

@@ -39,6 +39,8 @@ OF_THE_SERVICE = frozenset(
         "resolve",
         "answer_told",
         "list_models",
+        "records",
+        "question_figures",
     }
 )
 

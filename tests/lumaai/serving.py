@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider
 
 from lumaai.app import create_app
 from lumaai.database import Database
@@ -79,12 +80,17 @@ class Service:
 
 
 @contextmanager
-def serving(directory: Path, *, llm: LLMSource = None, **settings: Any) -> Iterator[Service]:
-    """A service of a database in `directory`, shut down in order at the end."""
+def serving(
+    directory: Path, *, llm: LLMSource = None, spans: TracerProvider | None = None, **settings: Any
+) -> Iterator[Service]:
+    """A service of a database in `directory`, shut down in order at the end; `spans`: where its traces go."""
     log = io.BytesIO()
     with asyncio.Runner() as runner:
         app = create_app(
-            Database(directory / "data", llm=llm), Settings(directory=directory, **settings), telemetry=Telemetry(log)
+            Database(directory / "data", llm=llm),
+            Settings(directory=directory, **settings),
+            telemetry=Telemetry(log),
+            spans=spans,
         )
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())

@@ -21,6 +21,7 @@ from lumaai.limits import Lane
 from lumaai.routes.body import INLINE_BYTES_MAX
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
+from lumaai.tracing import Tracing
 from lumaai.wire.faults import ERRORS_MAX
 from tests.lumaai.serving import FILMS, Service, http_scope, problem_of, serving
 
@@ -166,6 +167,22 @@ def test_overload_is_refused_early(tmp_path: Path) -> None:
         assert service.post(COUNT).status_code == 200
 
 
+def test_a_standing_queue_is_refused_before_the_body_is_read(tmp_path: Path) -> None:
+    """Searches wait too long: the next ones are 503 whatever their bodies hold; probes and metrics are answered."""
+    with serving(tmp_path, search_wait_seconds_max=1e-9) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        lane = service.app.state.service.searches
+        lane.seconds, lane._taken = 10.0, lane.threads + 50
+        lane._late_since, lane._late_last = lane._clock() - 60, lane._clock()
+        answer = service.post(COUNT, content=b"no JSON", headers=JSON)
+        problem_of(answer, 503, "overloaded")
+        assert int(answer.headers["retry-after"]) >= 10
+        assert service.get("/readyz").json() == {"ready": True, "reasons": []}
+        assert service.get("/metrics").status_code == 200
+        lane._taken = 0
+        problem_of(service.post(COUNT, content=b"no JSON", headers=JSON), 400)
+
+
 def test_the_unexpected_is_500_and_says_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """No message, no traceback to the caller; the log has the place under the request's id."""
 
@@ -277,7 +294,7 @@ def test_docs_show_every_operation_once(service: Service) -> None:
     assert document["openapi"].startswith("3.1")
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     ids = [operation["operationId"] for operation in operations]
-    assert len(ids) == len(set(ids)) == 68
+    assert len(ids) == len(set(ids)) == 73
     for operation in operations:
         for status, answer in operation["responses"].items():
             if int(status) >= 400 and operation["operationId"] != "readyz":
@@ -444,6 +461,8 @@ def test_a_failure_amid_an_answer_is_logged_and_cut_off(tmp_path: Path) -> None:
             lane=Lane("identify", threads=1, queue_max=1),
             audit=AuditLog(telemetry, None),
             like_openai=re.compile("(?!)"),
+            check_room=lambda path: None,
+            tracing=Tracing(None),
         )
         await edge(http_scope("GET", "/"), receive, send)
 

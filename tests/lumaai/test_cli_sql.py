@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 import lumaai
 from lumaai.cli.commands import app
-from lumaai.cli.sql import Format, Shell
+from lumaai.cli.rows import Format
+from lumaai.cli.shell import Shell
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_the_hit_rate_is_in_the_metrics(tmp_path: Path, counting: Counting) -> N
             films.add([{"id": "1", "text": "one"}, {"id": "2", "text": "one"}])
             films.add([{"id": "3", "text": "one"}])
         text = httpx.get(f"{url}/metrics").text
-    assert 'lumaai_embedding_cache_texts{found_in="memory"}' in text
+    assert 'lumaai_embedding_texts_total{found_in="memory"}' in text
     assert 'lumaai_memory_bytes{kind="embeddings_bytes"}' in text
     rate = float(text.split("\nlumaai_embedding_cache_hit_rate ")[1].split("\n")[0])
     assert 0.3 <= rate <= 0.7

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lumaai.errors import OverloadedError
-from lumaai.limits import Lane
+from lumaai.limits import BURST_SECONDS, CALM_SECONDS, LAST_SHARE, PATIENCE, Lane
 
 
 @pytest.fixture
@@ -117,3 +117,77 @@ def test_closing_leaves_behind_what_hangs() -> None:
     assert time.monotonic() - started < 2
     assert lane.taken == 1
     gate.set()
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def late(clock: Clock) -> Lane:
+    """A lane of one thread whose work takes 20 milliseconds, with ten pieces of it taken."""
+    lane = Lane("test", threads=1, queue_max=100, wait_seconds_max=0.05, clock=clock)
+    lane.seconds, lane.done, lane._taken = 0.02, 1, 10
+    return lane
+
+
+def test_a_burst_is_taken_and_a_standing_queue_is_not() -> None:
+    """What comes too late is taken for a quarter of a second, then refused with the expected wait; then taken again."""
+    clock = Clock()
+    lane = late(clock)
+    assert lane.wait_seconds == pytest.approx(0.2)  # ten before it; four would be taken
+    lane.check_room()
+    clock.now += BURST_SECONDS / 2
+    lane.check_room()
+    clock.now += BURST_SECONDS
+    with pytest.raises(OverloadedError, match=r"maximum=0\.08 expected=0\.2 seconds") as refused:
+        lane.check_room()
+    assert (refused.value.retry_after, lane.refused) == (1.0, 1)
+    lane._taken = PATIENCE  # as many before it as work may wait for
+    lane.check_room()
+    lane._taken = 10
+    with pytest.raises(OverloadedError):  # the overload is not over because of one that came in time
+        lane.check_room()
+    clock.now += CALM_SECONDS * 1.1
+    lane.check_room()  # nobody came too late for a while: another burst
+
+
+def test_a_burst_has_a_bound() -> None:
+    """What would wait longer than a burst lasts is refused at once; slow work may wait for four of its kind."""
+    lane = late(Clock())
+    lane._taken = 14
+    with pytest.raises(OverloadedError, match=r"expected=0\.28 seconds"):
+        lane.check_room()
+    lane.seconds = 3.0
+    lane._taken = PATIENCE
+    lane.check_room()
+
+
+def test_without_a_bound_on_waiting_only_the_length_counts() -> None:
+    """Lanes of work that may wait are full when they are full."""
+    lane = Lane("test", threads=1, queue_max=2)
+    lane.seconds, lane._taken = 100.0, 2
+    lane.check_room()
+    lane._taken = 3
+    with pytest.raises(OverloadedError, match="maximum=3"):
+        lane.check_room()
+
+
+def test_a_lane_knows_how_long_its_work_takes() -> None:
+    """The first piece sets the mean, later ones move it; what is refused is not counted."""
+    clock = Clock()
+    lane = Lane("test", threads=1, queue_max=1, clock=clock)
+
+    def work(seconds: float) -> None:
+        clock.now += seconds
+
+    asyncio.run(lane.run(work, 2.0))
+    assert (lane.seconds, lane.done) == (2.0, 1)
+    asyncio.run(lane.run(work, 4.0))
+    assert lane.seconds == pytest.approx(2.0 + 2.0 * LAST_SHARE)
+    lane.close(timeout_seconds=5)

@@ -45,6 +45,18 @@ def order(database: Any, **rerank: Any) -> list[str]:
     return [hit.id for hit in database["films"].search(QUERY, limit=len(TEXTS), rerank=rerank)]
 
 
+def test_pages_of_a_reranked_search_are_its_order(database: Database) -> None:
+    """The model reads the best once; each page is a part of what it made of them."""
+    films = database["films"]
+    whole = order(database, model="late-interaction")
+    page = films.search(QUERY, limit=2, rerank="late-interaction", cursor="")
+    found = page.ids
+    while page.next_cursor is not None:
+        page = films.search(cursor=page.next_cursor, limit=3)
+        found += page.ids
+    assert found == whole
+
+
 def sorted_by(scores: Any) -> list[str]:
     return [str(place) for place in sorted(range(len(TEXTS)), key=lambda place: -float(scores[place]))]
 

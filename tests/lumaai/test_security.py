@@ -23,12 +23,14 @@ TAKES = {
     "search": "read", "search_batch": "read", "explain_search": "read", "measure_recall": "read",
     "count_facets": "read", "get_collection_statistics": "read",
     "fetch_documents": "read", "count_documents": "read", "scroll_documents": "read", "get_document": "read",
-    "write_documents": "write", "bulk_documents": "write", "put_document": "write", "delete_document": "write",
+    "write_documents": "write", "bulk_documents": "write", "put_document": "write", "patch_document": "write",
+    "delete_document": "write",
     "delete_documents": "write",
     "list_changes": "read", "list_collection_changes": "read",
     "sql": "read", "query": "known", "ask": "ask", "complete_chat": "ask",
     "create_embeddings": "read", "rerank": "read", "list_models": "read", "get_model": "read",
     "plan_question": "ask", "validate_plan": "ask", "execute_plan": "ask", "explain_plan": "ask", "run_program": "ask",
+    "give_feedback": "ask", "list_lessons": "admin", "review_lessons": "admin", "delete_lesson": "admin",
     "list_programs": "admin", "save_program": "admin", "get_program": "admin", "delete_program": "admin",
     "list_collections": "read", "get_collection": "read", "get_collection_stats": "read",
     "list_aliases": "read", "get_alias": "read", "set_alias": "admin", "drop_alias": "admin",
@@ -61,6 +63,7 @@ NARROWED = {
     "rerank",
     "list_models",
     "get_model",
+    "give_feedback",
 }
 PLACES = {
     "a": "alias",
@@ -71,6 +74,7 @@ PLACES = {
     "key": "0123456789ab",
     "model": "lumaai",
     "job": "0123456789abcdef",
+    "lesson": "0123456789abcdef",
 }
 SECRET_TEXT = "classified"
 

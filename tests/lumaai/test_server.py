@@ -83,6 +83,28 @@ def test_it_serves_and_stops_in_order(tmp_path: Path) -> None:
         assert child.wait(START_SECONDS_MAX) == 0
 
 
+def test_it_says_what_it_loads_and_how_it_ends(tmp_path: Path) -> None:
+    """What there is to serve, each model that is used, that it drains and has stopped: a JSON line each."""
+    body = {"embed": {"vector": {"from": ["title"], "model": "hashing:16"}}}
+    with running(tmp_path / "data") as (_, url), httpx.Client(base_url=url) as client:
+        client.put("/v1/collections/a", json=body)
+        path = "/v1/collections/a/documents"
+        client.put("/v1/collections/b", json={"embed": {}})
+        assert client.post(path, json={"documents": [{"id": "1", "title": "x"}]}).status_code == 200
+    with running(tmp_path / "data") as (child, url):
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        time.sleep(0.2)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(START_SECONDS_MAX) == 0
+        assert child.stderr is not None
+        lines = [json.loads(line) for line in child.stderr.read().splitlines()]
+    told = {line["event"]: line for line in lines if line["event"] != "request"}
+    opened = told["database.opened"]
+    assert (opened["collections"], opened["documents"], opened["models"]) == (2, 1, ["hashing:16"])
+    assert told["model.loaded"]["model"] == "hashing:16"
+    assert list(told)[-2:] == ["service.draining", "service.stopped"]
+
+
 def test_other_addresses_need_a_key(tmp_path: Path) -> None:
     """0.0.0.0 without a key is refused with 2 and nothing is made; with a key, or --insecure, it starts."""
     code, said = refused(tmp_path / "data", LUMAAI_HOST="0.0.0.0")

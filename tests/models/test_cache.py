@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,21 @@ def test_digests_tell_texts_and_kinds_apart() -> None:
     assert text_digest("a", "query") != text_digest("a", "document")
     assert text_digest("é", "query") != text_digest("e\u0301", "query")
     assert text_digest("a", "document").hex() == "0553ab8d84acecc8e7cebd48ad8c4793"
+
+
+class Tokenizing(CountingEmbedder):
+    """One that says how it cuts texts into tokens, which is part of the key."""
+
+    tokenization = "abc"
+
+
+def test_what_a_later_cache_has_is_put_into_the_first(tmp_path: Path) -> None:
+    """Under the key that it is looked for by: the second time the file is not asked."""
+    embedder = Tokenizing()
+    with closing(SqliteCache(tmp_path / "vectors.sqlite")) as file:
+        CachingEmbedder(embedder, [file]).embed_documents(["a", "b"])
+        caching = CachingEmbedder(embedder, [MemoryCache(), file])
+        for _ in range(2):
+            caching.embed_documents(["a", "b"])
+        assert caching.counts().hits == {"memory": 2, "sqlite": 2}
+    assert embedder.asked == ["a", "b"]

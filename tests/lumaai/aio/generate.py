@@ -25,6 +25,8 @@ MODULES = {
     "key_upkeep": "lumaai/key_upkeep.py",
     "program_keeper": "lumaai/remote_programs.py",
     "programs": "lumaai/programs.py",
+    "lesson_keeper": "lumaai/remote_teaching.py",
+    "teaching": "lumaai/teaching.py",
     "askable": "lumaai/askable.py",
     "job": "lumaai/job.py",
     "jobs": "lumaai/remote_jobs.py",
@@ -40,6 +42,7 @@ CLASSES = {
     "Keeper": "AsyncKeeper", "Programs": "AsyncPrograms", "AskableDatabase": "AsyncAskable",
     "WritableCollection": "AsyncWritable", "SearchableCollection": "AsyncSearchable",
     "CountableCollection": "AsyncCountable", "RemoteCollection": "AsyncCollection", "Client": "AsyncClient",
+    "RemoteTeacher": "AsyncLessonKeeper", "Teacher": "AsyncTeacher", "LearnedLessons": "AsyncLearnedLessons",
     "Job": "AsyncJob", "JobKeeper": "AsyncJobKeeper", "RemoteJobs": "AsyncJobs",
 }  # fmt: skip
 # Written by hand, with the same calls: the class or module that a name comes from there.
@@ -52,7 +55,7 @@ BY_HAND = {
 RECEIVERS = {
     "self._transport": "Transport", "self._pool": "Pool", "self._stream": "Stream", "stream": "Stream",
     "Stream": "Stream", "exchange": "Exchange", "self._keeper": "Keeper", "collection": "RemoteCollection",
-    "self._kept_by": "JobKeeper",
+    "self._kept_by": "JobKeeper", "self._teacher": "Teacher",
 }  # fmt: skip
 # What waits by itself.
 WAITING = {
@@ -68,6 +71,7 @@ ABSTRACT = {
     "AskableDatabase",
     "Keeper",
     "JobKeeper",
+    "Teacher",
 }
 TEXTS = {
     "__enter__": "__aenter__", "__exit__": "__aexit__", "contextmanager": "asynccontextmanager",
@@ -139,7 +143,7 @@ def methods(owner: ast.ClassDef) -> list[Function]:
 
 def is_abstract(owner: str, method: Function) -> bool:
     marked = any(isinstance(d, ast.Name) and d.id == "abstractmethod" for d in method.decorator_list)
-    return owner in ABSTRACT and (marked or owner == "Keeper") and not is_property(method)
+    return owner in ABSTRACT and (marked or owner in {"Keeper", "Teacher"}) and not is_property(method)
 
 
 def is_property(method: Function) -> bool:

@@ -259,6 +259,13 @@ def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
         problem_of(answer, 415, "unsupported_encoding")
 
 
+def test_what_inflates_beyond_reason_is_refused_without_a_small_limit(empty: Service) -> None:
+    """No document is a thousand times as long as its gzip."""
+    headers = {**NDJSON, "content-encoding": "gzip"}
+    bomb = gzip.compress(b"x" * (100 << 20))
+    problem_of(empty.request("POST", BULK, content=bomb, headers=headers), 413, "body_too_large")
+
+
 def test_a_cut_upload_goes_on_without_doubles(empty: Service) -> None:
     """Documents without ids of their own: cut in the middle, then sent again from the last answer, or as a whole."""
     content = b"".join(b'{"year": %d}\n' % n for n in range(1_000))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,3 +137,64 @@ def test_a_service_goes_on_with_what_an_earlier_one_left(tmp_path: Path) -> None
     with serving(tmp_path) as service:
         job = ended(service, location)
         assert (job["state"], job["attempts"]) == ("done", 2)
+
+
+BULK = "/v1/collections/films/documents:bulk"
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_an_upload_is_taken_in_by_a_job(films: Service, zipped: bool) -> None:
+    """202 when all has arrived; bad lines are in the result, and the file is gone."""
+    content = b"".join(b'{"id": "n%d", "title": "film %d"}\n' % (n, n) for n in range(300)) + b"no document\n"
+    headers = {**NDJSON, "idempotency-key": "k", **({"content-encoding": "gzip"} if zipped else {})}
+    options: dict[str, Any] = {"content": gzip.compress(content) if zipped else content, "headers": headers}
+    answer = films.request("POST", f"{BULK}?background=true", **options)
+    assert answer.status_code == 202, answer.text
+    job = ended(films, answer.headers["location"])
+    assert job["state"] == "done", job
+    assert (job["kind"], job["result"]["added"], job["result"]["failed"]) == ("import", 300, 1)
+    assert job["result"]["errors"][0]["line"] == 301
+    again = films.request("POST", f"{BULK}?background=true", **options)
+    assert again.headers["location"] == answer.headers["location"]
+    assert list((films.database.path / "imports").iterdir()) == []
+    assert films.post("/v1/collections/films/count").json() == {"count": 303}
+
+
+def test_an_upload_that_cannot_be_kept_is_no_job(films: Service) -> None:
+    """Empty, of another type, or with what only an answer line by line can do: refused, and no file is left."""
+    problem_of(films.request("POST", f"{BULK}?background=true", content=b"", headers=NDJSON), 422, "empty_batch")
+    line = b'{"id": "1"}'
+    problem_of(films.request("POST", f"{BULK}?background=true&strict=true", content=line, headers=NDJSON), 422)
+    plain = {"content-type": "text/plain"}
+    problem_of(films.request("POST", f"{BULK}?background=true", content=line, headers=plain), 415)
+    place = films.database.path / "imports"
+    assert not place.exists() or list(place.iterdir()) == []
+
+
+def test_an_import_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """What was taken in stays; documents without ids are not taken in twice."""
+    content = b"".join(b'{"title": "film %d"}\n' % n for n in range(700))
+    with serving(tmp_path) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        table, begun = service.database._job_table, threading.Event()
+
+        def cut(id_: str, figures: Any) -> None:
+            show(id_, figures)
+            if figures.get("documents"):
+                begun.set()
+                table._stopping.set()  # as if the service ended after the first batch
+
+        show, table._show = table._show, cut  # type: ignore[method-assign]
+        answer = service.request("POST", f"{BULK}?background=true", content=content, headers=NDJSON)
+        location = answer.headers["location"]
+        assert begun.wait(WAIT_SECONDS)
+        assert ended(service, location)["state"] == "interrupted"
+        count = service.post("/v1/collections/films/count").json()["count"]
+        assert 0 < count < 700
+    with serving(tmp_path) as service:
+        job = ended(service, location)
+        assert (job["state"], job["attempts"]) == ("done", 2)
+        assert (job["result"]["added"], job["result"]["skipped"]) == (700 - count, count)
+        assert service.post("/v1/collections/films/count").json() == {"count": 700}
+        assert list((service.database.path / "imports").iterdir()) == []

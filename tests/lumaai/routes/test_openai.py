@@ -15,6 +15,9 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
+from lumaai.database import Database
+from promptql import AnswerDelta
+from promptql.errors import PlanCancelledError
 from tests.lumaai.serving import FILMS, listening
 
 MODEL = "hashing:64"
@@ -177,6 +180,23 @@ def test_chunks_join_to_the_answer(client: openai.OpenAI) -> None:
     last = chunks[-2].model_extra
     assert last is not None
     assert last["lumaai"]["answer"]["values"] == [2]
+
+
+def test_closing_a_stream_ends_its_work(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is told, though it is amid a step and has nothing to say."""
+    ended = threading.Event()
+
+    def answering(self: Database, asked: Any, tell: Any = None, cancelled: Any = None) -> Any:
+        tell(AnswerDelta("There "))
+        if cancelled.wait(20):
+            ended.set()
+        raise PlanCancelledError("the plan was cancelled")
+
+    monkeypatch.setattr(Database, "answer_told", answering)
+    stream = client.chat.completions.create(model="lumaai/films", messages=user(QUESTION), stream=True)
+    assert next(stream).choices[0].delta.role == "assistant"
+    stream.close()
+    assert ended.wait(10)
 
 
 def test_the_asynchronous_sdk_works_as_well(address: str, key: str) -> None:

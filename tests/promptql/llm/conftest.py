@@ -10,12 +10,14 @@ import pytest
 from engine import Database
 from models import Embedder, LLMReplyError, ScriptedLLM
 from promptql import Answer, PromptQL
+from tests.models.llms import conftest as clients
 
 UNSURE = "how many flicks did Ridley Scott shoot"  # the rules only find a search
 DOUBTED = "average rating of famous horror movies"  # the rules ignore "famous" and say 6.7
 SURE = "how many movies were made after 1990"  # the rules know: 5
 NOT_JSON = "Here is the plan you asked for: scan, then count."
 
+load, provider = clients.load, clients.provider  # fixtures of a local server
 Ask = Callable[..., tuple[Answer, ScriptedLLM]]
 
 

@@ -1,0 +1,340 @@
+"""What speaks for a reading's shape: where in the question its pieces are named, and which words call for what it does.
+
+Words come from closed lists of general English; all others count as kinds (a number, a field's or a collection's
+name), so that what is learned of some collections holds for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from promptql.rules.asked import Asked
+from promptql.rules.columns import MISSING, View, key_of, text_of
+from promptql.rules.cues import MAX_WORDS, MIN_WORDS
+from promptql.rules.draft import Draft, Features
+from promptql.rules.entities import EntityMention
+from promptql.rules.joins import Joined
+from promptql.rules.links import Mention
+from promptql.rules.sketch import ROWS, Condition, Item, Sketch
+
+# A word of these begins another part of the question, as "whose" does in "names of singers whose …".
+MARKERS = frozenset(
+    """with without whose that who which where when have has had having for from in by than not but if each every per
+    order ordered sorted sort list give show also most least and or of on do does did is are was were how many number
+    total average""".split()
+)
+# Words that call for what a reading does, wherever they stand.
+CALLING = frozenset(
+    """each per every all both and or not no than more most least many number total average different distinct unique
+    order sorted alphabetical descending ascending whose other also any same at least exactly once only either without
+    never some possible ever list count maximum minimum highest lowest largest smallest top common popular""".split()
+)
+SINGULAR_ENDINGS = ("ss", "us", "is")
+NEAR_WORDS = 3
+ROWS_LISTED = 500  # of an answer that are looked through for repetitions
+YOUNG = frozenset("youngest newest latest recent young".split())
+OLD = frozenset("oldest earliest old".split())
+IDENTIFYING = frozenset("id ids code codes key number no zip phone uid".split())
+AGED, TIMED = frozenset({"age", "ages"}), frozenset("year date time day birth born founded opened".split())
+
+
+class Shapes:
+    """The features of readings of one question."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        view: View,
+        mentions: Mapping[int, Sequence[Mention]],
+        entities: Sequence[EntityMention],
+        joined: Joined | None,
+    ) -> None:
+        self.asked, self.view, self.joined = asked, view, joined
+        self.mentions, self.entities = mentions, entities
+        words = asked.words
+        self.calling = [word for word in dict.fromkeys(words) if word in CALLING]
+        self.full = {m for found in mentions.values() for m in found if m.coverage >= 0.99}
+        self.named = 0
+        for mention in self.full:
+            self.named |= mention.mask
+        self.entity_words = 0
+        for entity in entities:
+            self.entity_words |= entity.mask
+        self.kinds = [self._kind(index) for index in range(len(words))]
+        self.markers = self._markers()
+        self.expected = self._expected()
+        self.cue = [self.kinds[i] in ("max", "min") for i in range(len(words))]
+
+    def _kind(self, index: int) -> str:
+        word = self.asked.words[index]
+        if word in MAX_WORDS:
+            return "max"
+        if word in MIN_WORDS:
+            return "min"
+        if word in MARKERS or word in CALLING:
+            return word
+        if word[0].isdigit() or any(number.start == index for number in self.asked.numbers):
+            return "num"
+        named, entity = self.named >> index & 1, self.entity_words >> index & 1
+        return ("both" if entity else "field") if named else "entity" if entity else "other"
+
+    def _markers(self) -> list[str]:
+        """(n,) before each word, the last one that began a part of the question."""
+        found, last = [], "^"
+        for kind in self.kinds:
+            found.append(last)
+            if kind in MARKERS or kind in ("max", "min", "num"):
+                last = kind
+        return found
+
+    def _expected(self) -> int:
+        """How many things are listed before the first condition: those joined by "and" or commas, one more."""
+        words, places, text = self.asked.words, self.asked.places, self.asked.text
+        count = 1
+        seen = False
+        for index, word in enumerate(words):
+            if self.named >> index & 1 or self.entity_words >> index & 1:
+                seen = True
+            elif seen and word in ("whose", "with", "who", "that", "where", "when", "have", "has", "had", "for"):
+                break
+            if seen and index + 1 < len(words):
+                comma = "," in text[places[index][1] : places[index + 1][0]]
+                count += words[index + 1] == "and" or (comma and words[index + 1] != "and")
+        return min(count, 4)
+
+    # One reading
+
+    def features(self, draft: Draft, answer: Sequence[tuple[object, ...]]) -> Features:
+        """All of them."""
+        sketch = draft.sketch
+        found: Features = []
+        found += self._elements(sketch)
+        found += self._roles(draft)
+        found += self._numbers(draft)
+        found += self._superlatives(sketch)
+        found += self._oddities(draft)
+        found += self._rows(sketch, answer)
+        return found
+
+    def _elements(self, sketch: Sketch) -> Iterator[tuple[str, float]]:
+        selected = len(sketch.select)
+        difference = max(-2, min(2, selected - self.expected))
+        yield f"z:items:{difference}", 1.0
+        for element in elements(sketch):
+            yield f"z:{element}", 1.0
+            yield f"z:{element}:asks:{self.asked.asks}", 1.0
+            for word in self.calling:
+                yield f"z:{element}:{word}", 1.0
+
+    def _mention(self, column: int, mask: int) -> Mention | None:
+        """The fullest mention of a column among these words."""
+        found = [m for m in self.mentions.get(column, ()) if m.mask & mask == m.mask]
+        return found[0] if found else None
+
+    def _place(self, role: str, mention: Mention | None) -> Iterator[tuple[str, float]]:
+        if mention is None:
+            yield f"z:{role}:unsaid", 1.0
+            return
+        yield f"z:{role}:in:{self.markers[mention.start]}", 1.0
+        before = self.kinds[mention.start - 1] if mention.start else "^"
+        after = self.kinds[mention.end] if mention.end < len(self.kinds) else "$"
+        yield f"z:{role}:after:{before}", 1.0
+        yield f"z:{role}:before:{after}", 1.0
+
+    def _roles(self, draft: Draft) -> Iterator[tuple[str, float]]:
+        sketch = draft.sketch
+        wanted = draft.wanted.mask if draft.wanted is not None else draft.mask
+        used = draft.mask
+        for item in sketch.select:
+            if item.column != ROWS:
+                yield from self._place("select" if not item.fn else "figure", self._mention(item.column, wanted))
+        if sketch.pick is not None and sketch.pick.item.column != ROWS and not sketch.pick.item.fn:
+            keys = [part.mask for part in draft.parts if part.column == sketch.pick.item.column and not part.value]
+            mask = keys[-1] if keys else 0
+            yield from self._place("key", self._mention(sketch.pick.item.column, mask))
+        unused = [m for m in self.full if not m.mask & used]
+        for start in {m.start: m for m in unused}:
+            yield f"z:unused:in:{self.markers[start]}", 1.0
+        yield "z:unused", float(len({m.start for m in unused}))
+        partly = [m for m in self.full if m.mask & used and m.mask & ~used and not m.mask & self.entity_words]
+        yield "z:partly", float(len({m.start for m in partly}))
+
+    def _numbers(self, draft: Draft) -> Iterator[tuple[str, float]]:
+        sketch, words = draft.sketch, self.asked.words
+        for number in self.asked.numbers:
+            before = self.kinds[number.start - 1] if number.start else "^"
+            after = self.kinds[number.end] if number.end < len(words) else "$"
+            part = next((part for part in draft.parts if part.value >> number.start & 1), None)
+            if part is not None:
+                role = "where"
+                named = self._mention(part.column, part.head)
+                yield f"z:num:where:{'unsaid' if named is None else 'said'}:{after}", 1.0
+            elif sketch.having is not None and sketch.having[2] == number.value:
+                role = "having"
+            elif sketch.pick is not None and sketch.pick.n == number.value:
+                role = "pick"
+            else:
+                role = "unused"
+            spelled = "spelled" if number.spelled else "digits"
+            yield f"z:num:{role}:{spelled}", 1.0
+            yield f"z:num:{role}:after:{before}", 1.0
+            yield f"z:num:{role}:before:{after}", 1.0
+
+    def _superlatives(self, sketch: Sketch) -> Iterator[tuple[str, float]]:
+        """What "most", "oldest" and the like are made into, and what follows them."""
+        words = self.asked.words
+        does = _extreme(sketch)
+        said = False
+        for index, kind in enumerate(self.kinds):
+            if kind not in ("max", "min"):
+                continue
+            said = True
+            after = self.kinds[index + 1] if index + 1 < len(words) else "$"
+            yield f"z:sup:{kind}:{does}", 1.0
+            yield f"z:sup:{does.split(':')[0]}:{after}", 1.0
+            pick = sketch.pick
+            if pick is not None and pick.item.column != ROWS and words[index] in YOUNG | OLD:
+                name = set(self.view.columns[pick.item.column].words)
+                about = "age" if name & AGED else "time" if name & TIMED else "other"
+                age = "young" if words[index] in YOUNG else "old"
+                yield f"z:age:{age}:{about}:{pick.how}", 1.0
+        if not said and does != "none":
+            yield f"z:sup:unsaid:{does}", 1.0
+
+    def _oddities(self, draft: Draft) -> Iterator[tuple[str, float]]:
+        """What a question hardly asks: figures of numbers that only name things, what the conditions fix already."""
+        sketch, columns = draft.sketch, self.view.columns
+        fixed = {clause[0].column for clause in sketch.where if len(clause) == 1 and clause[0].op == "="}
+        shown = [item.column for item in sketch.select if not item.fn]
+        for column in shown:
+            if column in fixed:
+                yield "z:odd:shown_fixed", 1.0
+        for column in sketch.group:
+            if column in fixed:
+                yield "z:odd:group_fixed", 1.0
+        for item in sketch.select:
+            if item.column == ROWS or not item.fn:
+                continue
+            if item.column in sketch.group:
+                yield f"z:odd:grouped_figure:{item.fn}", 1.0
+            if identifying(columns[item.column].words):
+                yield f"z:odd:identifier:{item.fn}", 1.0
+        names = [columns[item.column].words for item in sketch.select if item.column != ROWS]
+        if len(set(names)) < len(names):
+            yield "z:odd:same_names", 1.0
+        if sketch.pick is not None and sketch.pick.item.column != ROWS:
+            key = sketch.pick.item
+            kind = "identifier" if identifying(columns[key.column].words) else columns[key.column].kind
+            yield f"z:key:{kind}:{'order' if sketch.pick.everything else 'pick'}", 1.0
+            if key.column in shown:
+                yield "z:odd:key_shown", 1.0
+        for test in _tests(sketch):
+            yield from self._test(test)
+        heads = 0
+        for part in draft.parts:
+            if part.value:
+                heads |= part.head & ~part.value
+        if draft.wanted is not None and draft.wanted.mask & heads:
+            yield "z:odd:head_wanted", float((draft.wanted.mask & heads).bit_count())
+        values = 0
+        for part in draft.parts:
+            values |= part.value
+        if values & self.entity_words:
+            yield "z:odd:value_entity", 1.0
+        if values & self.named:
+            yield "z:odd:value_field", 1.0
+
+    def _test(self, test: Condition) -> Iterator[tuple[str, float]]:
+        column = self.view.columns[test.column]
+        if isinstance(test.value, Sketch):
+            inner = [t.op for clause in test.value.where for t in clause]
+            if test.op == "not in" and any(op in ("!=", "!~") for op in inner):
+                yield "z:odd:twice_not", 1.0
+            yield f"z:inner:{test.op}:{min(len(inner), 2)}", 1.0
+        elif test.op in ("<", ">", "<=", ">=") and identifying(column.words):
+            yield "z:odd:identifier_compared", 1.0
+
+    def _rows(self, sketch: Sketch, answer: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, float]]:
+        """Repetitions, gaps and number of what is found."""
+        tables = len(self.joined.tables_of(sketch)) if self.joined is not None else 1
+        several = "joined" if tables > 1 else "single"
+        listed = answer[:ROWS_LISTED]
+        head = self.asked.head
+        words = self.asked.words
+        word = words[head] if 0 <= head < len(words) else ""
+        number = (
+            "plural" if word.endswith("s") and not word.endswith(SINGULAR_ENDINGS) else "singular" if word else "no"
+        )
+        size = "none" if not answer else "one" if len(answer) == 1 else "few" if len(answer) <= 5 else "many"
+        yield f"z:rows:{size}:{number}", 1.0
+        yield f"z:rows:{size}:{self.asked.asks}", 1.0
+        if not sketch.group and not any(item.fn for item in sketch.select) and sketch.combine is None:
+            repeated = len(set(listed)) < len(listed)
+            marked = "distinct" if sketch.distinct else "repeated" if repeated else "different"
+            yield f"z:list:{marked}:{several}", 1.0
+            if marked != "different":
+                yield f"z:list:{marked}:{several}:{'where' if sketch.where else 'all'}", 1.0
+                for cue in self.calling:
+                    yield f"z:list:{marked}:{cue}", 1.0
+                key = any(
+                    self.view.columns[item.column].distinct_share > 0.95
+                    for item in sketch.select
+                    if item.column != ROWS
+                )
+                yield f"z:list:{marked}:{several}:{'unique' if key else 'common'}", 1.0
+        missing = sum(any(key_of(text_of(cell)) in MISSING for cell in row) for row in listed[:20])
+        if missing:
+            yield "z:rows:missing", missing / min(20, len(listed))
+
+
+def elements(sketch: Sketch) -> list[str]:
+    """What a sketch does, by name."""
+    found = []
+    if sketch.group:
+        found.append("group")
+    if sketch.having is not None:
+        found.append("having")
+    if sketch.pick is not None:
+        counted = sketch.pick.item.column == ROWS or bool(sketch.pick.item.fn)
+        found.append("ordered" if sketch.pick.everything else "pickgroup" if counted else "pick")
+        found.append(f"{'ordered' if sketch.pick.everything else 'pick'}:{sketch.pick.how}")
+        if sketch.pick.n > 1 and not sketch.pick.everything:
+            found.append("topn")
+    if sketch.distinct:
+        found.append("distinct")
+    found += sorted({f"fn:{item.fn}:{'rows' if item.column == ROWS else 'field'}" for item in sketch.select if item.fn})
+    plain = sum(not item.fn for item in sketch.select)
+    found.append(f"plain:{min(plain, 3)}")
+    if sketch.combine is not None:
+        found.append(f"combine:{sketch.combine[0]}")
+    for test in _tests(sketch):
+        if isinstance(test.value, Sketch):
+            found.append(f"inner:{test.op}")
+        elif test.op in ("!=", "!~"):
+            found.append("unequal")
+    if any(len(clause) > 1 for clause in sketch.where):
+        found.append("either")
+    if sketch.tables:
+        found.append(f"tables:{min(len(sketch.tables), 3)}")
+    found.append(f"where:{min(len(sketch.where), 3)}")
+    return found
+
+
+def _tests(sketch: Sketch) -> Iterator[Condition]:
+    for clause in sketch.where:
+        yield from clause
+
+
+def _extreme(sketch: Sketch) -> str:
+    """What a sketch takes the most or least of."""
+    if sketch.pick is not None and not sketch.pick.everything and sketch.pick.how in ("max", "min"):
+        item: Item = sketch.pick.item
+        kind = "count" if item.column == ROWS else "figure" if item.fn else "pick"
+        return f"{kind}:{sketch.pick.how}"
+    figures = [item.fn for item in sketch.select if item.fn in ("max", "min")]
+    return f"shown:{figures[0]}" if figures else "none"
+
+
+def identifying(words: tuple[str, ...]) -> bool:
+    """Whether a field of that name numbers or codes things, so that more of it means nothing."""
+    return bool(words) and words[-1] in IDENTIFYING

@@ -1,0 +1,125 @@
+"""Plan by rules alone: tables as tables, all else by words; names spelt otherwise, words that mean the same."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from engine import FieldType
+from models import ModelError
+from promptql.answer import Band
+from promptql.context import Context
+from promptql.errors import QuestionError
+from promptql.plan import IGNORED, Assumption, Support
+from promptql.planned import Planned
+from promptql.rules.figures import asks_for_figure
+from promptql.rules.paraphrase import Paraphrase, paraphrases
+from promptql.rules.periods import speaks_of_time
+from promptql.rules.planning import plan_by_rules
+from promptql.rules.relevance import nearest_collections
+from promptql.rules.respelling import Respelling, respellings
+from promptql.rules.tabular import plan_by_tables
+from promptql.steps import Group
+
+GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
+RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
+
+
+def plan_without_llm(context: Context) -> Planned:
+    """The reading by rules; where there is none, that of the question with a name spelt as the data has it."""
+    question = context.question.text
+    if context.heard is not None and context.heard.text != question:
+        planned = _read_by_rules(context, context.heard.text)
+        assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
+        return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
+    try:
+        planned = _read_by_rules(context, question)
+    except QuestionError:
+        for respelt in respellings(question, context.catalog):
+            with suppress(QuestionError):
+                return _corrected(_read_by_rules(context, respelt.question), question, respelt)
+        paraphrased = _paraphrased(context, None)
+        if paraphrased is None:
+            raise
+        return paraphrased
+    structured = context.tables is not None or asks_for_figure(question)
+    ignored = any(item.text.startswith(IGNORED) for item in planned.plan.assumptions)
+    doubtful = planned.band is Band.SEARCH or planned.confidence < GUESS_CONFIDENCE_MAX or ignored
+    return (_paraphrased(context, planned) if structured and doubtful else None) or planned
+
+
+def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
+    """The reading of the question with words that mean what the data calls otherwise; None where that is no better."""
+    question, asked_at = context.question.text, context.question.asked_at
+    if context.meanings is None:
+        return None
+    try:
+        found = paraphrases(question, context.catalog, context.meanings, asked_at)
+    except ModelError:
+        return None
+    best, taken = otherwise, list[Paraphrase]()
+    for some in ([found] if len(found) > 1 else []) + [[item] for item in found]:
+        text = question
+        for item in some:
+            text = item.within(text)
+        with suppress(QuestionError):
+            planned = _read_by_rules(context, text)
+            if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _is_better(planned, best):
+                best, taken = planned, some
+                break
+    if best is None or not taken:
+        return None
+    said = [
+        Assumption(f"'{item.said}' = {item.name} ({item.field}), the nearest in meaning", Support.INFERRED)
+        for item in taken
+    ]
+    plan = replace(best.plan, question=question, assumptions=(*said, *best.plan.assumptions))
+    return replace(best, plan=plan, band=Band.ASSUMPTIONS, confidence=RESPELT_FACTOR * best.confidence)
+
+
+def _is_better(planned: Planned, before: Planned | None) -> bool:
+    """Whether a reading with other words is worth more: of one that made sense already, only where it is sure."""
+    if before is None or before.band is Band.SEARCH:
+        return True
+    return planned.band is Band.ANSWER and planned.confidence * RESPELT_FACTOR > before.confidence
+
+
+def _corrected(planned: Planned, question: str, respelt: Respelling) -> Planned:
+    said = f"'{respelt.said}' is not in the data: {respelt.field} = {respelt.value}"
+    assumptions = (Assumption(said, Support.FUZZY), *planned.plan.assumptions)
+    plan = replace(planned.plan, question=question, assumptions=assumptions)
+    band = Band.ASSUMPTIONS if planned.band is Band.ANSWER else planned.band
+    return replace(planned, plan=plan, band=band, confidence=RESPELT_FACTOR * planned.confidence)
+
+
+def _read_by_rules(context: Context, question: str) -> Planned:
+    """Tables are read as tables; where the question makes no sense so, and for all else, the words decide.
+
+    So they do where the question speaks of times: the tables' weights were fitted to data without them.
+    """
+    asked_at = context.question.asked_at
+    if context.tables is not None:
+        infos = list(context.catalog.collections.values())
+        timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
+        if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
+            with suppress(QuestionError):
+                return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+        planned = plan_by_tables(question, context.tables, context.catalog)
+        if planned is not None:
+            second = context.tables.joined is None and planned.band is not Band.ANSWER
+            return (_surer(context, question, planned, timed=timed) or planned) if second else planned
+    return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+
+
+def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:
+    """The reading by words, where it explains all of them, and groups or stands against mere guesses.
+
+    "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to, and times are not in it.
+    """
+    try:
+        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
+    except QuestionError:
+        return None
+    groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
+    sure = groups or timed or doubtful.confidence < GUESS_CONFIDENCE_MAX
+    return planned if sure and planned.band is Band.ANSWER else None

@@ -1,0 +1,1 @@
+"""What is deployed with: `deploy/` against schemas, linters, and a running service."""

@@ -1,0 +1,121 @@
+"""LangChain's own standard suite over our store and retriever, and what it does not ask. `make judges` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("langchain_tests", reason="needs langchain-tests: make judges")
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.vectorstores import VectorStore
+from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
+
+from lumaai.client import Client
+from lumaai.database import Database
+from lumaai.errors import InvalidRequestError
+from lumaai.integrations.langchain import LumaRetriever, LumaVectorStore
+from tests.congruence.conftest import served
+
+TEXTS = ["A crew meets a creature in space.", "A detective hunts robbers.", "A clerk dreams of escape."]
+METADATA = [{"title": "Alien", "year": 1979}, {"title": "Heat", "year": 1995}, {"title": "Brazil", "year": 1985}]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with Database(tmp_path / "data", default_model="hashing") as database:
+        yield database
+
+
+class TestStandardSuiteEmbedded(VectorStoreIntegrationTests):
+    """In this process, with LangChain's embeddings."""
+
+    @pytest.fixture
+    def vectorstore(self, database: Database) -> VectorStore:
+        return LumaVectorStore(database, "texts", self.get_embeddings())
+
+
+class TestStandardSuiteOwnModel(VectorStoreIntegrationTests):
+    """In this process, with the collection's own model."""
+
+    @pytest.fixture
+    def vectorstore(self, database: Database) -> VectorStore:
+        return LumaVectorStore(database, "texts")
+
+
+class TestStandardSuiteRemote(VectorStoreIntegrationTests):
+    """Through a service."""
+
+    @pytest.fixture
+    def vectorstore(self, database: Database, tmp_path: Path) -> Iterator[VectorStore]:
+        with served(database, tmp_path) as url, Client(url) as client:
+            yield LumaVectorStore(client, "texts", self.get_embeddings())
+
+
+class TestStandardSuiteRetriever(RetrieversIntegrationTests):
+    """The retriever over a collection that was there before."""
+
+    @pytest.fixture(autouse=True)
+    def _films(self, database: Database) -> None:
+        self.films = database.create_collection("films")
+        self.films.add([{"id": str(n), "plot": text, **METADATA[n % 3]} for n, text in enumerate(TEXTS * 2)])
+
+    @property
+    def retriever_constructor(self) -> type[LumaRetriever]:
+        return LumaRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {"collection": self.films}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "a crew in space"
+
+
+@pytest.mark.parametrize("embedding", [None, DeterministicFakeEmbedding(size=8)])
+def test_metadata_filters(database: Database, embedding: DeterministicFakeEmbedding | None) -> None:
+    """By the keys of metadata, as JSON or as a string that names the collection's field."""
+    store = LumaVectorStore.from_texts(TEXTS, embedding, METADATA, database=database)
+    for filter_ in ({"year": {"$gte": 1990}}, "metadata.year >= 1990", {"$or": [{"title": "Heat"}, {"year": 1900}]}):
+        found = store.similarity_search("anything", k=3, filter=filter_)
+        assert [document.metadata for document in found] == [METADATA[1]]
+    assert len(store.max_marginal_relevance_search("crew", k=2, filter={"year": {"$lt": 1990}})) == 2
+
+
+def test_scores_and_ids(database: Database) -> None:
+    """Larger is better; relevance is between 0 and 1; ids are the documents'."""
+    store = LumaVectorStore.from_texts(TEXTS, None, METADATA, ids=["a", "b", "c"], database=database)
+    (first, high), *_, (_, low) = store.similarity_search_with_score(TEXTS[0], k=3)
+    assert (first.id, high > low) == ("a", True)
+    assert all(0.0 <= score <= 1.0 for _, score in store.similarity_search_with_relevance_scores(TEXTS[0], k=3))
+    assert asyncio.run(store.asimilarity_search(TEXTS[0], k=1))[0].id == "a"
+
+
+def test_metadata_of_any_kind(database: Database) -> None:
+    """The same key may be a number here and a text there."""
+    store = LumaVectorStore(database, "texts")
+    store.add_texts(["one"], [{"source": 7, "nested": {"deep": [1]}}], ids=["1"])
+    store.add_texts(["two"], [{"source": "web"}], ids=["2"])
+    assert [document.metadata["source"] for document in store.get_by_ids(["1", "2"])] == [7, "web"]
+
+
+def test_a_mode_that_needs_our_model(database: Database) -> None:
+    """Hybrid with foreign embeddings is refused; with our own it searches words as well."""
+    with pytest.raises(InvalidRequestError, match="embedding"):
+        LumaVectorStore(database, "texts", DeterministicFakeEmbedding(size=8), mode="hybrid")
+    store = LumaVectorStore(database, "texts", mode="keyword")
+    store.add_texts(TEXTS)
+    assert [document.page_content for document in store.similarity_search("robbers")] == [TEXTS[1]]
+
+
+def test_the_retriever_says_what_it_found(database: Database) -> None:
+    """The passage as content; fields and score as metadata."""
+    films = database.create_collection("films")
+    films.add([{"id": str(n), "plot": text, **METADATA[n]} for n, text in enumerate(TEXTS)])
+    found = LumaRetriever(collection=films, k=1, filter="year > 1990").invoke("detective")[0]
+    assert (found.id, found.metadata["title"]) == ("1", "Heat")
+    assert LumaRetriever(collection=films, k=1, text_field="plot").invoke("robbers")[0].page_content == TEXTS[1]

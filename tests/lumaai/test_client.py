@@ -308,7 +308,11 @@ def test_what_would_answer_otherwise_the_second_time_is_sent_once(client: Client
 def test_work_on_the_whole_database_is_repeated_under_a_key(client: Client, service: ScriptedService) -> None:
     """The service keeps its answer, and gives it again where it got lost."""
     snapshot = b'{"name": "before", "sequence": 1, "bytes": 10, "files": 2, "made": null}'
-    for call in (lambda: client.create_snapshot("before"), lambda: client.restore_snapshot("before")):
+    calls: list[Callable[[], Any]] = [
+        lambda: client.create_snapshot("before"),
+        lambda: client.restore_snapshot("before"),
+    ]
+    for call in calls:
         service.says(HANG_UP, ok(snapshot))
         assert call().name == "before"
         first, second = (received.headers["idempotency-key"] for received in service.received[-2:])

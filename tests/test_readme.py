@@ -82,7 +82,7 @@ def test_the_command_lines_work(folder: Path, service: int) -> None:
     ]
     (folder / "docs").mkdir()
     (folder / "docs" / "ships.md").write_text("# Ships\n\nThey sail.")
-    assert len(commands) == 13
+    assert len(commands) == 14
     shown = []
     for command in commands:
         line = command.replace("lumaai", f'"{sys.executable}" -m lumaai', 1)
@@ -95,11 +95,11 @@ def test_the_command_lines_work(folder: Path, service: int) -> None:
         assert done.returncode == 0, f"{command}: {done.stderr}"
         shown.append(done.stdout)
     assert "Metropolis" in shown[2]
-    assert "1 added" in shown[3]
-    assert "0 files read, 1 unchanged" in shown[4]
-    assert shown[5].startswith("year,n\n")
-    assert "scan" in shown[6]
-    assert shown[7].strip() == "2"
+    assert "1 added" in shown[4]
+    assert "0 files read, 1 unchanged" in shown[5]
+    assert shown[6].startswith("year,n\n")
+    assert "scan" in shown[7]
+    assert shown[8].strip() == "2"
 
 
 def test_the_lines_about_keys_work(tmp_path: Path) -> None:

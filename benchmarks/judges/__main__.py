@@ -20,14 +20,8 @@ from benchmarks.report import RESULTS, Report, machine
 
 EXAMPLES = 500
 # LangChain's suite is written for pytest-asyncio; what comes with it warns of the other's options.
-ASYNCIO = (
-    "-o",
-    "asyncio_mode=auto",
-    "-o",
-    "asyncio_default_fixture_loop_scope=function",
-    "-W",
-    "ignore::DeprecationWarning",
-)
+LOOP_SCOPE = "asyncio_default_fixture_loop_scope=function"
+ASYNCIO = ("-o", "asyncio_mode=auto", "-W", "ignore::DeprecationWarning")
 SUITES = "tests/lumaai/integrations"
 
 
@@ -46,6 +40,13 @@ def langchain() -> Verdict:
 def llama_index() -> Verdict:
     """There is no suite of LlamaIndex's own: our tests over its index, retriever and filters."""
     return _pytest("LlamaIndex, our tests", "llama-index-core", f"{SUITES}/test_llama_index.py", *ASYNCIO)
+
+
+def examples() -> Verdict:
+    """The guides' blocks for both, which `make test` passes over."""
+    return _pytest(
+        "the guide's examples of both", "langchain-core", "tests/docs/test_guides.py", "-k", "clients", *ASYNCIO
+    )
 
 
 def openai() -> Verdict:
@@ -72,6 +73,7 @@ JUDGES: Mapping[str, Callable[[], Verdict]] = {
     "mcp": mcp.run,
     "langchain": langchain,
     "llama_index": llama_index,
+    "examples": examples,
     "openai": openai,
     "ann_benchmarks": ann_benchmarks,
     "vectordbbench": vectordbbench,
@@ -80,7 +82,7 @@ JUDGES: Mapping[str, Callable[[], Verdict]] = {
 
 
 def _pytest(judge: str, library: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Verdict:
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-o", LOOP_SCOPE, *arguments]
     started = time.monotonic()
     done = subprocess.run(
         command, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False

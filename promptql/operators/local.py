@@ -33,15 +33,20 @@ def run_local(step: Local, rows: Rows, scope: Scope) -> Rows:
     """
     match step:
         case ClassifyLocal():
-            return _classify(step, rows, scope)
+            return _told_in_columns(_classify(step, rows, scope))
         case ExtractLocal():
-            return _extract(step, rows)
+            return _told_in_columns(_extract(step, rows))
         case SummarizeLocal():
             return summarize(step, rows, scope)
         case Cluster():
-            return _cluster(step, rows, scope)
+            return _told_in_columns(_cluster(step, rows, scope))
         case Dedupe():
             return _dedupe(step, rows, scope)
+
+
+def _told_in_columns(rows: Rows) -> Rows:
+    """Rows whose new columns are what was asked for, not the passages that a search before found."""
+    return replace(rows, passages=None)
 
 
 def _classify(step: ClassifyLocal, rows: Rows, scope: Scope) -> Rows:

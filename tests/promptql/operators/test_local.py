@@ -125,6 +125,22 @@ def test_a_summary_says_where_its_sentences_stand(
         assert relation.sources(place) == ([row["id"]], 1)
 
 
+def test_after_a_search_the_new_columns_are_the_answer(
+    reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]
+) -> None:
+    """Not the passages that it found."""
+    from promptql.catalog import read_catalog
+
+    step = {"id": "s1", "op": "extract_local", "input": "s0", "field": "text", "kind": "quoted", "as": "q"}
+    search = {"id": "s0", "op": "search", "collection": "reviews", "query": "delivery", "k": 2, "mode": "semantic"}
+    end = {"id": "end", "op": "answer", "input": "s1"}
+    plan = Plan.from_json({"steps": [search, step, end], "output": "end"})
+    validate(plan, read_catalog(reviews))
+    rows = execute(plan, reviews, embedder_of, Limits()).rows
+    assert rows.passages is None
+    assert "q" in rows.relation.fields
+
+
 def test_steps_on_no_rows_give_no_rows(reviews: Mapping[str, Snapshot], embedder_of: Callable[[str], Embedder]) -> None:
     """Every one of them."""
     none = {"op": "filter", "where": {"op": "<", "l": {"field": "n"}, "r": {"value": 0}}}

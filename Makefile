@@ -38,10 +38,10 @@ check: $(VENV)/.dev  ## Lint, formatting, types; what is deployed with; the docu
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/deploy
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file notebooks/mkdocs.yml
 
 docs: $(VENV)/.dev  ## Look at the documentation at http://127.0.0.1:8001
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --config-file notebooks/mkdocs.yml --dev-addr 127.0.0.1:8001
 
 twins: $(VENV)/.dev  ## Make the asynchronous client (lumaai/aio) from the blocking one
 	@$(BIN)/python -m tests.lumaai.aio.generate

@@ -17,7 +17,7 @@ from lumaai.database import Database
 from tests.congruence.conftest import served
 
 ROOT = Path(__file__).parents[2]
-GUIDES = sorted((ROOT / "docs").rglob("*.md"))
+GUIDES = sorted((ROOT / "notebooks" / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LIBRARIES = {"langchain": "langchain_core", "llama_index": "llama_index"}
 
@@ -80,7 +80,7 @@ def test_the_site_builds(tmp_path: Path) -> None:
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
-    config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True)
+    config = load_config(str(ROOT / "notebooks" / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True)
     build(config)
     python = (tmp_path / "site/reference/python/index.html").read_text()
     assert "Collection.search" in python

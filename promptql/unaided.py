@@ -22,6 +22,7 @@ from promptql.rules.tabular import plan_by_tables
 from promptql.steps import Group
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
+AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
 
 
@@ -140,4 +141,8 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
         return None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
     sure = groups or timed or doubtful.confidence < GUESS_CONFIDENCE_MAX
-    return planned if sure and planned.band is Band.ANSWER else None
+    if not sure or planned.band is not Band.ANSWER:
+        return None
+    if context.tables is None or context.tables.joined is None or timed:
+        return planned
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))

@@ -22,6 +22,7 @@ from promptql.rules.tabular import plan_by_tables
 from promptql.steps import Group
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
+AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
 
 
@@ -69,10 +70,7 @@ def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
                 break
     if best is None or not taken:
         return None
-    said = [
-        Assumption(f"'{item.said}' = {item.name} ({item.field}), the nearest in meaning", Support.INFERRED)
-        for item in taken
-    ]
+    said = [Assumption(item.explained(), Support.INFERRED) for item in taken]
     plan = replace(best.plan, question=question, assumptions=(*said, *best.plan.assumptions))
     return replace(best, plan=plan, band=Band.ASSUMPTIONS, confidence=RESPELT_FACTOR * best.confidence)
 
@@ -103,12 +101,33 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
         if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
             with suppress(QuestionError):
-                return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+                return _timed(context, question)
         planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
-            second = context.tables.joined is None and planned.band is not Band.ANSWER
+            second = planned.band is not Band.ANSWER
             return (_surer(context, question, planned, timed=timed) or planned) if second else planned
     return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+
+
+def _timed(context: Context, question: str) -> Planned:
+    """The reading by words; that by tables where it makes more of the question, such as a name in a collection beside.
+
+    Raises:
+        QuestionError: the words make no sense.
+    """
+    asked_at = context.question.asked_at
+    planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+    if planned.band is Band.ANSWER or context.tables is None or context.tables.joined is None:
+        return planned
+    other = plan_by_tables(question, context.tables, context.catalog)
+    if other is None or other.band is Band.CLARIFY or _ignored(other) >= _ignored(planned):
+        return planned
+    return other
+
+
+def _ignored(planned: Planned) -> int:
+    """Words of the question that nothing was made of."""
+    return sum(item.text.startswith(IGNORED) for item in planned.plan.assumptions)
 
 
 def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:
@@ -122,4 +141,8 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
         return None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
     sure = groups or timed or doubtful.confidence < GUESS_CONFIDENCE_MAX
-    return planned if sure and planned.band is Band.ANSWER else None
+    if not sure or planned.band is not Band.ANSWER:
+        return None
+    if context.tables is None or context.tables.joined is None or timed:
+        return planned
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))

@@ -10,11 +10,12 @@ from promptql.catalog import FieldInfo
 from promptql.expressions import Not, Operator, Predicate
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe, missing
-from promptql.rules.concepts import APPEARING, COMPARATIVES, TIME, measured_by, time_fields
+from promptql.rules.concepts import AGE, APPEARING, COMPARATIVES, TIME, measured_by, time_fields
 from promptql.rules.mentions import NumberMention
 from promptql.rules.reading import Condition, Having, Reading
 from promptql.rules.words import NEGATIONS, WHETHER
 
+AGED = frozenset({"older", "younger"})
 YEARS = (1000, 2200)  # a bare whole number in this range may be a year
 FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
 _SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
@@ -175,7 +176,9 @@ def _comparator_at(reading: Reading, start: int) -> tuple[Operator, tuple[str, .
             return op, TIME if words[0] in _TIME_WORDS else (), start + len(words)
     adjective = COMPARATIVES.get(reading.word(start))
     if adjective is not None and reading.word(start + 1) == "than":
-        more = adjective.descending
+        number = reading.number_at(start + 2)
+        older = number is not None and _is_age(reading, start, number.value) and reading.word(start) == "older"
+        more = adjective.descending or older
         return Operator.GT if more else Operator.LT, adjective.measures, start + 2
     return None
 
@@ -205,13 +208,22 @@ def _field_for(
         reading.use(range(before[-1].start, before[-1].end))
         return before[-1].field, Support.EXACT
     if measures is TIME:
+        age = measured_by(reading.collection, AGE) if _is_age(reading, start, number.value) else None
+        if age is not None:
+            return age, Support.FUZZY
         fields = [field for field in time_fields(reading.collection) if _holds(field, number.value)]
-        return next(iter(fields or time_fields(reading.collection)), None), Support.FUZZY
+        others = time_fields(reading.collection) if YEARS[0] <= number.value <= YEARS[1] else []
+        return next(iter(fields or others), None), Support.FUZZY
     measured = measured_by(reading.collection, measures)
     if measured is not None:
         return measured, Support.FUZZY
     plausible = [field for field in reading.collection.fields.values() if field.numeric and _holds(field, number.value)]
     return (plausible[0] if len(plausible) == 1 else None), Support.INFERRED
+
+
+def _is_age(reading: Reading, start: int, value: float) -> bool:
+    """As in "older than 30": no year, but an age."""
+    return reading.word(start) in AGED and not YEARS[0] <= value <= YEARS[1]
 
 
 def _can_hold(field: FieldInfo, value: float) -> bool:

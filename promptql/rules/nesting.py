@@ -180,8 +180,8 @@ def _compared_with(
 def greatest(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
     """Figures of what has the greatest or least of a column: "how many concerts in the largest stadium"."""
     for how, mask in maker.ordering.directions:
-        for way in maker.ordering.ways(how, mask):
-            for key in maker.ordering.ordered(mask)[:2]:
+        for key in maker.ordering.ordered(mask)[:2]:
+            for way in maker.ordering.ways(how, mask, key.column):
                 inner = Sketch((Item(key.column, way),))
                 clauses: tuple[Clause, ...] = (*rows.clauses, (Condition(key.column, "=", inner),))
                 sketch = replace(base, where=clauses)

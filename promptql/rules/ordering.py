@@ -22,6 +22,7 @@ SAID = frozenset(
 HIGH, LOW = MAX_WORDS | {"high", "large", "most", "new", "late"}, MIN_WORDS | {"low", "small", "old", "early"}
 LATE, EARLY = frozenset("recent recently latest last newest".split()), frozenset({"first", "earliest"})
 EITHER = frozenset("youngest latest newest recent earliest oldest top".split())  # more of an age, less of a year
+AGES = frozenset({"oldest", "youngest", "newest"})  # which end of a year or a date they mean is no question
 BESIDE = 2.0
 TIMES = frozenset("date year time day month".split())
 
@@ -80,10 +81,14 @@ class Ordering:
                 found.append((how, mask))
         return found
 
-    def ways(self, how: str, mask: int) -> tuple[str, ...]:
+    def ways(self, how: str, mask: int, column: int) -> tuple[str, ...]:
         """Which ends of a column may be meant: "the youngest" has the least age or the greatest year of birth."""
-        said = any(word in EITHER for i, word in enumerate(self.asked.words) if mask >> i & 1)
-        return ("max", "min") if said else (how,)
+        said = {word for i, word in enumerate(self.asked.words) if mask >> i & 1}
+        if said & AGES and not said - AGES:
+            chosen = self.view.columns[column]
+            if chosen.kind == "date" or chosen.yearly:
+                return ("min",) if "oldest" in said else ("max",)
+        return ("max", "min") if said & EITHER else (how,)
 
     def _order(self) -> tuple[bool, int] | None:
         """Whether a list is ordered downwards, and the words that say so; None where it is not ordered."""

@@ -283,8 +283,8 @@ class Queries:
         n = self.ordering.top
         numbers = self.ordering.top_mask(n)
         for how, mask in self.ordering.directions:
-            for way in self.ordering.ways(how, mask):
-                for key in self.ordering.ordered(mask)[:KEYS_TRIED]:
+            for key in self.ordering.ordered(mask)[:KEYS_TRIED]:
+                for way in self.ordering.ways(how, mask, key.column):
                     sketch = replace(base, pick=Pick(way, Item(key.column), n))
                     features: Features = [(f"q:best:{'as' if way == how else 'against'}", 1.0)]
                     yield self.draft("best", sketch, wanted, rows, features, mask | numbers, (key,))

@@ -25,6 +25,8 @@ _FIGURES = {
 def say(sketch: Sketch, view: View) -> str:
     """A sketch in words: "average age where city is paris, the greatest by year"."""
     text = " and ".join(_item(item, view) for item in sketch.select)
+    if sketch.distinct:
+        text = f"different {text}"
     if sketch.shift:
         text += " of the row after" if sketch.shift > 0 else " of the row before"
     if sketch.where:

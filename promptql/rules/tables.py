@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from engine import FieldType, Snapshot
 from promptql.catalog import Catalog, CollectionInfo
+from promptql.catalog.fields import ID
 from promptql.rules.columns import Cell, View, words_of
 from promptql.rules.joins import Edge, Joined
 from promptql.rules.links import Headers
@@ -92,6 +93,7 @@ def _tables(
     catalog: Catalog, snapshots: Mapping[str, Snapshot], columns: Mapping[str, Mapping[str, Sequence[Cell]]]
 ) -> Tables:
     titles, labels = {}, {}
+    columns = _with_ids(catalog, snapshots, columns)
     for name in columns:
         schema = snapshots[name].schema
         titles[name] = schema.meaning.synonyms[0] if schema.meaning.synonyms else name
@@ -104,6 +106,21 @@ def _tables(
         return Tables(view, headers, None)
     places = {(view.names[column.table], column.name): number for number, column in enumerate(view.columns)}
     return Tables(view, headers, Joined(view, _edges(catalog, places)))
+
+
+def _with_ids(
+    catalog: Catalog, snapshots: Mapping[str, Snapshot], columns: Mapping[str, Mapping[str, Sequence[Cell]]]
+) -> Mapping[str, Mapping[str, Sequence[Cell]]]:
+    """The columns, with the documents' ids before those of each collection that others refer to by them."""
+    if len(columns) == 1:
+        return columns
+    related = [item for item in catalog.relationships if item.confidence >= RELATIONSHIP_CONFIDENCE_MIN]
+    referred = {item.right_collection for item in related if item.right_field == ID}
+    found = dict(columns)
+    for name in referred.intersection(columns):
+        if ID not in columns[name]:
+            found[name] = {ID: snapshots[name].relation([ID]).column(ID), **columns[name]}
+    return found
 
 
 def _edges(catalog: Catalog, places: Mapping[tuple[str, str], int]) -> list[Edge]:

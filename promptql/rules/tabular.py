@@ -11,10 +11,13 @@ from promptql.catalog import Catalog
 from promptql.errors import PlanError
 from promptql.plan import Plan
 from promptql.planned import Planned
+from promptql.rules.asked import take_apart
+from promptql.rules.columns import text_of
 from promptql.rules.compile import compile_sketch
 from promptql.rules.confidence import confidence
 from promptql.rules.generate import Candidate, read, understood
 from promptql.rules.model import shipped_model
+from promptql.rules.naming import named
 from promptql.rules.outcomes import Outcome, by_outcome
 from promptql.rules.saying import assumptions, say
 from promptql.rules.stored_values import CannotCompileError
@@ -45,7 +48,9 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
         band = Band.ANSWER if sure >= model.answer_confidence_min else Band.ASSUMPTIONS
         planned = Plan(question, plan.steps, plan.output, assumptions=found)
         alternatives = _alternatives(question, outcomes, outcome, tables, catalog)
-        close = [item for item in alternatives if item["confidence"] >= CLOSE_SHARE * outcome.probability]
+        others = [other for other in outcomes if not _same_cells(other, outcome)]
+        rivals = _alternatives(question, others, outcome, tables, catalog)
+        close = [item for item in rivals if item["confidence"] >= CLOSE_SHARE * outcome.probability]
         if sure < CLARIFY_CONFIDENCE_MAX and close:
             chosen = {"text": say(best.sketch, tables.view), "confidence": outcome.probability, "plan": plan.to_json()}
             return _ask_back(question, [chosen, *close], sure)
@@ -60,10 +65,19 @@ def _ask_back(question: str, options: Sequence[Mapping[str, Any]], confidence: f
     return Planned(Plan(question, (step,), step.id), confidence, Band.CLARIFY, tuple(options[1:]))
 
 
+def _same_cells(one: Outcome, other: Outcome) -> bool:
+    """Whether two answers differ in the order of their columns alone: nobody is asked back about that."""
+    left, right = one.readings[0].answer, other.readings[0].answer
+    return len(left) == len(right) and all(
+        sorted(map(text_of, ours)) == sorted(map(text_of, theirs)) for ours, theirs in zip(left, right, strict=True)
+    )
+
+
 def _plan(question: str, candidate: Candidate, tables: Tables, catalog: Catalog) -> Plan | None:
+    sketch = named(take_apart(question), candidate.sketch, tables.view, tables.joined)
     for listed in (False, True):
         try:
-            steps = compile_sketch(candidate.sketch, tables.view, tables.joined, listed=listed)
+            steps = compile_sketch(sketch, tables.view, tables.joined, listed=listed)
             plan = Plan(question, steps, steps[-1].id)
             validate(plan, catalog)
         except (CannotCompileError, PlanError):

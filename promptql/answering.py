@@ -58,7 +58,7 @@ class Answering:
             if mended.plan != planned.plan:
                 plan, rewrites, executed = self._carried_out(mended)
             planned = mended
-        writer = None if self.llm is None else Writer(self.llm, self.tell, self.cancelled)
+        writer = None if self.llm is None or planned.deaf else Writer(self.llm, self.tell, self.cancelled)
         told = planned, plan, rewrites, executed, self.embedder_of, writer
         answer = self.stages.run("reason", reason, self.context, *told)
         if planned.rival is not None:

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from promptql.answer import Answer, LlmUse
+from promptql.answer import Answer, Band, LlmUse
 
 _SUMMED = ("calls", "tokens_in", "tokens_out", "usd", "cache_hits", "proxy_decided")
 
 
 def counted(answer: Answer) -> Answer:
-    """The answer with the calls of its steps in its usage, and rows that could not be judged in its completeness."""
+    """The answer with the calls of its steps in its usage, and rows that could not be judged in its completeness.
+
+    Of what is not whole nobody is surer than it is whole, and it is not without reserve.
+    """
     asked = [(step.llm, step.rows_in or 0) for step in answer.steps if step.llm is not None]
     if not asked:
         return answer
@@ -24,7 +27,10 @@ def counted(answer: Answer) -> Answer:
         complete *= reached(step.quality or {})
     uses = [use for use, _ in asked]
     usage = {**answer.usage, "llm": _added(answer.usage.get("llm", {}), uses)}
-    return replace(answer, usage=usage, completeness=round(complete, 4))
+    sure, band = answer.confidence, answer.band
+    if complete < answer.completeness:
+        sure, band = min(sure, round(complete, 3)), Band.ASSUMPTIONS if band is Band.ANSWER else band
+    return replace(answer, usage=usage, completeness=round(complete, 4), confidence=sure, band=band)
 
 
 def reached(quality: Mapping[str, Any]) -> float:

@@ -57,6 +57,7 @@ class Planned:
 
     Attributes:
         rival: what another planner made of the question; both are run, and their answers compared.
+        deaf: the language model refused such requests or could not be reached: it is not asked to write either.
     """
 
     plan: Plan
@@ -67,3 +68,4 @@ class Planned:
     warnings: tuple[Notice, ...] = ()
     usage: LLMUsage = LLMUsage()
     rival: Planned | None = None
+    deaf: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from models import LLM, LLMCancelledError, LLMError, ModelError
+from models import LLM, LLMBudgetError, LLMCancelledError, LLMError, LLMReplyError, ModelError
 from promptql.answer import Band, Notice, PlannerName
 from promptql.catalog import Catalog
 from promptql.context import Context
@@ -91,7 +91,9 @@ def plan_question(
             raise refusal from error
         usage = error.usage if isinstance(error, LLMPlanningError) else _spent(error)
         notice = Notice("llm_failed", f"the rules planner took over: {error}")
-        return replace(draft, planner=PlannerName.FALLBACK, warnings=(*draft.warnings, notice), usage=usage)
+        deaf = isinstance(error, LLMError) and not isinstance(error, LLMReplyError | LLMBudgetError)
+        told = (*draft.warnings, notice)
+        return replace(draft, planner=PlannerName.FALLBACK, warnings=told, usage=usage, deaf=deaf)
 
 
 def _draft(context: Context, before: Planned | None, lessons: Lessons) -> tuple[Planned | None, QuestionError | None]:

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from promptql.cascade.threads import one_thread
+
 Features: TypeAlias = npt.NDArray[np.float64]  # (rows, dim), the last column 1
 Labels: TypeAlias = npt.NDArray[np.int8]
 Scores: TypeAlias = npt.NDArray[np.float64]
@@ -31,6 +33,7 @@ SLOPE_MAX = 6.0
 TOLERANCE = 1e-2  # of the loss that another step would save, in nats over all labels
 
 
+@one_thread()
 def features_of(
     vectors: npt.NDArray[np.floating],
     texts: Sequence[str] | None = None,
@@ -116,6 +119,7 @@ class LogisticHead:
         return sigmoid(self.scores(features))
 
 
+@one_thread()
 def fit_head(
     features: Features, labels: Labels, *, penalty: float = PENALTY, before: LogisticHead | None = None
 ) -> LogisticHead:
@@ -154,6 +158,7 @@ def fit_head(
     return LogisticHead(weights)
 
 
+@one_thread()
 def calibration_of(features: Features, labels: Labels, head: LogisticHead) -> tuple[float, float]:
     """Slope and offset that make held-out log odds likeliest: Platt scaling over folds of the labels.
 

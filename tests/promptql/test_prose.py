@@ -153,3 +153,22 @@ def test_documents_that_give_orders_are_material(
     assert order not in told[0].content
     assert "HACKED" not in answer.text
     assert "unsupported_removed" in [warning.code for warning in answer.warnings]
+
+
+@pytest.mark.parametrize(("error", "calls"), [(LLMUnavailableError("away"), 1), (None, 2)], ids=["away", "no plan"])
+def test_a_model_that_cannot_be_reached_is_not_asked_to_write(
+    database: Database, embedder_of: Callable[[str], Embedder], error: Exception | None, calls: int
+) -> None:
+    """The rules answer at once, not after the same retries again; a model whose plan was wrong may still write."""
+
+    def reply(request: ScriptedRequest) -> Any:
+        if request.schema is None:
+            return "NOTHING"
+        if error is not None:
+            raise error
+        return {"steps": []}
+
+    llm = ScriptedLLM(reply)
+    answer = PromptQL(database, embedder_of, llm).ask(QUESTION, collections=["stdlib"])
+    assert answer.planner is PlannerName.FALLBACK
+    assert len([request for request in llm.requests if request.schema is None]) == calls - 1

@@ -3,7 +3,7 @@
 The fence has a token that is drawn anew in each process, so that a document cannot have been written to close it; and
 data is JSON, a line a row, so that nothing in it begins a line of its own. That the model heeds this is its own affair:
 what it answers is checked against the schema and the rows that were asked about, and no tools are offered to it, so
-that the worst a document can do is to be judged wrongly itself.
+that the worst a document can do is to have itself, and the at most nineteen rows of the same call, judged wrongly.
 """
 
 from __future__ import annotations

@@ -122,6 +122,7 @@ def test_when_the_budget_ends_the_answer_is_what_was_found_with_bounds(ask: Ask,
     assert report.rows_out == report.quality["found"]
     assert report.quality["count_lower"] <= ROWS / 5 <= report.quality["count_upper"]
     assert answer.completeness == report.quality["completeness"] < 1
+    assert (answer.confidence, answer.band) == (round(answer.completeness, 3), "answer_with_assumptions")
     assert any(notice.code == "partial_answer" and "at confidence 0.9" in notice.detail for notice in answer.warnings)
     assert any(notice.code == "llm_budget" for notice in answer.warnings)
 

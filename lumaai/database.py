@@ -508,7 +508,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
             query: the statement; of JQL the object or its text.
             params: of LQL, for each `?` in turn.
             limit: rows of the answer at most.
-            timeout: as for `sql`.
+            timeout: seconds that it may take; looked at between its stages and before it writes.
 
         Returns:
             The rows found; after a write one row with the number of documents.
@@ -516,10 +516,27 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         Raises:
             InvalidRequestError: the statement is malformed; the message says where.
             NotFoundError: it names a collection that is not there.
+            TimeLimitError: it took too long; nothing was written.
             LumaError: what a write may raise.
         """
+        return self.query_while(None, language, query, params, limit=limit, timeout_seconds=timeout)
+
+    @translated
+    def query_while(
+        self,
+        cancelled: threading.Event | None,
+        language: str,
+        query: str | Mapping[str, Any],
+        params: Parameters | None,
+        *,
+        limit: int,
+        timeout_seconds: float,
+    ) -> SqlResult:
+        """As `query`; `cancelled` ends it when it is set, unless it writes already."""
         statements = Statements(self, self._opened, self._caller, self._note_act)
-        return statements.run(language, query, params, limit=limit, timeout_seconds=timeout)
+        return statements.run(
+            language, query, params, limit=limit, timeout_seconds=timeout_seconds, cancelled=cancelled
+        )
 
     @translated
     def stats(self) -> dict[str, Any]:

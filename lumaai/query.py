@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -52,12 +54,21 @@ class Statements:
         *,
         limit: int,
         timeout_seconds: float,
+        cancelled: threading.Event | None = None,
     ) -> SqlResult:
-        """One statement; see `Database.query`."""
+        """One statement; see `Database.query`. `cancelled` ends it, as the end of its time does."""
         check_query(parameters, limit, timeout_seconds)
+        until = time.monotonic() + timeout_seconds
+
+        def check() -> None:
+            if cancelled is not None and cancelled.is_set():
+                raise engine.QueryCancelledError("query was cancelled")
+            if time.monotonic() >= until:
+                raise engine.TimeLimitError(timeout_seconds)
+
         statement = _read(language, query, parameters)
         try:
-            found = engine.run_query(statement, self, limit)
+            found = engine.run_query(statement, self, limit, check=check)
         except InvalidRequestError as error:  # of a write: its places are those of the batch that was made
             within = _JQL_PLACES.get(type(statement).__name__, {}) if language == "jql" else {}
             error.errors = tuple(replace(detail, pointer=_in_query(detail.pointer, within)) for detail in error.errors)

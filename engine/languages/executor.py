@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,13 +96,16 @@ def read_query(language: str, query: str | Mapping[str, JSON], parameters: Seque
     return read_nql(query)
 
 
-def run_query(statement: Statement, target: Target, limit: int) -> QueryResult:
+def run_query(
+    statement: Statement, target: Target, limit: int, *, check: Callable[[], None] = lambda: None
+) -> QueryResult:
     """Run a statement.
 
     Args:
         statement: see `read_query`.
         target: where the documents are.
         limit: rows of the answer at most.
+        check: called before each stage, and before documents are written; what it raises ends the statement.
 
     Raises:
         QueryError, InvalidInputError, CollectionNotFoundError: and what writes raise.
@@ -112,16 +115,18 @@ def run_query(statement: Statement, target: Target, limit: int) -> QueryResult:
         case Query():
             snapshot = target.snapshot(statement.collection)
             try:
-                return _read(statement, snapshot, limit, began)
+                return _read(statement, snapshot, limit, began, check)
             except InvalidInputError as error:
                 if isinstance(error, QueryError) and error.pointer is not None:
                     raise
                 raise QueryError(str(error), pointer="", **error.details) from error  # of no stage in particular
         case Insert(collection, documents):
+            check()
             return _written("inserted", target.insert(collection, documents), began)
         case Update(collection, where, changes):
-            return _written("updated", _update(target, collection, where, changes), began)
+            return _written("updated", _update(target, collection, where, changes, check), began)
         case Delete(collection, where):
+            check()
             return _written("deleted", target.delete(collection, {} if where is None else where), began)
         case CreateCollection(collection, fields):
             target.create(collection, fields)
@@ -134,20 +139,23 @@ def run_query(statement: Statement, target: Target, limit: int) -> QueryResult:
             return _written("dropped", 1, began)
 
 
-def _read(query: Query, snapshot: Snapshot, limit: int, began: float) -> QueryResult:
+def _read(query: Query, snapshot: Snapshot, limit: int, began: float, check: Callable[[], None]) -> QueryResult:
     stages, facts = list(query.stages), []
     where: Filter | None = None
     first = stages[0] if stages else None
     if isinstance(first, Match):
         where = _filter(first, snapshot.schema)
         stages = stages[1:]
+    check()
     started = time.perf_counter()
     relation = snapshot.relation(_needed(stages), where)
     facts.append(_fact("scan" if where is None else "filter", snapshot.count(), len(relation), started))
     for stage in stages:
+        check()
         started, before = time.perf_counter(), len(relation)
         relation = _through(stage, relation)
         facts.append(_fact(type(stage).__name__.lower(), before, len(relation), started))
+    check()
     shown = relation.limit(limit)
     columns = [shown.column(name) for name in relation.fields]
     kinds = tuple((name, _type_name(field)) for name, field in relation.types.items())
@@ -207,12 +215,14 @@ def _condition(where: Any, schema: Schema, pointer: str = "") -> Filter:
         raise QueryError(f"condition{place}: {error}", pointer=within) from error
 
 
-def _update(target: Target, collection: str, where: Any, changes: Mapping[str, JSON]) -> int:
+def _update(target: Target, collection: str, where: Any, changes: Mapping[str, JSON], check: Callable[[], None]) -> int:
     if ID in changes:
         raise QueryError("id cannot be changed: insert a document under the new one and delete the old")
     snapshot = target.snapshot(collection)
     chosen = _condition(where, snapshot.schema, "/filter" if isinstance(where, Mapping) else "")
+    check()
     ids = snapshot.ids(snapshot.ordinals(chosen))
+    check()
     return target.patch(collection, [{ID: id_, **changes} for id_ in ids]) if ids else 0
 
 

@@ -29,10 +29,12 @@ async def answered_once(call: Call, handler: Handler) -> Response:
         return await handler(call)
     scope = call.request.scope
     content = await read_bytes(call.request.receive)
+    left = call.request.receive  # behind the body there is only that the caller leaves
+    body: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
     asked = (call.operation.id.encode(), scope["path"].encode(), scope["query_string"], content)
 
     async def received() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
+        return body.pop() if body else await left()
 
     call.request = Request(scope, received)
     return await once(call, key, b"\0".join(asked), lambda: handler(call))

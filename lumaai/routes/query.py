@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import threading
+
 from starlette.responses import Response
 
 from lumaai import wire
 from lumaai.access import Verb
+from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, Reach, json_response
 from lumaai.routes.sql import encoded
 
 
 async def query(call: Call) -> Response:
-    """What a statement finds or writes, in the lane of queries: it may take as long as one in SQL."""
+    """What a statement finds or writes, in the lane of queries: it may take as long as one in SQL.
+
+    Who leaves ends it, unless it writes already.
+    """
     body = await call.body(wire.QueryRequest)
-    content, rows = await call.service.queries.run(_answer, call, body)
+    content, rows = await run_while_wanted(call, call.service.queries, lambda gone: _answer(call, body, gone))
     call.count_rows(rows)
     return json_response(content)
 
 
-def _answer(call: Call, body: wire.QueryRequest) -> tuple[bytes, int]:
+def _answer(call: Call, body: wire.QueryRequest, gone: threading.Event) -> tuple[bytes, int]:
     timeout = min(body.timeout, call.service.settings.request_seconds_max)
     database = call.service.database.seen_by(call.caller, call.note_act)
-    result = database.query(body.language, body.query, body.params, limit=body.limit, timeout=timeout)
+    result = database.query_while(
+        gone, body.language, body.query, body.params, limit=body.limit, timeout_seconds=timeout
+    )
     return encoded(call, result.to_json()), len(result)
 
 

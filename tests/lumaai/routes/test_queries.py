@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.snapshot import Snapshot
 from lumaai.errors import OverloadedError
 from lumaai.routes.service import Service as Parts
 from tests.lumaai.serving import Service, http_scope, problem_of
@@ -59,6 +60,46 @@ def test_a_query_ends_when_its_caller_leaves(films: Service) -> None:
         time.sleep(0.05)
     assert lane.taken == 0
     assert lane.done == 1
+
+
+def test_a_statement_has_its_time(films: Service) -> None:
+    """408 where it is over, and nothing is written."""
+    for query in (
+        "SELECT * FROM films",
+        "UPDATE films SET year = 1",
+        "DELETE FROM films",
+        "INSERT INTO films (year) VALUES (1)",
+    ):
+        problem_of(films.post("/v1/query", {"language": "lql", "query": query, "timeout": 1e-9}), 408)
+    assert films.post("/v1/collections/films/count", {"filter": {"year": {"$gt": 1}}}).json() == {"count": 3}
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "once"}])
+def test_a_statement_whose_caller_has_left_writes_nothing(
+    films: Service, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """Its stages are counted off; where nobody waits for it any more it ends before it writes."""
+    reached, seen = threading.Event(), []
+    ids = Snapshot.ids
+
+    def slowly(self: Snapshot, *given: Any) -> Any:
+        reached.wait(20)
+        seen.append(True)
+        return ids(self, *given)
+
+    monkeypatch.setattr(Snapshot, "ids", slowly)
+    body = json.dumps({"language": "lql", "query": "UPDATE films SET year = 1"}).encode()
+    length = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    films.send(http_scope("POST", "/v1/query", length), messages)
+    reached.set()
+    lane = parts_of(films).queries
+    for _ in range(400):
+        if not lane.taken:
+            break
+        time.sleep(0.05)
+    assert seen == [True]
+    assert films.post("/v1/collections/films/count", {"filter": {"year": 1}}).json() == {"count": 0}
 
 
 def test_a_lane_that_stands_refuses_before_the_body_is_read(films: Service, monkeypatch: pytest.MonkeyPatch) -> None:

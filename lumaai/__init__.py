@@ -192,7 +192,7 @@ def connect(
         DatabaseLockedError: another process has the directory open.
         ConnectionFailedError: raised by the client's first request when nothing answers.
         InvalidRequestError: a key was given for a directory, `read_only` for an address, or the directory cannot be
-            used.
+            used; or `target` looks like an address that does not begin with `http://` or `https://`.
     """
     if isinstance(target, str) and target.lower().startswith(("http://", "https://")):
         from lumaai.client import Client
@@ -206,6 +206,7 @@ def connect(
 
             raise InvalidRequestError("model_options belong to a directory: a service has its own")
         return Client(target, api_key=api_key, timeout_seconds=timeout_seconds)
+    _check_no_address(target)
     if api_key is not None:
         from lumaai.errors import InvalidRequestError
 
@@ -234,6 +235,17 @@ def connect_async(url: str, *, api_key: str | None = None, timeout_seconds: floa
     from lumaai.aio.client import AsyncClient
 
     return AsyncClient(url, api_key=api_key, timeout_seconds=timeout_seconds)
+
+
+def _check_no_address(target: str | Path) -> None:
+    """Refuse `localhost:8000` and `htp://…`, of which else a directory would be made."""
+    import re
+
+    if isinstance(target, str) and re.match(r"[\w+.-]+://|[\w.-]+:\d+/?$", target):
+        from lumaai.errors import InvalidRequestError
+
+        message = f"an address begins with http:// or https://, a directory of such a name with ./: got={target}"
+        raise InvalidRequestError(message)
 
 
 def _check_unlocked(target: str | Path) -> None:

@@ -27,6 +27,7 @@ from lumaai.remote_collection import RemoteCollection
 from lumaai.results import Hit, Hits
 
 TEXT, METADATA, VECTOR = "text", "metadata", "vector"
+BATCH_TEXTS = 500  # embedded and sent at once: 3,072 numbers each stay below the service's limit of a body
 
 Filter = dict[str, Any] | str
 
@@ -41,7 +42,8 @@ class LumaVectorStore(VectorStore):
         mode: "semantic", "keyword" or "hybrid"; the last two need the collection's own model.
 
     Raises:
-        InvalidRequestError: a mode that needs the collection's own model, together with `embedding`.
+        InvalidRequestError: a mode that needs the collection's own model, together with `embedding`; or a collection
+            of something else than texts with metadata: `LumaRetriever` searches any.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class LumaVectorStore(VectorStore):
 
     def _opened(self, database: Database | Client, name: str) -> Collection | RemoteCollection:
         if name in database.collections():
-            return database.collection(name)
+            return _of_texts(database.collection(name))
         # The text is what is searched; metadata is whatever it is.
         fields: dict[str, Any] = {TEXT: {"type": "text"}}
         if self._embedding is None:
@@ -87,21 +89,31 @@ class LumaVectorStore(VectorStore):
         ids: Sequence[str | None] | None = None,
         **kwargs: Any,  # noqa: ARG002 - LangChain's signature
     ) -> list[str]:
-        """Add texts, or replace those that have their ids; their ids, in order."""
+        """Add texts, or replace those that have their ids; their ids, in order. However many: in batches.
+
+        Raises:
+            InvalidRequestError: not as many ids or metadata as texts.
+        """
         given = list(texts)
+        for what, others in (("ids", ids), ("metadatas", metadatas)):
+            if others is not None and len(others) != len(given):
+                raise InvalidRequestError(f"{what} must be as many as texts: expected={len(given)} got={len(others)}")
         named = [id_ or str(uuid.uuid4()) for id_ in (ids or [None] * len(given))]
-        if not given:
-            return []
         documents: list[dict[str, Any]] = [
             {"id": id_, TEXT: text, METADATA: metadata}
             for id_, text, metadata in zip(named, given, metadatas or [{} for _ in given], strict=True)
         ]
+        for start in range(0, len(documents), BATCH_TEXTS):
+            self._add(documents[start : start + BATCH_TEXTS])
+        return named
+
+    def _add(self, documents: list[dict[str, Any]]) -> None:
         if self._embedding is not None:
-            vectors = np.asarray(self._embedding.embed_documents(given), np.float32)
+            texts = [document[TEXT] for document in documents]
+            vectors = np.asarray(self._embedding.embed_documents(texts), np.float32)
             for document, vector in zip(documents, vectors, strict=True):
                 document[VECTOR] = vector.tolist()
         self._collection.add(documents)
-        return named
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:  # noqa: ARG002
         """Delete by id; None: everything."""
@@ -223,6 +235,7 @@ class LumaRetriever(BaseRetriever):
         mode: "semantic", "keyword" or "hybrid".
         filter: only documents that match, in the collection's own fields.
         text_field: what is the content; all other fields are metadata. None: the best passage, else all text.
+            Of what a `LumaVectorStore` stored, metadata is what it was given.
         rerank: as for `Collection.search`.
     """
 
@@ -249,6 +262,10 @@ class LumaRetriever(BaseRetriever):
 
     def _content(self, hit: Hit) -> Document:
         fields = {key: value for key, value in hit.document.items() if key != "id"}
+        if fields.keys() == {TEXT, METADATA} and isinstance(fields[METADATA], dict):
+            stored = _of_hit(hit)
+            text = stored.page_content if hit.passage is None or self.text_field == TEXT else hit.passage.text
+            return Document(id=hit.id, page_content=text, metadata={**stored.metadata, "score": float(hit.score)})
         if self.text_field is not None:
             text = str(fields.pop(self.text_field, ""))
         elif hit.passage is not None:
@@ -256,6 +273,17 @@ class LumaRetriever(BaseRetriever):
         else:
             text = "\n".join(value for value in fields.values() if isinstance(value, str))
         return Document(id=hit.id, page_content=text, metadata={**fields, "score": float(hit.score)})
+
+
+def _of_texts(collection: Collection | RemoteCollection) -> Collection | RemoteCollection:
+    """The collection, if its documents have texts.
+
+    Raises:
+        InvalidRequestError: they have none, and would all come back empty.
+    """
+    if TEXT not in collection.info().schema.get("fields", {}):
+        raise InvalidRequestError(f"collection {collection.name!r} has no field {TEXT!r}: LumaRetriever searches any")
+    return collection
 
 
 def _of_metadata(filter: Filter | None) -> Filter | None:  # noqa: A002

@@ -27,10 +27,11 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from lumaai.client import Client
 from lumaai.collection import Collection
 from lumaai.database import Database
-from lumaai.errors import NotSupportedError
+from lumaai.errors import InvalidRequestError, NotSupportedError
 from lumaai.remote_collection import RemoteCollection
 
 TEXT, METADATA, VECTOR, NODE, REFERENCE = "text", "metadata", "vector", "node", "ref_doc_id"
+BATCH_NODES = 500  # sent at once: 3,072 numbers each stay below the service's limit of a body
 # What LlamaIndex adds to a node's metadata so that it can be made again.
 INTERNAL = frozenset({"_node_content", "_node_type", "document_id", "doc_id", "ref_doc_id"})
 MODES = {
@@ -50,6 +51,8 @@ OPERATORS = {
 
 class LumaVectorStore(BasePydanticVectorStore):
     """Nodes of LlamaIndex in a collection, which is made with the first of them if it is missing.
+
+    All but the constructor raise InvalidRequestError where the collection holds documents that are no nodes.
 
     Args:
         database: embedded (`lumaai.connect("./data")`) or behind an address; it stays the caller's to close.
@@ -78,13 +81,14 @@ class LumaVectorStore(BasePydanticVectorStore):
         return self._database
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:  # noqa: ARG002 - LlamaIndex's signature
-        """Add nodes with their embeddings, or replace those that have their ids."""
-        if not nodes:
-            return []
-        vectors = np.asarray([node.get_embedding() for node in nodes], np.float32)
-        collection = self._opened(vectors.shape[1])
-        documents = [{**_document(node), VECTOR: vector.tolist()} for node, vector in zip(nodes, vectors, strict=True)]
-        collection.add(documents)
+        """Add nodes with their embeddings, or replace those that have their ids. However many: in batches."""
+        for start in range(0, len(nodes), BATCH_NODES):
+            batch = nodes[start : start + BATCH_NODES]
+            vectors = np.asarray([node.get_embedding() for node in batch], np.float32)
+            collection = self._opened(vectors.shape[1])
+            collection.add(
+                [{**_document(node), VECTOR: vector.tolist()} for node, vector in zip(batch, vectors, strict=True)]
+            )
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:  # noqa: ARG002
@@ -139,13 +143,19 @@ class LumaVectorStore(BasePydanticVectorStore):
             limit=query.hybrid_top_k or query.similarity_top_k,
             # LlamaIndex's own retriever asks among no ids where it means any.
             filter=_all_of([*_ids(query.node_ids or None), *_references(query.doc_ids), *_filters(query.filters)]),
-            diversity=1.0 - (query.mmr_threshold or 0.5) if query.mode is VectorStoreQueryMode.MMR else None,
+            diversity=_diversity(query),
+            fusion=_fusion(query),
         )
         nodes = [_node({**hit.document, "id": hit.id}) for hit in hits]
         return VectorStoreQueryResult(nodes=nodes, similarities=hits.scores.tolist(), ids=hits.ids)
 
     def _there(self) -> Collection | RemoteCollection | None:
-        return self._database.collection(self._name) if self._name in self._database.collections() else None
+        if self._name not in self._database.collections():
+            return None
+        collection = self._database.collection(self._name)
+        if NODE not in collection.info().schema.get("fields", {}) and collection.count():
+            raise InvalidRequestError(f"collection {self._name!r} holds no nodes of LlamaIndex")
+        return collection
 
     def _opened(self, size: int) -> Collection | RemoteCollection:
         fields = {
@@ -154,6 +164,20 @@ class LumaVectorStore(BasePydanticVectorStore):
             REFERENCE: {"type": "keyword"},
         }
         return self._there() or self._database.create_collection(self._name, fields, embed={})
+
+
+def _diversity(query: VectorStoreQuery) -> float | None:
+    """How unlike each other hits shall be: LlamaIndex's threshold of 1 is by score alone, 0 as unlike as can be."""
+    if query.mode is not VectorStoreQueryMode.MMR:
+        return None
+    return 0.5 if query.mmr_threshold is None else 1.0 - query.mmr_threshold
+
+
+def _fusion(query: VectorStoreQuery) -> dict[str, Any] | None:
+    """What meaning and words weigh: LlamaIndex's alpha of 1 is meaning alone, 0 words alone."""
+    if query.mode is not VectorStoreQueryMode.HYBRID or query.alpha is None:
+        return None
+    return {"method": "dbsf", "weights": {"semantic": query.alpha, "keyword": 1.0 - query.alpha}}
 
 
 def _document(node: BaseNode) -> dict[str, Any]:

@@ -11,8 +11,12 @@ from typing import Any
 
 from lumaai.aio.client import AsyncClient
 from lumaai.aio.collection import AsyncCollection
+from lumaai.aio.job import AsyncJob, AsyncJobKeeper
 from lumaai.aio.programs import AsyncPrograms
 from lumaai.aio.teaching import AsyncLearnedLessons
+
+# What has coroutines of its own.
+_OBJECTS = (AsyncClient, AsyncCollection, AsyncPrograms, AsyncLearnedLessons, AsyncJob, AsyncJobKeeper)
 
 
 class Blocked:
@@ -30,11 +34,17 @@ class Blocked:
     def __getitem__(self, name: str) -> Any:
         return self._waited(self._target[name])
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blocked) and bool(self._target == other._target)
+
+    def __hash__(self) -> int:
+        return hash(id(self._target))
+
     def _waited(self, coroutine: Any) -> Any:
         return self._plain(asyncio.run_coroutine_threadsafe(coroutine, self._loop).result())
 
     def _plain(self, found: Any) -> Any:
-        if isinstance(found, AsyncClient | AsyncCollection | AsyncPrograms | AsyncLearnedLessons):
+        if isinstance(found, _OBJECTS):
             return Blocked(found, self._loop)
         return self._each(found) if isinstance(found, AsyncIterator) else found
 

@@ -271,6 +271,17 @@ def test_connect_tells_directories_from_addresses(tmp_path: Path) -> None:
         lumaai.connect(tmp_path / "data", api_key="k")
 
 
+@pytest.mark.parametrize("target", ["localhost:8000", "10.0.0.7:8000/", "htp://db:8000", "grpc://db"])
+def test_no_directory_is_made_of_a_mistyped_address(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused with what an address begins with."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequestError, match="http://"):
+        lumaai.connect(target)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_importing_lumaai_is_light() -> None:
     """No index, model, table or server is loaded by the import, and every name it offers can be had."""
     code = (

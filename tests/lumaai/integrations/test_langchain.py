@@ -119,3 +119,37 @@ def test_the_retriever_says_what_it_found(database: Database) -> None:
     found = LumaRetriever(collection=films, k=1, filter="year > 1990").invoke("detective")[0]
     assert (found.id, found.metadata["title"]) == ("1", "Heat")
     assert LumaRetriever(collection=films, k=1, text_field="plot").invoke("robbers")[0].page_content == TEXTS[1]
+
+
+def test_more_texts_than_one_request_takes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go in batches, each embedded by itself, under the ids that were given."""
+    monkeypatch.setattr("lumaai.integrations.langchain.BATCH_TEXTS", 2)
+    store = LumaVectorStore(database, "texts", DeterministicFakeEmbedding(size=8))
+    assert store.add_texts([str(n) for n in range(5)], ids=[f"t{n}" for n in range(5)]) == [
+        "t0",
+        "t1",
+        "t2",
+        "t3",
+        "t4",
+    ]
+    assert [document.page_content for document in store.get_by_ids(["t4", "t0"])] == ["4", "0"]
+    with pytest.raises(InvalidRequestError, match="expected=2 got=1"):
+        store.add_texts(["a", "b"], [{}])
+
+
+def test_collections_of_something_else(database: Database) -> None:
+    """A store over them would find empty texts; the retriever takes them as they are."""
+    database.create_collection("films").add([{"id": "1", "plot": TEXTS[0]}])
+    with pytest.raises(InvalidRequestError, match="no field 'text'"):
+        LumaVectorStore(database, "films")
+    assert LumaVectorStore.from_texts(TEXTS, database=database, collection="texts").collection.count() == 3
+    assert LumaVectorStore(database, "texts").similarity_search(TEXTS[1], k=1)[0].page_content == TEXTS[1]
+
+
+@pytest.mark.parametrize("text_field", [None, "text"])
+def test_the_retriever_over_what_a_store_stored(database: Database, text_field: str | None) -> None:
+    """Metadata is what was given, with the score."""
+    store = LumaVectorStore.from_texts(TEXTS, None, METADATA, database=database)
+    found = LumaRetriever(collection=store.collection, k=1, text_field=text_field).invoke("robbers")[0]
+    assert found.page_content == TEXTS[1]
+    assert {**METADATA[1], "score": found.metadata["score"]} == found.metadata

@@ -22,7 +22,7 @@ from llama_index.core.vector_stores.types import (
 
 from lumaai.client import Client
 from lumaai.database import Database
-from lumaai.errors import NotSupportedError
+from lumaai.errors import InvalidRequestError, NotSupportedError
 from lumaai.integrations.llama_index import LumaVectorStore
 from tests.congruence.conftest import served
 
@@ -140,3 +140,33 @@ def test_an_index_over_it(store: LumaVectorStore) -> None:
     )
     found = index.as_retriever(similarity_top_k=1).retrieve("creature")
     assert (found[0].text, found[0].metadata["year"]) == ("A crew meets a creature.", 1979)
+
+
+def test_what_meaning_and_words_weigh(store: LumaVectorStore) -> None:
+    """By `alpha`, as in LlamaIndex's other stores: 1 is meaning alone, 0 words alone."""
+    store.add(NODES)
+    both = {"query_embedding": [1.0, 0.0, 0.0], "query_str": "clerk", "mode": VectorStoreQueryMode.HYBRID}
+    assert ids(store, **both, alpha=1.0)[0] == "a"
+    assert ids(store, **both, alpha=0.0)[0] == "c"
+
+
+def test_no_threshold_is_not_a_threshold_of_nothing(store: LumaVectorStore) -> None:
+    """At 0 the second is as unlike the first as can be, however near the others are."""
+    store.add([*NODES, node("d", "opposite", 2000, [-1.0, 0.0, 0.0], "s3")])
+    unlike = {"query_embedding": [1.0, 0.0, 0.0], "mode": VectorStoreQueryMode.MMR}
+    assert ids(store, **unlike, mmr_threshold=0.0)[:2] == ["a", "d"]
+    assert ids(store, **unlike, mmr_threshold=1.0)[:2] == ["a", "b"]
+
+
+def test_more_nodes_than_one_request_takes(store: LumaVectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go in batches."""
+    monkeypatch.setattr("lumaai.integrations.llama_index.BATCH_NODES", 2)
+    assert store.add(NODES) == ["a", "b", "c"]
+    assert len(store.get_nodes()) == 3
+
+
+def test_collections_of_something_else(store: LumaVectorStore) -> None:
+    """Are refused, not read as nodes."""
+    store.client.create_collection("films").add([{"id": "1", "title": "Alien"}])
+    with pytest.raises(InvalidRequestError, match="no nodes"):
+        LumaVectorStore(store.client, "films").get_nodes()

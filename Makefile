@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: docs help demo serve test slow judges soak check fix twins bench eval eval-train clean
+.PHONY: docs help demo serve test slow judges soak check fix twins bench eval eval-train eval-crossvalidate clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -58,6 +58,9 @@ eval: $(VENV)/.dev  ## Ask the public question sets in full (SETS="wikisql:500 s
 
 eval-train: $(VENV)/.dev  ## Fit the rules planner's weights on the training parts of the question sets
 	@$(BIN)/python -m benchmarks.training
+
+eval-crossvalidate: $(VENV)/.dev  ## Answer all of WikiSQL by weights that do not know its tables
+	@$(BIN)/python -m benchmarks.crossvalidation
 
 clean:  ## Remove the environment and what tools left behind
 	rm -rf $(VENV) $(VENV)-torch $(VENV)-judges .judges .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis .site demo-data

@@ -35,6 +35,7 @@ from promptql.evaluation.report import UNANSWERED, Outcome, Report
 from promptql.question import Question
 from promptql.rules.tables import Tables
 
+NOTES = "## Notes\n"  # in the report, from here on, nothing is written over
 TABLES_AT_ONCE = 100  # collections in one database
 RESULTS = Path(__file__).parent / "results" / "promptql.md"
 NO_EMBEDDER = "tables are not searched"
@@ -206,8 +207,14 @@ def main(arguments: list[str]) -> int:
     text = "\n".join(lines)
     print(text)
     if not arguments:
-        RESULTS.write_text(text, encoding="utf-8")
+        RESULTS.write_text(text + _notes(), encoding="utf-8")
     return 0
+
+
+def _notes() -> str:
+    """What people wrote below the figures of the last report."""
+    _, mark, notes = (RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else "").partition(NOTES)
+    return mark + notes
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 """`make eval-train`: fits the rules planner's weights on training parts, and says how sure its answers are.
 
-Training parts: folds 2 to 9 of WikiSQL (fold 1 calibrates), the training tables of WikiTableQuestions but for the held
-ones (which calibrate), and, for what differs where there are several collections, all of Spider, which has no training
-part: its figure is measured here, leaving out a fifth of its databases at a time. No question, table or value is kept,
-only weights of named features.
+Training parts: folds 2 to 9 of WikiSQL, the training tables of WikiTableQuestions but for the held ones, and, for
+questions of several collections, all of Spider, which has no training part: its figure is measured here, leaving out a
+tenth of its databases at a time. How sure answers are is learned on WikiSQL's fold 1, on the held tables, and on the
+databases left out. No question, table or value is kept, only weights of named features.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,120 +29,207 @@ from benchmarks.question_sets import (
     wikisql,
     wikitablequestions,
 )
-from promptql.evaluation.calibration import calibrate
-from promptql.evaluation.fitting import Example, fit
-from promptql.rules.generate import Candidate, read
-from promptql.rules.model import PRIOR, Model
-from promptql.rules.tabular import by_outcome
+from promptql.evaluation.calibration import Trusted, calibrate_trust
+from promptql.evaluation.fitting import Example, Examples, Packed, fit
+from promptql.rules.confidence import signs
+from promptql.rules.generate import read, understood
+from promptql.rules.model import Model
+from promptql.rules.outcomes import by_outcome
+from promptql.rules.priors import PRIOR, RELATED_PRIOR
 
 WEIGHTS = Path(__file__).parent.parent / "promptql" / "rules" / "weights.json"
+SIZE, HELD = 6_000, 1_500  # questions of each of the two large sets: to train on, to calibrate on
 READINGS_KEPT = 50  # of a question that train: the likeliest, and all right ones
-WEIGHT_MIN, CHANGE_MIN = 0.08, 0.15  # smaller ones are not shipped
-FOLDS = 5
+WEIGHT_MIN = 0.1  # smaller ones are not shipped
+L2, RELATED_L2 = 0.25, 2.0
+# Features whose weights single tables teach otherwise: what is asked for, what is found, what is left over.
+OWN = ("s", "d", "g")
+SEEN_MIN, RELATED_SEEN_MIN = 5, 3  # questions that must have a feature for it to be weighed
 ROUNDS = 2
-PRECISION_MIN = 0.95  # of answers without reserve, on held-out questions
-Source = tuple[Callable[[str], Prepared], Sequence[PublicQuestion], float]
+RELATED_ITERATIONS = 100  # enough near so good a start
+FOLDS = 10  # of Spider's databases
+QUESTIONS_A_TASK = 40
+PRECISION_MIN = {"wikisql": 0.95, "wikitablequestions": 0.87, "spider": 0.85}  # of answers without reserve
+Weights = Mapping[str, float]
 
 
-def examples(model: Model, sources: Sequence[Source]) -> Iterator[Example]:
-    """The readings of all questions under a model, with those marked that give the right answer."""
-    for prepare, questions, weight in sources:
-        for question in questions:
-            candidates, right = readings(model, prepare(question.table), question)
-            if any(right) and not all(right):
-                kept = [i for i in range(len(candidates)) if i < READINGS_KEPT or right[i]]
-                yield Example([candidates[i].all_features() for i in kept], [right[i] for i in kept], weight)
+@lru_cache(maxsize=3)
+def questions_of(name: str) -> list[PublicQuestion]:
+    """A set's questions in the order of their tables."""
+    makers: dict[str, Callable[[], Iterator[PublicQuestion]]] = {
+        "wikisql": wikisql, "wikitablequestions": wikitablequestions, "spider": spider,
+    }  # fmt: skip
+    return sorted(makers[name](), key=lambda question: question.table)
 
 
-def readings(model: Model, prepared: Prepared, question: PublicQuestion) -> tuple[list[Candidate], list[bool]]:
-    """The readings of a question, and which are right."""
-    candidates = read(question.question, prepared.view, prepared.headers, model, prepared.joined)
-    return candidates, [question.right(candidate.answer) for candidate in candidates]
+@lru_cache(maxsize=3)
+def _tables(name: str) -> Callable[[str], Prepared]:
+    if name == "spider":
+        return spider_database
+    return TableSet("wikisql-tabfact" if name == "wikisql" else name).prepared
 
 
-def train(sources: Sequence[Source], start: Mapping[str, float] = PRIOR, rounds: int = ROUNDS) -> dict[str, float]:
-    """Weights fitted to the sources: readings are made anew with the weights of the round before."""
-    weights = dict(start)
-    for number in range(rounds):
-        begun = time.perf_counter()
-        weights = {**PRIOR, **fit(examples(Model(weights), sources), weights)}
-        print(f"round {number + 1}: {len(weights)} weights, {time.perf_counter() - begun:.0f} s", flush=True)
-    return {name: round(weight, 3) for name, weight in sorted(weights.items()) if abs(weight) >= WEIGHT_MIN}
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Some questions of a set, by their numbers, ascending: small enough to be handed to another process."""
+
+    name: str
+    numbers: tuple[int, ...]
+
+    def split(self) -> list[Chosen]:
+        """In parts for one task each."""
+        return [
+            Chosen(self.name, self.numbers[begin : begin + QUESTIONS_A_TASK])
+            for begin in range(0, len(self.numbers), QUESTIONS_A_TASK)
+        ]
+
+    def questions(self) -> list[PublicQuestion]:
+        """The questions themselves."""
+        return [questions_of(self.name)[number] for number in self.numbers]
 
 
-def related(weights: Mapping[str, float], questions: Sequence[PublicQuestion]) -> dict[str, Any]:
-    """What questions of several collections change about the weights, and how sure answers to them are.
-
-    The curve comes from leaving databases out, a fifth of them at a time.
-    """
-    databases = sorted({question.part for question in questions})
-    outcomes: list[tuple[float, bool]] = []
-    for begin in range(FOLDS):
-        left = set(databases[begin::FOLDS])
-        kept: list[Source] = [(spider_database, [q for q in questions if q.part not in left], 1.0)]
-        fold = _adapted(weights, kept)
-        outcomes += held_out(Model(fold), [(spider_database, [q for q in questions if q.part in left], 1.0)])
-    print(f"several collections, left out: {sum(right for _, right in outcomes) / len(questions):.3f}", flush=True)
-    final = _adapted(weights, [(spider_database, questions, 1.0)])
-    changes = {name: round(weight - weights.get(name, 0.0), 3) for name, weight in sorted(final.items())}
-    points, _ = calibrate(outcomes, PRECISION_MIN)
-    return {
-        "answer_confidence_min": PRECISION_MIN,
-        "calibration": points,
-        "changes": {name: change for name, change in changes.items() if abs(change) >= CHANGE_MIN},
-    }
-
-
-def _adapted(weights: Mapping[str, float], sources: Sequence[Source]) -> dict[str, float]:
-    """Weights fitted to few questions: many passes, held near zero."""
-    adapted = dict(weights)
-    for _ in range(ROUNDS):
-        fitted = fit(examples(Model(adapted), sources), weights, epochs=100, l2=3e-3, rate=0.05, seen_min=3)
-        adapted = {**weights, **fitted}
-    return adapted
-
-
-def held_out(model: Model, sources: Sequence[Source]) -> list[tuple[float, bool]]:
-    """(probability, right) of the likeliest answer to each question."""
-    found = []
-    for prepare, questions, _ in sources:
-        for question in questions:
-            prepared = prepare(question.table)
-            outcomes = by_outcome(read(question.question, prepared.view, prepared.headers, model, prepared.joined))
-            if outcomes:
-                found.append((outcomes[0].probability, question.right(outcomes[0].readings[0].answer)))
-    return found
+def choose(name: str, admits: Callable[[str], bool], size: int | None = None) -> Chosen:
+    """The questions of a set whose part is admitted, or a sample of them."""
+    numbers = [number for number, question in enumerate(questions_of(name)) if admits(question.part)]
+    if size is not None and size < len(numbers):
+        numbers = sorted(random.Random(0).sample(numbers, size))
+    return Chosen(name, tuple(numbers))
 
 
 def main(arguments: list[str]) -> int:
-    """Train on a sample of each set: SIZE questions (default 6,000) of the two large ones."""
-    size = int(arguments[0]) if arguments else 6_000
-    chooser = random.Random(0)
-    tables, wiki_tables = TableSet("wikisql-tabfact"), TableSet("wikitablequestions")
-    sql, wiki = list(wikisql()), list(wikitablequestions())
-    training: list[Source] = [
-        (tables.prepared, _sample(chooser, [q for q in sql if q.part != "1"], size), 1.0),
-        (wiki_tables.prepared, _sample(chooser, [q for q in wiki if q.part == "train"], size), 1.0),
-    ]
-    weights = train(training)
-    held: list[Source] = [
-        (tables.prepared, _sample(chooser, [q for q in sql if q.part == "1"], 1_000), 1.0),
-        (wiki_tables.prepared, _sample(chooser, [q for q in wiki if q.part == "held"], 1_000), 1.0),
-    ]
-    points, least = calibrate(held_out(Model(weights), held), PRECISION_MIN)
-    data = {
-        "answer_confidence_min": least,
-        "calibration": points,
-        "weights": weights,
-        "related": related(weights, list(spider())),
-    }
+    """Train on SIZE questions (default 6,000) of each large set and on Spider; "related": on Spider only."""
+    begun = time.perf_counter()
+    with ProcessPoolExecutor(workers()) as pool:
+        if arguments == ["related"]:
+            data = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+        else:
+            data = tables(pool, int(arguments[0]) if arguments else SIZE)
+        data["related"] = related(pool, data["weights"])
     WEIGHTS.write_text(json.dumps(data, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"{len(weights)} weights: {WEIGHTS}")
+    number, several = len(data["weights"]), len(data["related"]["weights"])
+    print(f"{number} weights, {several} for several collections, {time.perf_counter() - begun:.0f} s: {WEIGHTS}")
     return 0
 
 
-def _sample(chooser: random.Random, questions: Sequence[PublicQuestion], size: int) -> list[PublicQuestion]:
-    return chooser.sample(list(questions), min(size, len(questions)))
+def tables(pool: Executor, size: int) -> dict[str, Any]:
+    """The weights for questions of one collection, and how sure answers to them are."""
+    weights = train(pool, training_questions(size, lambda fold: fold != "1"))
+    held = {
+        "wikisql": choose("wikisql", lambda fold: fold == "1", HELD),
+        "wikitablequestions": choose("wikitablequestions", lambda part: part == "held", HELD),
+    }
+    outcomes = {name: answers(pool, weights, chosen) for name, chosen in held.items()}
+    for name, found in outcomes.items():
+        print(f"{name}, held out: {share(found):.3f}", flush=True)
+    return {"weights": weights, **calibrate_trust(outcomes, PRECISION_MIN)}
+
+
+def workers() -> int:
+    """Processes that read questions: one a core, or what EVAL_WORKERS says."""
+    return int(os.environ.get("EVAL_WORKERS", "0")) or os.cpu_count() or 1
+
+
+def training_questions(size: int, folds: Callable[[str], bool]) -> list[Chosen]:
+    """Samples of WikiSQL's folds and of WikiTableQuestions' training part."""
+    return [choose("wikisql", folds, size), choose("wikitablequestions", lambda part: part == "train", size)]
+
+
+def train(pool: Executor, sources: Sequence[Chosen], rounds: int = ROUNDS) -> dict[str, float]:
+    """Weights fitted to the sources: readings are made anew with the weights of the round before."""
+    weights = dict(PRIOR)
+    for number in range(rounds):
+        begun = time.perf_counter()
+        packed = Examples()
+        for task in [pool.submit(examples, weights, part) for chosen in sources for part in chosen.split()]:
+            for example in task.result():
+                packed.add(example)
+        weights = fit(packed.packed(), PRIOR, l2=L2, seen_min=SEEN_MIN)
+        print(f"round {number + 1}: {len(weights)} weights, {time.perf_counter() - begun:.0f} s", flush=True)
+    return shipped(weights)
+
+
+def shipped(weights: Weights) -> dict[str, float]:
+    """Weights that matter, rounded."""
+    return {name: round(weight, 3) for name, weight in sorted(weights.items()) if abs(weight) >= WEIGHT_MIN}
+
+
+def examples(weights: Weights, chosen: Chosen) -> list[Example]:
+    """The readings of questions under weights, with those marked that give the right answer."""
+    model, prepare = Model(weights), _tables(chosen.name)
+    found = []
+    for question in chosen.questions():
+        prepared = prepare(question.table)
+        candidates = read(question.question, prepared.view, prepared.headers, model, prepared.joined)
+        right = [question.right(candidate.answer) for candidate in candidates]
+        kept = [i for i in range(len(candidates)) if i < READINGS_KEPT or right[i]]
+        found.append(Example([candidates[i].all_features() for i in kept], [right[i] for i in kept]))
+    return found
+
+
+def related(pool: Executor, weights: Weights) -> dict[str, Any]:
+    """The weights for questions of several collections, and how sure answers to them are.
+
+    The readings that train are made with weights that know no question of Spider, and the fitted ones are held near
+    those. Each database's questions are read anew with weights that were fitted to other databases' questions.
+    """
+    prior = related_prior(weights)
+    databases = sorted({question.part for question in questions_of("spider")})
+    asked = {database: choose("spider", database.__eq__) for database in databases}
+    tasks = [(d, pool.submit(examples, prior, part)) for d in databases for part in asked[d].split()]
+    packed, owner = Examples(), []
+    for database, task in tasks:
+        for example in task.result():
+            before = len(packed)
+            packed.add(example)
+            owner += [database] * (len(packed) - before)
+    judged: list[tuple[str, Future[list[Trusted]]]] = []
+    for fold in range(FOLDS):
+        left = databases[fold::FOLDS]
+        known = [number for number, database in enumerate(owner) if database not in left]
+        fitted = shipped(_related_fit(prior, packed.packed(known)))
+        judged += [(d, pool.submit(_answers, fitted, part)) for d in left for part in asked[d].split()]
+    outcomes = [answer for _, task in sorted(judged, key=lambda item: item[0]) for answer in task.result()]
+    print(f"spider, held out: {share(outcomes):.3f}", flush=True)
+    for category in sorted({outcome.category for outcome in outcomes}):
+        print(f"spider, {category}, held out: {share([o for o in outcomes if o.category == category]):.3f}", flush=True)
+    final = shipped(_related_fit(prior, packed.packed()))
+    return {"weights": final, **calibrate_trust({"spider": outcomes}, PRECISION_MIN)}
+
+
+def related_prior(weights: Weights) -> dict[str, float]:
+    """Where the weights for several collections begin."""
+    kept = {name: weight for name, weight in weights.items() if name.split(":")[0] not in OWN}
+    return {**PRIOR, **kept, **RELATED_PRIOR}
+
+
+def _related_fit(prior: Weights, examples: Packed) -> dict[str, float]:
+    return fit(examples, prior, l2=RELATED_L2, seen_min=RELATED_SEEN_MIN, iterations=RELATED_ITERATIONS)
+
+
+def answers(pool: Executor, weights: Weights, chosen: Chosen) -> list[Trusted]:
+    """What the model answers to questions that it does not know, with the signs of its being right."""
+    tasks = [pool.submit(_answers, weights, part) for part in chosen.split()]
+    return [answer for task in tasks for answer in task.result()]
+
+
+def _answers(weights: Weights, chosen: Chosen) -> list[Trusted]:
+    model, prepare = Model(weights), _tables(chosen.name)
+    found = []
+    for question in chosen.questions():
+        prepared = prepare(question.table)
+        outcomes = by_outcome(read(question.question, prepared.view, prepared.headers, model, prepared.joined))
+        if outcomes:
+            asked = understood(question.question, prepared.view)
+            right = question.right(outcomes[0].readings[0].answer)
+            found.append(Trusted(dict(signs(asked, outcomes, outcomes[0])), right, question.category))
+        else:
+            found.append(Trusted({}, False, question.category))
+    return found
+
+
+def share(answers: Sequence[Trusted]) -> float:
+    """Of right ones."""
+    return sum(answer.right for answer in answers) / max(1, len(answers))
 
 
 if __name__ == "__main__":

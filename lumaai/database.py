@@ -467,11 +467,28 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
             TimeLimitError: it took too long.
             MemoryLimitError: it needs more memory than it may take.
         """
+        return self.sql_while(
+            None, query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain
+        )
+
+    @translated
+    def sql_while(
+        self,
+        cancelled: threading.Event | None,
+        query: str,
+        params: Parameters | None,
+        *,
+        limit: int,
+        timeout_seconds: float,
+        dialect: str,
+        explain: bool,
+    ) -> SqlResult:
+        """As `sql`; `cancelled` ends it when it is set."""
         caller = self._caller
         visible = None if caller.everything else lambda name: caller.may(Verb.READ, name)
         return self._queries.run(
-            query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain, visible=visible,
-            aliases=self._aliases.table,
+            query, params, limit=limit, timeout_seconds=timeout_seconds, dialect=dialect, explain=explain,
+            visible=visible, aliases=self._aliases.table, cancelled=cancelled,
         )  # fmt: skip
 
     @translated

@@ -85,36 +85,45 @@ class Replays:
         self._secrets: OrderedDict[str, KeptAnswer] = OrderedDict()
         self._under_way: set[str] = set()
 
-    def begin(self, request: KeyedRequest) -> KeptAnswer | None:
-        """What the request was answered before; without, it is under way until `end`.
+    def claim(self, request: KeyedRequest) -> None:
+        """Take the request to be under way, until it is released. Waits for nothing: for the event loop's thread.
+
+        Raises:
+            ConflictError: it is under way already.
+        """
+        if request.name in self._under_way:
+            raise ConflictError(
+                "the same request is under way: ask again in a moment", code=IN_PROGRESS, retryable=True,
+                retry_after=1.0,
+            )  # fmt: skip
+        self._under_way.add(request.name)
+
+    def release(self, request: KeyedRequest) -> None:
+        """The request is under way no more; for the event loop's thread."""
+        self._under_way.discard(request.name)
+
+    def find(self, request: KeyedRequest) -> KeptAnswer | None:
+        """What the request was answered before.
 
         Raises:
             InvalidRequestError: the key was used for another request.
-            ConflictError: the same request is under way.
         """
         with self._lock:
             found = self._secrets.get(request.name) if request.is_secret else self._read(request.name)
             age = SECRET_SECONDS if request.is_secret else KEEP_SECONDS
-            if found is not None and self._clock() - found.made < age:
-                if found.fingerprint != request.fingerprint:
-                    message = "the Idempotency-Key was used for another request: take a new one"
-                    raise InvalidRequestError(message, code=REUSED)
-                return found
-            if request.name in self._under_way:
-                raise ConflictError(
-                    "the same request is under way: ask again in a moment", code=IN_PROGRESS, retryable=True,
-                    retry_after=1.0,
-                )  # fmt: skip
-            self._under_way.add(request.name)
-        return None
+            if found is None or self._clock() - found.made >= age:
+                return None
+            if found.fingerprint != request.fingerprint:
+                message = "the Idempotency-Key was used for another request: take a new one"
+                raise InvalidRequestError(message, code=REUSED)
+            return found
 
-    def end(self, request: KeyedRequest, status: int = 0, body: bytes = b"", location: str | None = None) -> None:
-        """Keep the answer; without one, the request may be done again."""
+    def keep(self, request: KeyedRequest, status: int, body: bytes, location: str | None) -> None:
+        """Remember the answer, unless it is long: such a request is done again."""
+        if len(body) > BODY_BYTES_MAX:
+            return
+        kept = KeptAnswer(request.fingerprint, self._clock(), status, body, location)
         with self._lock:
-            self._under_way.discard(request.name)
-            if not status or len(body) > BODY_BYTES_MAX:
-                return
-            kept = KeptAnswer(request.fingerprint, self._clock(), status, body, location)
             if request.is_secret:
                 self._secrets[request.name] = kept
                 while len(self._secrets) > SECRETS_MAX:

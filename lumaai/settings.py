@@ -183,6 +183,11 @@ class Settings(ModelSettings):
     ask_threads: int = Field(default=2, ge=1, le=64)
     ask_queue_max: int = Field(default=16, ge=0)
     ask_wait_seconds_max: float = Field(default=10.0, gt=0)
+    query_threads: int = Field(
+        default=max(2, min(CORES, 4)), ge=1, le=64, description="Queries in SQL and other languages; four of SQL run."
+    )
+    query_queue_max: int = Field(default=64, ge=0)
+    query_wait_seconds_max: float = Field(default=1.0, gt=0)
     maintenance_queue_max: int = Field(default=4, ge=0, description="Work on all files that waits for its turn.")
 
     durability: Literal["sync", "interval", "none"] = Field(

@@ -10,7 +10,7 @@ from promptql.answer import Answer, Band, Notice
 from promptql.errors import PromptQLError
 from promptql.evaluation.scoring import same_values
 from promptql.planned import Planned
-from promptql.steps import Clarify, Search
+from promptql.steps import SEMANTIC, Clarify, Search
 
 CONFIDENCE_AGREED = 0.9  # two planners that read the question alike
 VALUES_MAX = 20  # of an alternative, that are shown
@@ -29,7 +29,7 @@ def compared(answer: Answer, planned: Planned, run: Callable[[Planned], Answer])
     rival = planned.rival
     if rival is None:
         return answer
-    other = None if _is_vague(rival) else _tried(rival, run)
+    other = None if _is_vague(rival) or _is_dear(rival) else _tried(rival, run)
     if other is not None and other.values and same_values(other.values, answer.values):
         band = Band.ANSWER if answer.band is Band.ASSUMPTIONS and not answer.assumptions else answer.band
         return replace(answer, confidence=max(answer.confidence, CONFIDENCE_AGREED), band=band)
@@ -50,6 +50,11 @@ def rival_of(planned: Planned) -> Mapping[str, Any]:
 def _is_vague(rival: Planned) -> bool:
     """Whether its answer is no denotation that could be compared: a search, or a question back."""
     return any(isinstance(step, (Search, Clarify)) for step in rival.plan.steps)
+
+
+def _is_dear(rival: Planned) -> bool:
+    """Whether it would ask a language model again, for what is only a comparison (a follow-up of such a plan may)."""
+    return any(isinstance(step, SEMANTIC) for step in rival.plan.steps)
 
 
 def _tried(rival: Planned, run: Callable[[Planned], Answer]) -> Answer | None:

@@ -146,6 +146,7 @@ class SqlEngine:
         explain: bool = False,
         visible: Visible | None = None,
         aliases: Mapping[str, str] | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> SqlResult:
         """Run one query.
 
@@ -159,12 +160,14 @@ class SqlEngine:
             explain: say what ran.
             visible: whether who asks may know of a collection; the others are not there. None: of all.
             aliases: other names of collections, which are in no list.
+            cancelled: asked fifty times a second whether to stop.
 
         Raises:
             SqlError: it is malformed, not allowed, or fails on what the documents hold.
             CollectionNotFoundError: it names one that is not there.
             TimeLimitError: it took too long, waiting for its turn included.
             MemoryLimitError: it needs more than the limit.
+            QueryCancelledError: it was cancelled.
         """
         check_text(sql)
         if self._closed:
@@ -176,14 +179,15 @@ class SqlEngine:
             inner = sql.lstrip()[len("explain") :]
             described = self.run(
                 inner, parameters, timeout_seconds=timeout_seconds, dialect=dialect, search=search, explain=True,
-                visible=visible, aliases=aliases,
+                visible=visible, aliases=aliases, cancelled=cancelled,
             )  # fmt: skip
             return _explained(described)
         names = _Names(self._database.collections(), visible, aliases or {})
         statement = self._statement(sql, dialect, names)
         statement.check_parameters(parameters)
         read = time.monotonic()
-        run = _Run(self, statement, parameters, limit, began + timeout_seconds, timeout_seconds, search, names)
+        until = began + timeout_seconds
+        run = _Run(self, statement, parameters, limit, until, timeout_seconds, search, names, cancelled)
         (columns, table, truncated, kinds, sequence), facts = run.result(explain=explain)
         milliseconds = (time.monotonic() - began) * 1000
         explained = None
@@ -324,6 +328,7 @@ class _Run:
         seconds: float,
         search: Search | None,
         names: _Names,
+        cancelled: Callable[[], bool] | None,
     ) -> None:
         self._engine = engine
         self._statement = statement
@@ -333,6 +338,7 @@ class _Run:
         self._seconds = seconds
         self._search = search
         self._names = names
+        self._cancelled = cancelled
         self._searched: list[dict[str, JSON]] = []
 
     def result(self, *, explain: bool) -> tuple[Found, dict[str, JSON]]:
@@ -345,7 +351,9 @@ class _Run:
         with (
             engine._connections.lease(self._until, self._seconds) as connection,  # noqa: SLF001
             ExitStack() as after,  # outside the watch, which might interrupt it
-            engine._watchdog.watching(connection.native.interrupt, self._until) as watch,  # noqa: SLF001
+            engine._watchdog.watching(  # noqa: SLF001
+                connection.native.interrupt, self._until, self._cancelled
+            ) as watch,
         ):
             if self._names.visible is not None:
                 # Others' tables stay known to a connection: one that the query shadows in one place would be found in

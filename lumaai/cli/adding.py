@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from lumaai.cli.output import plural
+from lumaai.cli.output import plain, plural
 from lumaai.errors import ConflictError, InvalidRequestError, LumaError, NotFoundError
 from lumaai.ingestion import IngestSummary, Progress, ingest, read
 from lumaai.progress import DocumentProgress
@@ -123,7 +123,7 @@ def _report_files(summary: DirectorySummary, *, synced: bool) -> None:
     ]
     typer.echo(", ".join(filter(None, counts)))
     for shared in summary.shared[:_SHARED_SHOWN_MAX]:
-        typer.echo(f"lumaai: {shared}", err=True)
+        typer.echo(plain(f"lumaai: {shared}"), err=True)
     if len(summary.shared) > _SHARED_SHOWN_MAX:
         typer.echo(f"lumaai: … and {len(summary.shared) - _SHARED_SHOWN_MAX:,} more groups of files", err=True)
     if summary.vanished and not synced:
@@ -229,11 +229,11 @@ def _ingested(
 def _report(summary: IngestSummary) -> None:
     for failure in summary.failed:
         # What is wrong with a whole file names the file itself.
-        typer.echo(f"lumaai: {failure if failure.position else failure.reason}", err=True)
+        typer.echo(plain(f"lumaai: {failure if failure.position else failure.reason}"), err=True)
     if summary.failures > len(summary.failed):
         typer.echo(f"lumaai: … and {summary.failures - len(summary.failed):,} more", err=True)
     for note in summary.notes:
-        typer.echo(f"lumaai: {note}", err=True)
+        typer.echo(plain(f"lumaai: {note}"), err=True)
     rate = summary.documents / max(summary.seconds, 1e-9)
     typer.echo(
         f"{summary.added:,} added, {summary.replaced:,} replaced, {summary.skipped:,} unchanged, "

@@ -118,9 +118,9 @@ def plan(
         proposal = database.plan(question, collections=names, planner=planner, time_zone=time_zone)
         explained = database.explain(proposal, collections=names) if explain else None
     if explained is None:
-        typer.echo(json.dumps(proposal.plan, ensure_ascii=False, indent=2))
+        output.print_json_line(proposal.plan, indent=2)
         return
-    typer.echo(explained.text)
+    typer.echo(output.plain(explained.text))
     for rewrite in explained.rewrites:
         typer.echo(f"  optimized  {rewrite.rule}")
     if explained.estimate is not None:
@@ -227,7 +227,7 @@ def show_program(
     """Print a program as JSON: its plan, and what goes in and comes out."""
     with opened(directory, url, reading=True) as database:
         program = database.programs.get(name, version=version)
-    typer.echo(json.dumps(program.to_json(), ensure_ascii=False, indent=2))
+    output.print_json_line(program.to_json(), indent=2)
 
 
 @programs_app.command("delete")
@@ -285,7 +285,7 @@ def _watched(events: Iterator[Event]) -> Answer:
             case StepFinished(report):
                 typer.echo(f"  {report.id:<6} {output.step_line(report.to_json())}", err=True)
             case Warned(notice):
-                typer.echo(f"  warns  {notice.detail}", err=True)
+                typer.echo(output.plain(f"  warns  {notice.detail}"), err=True)
             case Answered(answer):
                 return answer
             case _:
@@ -298,8 +298,8 @@ def _print(answer: Answer, form: Format) -> None:
         case Format.JSON:
             output.print_json(answer.to_json())
         case Format.MARKDOWN:
-            typer.echo(answer.to_markdown(), nl=False)
+            typer.echo(output.plain(answer.to_markdown()), nl=False)
         case Format.CSV:
-            typer.echo(answer.to_csv(), nl=False)
+            output.print_csv(answer.to_csv())
         case Format.TEXT:
             output.print_answer(answer)

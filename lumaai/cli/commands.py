@@ -94,7 +94,7 @@ Collection = Annotated[str, typer.Argument(metavar="COLLECTION", help="Name of t
 
 
 def _complain(message: str) -> None:
-    typer.echo(f"lumaai: {message}", err=True)
+    typer.echo(output.plain(f"lumaai: {message}"), err=True)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

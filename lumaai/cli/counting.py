@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -91,7 +90,7 @@ def scroll(
             size = 1000 if left is None else min(1000, left)
             page = source.scroll(limit=size, cursor=cursor, filter=where, order_by=order_by or None)
             for document in page.documents:
-                typer.echo(json.dumps(document, ensure_ascii=False))
+                output.print_json_line(document)
             left = None if left is None else left - len(page.documents)
             cursor = page.next_cursor
             if cursor is None or left == 0:

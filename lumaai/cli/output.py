@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +20,35 @@ PASSAGE_LINES = 3
 CITED_IDS = 5
 TITLE_FIELDS = ("title", "name")
 TITLE_CHARACTERS = 60
+# Control characters but tab and line feed, and those that change the direction of text (Unicode 16, 23.2).
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Text of documents as a terminal may show it: what would steer the terminal is written as an escape.
+
+    A document could otherwise clear the screen, change the window's title, or turn what follows it around.
+    """
+    return _STEERING.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return f"\\u{ord(character):04x}"
 
 
 def print_json(value: Any) -> None:
     """One line of JSON; indented where a person reads it."""
-    indent = 2 if sys.stdout.isatty() else None
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent, default=str))
+    print_json_line(value, indent=2 if sys.stdout.isatty() else None)
+
+
+def print_json_line(value: Any, *, indent: int | None = None) -> None:
+    """One line of JSON, whoever reads it; what steers a terminal is escaped, which is the same JSON."""
+    typer.echo(plain(json.dumps(value, ensure_ascii=False, indent=indent, default=str)))
+
+
+def print_csv(text: str) -> None:
+    """CSV as it is where a program reads it; a terminal is not steered."""
+    typer.echo(plain(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def print_hits(hits: Hits, *, with_loading: bool) -> None:
@@ -35,9 +59,9 @@ def print_hits(hits: Hits, *, with_loading: bool) -> None:
         with_loading: whether the time includes that of loading the model.
     """
     for rank, hit in enumerate(hits, start=1):
-        typer.echo(f"{rank:>3}. {hit.score:.3f}  {hit.id}  {title(hit)}".rstrip())
+        typer.echo(plain(f"{rank:>3}. {hit.score:.3f}  {hit.id}  {title(hit)}".rstrip()))
         for line in excerpt(hit):
-            typer.echo(f"            {line}")
+            typer.echo(plain(f"            {line}"))
     loading = ", loading the model included" if with_loading else ""
     typer.echo(f"{plural(len(hits), 'hit')} in {hits.milliseconds:.1f} ms{loading}")
 
@@ -64,9 +88,9 @@ def excerpt(hit: Hit) -> list[str]:
 
 def print_answer(answer: Answer) -> None:
     """The answer's text, then what it rests on: citations, assumptions, warnings and the steps that ran."""
-    typer.echo(answer.text)
+    typer.echo(plain(answer.text))
     for line in answer_lines(answer):
-        typer.echo(f"  {line}")
+        typer.echo(plain(f"  {line}"))
 
 
 def answer_lines(answer: Answer) -> list[str]:
@@ -122,7 +146,7 @@ def _count(rows: int | None) -> str:
 
 def print_table(rows: Iterable[Sequence[str]]) -> None:
     """Columns as wide as their widest cell; the last one is not padded."""
-    lines = list(rows)
+    lines = [[plain(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

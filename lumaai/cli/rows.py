@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,9 +35,11 @@ def print_result(result: SqlResult, form: Format) -> None:
     """Rows to stdout; what there is to say about them to stderr."""
     names = [column.name for column in result.columns]
     if form is Format.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
         writer.writerow(names)
         writer.writerows([_cell(value, whole=True) for value in row] for row in result.json_rows())
+        output.print_csv(table.getvalue())
     elif form is Format.JSON:
         output.print_json([dict(zip(names, row, strict=True)) for row in result.json_rows()])
     else:

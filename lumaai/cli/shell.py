@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import sys
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -104,16 +106,20 @@ class Shell:
 
     def run(self) -> None:
         """Until Ctrl-D or the command q; Ctrl-C gives up what has been typed, or what is running."""
-        with_history(self.complete)
-        typer.echo(HELP, err=True)
+        is_typed = sys.stdin.isatty()
+        if is_typed:
+            with_history(self.complete)
+            typer.echo(HELP, err=True)
         while True:
             try:
-                if self.take(input(self.prompt)):
+                # What is piped in is answered without prompts, so that what comes out can be piped on.
+                if self.take(input(self.prompt if is_typed else "")):
                     return
             except EOFError:
                 if self._lines:  # a pipe need not end its last query
                     self._run("\n".join(self._lines))
-                typer.echo(err=True)
+                if is_typed:
+                    typer.echo(err=True)
                 return
             except KeyboardInterrupt:
                 typer.echo(err=True)
@@ -125,7 +131,8 @@ class Shell:
         if not self._lines:
             if not words:
                 return False
-            if words[0][0] in "\\.":
+            # A dot begins a command as in SQLite's shell; in a question it may begin a word, such as .NET.
+            if words[0][0] == "\\" or (words[0][0] == "." and self.mode is Mode.SQL):
                 return self.command(words)
             if self.mode is not Mode.SQL:
                 self._run(line.strip())
@@ -169,7 +176,7 @@ class Shell:
             case Format.JSON:
                 output.print_json(answer.to_json())
             case Format.CSV:
-                typer.echo(answer.to_csv(), nl=False)
+                output.print_csv(answer.to_csv())
             case _:
                 output.print_answer(answer)
 
@@ -276,16 +283,27 @@ def with_history(complete: Any) -> None:
         return
     import atexit
 
-    path = history_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        readline.read_history_file(path)
-    readline.set_history_length(HISTORY_LINES)
-    atexit.register(readline.write_history_file, path)
     readline.set_completer(complete)
     readline.set_completer_delims(" \t\n,()=<>;.")
     readline.parse_and_bind("tab: complete")
+    path = history_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            readline.read_history_file(path)
+    except OSError as error:
+        typer.echo(f"lumaai: no history is kept: {error}", err=True)
+        return
+    readline.set_history_length(HISTORY_LINES)
+    atexit.register(_keep_history, path)
+
+
+def _keep_history(path: Path) -> None:
+    import readline
+
+    with contextlib.suppress(OSError):  # a full disk must not end a session with a traceback
+        readline.write_history_file(path)
 
 
 def _complain(error: LumaError) -> None:
-    typer.echo(f"lumaai: {error.message}", err=True)
+    typer.echo(output.plain(f"lumaai: {error.message}"), err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -317,7 +316,7 @@ def changes(
         while left is None or left > 0:
             found = database.changes(after, collection=collection, limit=min(1000, left or 1000))
             for change in found:
-                typer.echo(json.dumps(change.to_json(), ensure_ascii=False))
+                output.print_json_line(change.to_json())
             left = None if left is None else left - len(found)
             if found.next == after:
                 if not follow:

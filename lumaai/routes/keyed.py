@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -11,7 +12,9 @@ from starlette.types import Message
 from lumaai.options import WriteOptions
 from lumaai.replays import KeptAnswer, KeyedRequest
 from lumaai.routes.body import read_bytes
+from lumaai.routes.leaving import seen
 from lumaai.routes.operation import JSON, Call, Handler
+from lumaai.routes.service import Service
 
 
 async def answered_once(call: Call, handler: Handler) -> Response:
@@ -47,19 +50,30 @@ async def once(call: Call, key: str, asked: bytes, work: Callable[[], Awaitable[
     WriteOptions(idempotency_key=key).check()
     service = call.service
     request = KeyedRequest.of(call.caller.id, key, asked, is_secret=call.operation.gives_secret)
-    kept = await service.searches.run(service.replays.begin, request)
-    if kept is not None:
-        return _replayed(kept)
-    response: Response | None = None
+    service.replays.claim(request)
+    keeping: asyncio.Task[None] | None = None
     try:
+        kept = await service.searches.run(service.replays.find, request)
+        if kept is not None:
+            return _replayed(kept)
         response = await work()
+        if response.status_code < 300:
+            keeping = asyncio.ensure_future(_keep(service, request, response))
+            await asyncio.shield(keeping)
+        return response
     finally:
-        if response is None or response.status_code >= 300:
-            service.replays.end(request)
-    if response.status_code < 300:
-        location = response.headers.get("location")
-        await service.writes.run(service.replays.end, request, response.status_code, bytes(response.body), location)
-    return response
+        if keeping is None:
+            service.replays.release(request)
+        else:  # goes on where this task is cancelled: until the answer is kept, the request is under way
+            keeping.add_done_callback(seen)
+            keeping.add_done_callback(lambda _: service.replays.release(request))
+
+
+async def _keep(service: Service, request: KeyedRequest, response: Response) -> None:
+    """Write an answer down; the work is done, and so this waits for its place where others are refused."""
+    location = response.headers.get("location")
+    kept = service.replays.keep, request, response.status_code, bytes(response.body), location
+    await service.writes.run_when_free(*kept, timeout_seconds=service.settings.request_seconds_max)
 
 
 def _replayed(kept: KeptAnswer) -> Response:

@@ -54,6 +54,8 @@ OPERATIONS = (
         answers={200: wire.LessonList},
         body=wire.FeedbackRequest,
         errors=(404, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
     Operation(
         id="list_lessons",
@@ -75,6 +77,8 @@ OPERATIONS = (
         body=wire.ReviewRequest,
         needs_body=False,
         errors=(404, 507),
+        takes_key=True,
+        keeps_answer=True,
     ),
     Operation(
         id="delete_lesson",

@@ -11,9 +11,9 @@ from lumaai.routes.sql import encoded
 
 
 async def query(call: Call) -> Response:
-    """What a statement finds or writes, in the lane of writes that embed: it may be one."""
+    """What a statement finds or writes, in the lane of queries: it may take as long as one in SQL."""
     body = await call.body(wire.QueryRequest)
-    content, rows = await call.service.embeds.run(_answer, call, body)
+    content, rows = await call.service.queries.run(_answer, call, body)
     call.count_rows(rows)
     return json_response(content)
 

@@ -121,7 +121,7 @@ async def recall(call: Call) -> Response:
         names = ("queries", "limit", "vector_field", "filter")
         return await started(call, "recall", call.path("c"), {name: getattr(body, name) for name in names})
     collection = call.service.database.collection(call.path("c"))
-    return json_response(await call.service.searches.run(_recall, collection, body))
+    return json_response(await call.service.queries.run(_recall, collection, body))
 
 
 def _recall(collection: Collection, body: wire.RecallRequest) -> bytes:

@@ -42,9 +42,10 @@ DOWNLOAD_QUEUE_MAX = 14
 # Keys and tokens that are checked at once, and that wait for it; each is checked once.
 IDENTIFY_THREADS = 2
 IDENTIFY_QUEUE_MAX = 64
-# Ends and beginnings of paths whose work is a search, or an answer.
+# Ends and beginnings of paths whose work is a search, or an answer; and paths of queries.
 SEARCHES = ("/search", "/search:batch", "/facets", "/count", "/scroll", "/documents:fetch")
 ASKS = ("/v1/ask", "/v1/chat/")
+QUERIES = frozenset({"/v1/sql", "/v1/query"})
 # How long the end of the service waits for work whose requests are gone.
 CLOSE_SECONDS_MAX = 3.0
 
@@ -53,8 +54,9 @@ CLOSE_SECONDS_MAX = 3.0
 class Service:
     """The parts of a running service. Reads share the lane of searches: they take as long, or less.
 
-    Work on all files (snapshots, checks, compaction) has a lane of one thread, and giving out snapshots another: they
-    take minutes, and never a thread that a search or a write waits for.
+    Queries in SQL and other languages, and measurements of recall, take as long as they are let: they have a lane of
+    their own. Work on all files (snapshots, checks, compaction) has a lane of one thread, and giving out snapshots
+    another: they take minutes, and never a thread that a search or a write waits for.
     """
 
     database: Database
@@ -65,6 +67,7 @@ class Service:
     writes: Lane
     embeds: Lane
     asks: Lane
+    queries: Lane
     bodies: Lane
     maintenance: Lane
     downloads: Lane
@@ -92,6 +95,7 @@ class Service:
             writes=lane("write"),
             embeds=lane("embed"),  # what embeds takes seconds where other writes take milliseconds
             asks=lane("ask"),
+            queries=lane("query"),
             bodies=Lane("body", threads=BODY_THREADS, queue_max=BODY_QUEUE_MAX),
             maintenance=Lane("maintenance", threads=1, queue_max=settings.maintenance_queue_max),
             downloads=Lane("download", threads=DOWNLOAD_THREADS, queue_max=DOWNLOAD_QUEUE_MAX),
@@ -106,7 +110,7 @@ class Service:
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All lanes."""
-        serving = (self.operations, self.searches, self.writes, self.embeds, self.asks, self.bodies)
+        serving = (self.operations, self.searches, self.writes, self.embeds, self.asks, self.queries, self.bodies)
         return (*serving, self.maintenance, self.downloads, self.identifying)
 
     def check_room(self, path: str) -> None:
@@ -120,6 +124,8 @@ class Service:
                 self.searches.check_room()
         elif path.startswith(ASKS):
             self.asks.check_room()
+        elif path in QUERIES:
+            self.queries.check_room()
 
     async def write(self, collection: Collection, write: Write) -> WriteResult:
         """Write documents, in the lane of those that embed where the collection does.

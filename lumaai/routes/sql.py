@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import threading
+
 import msgspec
 from starlette.responses import Response
 
 from lumaai import wire
 from lumaai.access import Verb
 from lumaai.errors import TooLargeError
+from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, Reach, json_response
 
 
 async def sql(call: Call) -> Response:
-    """The rows that a query finds, in the lane of searches: it reads, and takes as long as it may."""
+    """The rows that a query finds, in a lane of its own: it takes as long as it may. Who leaves ends it."""
     body = await call.body(wire.SqlRequest)
-    service = call.service
-    content, rows = await service.searches.run(_answer, call, body)
+    content, rows = await run_while_wanted(call, call.service.queries, lambda gone: _answer(call, body, gone))
     call.count_rows(rows)
     return json_response(content)
 
 
-def _answer(call: Call, body: wire.SqlRequest) -> tuple[bytes, int]:
-    result = call.database.sql(
+def _answer(call: Call, body: wire.SqlRequest, gone: threading.Event) -> tuple[bytes, int]:
+    result = call.database.sql_while(
+        gone,
         body.sql,
         body.params,
         limit=body.limit,
-        timeout=min(body.timeout, call.service.settings.request_seconds_max),
+        timeout_seconds=min(body.timeout, call.service.settings.request_seconds_max),
         dialect=body.dialect,
         explain=body.explain,
     )

@@ -373,6 +373,8 @@ class Limits(Wire):
     embed_queue_max: int
     ask_threads: int
     ask_queue_max: int
+    query_threads: int
+    query_queue_max: int
     maintenance_queue_max: int
     caller: CallerLimits
 

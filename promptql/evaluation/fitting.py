@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-BATCH_QUESTIONS = 256
-BETA = (0.9, 0.999)
+Floats = npt.NDArray[np.float64]
+NEVER = 1e6  # the penalty that holds a weight where it is
+MEMORY = 8  # steps that L-BFGS remembers
+SHRINK = 0.5  # of a step that does not gain
+STEP_MIN = 1e-6
+SUFFICIENT = 1e-4  # of the gain that the gradient promises (Armijo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,99 +26,165 @@ class Example:
     weight: float = 1.0
 
 
-def fit(
-    examples: Iterable[Example],
-    start: Mapping[str, float],
-    *,
-    epochs: int = 12,
-    l2: float = 2e-5,
-    l1: float = 0.0,
-    rate: float = 0.03,
-    seen_min: int = 5,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Weights that make right readings likely: the marginal likelihood of all right readings, maximised.
+class Examples:
+    """Examples packed into arrays; those without a right or without a wrong reading teach nothing and are left out."""
 
-    Adam over mini-batches of questions; examples without a right or without a wrong reading teach nothing
-    and are left out. Features that fewer than `seen_min` questions have are left out too.
-    """
-    data = _packed(examples, seen_min)
-    rng = np.random.default_rng(seed)
-    weights = np.array([start.get(name, 0.0) for name in data.names], np.float32)
-    anchor = weights * 0
-    mean, square, step = np.zeros_like(weights), np.zeros_like(weights), 0
-    total = epochs * (len(data.questions) // BATCH_QUESTIONS + 1)
-    for _ in range(epochs):
-        order = rng.permutation(len(data.questions))
-        for begin in range(0, len(order), BATCH_QUESTIONS):
-            gradient = _gradient(data, order[begin : begin + BATCH_QUESTIONS], weights)
-            gradient += l2 * (weights - anchor) + l1 * np.sign(weights)
-            step += 1
-            mean = BETA[0] * mean + (1 - BETA[0]) * gradient
-            square = BETA[1] * square + (1 - BETA[1]) * gradient**2
-            slower = 0.5 * (1 + np.cos(np.pi * step / total))
-            move = rate * slower * (mean / (1 - BETA[0] ** step)) / (np.sqrt(square / (1 - BETA[1] ** step)) + 1e-8)
-            weights -= move.astype(np.float32)
-    return {name: float(weight) for name, weight in zip(data.names, weights, strict=True) if abs(weight) > 1e-3}
+    def __init__(self, examples: Iterable[Example] = ()) -> None:
+        self._numbers: dict[str, int] = {}
+        self._ids, self._values, self._starts = array("i"), array("f"), array("q", [0])
+        self._right, self._questions, self._weights = array("b"), array("q", [0]), array("d")
+        for example in examples:
+            self.add(example)
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def add(self, example: Example) -> None:
+        """One more."""
+        if not any(example.right) or all(example.right):
+            return
+        numbers = self._numbers
+        for reading, is_right in zip(example.readings, example.right, strict=True):
+            for name, value in reading.items():
+                self._ids.append(numbers.setdefault(name, len(numbers)))
+                self._values.append(value)
+            self._starts.append(len(self._ids))
+            self._right.append(is_right)
+        self._questions.append(len(self._right))
+        self._weights.append(example.weight)
+
+    def packed(self, chosen: Sequence[int] | None = None) -> Packed:
+        """All of them, or those of these numbers, ready for `fit`."""
+        questions = np.frombuffer(self._questions, np.int64)
+        which = np.arange(len(self)) if chosen is None else np.array(chosen, np.int64)
+        readings = _spans(questions[which], questions[which + 1])
+        starts = np.frombuffer(self._starts, np.int64)
+        places = _spans(starts[readings], starts[readings + 1])
+        return Packed(
+            list(self._numbers),
+            np.frombuffer(self._ids, np.int32)[places],
+            np.frombuffer(self._values, np.float32)[places],
+            np.repeat(np.arange(len(readings), dtype=np.int32), (starts[readings + 1] - starts[readings])),
+            np.repeat(np.arange(len(which), dtype=np.int32), questions[which + 1] - questions[which]),
+            np.frombuffer(self._right, np.int8)[readings].astype(bool),
+            np.frombuffer(self._weights, np.float64)[which],
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
+class Packed:
+    """Features of readings of questions as coordinates.
+
+    Attributes:
+        names: (f,) features; ids, values, reading: (n,) which feature of which reading has which value.
+        question: (r,) the question of each reading, ascending; right: (r,) whether it gives the right answer.
+        weights: (q,) of questions.
+    """
+
     names: list[str]
-    ids: npt.NDArray[np.int32]  # features of all readings, one after the other
-    values: Floats
-    readings: npt.NDArray[np.int64]  # where each reading's features begin; one more at the end
-    questions: list[tuple[int, int]]  # first and last + 1 reading
+    ids: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+    reading: npt.NDArray[np.int32]
+    question: npt.NDArray[np.int32]
     right: npt.NDArray[np.bool_]
-    weights: Floats  # of questions
+    weights: Floats
+
+    def seen(self) -> npt.NDArray[np.int64]:
+        """(f,) in how many questions each feature occurs."""
+        pairs = np.unique(self.question[self.reading].astype(np.int64) * len(self.names) + self.ids)
+        return np.bincount(pairs % len(self.names), minlength=len(self.names))
 
 
-def _packed(examples: Iterable[Example], seen_min: int) -> _Packed:
-    from array import array
-
-    numbers: dict[str, int] = {}
-    seen: dict[int, int] = {}
-    ids, values, starts, right, questions, weights = array("i"), array("f"), array("q", [0]), array("b"), [], []
-    for example in examples:
-        if not any(example.right) or all(example.right):
-            continue
-        begin = len(starts) - 1
-        present = set()
-        for reading, is_right in zip(example.readings, example.right, strict=True):
-            for name, value in reading.items():
-                number = numbers.setdefault(name, len(numbers))
-                ids.append(number)
-                values.append(value)
-                present.add(number)
-            starts.append(len(ids))
-            right.append(is_right)
-        for number in present:
-            seen[number] = seen.get(number, 0) + 1
-        questions.append((begin, len(starts) - 1))
-        weights.append(example.weight)
-    rare = np.array([seen.get(number, 0) < seen_min for number in range(len(numbers))])
-    packed_values = np.frombuffer(values, np.float32).copy()
-    packed_ids = np.frombuffer(ids, np.int32)
-    packed_values[rare[packed_ids]] = 0.0
-    return _Packed(
-        list(numbers), packed_ids, packed_values, np.frombuffer(starts, np.int64), questions,
-        np.frombuffer(right, np.int8).astype(bool), np.array(weights, np.float32),
-    )  # fmt: skip
+def _spans(begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """All numbers from begin up to end, for each pair."""
+    sizes = ends - begins
+    offsets = np.repeat(begins - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
+    return offsets + np.arange(int(sizes.sum()))
 
 
-def _gradient(data: _Packed, batch: npt.NDArray[np.int64], weights: Floats) -> Floats:
-    gradient = np.zeros(len(weights), np.float64)
-    for question in batch:
-        first, last = data.questions[question]
-        low, high = data.readings[first], data.readings[last]
-        ids, values = data.ids[low:high], data.values[low:high]
-        starts = data.readings[first:last] - low
-        scores = np.add.reduceat(weights[ids] * values, starts)
-        likely = np.exp(scores - scores.max())
-        likely /= likely.sum()
-        right = data.right[first:last]
-        among = likely * right
-        pull = likely - among / max(among.sum(), 1e-12)
-        sizes = np.diff(np.append(starts, high - low))
-        gradient += data.weights[question] * np.bincount(ids, np.repeat(pull, sizes) * values, len(weights))
-    return (gradient / len(batch)).astype(np.float32)
+def fit(
+    examples: Iterable[Example] | Packed,
+    prior: Mapping[str, float],
+    *,
+    l2: float | Callable[[str], float] = 1.0,
+    seen_min: int = 5,
+    iterations: int = 400,
+) -> dict[str, float]:
+    """Weights that make right readings likely: the marginal likelihood of all right readings of a question, maximised.
+
+    The weights are held near their `prior`, 0 for features that it does not name: l2 / 2 times the squared distance
+    is added to the summed negative log-likelihood. L-BFGS (Liu and Nocedal, 1989), so equal input gives equal weights.
+
+    Args:
+        examples: of questions with right and wrong readings.
+        prior: by name.
+        l2: for all features, or by name.
+        seen_min: features that fewer questions have keep their prior.
+        iterations: at most.
+    """
+    data = examples if isinstance(examples, Packed) else Examples(examples).packed()
+    if not len(data.weights):
+        return dict(prior)
+    anchor = np.array([prior.get(name, 0.0) for name in data.names])
+    penalty = np.array([l2(name) if callable(l2) else l2 for name in data.names])
+    penalty[data.seen() < seen_min] = NEVER
+    weights = minimize(lambda at: _loss(data, at, anchor, penalty), anchor.copy(), iterations)
+    fitted = {name: float(weight) for name, weight in zip(data.names, weights, strict=True) if abs(weight) > 1e-3}
+    return {**{name: weight for name, weight in prior.items() if name not in set(data.names)}, **fitted}
+
+
+def _loss(data: Packed, weights: Floats, anchor: Floats, penalty: Floats) -> tuple[float, Floats]:
+    """The penalised negative log-likelihood and its gradient."""
+    readings = len(data.question)
+    firsts = np.flatnonzero(np.diff(data.question, prepend=-1))
+    scores = np.bincount(data.reading, weights[data.ids] * data.values, readings)
+    scores -= np.maximum.reduceat(scores, firsts)[data.question]
+    likely = np.exp(scores)
+    all_of, right_of = np.add.reduceat(likely, firsts), np.add.reduceat(likely * data.right, firsts)
+    right_of = np.maximum(right_of, 1e-300)
+    value = float(data.weights @ (np.log(all_of) - np.log(right_of)))
+    pull = likely / all_of[data.question] - likely * data.right / right_of[data.question]
+    pull *= data.weights[data.question]
+    gradient = np.bincount(data.ids, pull[data.reading] * data.values, len(weights))
+    away = weights - anchor
+    return value + float(penalty @ away**2) / 2, gradient + penalty * away
+
+
+def minimize(function: Callable[[Floats], tuple[float, Floats]], at: Floats, iterations: int) -> Floats:
+    """Where a smooth function (value, gradient) is least, by L-BFGS with a backtracking line search."""
+    value, gradient = function(at)
+    steps: list[tuple[Floats, Floats]] = []
+    for _ in range(iterations):
+        direction = _direction(gradient, steps)
+        slope, size = float(gradient @ direction), 1.0
+        while True:
+            moved = at - size * direction
+            lower, slanted = function(moved)
+            if lower <= value - SUFFICIENT * size * slope or size < STEP_MIN:
+                break
+            size *= SHRINK
+        if (moved - at) @ (slanted - gradient) > 1e-10:
+            steps = [*steps[1 - MEMORY :], (moved - at, slanted - gradient)]
+        settled = abs(value - lower) <= 1e-5 * max(1.0, abs(value))
+        at, value, gradient = moved, lower, slanted
+        if settled:
+            break
+    return at
+
+
+def _direction(gradient: Floats, steps: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """The gradient times an estimate of the inverse Hessian, by the two-loop recursion."""
+    direction = gradient.copy()
+    shares: list[float] = []
+    for step, change in reversed(steps):
+        share = float(step @ direction) / float(change @ step)
+        shares.append(share)
+        direction -= share * change
+    if steps:
+        step, change = steps[-1]
+        direction *= float(step @ change) / float(change @ change)
+    else:
+        direction /= max(1.0, float(np.abs(gradient).sum()))
+    for (step, change), share in zip(steps, reversed(shares), strict=True):
+        direction += (share - float(change @ direction) / float(change @ step)) * step
+    return direction

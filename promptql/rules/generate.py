@@ -187,8 +187,9 @@ def read(
     asked = understood(text, view)
     reading = Reading(asked, view, headers, model, joined)
     probe = Probe(view, joined)
-    shapes = Shapes(asked, view, reading.mentions, reading.entities, joined)
-    empty_left = EMPTY_MAX if len(view.names) > 1 else 0
+    several = len(view.names) > 1
+    shapes = Shapes(asked, view, reading.mentions, reading.entities, joined) if several else None
+    empty_left = EMPTY_MAX if several else 0
     drafts = sorted(_drafts(reading), key=lambda item: -item[0])
     found: list[Candidate] = []
     seen: set[Sketch] = set()
@@ -206,7 +207,9 @@ def read(
             if not empty_left:
                 continue
             empty_left -= 1
-        results = result_features(asked, view, draft, answer, probe) + shapes.features(draft, answer)
+        results = result_features(asked, view, draft, answer, probe)
+        if shapes is not None:
+            results += shapes.features(draft, answer)
         groups = [*features, results]
         total = score + model.score(results)
         found.append(Candidate(draft.sketch, answer, groups, total, draft.mask, draft.parts, draft.wanted))

@@ -45,6 +45,13 @@ def overall_features(asked: Asked, draft: Draft) -> Features:
     return features
 
 
+def unheard(asked: Asked, mask: int) -> bool:
+    """Whether a name, a quotation or a number of the question was not made anything of: it may be about that."""
+    left = ~mask
+    numbers = any(not mask >> number.start & 1 for number in asked.numbers if not number.spelled)
+    return numbers or bool(left & asked.content & (asked.capital | asked.quoted))
+
+
 def result_features(asked: Asked, view: View, draft: Draft, answer: list[tuple[object, ...]], probe: Probe) -> Features:
     """How many values of which kind there are, and whether the question already holds them."""
     if not answer:

@@ -15,7 +15,7 @@ from promptql.rules.draft import Draft, Features
 from promptql.rules.entities import EntityMention
 from promptql.rules.joins import Joined
 from promptql.rules.links import Mention
-from promptql.rules.sketch import ROWS, Condition, Item, Sketch
+from promptql.rules.sketch import ROWS, Condition, Item, Pick, Sketch
 
 # A word of these begins another part of the question, as "whose" does in "names of singers whose …".
 MARKERS = frozenset(
@@ -29,9 +29,10 @@ CALLING = frozenset(
     order sorted alphabetical descending ascending whose other also any same at least exactly once only either without
     never some possible ever list count maximum minimum highest lowest largest smallest top common popular""".split()
 )
+LISTING = frozenset("list give show return tell find only what which".split())
 SINGULAR_ENDINGS = ("ss", "us", "is")
-NEAR_WORDS = 3
-ROWS_LISTED = 500  # of an answer that are looked through for repetitions
+ROWS_LISTED, ROWS_SEEN = 200, 5  # of an answer that are looked through for repetitions, for gaps
+UNIQUE_SHARE_MIN = 0.95  # of a field's cells that differ where it names its documents
 YOUNG = frozenset("youngest newest latest recent young".split())
 OLD = frozenset("oldest earliest old".split())
 IDENTIFYING = frozenset("id ids code codes key number no zip phone uid".split())
@@ -53,6 +54,10 @@ class Shapes:
         self.mentions, self.entities = mentions, entities
         words = asked.words
         self.calling = [word for word in dict.fromkeys(words) if word in CALLING]
+        self.calls = ["", f":asks:{asked.asks}", *(f":{word}" for word in self.calling)]
+        self._known: dict[tuple[str, ...], Features] = {}
+        self._places: dict[tuple[str, int, int], Features] = {}
+        self._left: dict[int, Features] = {}
         self.full = {m for found in mentions.values() for m in found if m.coverage >= 0.99}
         self.named = 0
         for mention in self.full:
@@ -62,8 +67,8 @@ class Shapes:
             self.entity_words |= entity.mask
         self.kinds = [self._kind(index) for index in range(len(words))]
         self.markers = self._markers()
+        self.listing = self._listing()
         self.expected = self._expected()
-        self.cue = [self.kinds[i] in ("max", "min") for i in range(len(words))]
 
     def _kind(self, index: int) -> str:
         word = self.asked.words[index]
@@ -87,12 +92,23 @@ class Shapes:
                 last = kind
         return found
 
+    def _listing(self) -> int:
+        """Where a later sentence begins that says what is to be listed; 0 where there is none."""
+        words, places, text = self.asked.words, self.asked.places, self.asked.text
+        found = 0
+        for index in range(1, len(words)):
+            ended = any(mark in text[places[index - 1][1] : places[index][0]] for mark in ".?!;")
+            if ended and words[index] in LISTING:
+                found = index
+        return found
+
     def _expected(self) -> int:
         """How many things are listed before the first condition: those joined by "and" or commas, one more."""
         words, places, text = self.asked.words, self.asked.places, self.asked.text
         count = 1
         seen = False
-        for index, word in enumerate(words):
+        for index in range(self.listing, len(words)):
+            word = words[index]
             if self.named >> index & 1 or self.entity_words >> index & 1:
                 seen = True
             elif seen and word in ("whose", "with", "who", "that", "where", "when", "have", "has", "had", "for"):
@@ -113,33 +129,40 @@ class Shapes:
         found += self._numbers(draft)
         found += self._superlatives(sketch)
         found += self._oddities(draft)
+        found += self._figures(sketch)
         found += self._rows(sketch, answer)
         return found
 
-    def _elements(self, sketch: Sketch) -> Iterator[tuple[str, float]]:
-        selected = len(sketch.select)
-        difference = max(-2, min(2, selected - self.expected))
-        yield f"z:items:{difference}", 1.0
-        for element in elements(sketch):
-            yield f"z:{element}", 1.0
-            yield f"z:{element}:asks:{self.asked.asks}", 1.0
-            for word in self.calling:
-                yield f"z:{element}:{word}", 1.0
+    def _elements(self, sketch: Sketch) -> Features:
+        difference = max(-2, min(2, len(sketch.select) - self.expected))
+        made = tuple(elements(sketch))
+        known = self._known.get(made)
+        if known is None:
+            known = [(f"z:{element}{more}", 1.0) for element in made for more in self.calls]
+            self._known[made] = known
+        return [*known, (f"z:items:{difference}", 1.0)]
 
     def _mention(self, column: int, mask: int) -> Mention | None:
         """The fullest mention of a column among these words."""
         found = [m for m in self.mentions.get(column, ()) if m.mask & mask == m.mask]
         return found[0] if found else None
 
-    def _place(self, role: str, mention: Mention | None) -> Iterator[tuple[str, float]]:
-        if mention is None:
-            yield f"z:{role}:unsaid", 1.0
-            return
-        yield f"z:{role}:in:{self.markers[mention.start]}", 1.0
-        before = self.kinds[mention.start - 1] if mention.start else "^"
-        after = self.kinds[mention.end] if mention.end < len(self.kinds) else "$"
-        yield f"z:{role}:after:{before}", 1.0
-        yield f"z:{role}:before:{after}", 1.0
+    def _place(self, role: str, column: int, mask: int) -> Features:
+        """Where among these words a column is named, for something that it is read as."""
+        known = self._places.get((role, column, mask))
+        if known is None:
+            mention = self._mention(column, mask)
+            if mention is None:
+                known = [(f"z:{role}:unsaid", 1.0)]
+            else:
+                before = self.kinds[mention.start - 1] if mention.start else "^"
+                after = self.kinds[mention.end] if mention.end < len(self.kinds) else "$"
+                where = [f"in:{self.markers[mention.start]}", f"after:{before}", f"before:{after}"]
+                if self.listing:
+                    where.append("listing" if mention.start > self.listing else "ahead")
+                known = [(f"z:{role}:{place}", 1.0) for place in where]
+            self._places[role, column, mask] = known
+        return known
 
     def _roles(self, draft: Draft) -> Iterator[tuple[str, float]]:
         sketch = draft.sketch
@@ -147,17 +170,23 @@ class Shapes:
         used = draft.mask
         for item in sketch.select:
             if item.column != ROWS:
-                yield from self._place("select" if not item.fn else "figure", self._mention(item.column, wanted))
+                yield from self._place("figure" if item.fn else "select", item.column, wanted)
         if sketch.pick is not None and sketch.pick.item.column != ROWS and not sketch.pick.item.fn:
             keys = [part.mask for part in draft.parts if part.column == sketch.pick.item.column and not part.value]
             mask = keys[-1] if keys else 0
-            yield from self._place("key", self._mention(sketch.pick.item.column, mask))
-        unused = [m for m in self.full if not m.mask & used]
-        for start in {m.start: m for m in unused}:
+            yield from self._place("key", sketch.pick.item.column, mask)
+        if used not in self._left:
+            self._left[used] = list(self._unused(used))
+        yield from self._left[used]
+
+    def _unused(self, used: int) -> Iterator[tuple[str, float]]:
+        """Fields that are named in full, and nothing, or not all of their words, is made of that."""
+        unused = {mention.start for mention in self.full if not mention.mask & used}
+        for start in sorted(unused):
             yield f"z:unused:in:{self.markers[start]}", 1.0
-        yield "z:unused", float(len({m.start for m in unused}))
-        partly = [m for m in self.full if m.mask & used and m.mask & ~used and not m.mask & self.entity_words]
-        yield "z:partly", float(len({m.start for m in partly}))
+        yield "z:unused", float(len(unused))
+        partly = {m.start for m in self.full if m.mask & used and m.mask & ~used and not m.mask & self.entity_words}
+        yield "z:partly", float(len(partly))
 
     def _numbers(self, draft: Draft) -> Iterator[tuple[str, float]]:
         sketch, words = draft.sketch, self.asked.words
@@ -183,6 +212,12 @@ class Shapes:
     def _superlatives(self, sketch: Sketch) -> Iterator[tuple[str, float]]:
         """What "most", "oldest" and the like are made into, and what follows them."""
         words = self.asked.words
+        if sketch.pick is not None and sketch.pick.everything:
+            index = next((index for index, kind in enumerate(self.kinds) if kind in ("max", "min")), -1)
+            if index >= 0:
+                yield f"z:from:{self.kinds[index]}:{sketch.pick.how}", 1.0
+                yield from self._age(words[index], sketch.pick)
+            return
         does = _extreme(sketch)
         said = False
         for index, kind in enumerate(self.kinds):
@@ -192,26 +227,52 @@ class Shapes:
             after = self.kinds[index + 1] if index + 1 < len(words) else "$"
             yield f"z:sup:{kind}:{does}", 1.0
             yield f"z:sup:{does.split(':')[0]}:{after}", 1.0
-            pick = sketch.pick
-            if pick is not None and pick.item.column != ROWS and words[index] in YOUNG | OLD:
-                name = set(self.view.columns[pick.item.column].words)
-                about = "age" if name & AGED else "time" if name & TIMED else "other"
-                age = "young" if words[index] in YOUNG else "old"
-                yield f"z:age:{age}:{about}:{pick.how}", 1.0
+            if sketch.pick is not None:
+                yield from self._age(words[index], sketch.pick)
         if not said and does != "none":
             yield f"z:sup:unsaid:{does}", 1.0
 
+    def _age(self, word: str, pick: Pick) -> Iterator[tuple[str, float]]:
+        """The youngest has the least age, but the latest year of birth."""
+        if pick.item.column != ROWS and word in YOUNG | OLD:
+            name = set(self.view.columns[pick.item.column].words)
+            about = "age" if name & AGED else "time" if name & TIMED else "other"
+            yield f"z:age:{'young' if word in YOUNG else 'old'}:{about}:{pick.how}", 1.0
+
     def _oddities(self, draft: Draft) -> Iterator[tuple[str, float]]:
-        """What a question hardly asks: figures of numbers that only name things, what the conditions fix already."""
-        sketch, columns = draft.sketch, self.view.columns
+        """What a question hardly asks: what its conditions fix already."""
+        sketch = draft.sketch
         fixed = {clause[0].column for clause in sketch.where if len(clause) == 1 and clause[0].op == "="}
-        shown = [item.column for item in sketch.select if not item.fn]
-        for column in shown:
-            if column in fixed:
-                yield "z:odd:shown_fixed", 1.0
-        for column in sketch.group:
-            if column in fixed:
+        if fixed:
+            for item in sketch.select:
+                if not item.fn and item.column in fixed:
+                    yield "z:odd:shown_fixed", 1.0
+            if not fixed.isdisjoint(sketch.group):
                 yield "z:odd:group_fixed", 1.0
+        for clause in sketch.where:
+            for test in clause:
+                yield from self._test(test)
+        yield from self._reused(draft)
+
+    def _reused(self, draft: Draft) -> Iterator[tuple[str, float]]:
+        """Words that are taken for two things: a value and a name, a condition's field and what is asked for."""
+        heads, values = 0, 0
+        for part in draft.parts:
+            if part.value:
+                heads |= part.head & ~part.value
+                values |= part.value
+        if draft.wanted is not None and draft.wanted.mask & heads:
+            yield "z:odd:head_wanted", float((draft.wanted.mask & heads).bit_count())
+            if part.value & (self.entity_words | self.named) and part.clauses and part.clauses[0][0].op == "~":
+                yield "z:odd:part_named", 1.0  # a word of some cell, but a name of what is asked about
+        if values & self.entity_words:
+            yield "z:odd:value_entity", 1.0
+        if values & self.named:
+            yield "z:odd:value_field", 1.0
+
+    def _figures(self, sketch: Sketch) -> Iterator[tuple[str, float]]:
+        """Figures and orders of what only numbers things, figures of what is the same in each group."""
+        columns = self.view.columns
         for item in sketch.select:
             if item.column == ROWS or not item.fn:
                 continue
@@ -223,26 +284,11 @@ class Shapes:
         if len(set(names)) < len(names):
             yield "z:odd:same_names", 1.0
         if sketch.pick is not None and sketch.pick.item.column != ROWS:
-            key = sketch.pick.item
-            kind = "identifier" if identifying(columns[key.column].words) else columns[key.column].kind
+            key = sketch.pick.item.column
+            kind = "identifier" if identifying(columns[key].words) else columns[key].kind
             yield f"z:key:{kind}:{'order' if sketch.pick.everything else 'pick'}", 1.0
-            if key.column in shown:
+            if any(item.column == key and not item.fn for item in sketch.select):
                 yield "z:odd:key_shown", 1.0
-        for test in _tests(sketch):
-            yield from self._test(test)
-        heads = 0
-        for part in draft.parts:
-            if part.value:
-                heads |= part.head & ~part.value
-        if draft.wanted is not None and draft.wanted.mask & heads:
-            yield "z:odd:head_wanted", float((draft.wanted.mask & heads).bit_count())
-        values = 0
-        for part in draft.parts:
-            values |= part.value
-        if values & self.entity_words:
-            yield "z:odd:value_entity", 1.0
-        if values & self.named:
-            yield "z:odd:value_field", 1.0
 
     def _test(self, test: Condition) -> Iterator[tuple[str, float]]:
         column = self.view.columns[test.column]
@@ -255,36 +301,34 @@ class Shapes:
             yield "z:odd:identifier_compared", 1.0
 
     def _rows(self, sketch: Sketch, answer: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, float]]:
-        """Repetitions, gaps and number of what is found."""
-        tables = len(self.joined.tables_of(sketch)) if self.joined is not None else 1
-        several = "joined" if tables > 1 else "single"
-        listed = answer[:ROWS_LISTED]
-        head = self.asked.head
-        words = self.asked.words
+        """How many rows are found, of how many one would speak, and gaps in them."""
+        head, words = self.asked.head, self.asked.words
         word = words[head] if 0 <= head < len(words) else ""
-        number = (
-            "plural" if word.endswith("s") and not word.endswith(SINGULAR_ENDINGS) else "singular" if word else "no"
-        )
+        plural = word.endswith("s") and not word.endswith(SINGULAR_ENDINGS)
+        number = "plural" if plural else "singular" if word else "no"
         size = "none" if not answer else "one" if len(answer) == 1 else "few" if len(answer) <= 5 else "many"
         yield f"z:rows:{size}:{number}", 1.0
         yield f"z:rows:{size}:{self.asked.asks}", 1.0
-        if not sketch.group and not any(item.fn for item in sketch.select) and sketch.combine is None:
-            repeated = len(set(listed)) < len(listed)
-            marked = "distinct" if sketch.distinct else "repeated" if repeated else "different"
-            yield f"z:list:{marked}:{several}", 1.0
-            if marked != "different":
-                yield f"z:list:{marked}:{several}:{'where' if sketch.where else 'all'}", 1.0
-                for cue in self.calling:
-                    yield f"z:list:{marked}:{cue}", 1.0
-                key = any(
-                    self.view.columns[item.column].distinct_share > 0.95
-                    for item in sketch.select
-                    if item.column != ROWS
-                )
-                yield f"z:list:{marked}:{several}:{'unique' if key else 'common'}", 1.0
-        missing = sum(any(key_of(text_of(cell)) in MISSING for cell in row) for row in listed[:20])
+        missing = sum(any(key_of(text_of(cell)) in MISSING for cell in row) for row in answer[:ROWS_SEEN])
         if missing:
-            yield "z:rows:missing", missing / min(20, len(listed))
+            yield "z:rows:missing", missing / min(ROWS_SEEN, len(answer))
+        if not sketch.group and not any(item.fn for item in sketch.select) and sketch.combine is None:
+            yield from self._repetitions(sketch, answer[:ROWS_LISTED])
+
+    def _repetitions(self, sketch: Sketch, answer: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, float]]:
+        """Whether a list names things more than once, or was kept from it."""
+        tables = len(self.joined.tables_of(sketch)) if self.joined is not None else 1
+        several = "joined" if tables > 1 else "single"
+        marked = "distinct" if sketch.distinct else "repeated" if len(set(answer)) < len(answer) else "different"
+        yield f"z:list:{marked}:{several}", 1.0
+        if marked == "different":
+            return
+        yield f"z:list:{marked}:{several}:{'where' if sketch.where else 'all'}", 1.0
+        for cue in self.calling:
+            yield f"z:list:{marked}:{cue}", 1.0
+        columns = [self.view.columns[item.column] for item in sketch.select if item.column != ROWS]
+        unique = any(column.distinct_share > UNIQUE_SHARE_MIN for column in columns)
+        yield f"z:list:{marked}:{several}:{'unique' if unique else 'common'}", 1.0
 
 
 def elements(sketch: Sketch) -> list[str]:

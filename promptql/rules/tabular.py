@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from promptql.answer import Band
@@ -12,12 +11,14 @@ from promptql.catalog import Catalog
 from promptql.errors import PlanError
 from promptql.plan import Plan
 from promptql.planned import Planned
-from promptql.rules.asked import Asked, take_apart
-from promptql.rules.columns import key_of, text_of
+from promptql.rules.asked import take_apart
+from promptql.rules.columns import text_of
 from promptql.rules.compile import compile_sketch
+from promptql.rules.confidence import confidence
 from promptql.rules.generate import Candidate, read, understood
 from promptql.rules.model import shipped_model
 from promptql.rules.naming import named
+from promptql.rules.outcomes import Outcome, by_outcome
 from promptql.rules.saying import assumptions, say
 from promptql.rules.stored_values import CannotCompileError
 from promptql.rules.tables import Tables
@@ -29,18 +30,7 @@ ALTERNATIVE_PROBABILITY_MIN = 0.05
 COMPILED_MAX = 6  # readings that are made plans of, until one is valid
 CLARIFY_CONFIDENCE_MAX = 0.25  # less sure readings are offered to choose from, where others are close
 CLOSE_SHARE = 0.75  # of the likeliest answer's probability
-NOTHING_HEARD_FACTOR = 0.4  # "How many elephants are there?" of a table of orders
-UNHEARD_FACTOR = 0.8  # what a name or number that nothing was made of costs
 CLARIFICATION = "Which of these do you mean?"
-ANSWER_ROWS_COMPARED = 200  # of answers that are held to be the same
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Readings that give the same answer, the likeliest first, and their common probability."""
-
-    readings: list[Candidate]
-    probability: float
 
 
 def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned | None:
@@ -54,32 +44,18 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
         if plan is None:
             continue
         found = assumptions(asked, tables.view, best.parts, best.mask)
-        confidence = model.confidence(outcome.probability) * _heard_factor(asked, best.mask)
-        band = Band.ANSWER if confidence >= model.answer_confidence_min else Band.ASSUMPTIONS
+        sure = confidence(model, asked, outcomes, outcome)
+        band = Band.ANSWER if sure >= model.answer_confidence_min else Band.ASSUMPTIONS
         planned = Plan(question, plan.steps, plan.output, assumptions=found)
         alternatives = _alternatives(question, outcomes, outcome, tables, catalog)
         others = [other for other in outcomes if not _same_cells(other, outcome)]
         rivals = _alternatives(question, others, outcome, tables, catalog)
         close = [item for item in rivals if item["confidence"] >= CLOSE_SHARE * outcome.probability]
-        if confidence < CLARIFY_CONFIDENCE_MAX and close:
+        if sure < CLARIFY_CONFIDENCE_MAX and close:
             chosen = {"text": say(best.sketch, tables.view), "confidence": outcome.probability, "plan": plan.to_json()}
-            return _ask_back(question, [chosen, *close], confidence)
-        return Planned(planned, confidence, band, alternatives)
+            return _ask_back(question, [chosen, *close], sure)
+        return Planned(planned, sure, band, alternatives)
     return None
-
-
-def _heard_factor(asked: Asked, mask: int) -> float:
-    """What is left of the confidence in a reading: little where it made nothing of any word that carries meaning."""
-    if asked.content and not asked.content & mask:
-        return NOTHING_HEARD_FACTOR
-    return UNHEARD_FACTOR if _unheard(asked, mask) else 1.0
-
-
-def _unheard(asked: Asked, mask: int) -> bool:
-    """Whether a name, a quotation or a number of the question was not made anything of: it may be about that."""
-    left = ~mask
-    numbers = any(not mask >> number.start & 1 for number in asked.numbers if not number.spelled)
-    return numbers or bool(left & asked.content & (asked.capital | asked.quoted))
 
 
 def _ask_back(question: str, options: Sequence[Mapping[str, Any]], confidence: float) -> Planned:
@@ -89,30 +65,12 @@ def _ask_back(question: str, options: Sequence[Mapping[str, Any]], confidence: f
     return Planned(Plan(question, (step,), step.id), confidence, Band.CLARIFY, tuple(options[1:]))
 
 
-def by_outcome(candidates: Sequence[Candidate]) -> list[Outcome]:
-    """Readings put together by what they give, the likeliest answer first."""
-    found: dict[object, Outcome] = {}
-    for candidate in candidates:
-        answer = tuple(tuple(_comparable(value) for value in row) for row in candidate.answer[:ANSWER_ROWS_COMPARED])
-        outcome = found.setdefault((len(candidate.answer), answer), Outcome([], 0.0))
-        outcome.readings.append(candidate)
-        outcome.probability += candidate.probability
-    return sorted(found.values(), key=lambda outcome: -outcome.probability)
-
-
 def _same_cells(one: Outcome, other: Outcome) -> bool:
     """Whether two answers differ in the order of their columns alone: nobody is asked back about that."""
     left, right = one.readings[0].answer, other.readings[0].answer
     return len(left) == len(right) and all(
         sorted(map(text_of, ours)) == sorted(map(text_of, theirs)) for ours, theirs in zip(left, right, strict=True)
     )
-
-
-def _comparable(value: object) -> object:
-    if isinstance(value, int | float):
-        return round(float(value), 6)
-    key = key_of(text_of(value))
-    return round(float(key), 6) if key.replace(".", "", 1).isdecimal() else key
 
 
 def _plan(question: str, candidate: Candidate, tables: Tables, catalog: Catalog) -> Plan | None:

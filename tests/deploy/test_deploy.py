@@ -72,6 +72,15 @@ def test_manifests_fit_kubernetes_schemas() -> None:
     assert stateful["spec"]["serviceName"] in names
 
 
+def test_kubernetes_gives_no_settings_of_its_own() -> None:
+    """Kubernetes tells pods of services by variables, of one called lumaai by LUMAAI_PORT=tcp://…: not these pods."""
+    services = documents(DEPLOY / "kubernetes" / "service.yaml")
+    made = {f"{each['metadata']['name'].upper().replace('-', '_')}_PORT" for each in services}
+    assert made & {f"LUMAAI_{name.upper()}" for name in Settings.model_fields}, "then there is nothing to prevent"
+    (stateful,) = documents(DEPLOY / "kubernetes" / "statefulset.yaml")
+    assert stateful["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
 def test_compose_fits_its_schema_and_its_files() -> None:
     """The Compose specification; what is mounted is there; Prometheus reads the secret that Compose gives it."""
     path = DEPLOY / "compose.yaml"

@@ -479,3 +479,32 @@ def test_files_are_inserted_or_patched(run: Run, filled: Run, tmp_path: Path) ->
     assert json.loads(run("get", "films", "1").stdout) == {**before, "year": 1}
     failed(run("add", "films", file, "--patch", "--insert"), "not both", code=2)
     failed(run("add", "films", file, "--durability", "perhaps"), "durability")
+
+
+STEERING = "\x1b]0;title\x07\x1b[2J\x9b31m\u202ered"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "evil", "red", "--mode", "keyword"),
+        ("search", "evil", "red", "--mode", "keyword", "--json"),
+        ("sql", "SELECT title, plot FROM evil"),
+        ("sql", "SELECT title, plot FROM evil", "--format", "json"),
+        ("facets", "evil", "title"),
+        ("get", "evil", "1"),
+        ("scroll", "evil"),
+        ("changes",),
+        ("ask", "Which titles are there?"),
+        ("ask", "Which titles are there?", "--format", "markdown"),
+        ("count", STEERING),
+    ],
+)
+def test_documents_do_not_steer_the_terminal(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Their control characters are shown, not sent; JSON stays the same JSON."""
+    (tmp_path / "evil.jsonl").write_text(json.dumps({"id": "1", "title": STEERING, "plot": f"{STEERING} red"}))
+    assert run("add", "evil", tmp_path / "evil.jsonl").exit_code == 0
+    told = run(*arguments)
+    assert not [letter for letter in told.output if letter in STEERING and not letter.isprintable()], told.output
+    if arguments[0] in {"get", "scroll"}:
+        assert json.loads(told.stdout)["title"] == STEERING

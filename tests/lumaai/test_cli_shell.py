@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import lumaai
 from lumaai.cli.commands import app
+from lumaai.cli.shell import with_history
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def test_queries_take_several_lines(place: str) -> None:
     told = typed(
         place, "SELECT title", "FROM films WHERE year > 1990;", "SELECT count(*) AS n FROM films", options=("-f", "csv")
     )
-    assert [line.split("> ")[-1] for line in told.stdout.splitlines()][:4] == ["title", "Heat", "n", "3"]
+    assert told.stdout.splitlines() == ["title", "Heat", "n", "3"]  # no prompts: it can be piped on
+    assert told.stderr == ""
 
 
 def test_questions_go_on_from_the_one_before(place: str) -> None:
@@ -52,7 +54,7 @@ def test_questions_go_on_from_the_one_before(place: str) -> None:
     told = typed(
         place, "\\ask", "How many films are there after 1980?", "and after 1990?", "\\q", options=("-f", "json")
     )
-    answers = [json.loads(line[line.index("{") :]) for line in told.stdout.splitlines() if '"answer"' in line]
+    answers = [json.loads(line) for line in told.stdout.splitlines() if '"answer"' in line]
     assert [answer["answer"]["values"] for answer in answers] == [[2], [1]]
 
 
@@ -64,7 +66,7 @@ def test_searches_of_a_collection(place: str) -> None:
     )  # fmt: skip
     assert "2  Heat" in told.stdout
     assert "0 hits" in told.stdout
-    found = [json.loads(line[line.index("{") :]) for line in told.stdout.splitlines() if '"hits"' in line]
+    found = [json.loads(line) for line in told.stdout.splitlines() if '"hits"' in line]
     assert [[hit["id"] for hit in each["hits"]] for each in found] == [["3"], ["1"]]
 
 
@@ -81,6 +83,23 @@ def test_faults_do_not_end_it(place: str) -> None:
     assert told.stderr.count("lumaai: ") == 4
     assert "42" in told.stdout
     assert "ms in all" in told.stderr
+
+
+def test_a_dot_may_begin_what_is_looked_for(place: str) -> None:
+    """It begins a command among queries only."""
+    told = typed(place, "\\search films", ".NET creature", "\\sql", ".nonsense")
+    assert "1  Alien" in told.stdout
+    assert told.stderr.count("no such command") == 1
+
+
+def test_without_a_place_for_its_history(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It works all the same, and says so where somebody types."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with_history(lambda _text, _state: None)
+    assert "no history is kept" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

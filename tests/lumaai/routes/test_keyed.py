@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from lumaai import replays
+from lumaai.errors import OverloadedError, StorageFullError
 from tests.lumaai.credentials import MASTER, bearer
 from tests.lumaai.serving import FILMS, Service, problem_of, serving
 
@@ -93,6 +94,50 @@ def test_old_answers_are_let_go(films: Service, monkeypatch: pytest.MonkeyPatch)
     now = kept._clock()
     monkeypatch.setattr(kept, "_clock", lambda: now + replays.KEEP_SECONDS + 1)
     problem_of(films.post("/v1/snapshots", {"name": "one"}, headers=KEY), 409, "snapshot_exists")
+
+
+def test_an_answer_is_kept_where_other_writes_are_refused(films: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is done: it waits for its place among the writes, and is not for ever under way."""
+    writes, refused = films.app.state.service.writes, iter([True, True])
+
+    def check_room() -> None:
+        if next(refused, False):
+            raise OverloadedError("too many requests of this kind at once")
+
+    monkeypatch.setattr(writes, "check_room", check_room)
+    first = films.post("/v1/snapshots", {"name": "one"}, headers=KEY)
+    assert first.status_code == 201, first.text
+    assert next(refused, None) is None  # both were waited for
+    assert films.post("/v1/snapshots", {"name": "one"}, headers=KEY).content == first.content
+
+
+def test_a_request_whose_answer_cannot_be_kept_is_under_way_no_more(
+    films: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails: the next one is not told to wait for it."""
+    kept = films.app.state.service.replays
+
+    def full(*_: Any) -> None:
+        raise StorageFullError("no room on the disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept, "_write", full)
+        problem_of(films.post("/v1/check", headers=KEY), 507)
+    assert films.post("/v1/check", headers=KEY).status_code == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(kept, "find", full)
+        problem_of(films.post("/v1/check", headers={"idempotency-key": "other"}), 507)
+    assert films.post("/v1/check", headers={"idempotency-key": "other"}).status_code == 200
+
+
+def test_one_request_at_a_time_under_a_key(films: Service) -> None:
+    """Its double is refused while it is under way, and may be sent again."""
+    request = replays.KeyedRequest.of("anybody", "once", b"", is_secret=False)
+    films.app.state.service.replays.claim(request)
+    problem = problem_of(films.post("/v1/check", headers=KEY), 409, "idempotency_in_progress")
+    assert problem["retryable"]
+    films.app.state.service.replays.release(request)
+    assert films.post("/v1/check", headers=KEY).status_code == 200
 
 
 @pytest.fixture

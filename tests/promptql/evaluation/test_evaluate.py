@@ -9,7 +9,6 @@ import pytest
 
 from promptql import QuestionError
 from promptql.evaluation import EvaluationQuestion, evaluate, read_evaluation_questions
-from promptql.evaluation.calibration import calibrate
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,3 @@ def test_a_bad_line_is_named(line: str) -> None:
     """The error says which line of the set it is."""
     with pytest.raises(QuestionError, match="line 2"):
         list(read_evaluation_questions(['{"question": "a", "answer": 1}', line]))
-
-
-def test_calibration_rises_and_finds_the_threshold() -> None:
-    """Of 100 answers those above 0.5 are right: the curve rises, and from 0.5 on all are precise."""
-    outcomes = [(number / 100, number > 50) for number in range(100)]
-    points, least = calibrate(outcomes, 0.99)
-    assert [share for _, share in points] == sorted(share for _, share in points)
-    assert points[0][1] == 0.0
-    assert points[-1][1] == 1.0
-    assert 0.3 < least <= 1.0

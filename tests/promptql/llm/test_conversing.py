@@ -85,3 +85,20 @@ def test_a_plan_over_what_may_not_be_asked_is_not_shown(make: Make) -> None:
     answer = promptql.ask("what else", collections=["stdlib"], conversation="c", planner="llm")
     assert answer.planner is PlannerName.LLM
     assert "movies" not in llm.requests[1].messages[1].content
+
+
+def test_a_rival_that_would_ask_the_model_is_shown_and_not_run(make: Make) -> None:
+    """The rules' follow-up keeps the step that asks; running it only to compare would cost what nobody counts."""
+    judging = {"op": "llm_filter", "instruction": "it is long", "fields": ["title"],
+               "quality": {"target": "recall", "value": 1}}  # fmt: skip
+    scan = {"op": "scan", "collection": "movies", "where": condition("year", 1980, "<")}
+    none = {"rows": [{"row": 1, "a": False, "a_confidence": 1.0}]}
+    other = {"edit": False, **counted("genre", "horror")}
+    promptql, llm = make(chain(scan, judging, {"op": "answer", "fields": ["title"]}), none, other)
+    _, second = said(promptql, FIRST, "only those after 1970")
+    asked = [request for request in llm.requests if "questions about rows" in request.messages[0].content]
+    assert second.values == (2,)
+    assert second.usage["llm"]["calls"] == 1
+    assert second.alternatives[0]["plan"]["steps"]
+    assert "values" not in second.alternatives[0]
+    assert len(asked) == len(llm.requests) - 2

@@ -9,7 +9,8 @@ from promptql.rules.columns import View
 from promptql.rules.generate import Candidate, Reading, read, understood
 from promptql.rules.joins import Edge, Joined
 from promptql.rules.links import Headers
-from promptql.rules.model import PRIOR, Model
+from promptql.rules.model import Model
+from promptql.rules.priors import PRIOR
 
 TABLES: dict[str, dict[str, Sequence[object]]] = {
     "writers": {

@@ -1,0 +1,87 @@
+"""`make eval-crossvalidate`: WikiSQL over all its folds, answered by weights that do not know them.
+
+Three groups of three folds (folds share no table). How sure answers are, is learned on the other groups' questions and
+on WikiTableQuestions' held tables, so the bands are held out, too. `python -m benchmarks.crossvalidation [SIZE]` trains
+on SIZE questions of each set; the report is kept in `benchmarks/results/promptql-crossvalidation.md`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import machine
+from benchmarks.training import (
+    HELD,
+    PRECISION_MIN,
+    answers,
+    choose,
+    share,
+    train,
+    training_questions,
+    workers,
+)
+from promptql.evaluation.calibration import Trusted, calibrate_trust, judged
+
+GROUPS = ("123", "456", "789")
+SIZE = 1_500
+STEP = 10  # one in so many of the other groups' answers calibrates
+RESULTS = Path(__file__).parent / "results" / "promptql-crossvalidation.md"
+
+
+def main(arguments: list[str]) -> int:
+    """Run all folds and keep the report."""
+    size = int(arguments[0]) if arguments else SIZE
+    begun = time.perf_counter()
+    found: dict[str, list[Trusted]] = {}
+    wiki: dict[str, list[Trusted]] = {}
+    held = choose("wikitablequestions", lambda part: part == "held", HELD)
+    with ProcessPoolExecutor(workers()) as pool:
+        for group in GROUPS:
+            weights = train(pool, training_questions(size, lambda fold: fold not in group), rounds=1)  # noqa: B023
+            found[group] = answers(pool, weights, choose("wikisql", group.__contains__))
+            wiki[group] = answers(pool, weights, held)
+            print(f"folds {group}: {share(found[group]):.4f} of {len(found[group])}", flush=True)
+    text = report(found, wiki, size)
+    RESULTS.write_text(text, encoding="utf-8")
+    print(text, f"{time.perf_counter() - begun:.0f} s", sep="\n")
+    return 0
+
+
+def report(found: Mapping[str, Sequence[Trusted]], wiki: Mapping[str, Sequence[Trusted]], size: int) -> str:
+    """Accuracy by fold group and category, and of the band that answers without reserve."""
+    everything = [answer for answers in found.values() for answer in answers]
+    lines = [
+        "# WikiSQL over all folds", "",
+        f"`make eval-crossvalidate`: weights of {size:,} questions of each large set, one round; {machine()}", "",
+        f"{len(everything):,} questions, {share(everything):.1%} right.", "",
+        "| folds | questions | right | answer band: coverage | precision |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    sure_of_all: list[Trusted] = []
+    for group, answered in found.items():
+        others = [answer for other, answers in found.items() if other != group for answer in answers[::STEP]]
+        trusted = calibrate_trust({"wikisql": others, "wikitablequestions": wiki[group]}, PRECISION_MIN)
+        sure = [answer for answer in answered if _sure(trusted, answer)]
+        sure_of_all += sure
+        lines.append(f"| {', '.join(group)} | {_row(answered, sure)} |")
+    lines += [f"| all | {_row(everything, sure_of_all)} |", "", "| category | questions | right |", "|---|---|---|"]
+    for category in sorted({answer.category for answer in everything}):
+        those = [answer for answer in everything if answer.category == category]
+        lines.append(f"| {category} | {len(those):,} | {share(those):.1%} |")
+    return "\n".join(lines) + "\n"
+
+
+def _sure(trusted: Mapping[str, Any], answer: Trusted) -> bool:
+    return bool(answer.signs) and judged(trusted["trust"], answer) >= trusted["answer_confidence_min"]
+
+
+def _row(answered: Sequence[Trusted], sure: Sequence[Trusted]) -> str:
+    return f"{len(answered):,} | {share(answered):.1%} | {len(sure) / len(answered):.1%} | {share(sure):.1%}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""Training on a few questions of the public sets: the way that `make eval-train` goes, in one process."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from benchmarks.data import SHARED_DATA
+from benchmarks.training import Chosen, answers, choose, examples, questions_of, share, shipped, train
+from promptql.rules.priors import PRIOR
+
+pytestmark = pytest.mark.skipif(
+    not (SHARED_DATA / "wikisql-tabfact").is_dir(), reason="the public data is not beside the repository"
+)
+
+
+def test_samples_hold_admitted_parts_only_and_are_always_the_same() -> None:
+    """Chosen by a seed of their own, in the order of tables."""
+    chosen = choose("wikitablequestions", lambda part: part == "held", 30)
+
+    assert len(chosen.numbers) == 30
+    assert {question.part for question in chosen.questions()} == {"held"}
+    assert chosen == choose("wikitablequestions", lambda part: part == "held", 30)
+    assert list(chosen.numbers) == sorted(chosen.numbers)
+
+
+def test_parts_of_a_choice_are_the_choice() -> None:
+    """Each number in one task."""
+    chosen = Chosen("spider", tuple(range(95)))
+
+    assert [number for part in chosen.split() for number in part.numbers] == list(range(95))
+
+
+def test_only_weights_that_matter_are_shipped() -> None:
+    """Rounded, in the order of their names."""
+    assert shipped({"b": -0.5123, "a": 0.25, "c": 0.01}) == {"a": 0.25, "b": -0.512}
+
+
+def test_training_raises_what_is_held_out() -> None:
+    """Weights of 60 questions do no worse on 40 others than the prior, and mark right readings by their answers."""
+    known = choose("wikisql", lambda fold: fold == "2", 60)
+    held = choose("wikisql", lambda fold: fold == "3", 40)
+
+    with ThreadPoolExecutor(1) as pool:
+        weights = train(pool, [known], rounds=1)
+        trained, untrained = (share(answers(pool, w, held)) for w in (weights, PRIOR))
+
+    assert trained >= untrained - 0.05
+    assert trained > 0.5
+    assert weights != shipped(PRIOR)
+    found = examples(weights, Chosen("wikisql", known.numbers[:5]))
+    assert any(any(example.right) for example in found)
+    assert len(questions_of("wikisql")) > 30_000

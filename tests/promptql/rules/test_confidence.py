@@ -1,0 +1,67 @@
+"""How far an answer can be trusted."""
+
+from __future__ import annotations
+
+import pytest
+
+from promptql.rules.asked import Asked
+from promptql.rules.columns import View
+from promptql.rules.confidence import confidence, logistic, signs
+from promptql.rules.generate import read, understood
+from promptql.rules.links import Headers
+from promptql.rules.model import Model, shipped_model
+from promptql.rules.outcomes import Outcome, by_outcome
+
+VIEW = View({"films": {"title": ["Alien", "Brazil", "Casablanca"], "year": [1979, 1985, 1942]}})
+HEADERS = Headers(VIEW)
+
+
+def outcomes_of(question: str) -> tuple[Asked, list[Outcome]]:
+    """The question taken apart, and its answers, the likeliest first."""
+    return understood(question, VIEW), by_outcome(read(question, VIEW, HEADERS, shipped_model()))
+
+
+def test_answers_that_are_equal_are_put_together() -> None:
+    """No two outcomes hold the same answer, and their probabilities sum to one."""
+    _, outcomes = outcomes_of("What year is Alien?")
+
+    answers = [str(outcome.readings[0].answer) for outcome in outcomes]
+    assert len(set(answers)) == len(answers)
+    assert sum(outcome.probability for outcome in outcomes) == pytest.approx(1.0)
+    assert outcomes == sorted(outcomes, key=lambda outcome: -outcome.probability)
+
+
+def test_words_left_over_are_a_sign() -> None:
+    """Of a question that is read whole nothing is left over, of one with more words something is."""
+    asked, outcomes = outcomes_of("What year is Alien?")
+    whole = dict(signs(asked, outcomes, outcomes[0]))
+    asked, outcomes = outcomes_of("What year is Alien said by Zanzibar critics?")
+    partial = dict(signs(asked, outcomes, outcomes[0]))
+
+    assert whole["left:share"] == 0.0
+    assert partial["left:share"] > 0.0
+    assert "unheard" in partial
+    assert "unheard" not in whole
+
+
+def test_without_weights_confidence_is_the_probability() -> None:
+    """A model that nothing was calibrated for says what it believes."""
+    asked, outcomes = outcomes_of("What year is Alien?")
+
+    assert confidence(Model({}), asked, outcomes, outcomes[0]) == outcomes[0].probability
+
+
+def test_weights_of_signs_decide() -> None:
+    """The logistic of the weighed signs, here of the bias alone."""
+    asked, outcomes = outcomes_of("What year is Alien?")
+
+    assert confidence(Model({}, trust={"bias": 2.0}), asked, outcomes, outcomes[0]) == pytest.approx(logistic(2.0))
+
+
+def test_a_reading_that_heard_nothing_is_not_trusted() -> None:
+    """Where no word that carries meaning was made anything of, little confidence is left."""
+    asked, outcomes = outcomes_of("How many elephants?")
+    unheard = [outcome for outcome in outcomes if not asked.content & outcome.readings[0].mask]
+
+    assert unheard
+    assert confidence(Model({}, trust={"bias": 9.0}), asked, outcomes, unheard[0]) < 0.5

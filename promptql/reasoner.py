@@ -17,7 +17,8 @@ from promptql.plan import IGNORED, Assumption, Plan
 from promptql.planned import Planned
 from promptql.prose import prose_said, wants_prose
 from promptql.quoting import quotes_said
-from promptql.said import ARTIFACT
+from promptql.rules.asked import take_apart
+from promptql.said import ARTIFACT, Said
 from promptql.steps import Clarify
 from promptql.summaries import is_summary, summary_said
 from promptql.tables import table_said
@@ -42,7 +43,7 @@ def reason(
         said = summary_said(context, planned, rows)
     else:
         said = table_said(context, planned, plan, rows)
-        said = replace(said, text=said.text + _left_out(plan.assumptions))
+        said = _with_what_was_unheard(said, context.question.text, plan.assumptions)
     if writer is not None and wants_prose(context.question.text, rows):
         said = prose_said(context, plan, rows, said, writer)
     citations, rejected = verified(said.claims, context.snapshots)
@@ -67,6 +68,34 @@ def reason(
         alternatives=planned.alternatives,
         charts=_charts(executed, plan),
     )
+
+
+def _with_what_was_unheard(said: Said, question: str, assumptions: Sequence[Assumption]) -> Said:
+    """An answer that leaves out a name, or all that the question is about, says so first: it is of something else."""
+    ignored = {item.text.removeprefix(IGNORED).strip("'") for item in assumptions if item.text.startswith(IGNORED)}
+    asked = take_apart(question)
+    unheard = [index for index, word in enumerate(asked.words) if word in ignored]
+    nothing = not any(asked.content >> i & 1 and i not in unheard for i in range(len(asked.words)))
+    names = [i for i in unheard if nothing or (asked.capital | asked.quoted) >> i & 1]
+    text = said.text + _left_out(assumptions)
+    if not names:
+        return replace(said, text=text)
+    missed = ", ".join(f"“{question[start:end]}”" for start, end in _spans(names, asked.places))
+    warning = Notice("not_found", f"nothing was found of {missed}; the answer is without it")
+    band = Band.ASSUMPTIONS if said.band is Band.ANSWER else said.band
+    text = f"Nothing was found of {missed}. What the data does say: {text}"
+    return replace(said, text=text, band=band, warnings=(*said.warnings, warning))
+
+
+def _spans(words: Sequence[int], places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where words stand, neighbours together."""
+    found: list[tuple[int, int]] = []
+    before = -2
+    for index in words:
+        start = found.pop()[0] if index == before + 1 else places[index][0]
+        found.append((start, places[index][1]))
+        before = index
+    return found
 
 
 def _left_out(assumptions: Sequence[Assumption]) -> str:

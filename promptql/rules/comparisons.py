@@ -89,6 +89,10 @@ def read_plain_numbers(reading: Reading) -> None:
         start = _lack_before(reading, link.start)
         if start is not None and link.start not in reading.used and link.field.type is not FieldType.BOOLEAN:
             _add(reading, link.field, _nothing(link.field), start, link.end)
+            continue
+        start = _having_before(reading, link.start)
+        if start is not None and link.start not in reading.used and _lacking(link.field, reading):
+            _add(reading, link.field, Not(missing(link.field.name)), start, link.end)
 
 
 def _lack_before(reading: Reading, start: int) -> int | None:
@@ -100,6 +104,17 @@ def _lack_before(reading: Reading, start: int) -> int | None:
         return place
     denied = reading.word(place) in {"have", "has", "had"} and reading.word(place - 1) == "not"
     return place - 1 if denied else None
+
+
+def _having_before(reading: Reading, start: int) -> int | None:
+    """The place of the word that says that the field has something: "have a discount", "with any discount"."""
+    said = reading.word(start - 1) in {"a", "an", "any"} and reading.word(start - 2) in {"have", "has", "had", "with"}
+    return start - 2 if said else None
+
+
+def _lacking(field: FieldInfo, reading: Reading) -> bool:
+    """Whether some documents have no value in it, so that having one says something."""
+    return field.filled is not None and field.filled < reading.collection.rows and not field.many
 
 
 def _nothing(field: FieldInfo) -> Predicate:

@@ -33,16 +33,26 @@ class Respelling:
     question: str
 
 
-def respellings(question: str, catalog: Catalog) -> list[Respelling]:
-    """The question with a name put right, most alike first; empty where nothing is written almost alike."""
+def respellings(
+    question: str, catalog: Catalog, *, among: frozenset[str] | None = None, values_max: int = VALUES_MAX
+) -> list[Respelling]:
+    """The question with a name put right, most alike first; empty where nothing is written almost alike.
+
+    Args:
+        question: as it was asked.
+        catalog: of what may be meant.
+        among: the only words, folded, that may be put right; None: any.
+        values_max: of more values than these none is looked at.
+    """
     fields = [field for info in catalog.collections.values() for field in info.fields.values() if field.index]
-    if sum(len(field.index) for field in fields) > VALUES_MAX:
+    if sum(len(field.index) for field in fields) > values_max:
         return []
     found: list[tuple[float, Respelling]] = []
     tokens = tokenize(question)
     for start in range(len(tokens)):
         for end in range(start + 1, min(len(tokens), start + WORDS_MAX) + 1):
-            found += _near(question, tokens[start:end], fields)
+            if among is None or all(token.folded in among for token in tokens[start:end]):
+                found += _near(question, tokens[start:end], fields)
     found.sort(key=lambda item: -item[0])
     return [item for _, item in found[:FOUND_MAX]]
 

@@ -76,3 +76,47 @@ def test_nobody_is_asked_back_about_the_order_of_columns(database: Any) -> None:
     answer = database.ask("How many books are there per author?")
     assert answer.band != "clarify"
     assert {str(value) for row in answer.values if isinstance(row, (list, tuple)) for value in row} >= {"2", "1"}
+
+
+@pytest.mark.parametrize(
+    ("question", "named"),
+    [
+        ("How many books did Shakespeare write?", "“Shakespeare”"),
+        ("How many employees are there?", "“employees”"),
+    ],
+)
+def test_what_the_data_says_nothing_of_is_said_first(database: Any, question: str, named: str) -> None:
+    """The answer is no plain figure of something else."""
+    answer = database.ask(question)
+    assert answer.text.startswith(f"Nothing was found of {named}. What the data does say: ")
+    assert "not_found" in [item.code for item in answer.warnings]
+    assert answer.band != "answer"
+
+
+def test_what_is_understood_is_answered_plainly(database: Any) -> None:
+    """No such words where everything was heard."""
+    answer = database.ask("How many books are there?")
+    assert "Nothing was found" not in answer.text
+    assert "not_found" not in [item.code for item in answer.warnings]
+
+
+def test_a_misspelt_name_is_read_beside_a_reading_that_leaves_it_out(tmp_path: Path) -> None:
+    """The list of all customers is no answer to which of them live in "Londn"."""
+    with lumaai.connect(tmp_path / "customers") as db:
+        towns = ["London", "Paris", "Berlin", "London", "Prague"]
+        customers = db.create_collection("customers", embed={})
+        customers.add([{"id": str(n), "name": f"Customer {'ABCDE'[n]}", "city": town} for n, town in enumerate(towns)])
+        answer = db.ask("Which customers live in Londn?")
+        assert answer.values == ("Customer A", "Customer D")
+        assert any("Londn" in item.text for item in answer.assumptions)
+
+
+def test_having_a_value_is_a_condition(tmp_path: Path) -> None:
+    """Where some documents have none; the same with "no"."""
+    with lumaai.connect(tmp_path / "orders") as db:
+        orders = db.create_collection("orders", embed={})
+        orders.add(
+            [{"id": str(n), "product": "lamp", "total": n, **({"discount": 5} if n < 3 else {})} for n in range(8)]
+        )
+        assert db.ask("How many orders have a discount?").values == (3,)
+        assert db.ask("How many orders have no discount?").values == (5,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +13,7 @@ from benchmarks.labelled import PREDICATES, ROWS, LabelledFilter, available, lab
 from benchmarks.report import RESULTS, Report
 from promptql.cascade import Quality, Target, features_of, select
 from promptql.cascade.head import Features
+from promptql.operators.semantic.asking import ROWS_A_CALL
 
 RUNS = 20
 ERROR_RATE = 0.02  # of the simulated judge, drawn anew for every run: labels that no proxy can learn
@@ -23,8 +25,14 @@ Labels = npt.NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What runs of one filter gave, each (runs,): calls by rows, recall and precision beside judging every row."""
+    """What runs of one filter gave, each (runs,): shares of what judging every row takes, and what was found.
 
+    Attributes:
+        rows: that the large model judges; what a small model is asked is not among them.
+        calls: of at most twenty rows, as steps make them.
+    """
+
+    rows: npt.NDArray[np.float64]
     calls: npt.NDArray[np.float64]
     recall: npt.NDArray[np.float64]
     precision: npt.NDArray[np.float64]
@@ -48,10 +56,11 @@ def run(report: Report) -> None:
         outcomes = [simulate(place, quality), simulate(place, quality, error_rate=ERROR_RATE)]
         outcomes.append(simulate(place, quality, helper_error_rate=HELPER_ERROR_RATE))
         name = f"{made.predicate.name} ({made.predicate.set}, {made.labels.mean():.1%} belong)"
-        words = [f"{outcome.calls.mean():.0%}" for outcome in outcomes]
+        words = [f"{outcome.rows.mean():.0%}" for outcome in outcomes]
         report.add(
             name,
-            f"{words[0]} of the calls (90th percentile {np.quantile(outcomes[0].calls, 0.9):.0%}), "
+            f"{words[0]} of the rows (90th percentile {np.quantile(outcomes[0].rows, 0.9):.0%}), "
+            f"{outcomes[0].calls.mean():.0%} of the calls, "
             f"recall {outcomes[0].recall.mean():.3f}, precision {outcomes[0].precision.mean():.3f}",
             f"judge that errs in {ERROR_RATE:.0%}: {words[1]}; "
             f"small model that errs in {HELPER_ERROR_RATE:.0%} before: {words[2]}",
@@ -73,10 +82,17 @@ def simulate(
     for seed in range(runs):
         random = np.random.default_rng(1_000 + seed)
         said = _with_errors(made.labels, error_rate, random)
+        calls = 0
+
+        def judge(places: npt.NDArray[np.int64], said: Labels = said) -> Labels:
+            nonlocal calls
+            calls += math.ceil(len(places) / ROWS_A_CALL[0])
+            return said[places]
+
         small = None if helper_error_rate is None else _with_errors(made.labels, helper_error_rate, random)
         selection = select(
             features,
-            said.__getitem__,
+            judge,
             quality,
             seed=seed,
             similarity=made.similarity,
@@ -86,26 +102,26 @@ def simulate(
         rows.append(
             (
                 selection.certificate.judged / len(said),
+                calls / math.ceil(len(said) / ROWS_A_CALL[0]),
                 right / max(1, int(said.sum())),
                 right / max(1, int(selection.kept.sum())),
             )
         )
-    calls, recall, precision = np.array(rows).T
-    return Outcome(calls, recall, precision)
+    return Outcome(*np.array(rows).T)
 
 
 def plot(report: Report) -> None:
-    """Calls by the recall that is promised, as rows and, where matplotlib is installed, as a picture."""
+    """Rows judged by the recall that is promised, as rows and, where matplotlib is installed, as a picture."""
     curves = {}
     for place, predicate in enumerate(PREDICATES):
         if predicate.name in SHOWN:
             outcomes = [simulate(place, Quality(Target.RECALL, value, 0.1), runs=5) for value in CURVE]
-            curves[predicate.name] = [float(outcome.calls.mean()) for outcome in outcomes]
+            curves[predicate.name] = [float(outcome.rows.mean()) for outcome in outcomes]
             points = ", ".join(
-                f"{value:g}: {outcome.calls.mean():.0%} (found {outcome.recall.mean():.3f})"
+                f"{value:g}: {outcome.rows.mean():.0%} (found {outcome.recall.mean():.3f})"
                 for value, outcome in zip(CURVE, outcomes, strict=True)
             )
-            report.add(f"calls by promised recall, {predicate.name}", points)
+            report.add(f"rows judged by promised recall, {predicate.name}", points)
     try:
         import matplotlib as mpl
     except ImportError:

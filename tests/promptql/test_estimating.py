@@ -123,3 +123,19 @@ def test_when_a_part_is_asked_for_it_begins_all_the_same(
     assert answer.completeness < 1
     assert len(texts_asked(llm)) <= 140
     assert {"partial_answer", "llm_budget"} <= {notice.code for notice in answer.warnings}
+
+
+def test_a_small_model_that_helps_is_in_the_estimate(notes: Database, embedder_of: Callable[[str], Embedder]) -> None:
+    """A cascade asks it as well; a step that is its own does not."""
+    llm = PricedLLM([])
+    alone = PromptQL(notes, embedder_of, BudgetedLLM(llm, Budget())).explain(plan_of(filter_step(0.9))).estimate
+    both = PromptQL(notes, embedder_of, BudgetedLLM(llm, Budget(), PricedLLM([])))
+    helped = both.explain(plan_of(filter_step(0.9))).estimate
+    own = both.explain(plan_of(filter_step(0.9) | {"model": "small"})).estimate
+    assert alone is not None
+    assert helped is not None
+    assert own is not None
+    assert (helped["calls"] - alone["calls"], helped["calls_max"]) == (7, 2 * alone["calls_max"])  # .35 of 20
+    assert helped["tokens_in"] > alone["tokens_in"]
+    assert helped["usd"] > alone["usd"]
+    assert own["calls"] == alone["calls"]

@@ -23,6 +23,9 @@ _CODES = {
     "literal_error": "unknown_value",
 }
 
+# Instead of pydantic's own, which name classes of Python's.
+_MESSAGES = {"model_type": "input should be an object", "dict_type": "input should be an object"}
+
 
 def invalid_request(error: ValidationError, data: Any, what: str) -> InvalidRequestError:
     """The error to raise.
@@ -43,7 +46,7 @@ def invalid_request(error: ValidationError, data: Any, what: str) -> InvalidRequ
 def _detail(item: ErrorDetails, data: Any) -> ErrorDetail:
     kind = item["type"]
     code = _CODES.get(kind) or ("wrong_type" if kind.endswith("_type") else "invalid_value")
-    message = item["msg"][:1].lower() + item["msg"][1:]
+    message = _MESSAGES.get(kind) or item["msg"][:1].lower() + item["msg"][1:]
     got = _type_name(item["input"]) if code == "wrong_type" else None
     return ErrorDetail(_pointer(item["loc"], data, missing=kind == "missing"), code, message, got=got)
 
@@ -78,7 +81,9 @@ def _deepest(details: list[ErrorDetail]) -> list[ErrorDetail]:
         while above:
             above = above.rpartition("/")[0]
             inner.add(above)
-        first.setdefault(detail.pointer, detail)
+        known = first.setdefault(detail.pointer, detail)
+        if known.code == "wrong_type" != detail.code:  # the member of the value's own type says what is wrong with it
+            first[detail.pointer] = detail
     return [detail for pointer, detail in first.items() if pointer not in inner]
 
 

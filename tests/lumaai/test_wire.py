@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from lumaai import wire
+from lumaai.wire.faults import invalid_request
 
 
 def test_base64_and_lists_give_the_same_vector() -> None:
@@ -117,3 +118,27 @@ def test_what_is_not_given_is_not_passed_on() -> None:
     assert wire.CreateCollection.model_validate({}).model_dump(exclude_unset=True) == {}
     spec = {"embed": {"vector": {"from": ["title"]}}}
     assert wire.CreateCollection.model_validate(spec).model_dump(by_alias=True, exclude_unset=True) == spec
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        ("AAAA", "invalid_value", "string should have at least 8 characters"),
+        (5, "wrong_type", "input should be a valid list"),
+        ([1, "x"], "wrong_type", "input should be a valid number"),
+    ],
+)
+def test_of_a_choice_of_types_the_given_one_is_told_about(given: Any, code: str, says: str) -> None:
+    """Who sends a string is not told that lists are expected."""
+    body = {"vector": given}
+    with pytest.raises(ValidationError) as raised:
+        wire.SearchRequest.model_validate(body)
+    error = invalid_request(raised.value, body, "body does not have the right shape").errors[0]
+    assert (error.code, error.message) == (code, says)
+
+
+def test_no_class_of_pythons_is_named() -> None:
+    """A list where an object is expected."""
+    with pytest.raises(ValidationError) as raised:
+        wire.WriteDocuments.model_validate([])
+    assert invalid_request(raised.value, [], "body").message == "body: input should be an object"

@@ -81,14 +81,17 @@ def compare(report: Report, python: Path) -> None:
             }
             rates: dict[str, list[float]] = {name: [] for name in rivals}
             cpu: dict[str, list[float]] = {name: [] for name in rivals}
+            refused: dict[str, list[float]] = {name: [] for name in rivals}
             for _ in range(ROUNDS):
                 for name, (at, process, requests) in rivals.items():
                     before = cpu_seconds(process)
-                    rate = drive(at, requests)
+                    rate, refusals = drive(at, requests)
                     rates[name].append(rate)
+                    refused[name].append(refusals)
                     cpu[name].append(1000 * (cpu_seconds(process) - before) / (rate * ROUND_SECONDS))
     for name in rivals:
         each = f"{statistics.median(cpu[name]):.2f} ms of server CPU a request"
+        each += f"; {statistics.median(refused[name]):,.0f} refused/s"
         report.add(f"{CALLERS} callers, {name}", f"{statistics.median(rates[name]):,.0f} requests/s", each)
     for name in ("lumaai", "lumaai, base64"):
         ratio = statistics.median(a / b for a, b in zip(rates[name], rates["chroma"], strict=True))
@@ -96,16 +99,16 @@ def compare(report: Report, python: Path) -> None:
         report.add(f"{CALLERS} callers, {name} to Chroma's server", f"{ratio:.2f} ×", weather, f"{AT_LEAST:g} ×")
 
 
-def drive(port: int, requests: Sequence[bytes]) -> float:
-    """Requests a second that are answered with 200 while `CALLERS` ask one after the other."""
+def drive(port: int, requests: Sequence[bytes]) -> tuple[float, float]:
+    """Requests a second that are answered with 200, and refused, while `CALLERS` ask one after the other."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_drive, args=(there, port, requests))
     process.start()
     there.close()
-    rate: float = here.recv()
+    answered, refused = here.recv()
     process.join()
-    return rate
+    return answered, refused
 
 
 def _drive(pipe: Connection, port: int, requests: Sequence[bytes]) -> None:
@@ -113,25 +116,28 @@ def _drive(pipe: Connection, port: int, requests: Sequence[bytes]) -> None:
         pipe.send(runner.run(_callers(port, requests)))
 
 
-async def _callers(port: int, requests: Sequence[bytes]) -> float:
+async def _callers(port: int, requests: Sequence[bytes]) -> tuple[float, float]:
     end = time.perf_counter() + ROUND_SECONDS
     counts = await asyncio.gather(*(_caller(port, requests, number, end) for number in range(CALLERS)))
-    return sum(counts) / ROUND_SECONDS
+    answered, refused = map(sum, zip(*counts, strict=True))
+    return answered / ROUND_SECONDS, refused / ROUND_SECONDS
 
 
-async def _caller(port: int, requests: Sequence[bytes], number: int, end: float) -> int:
+async def _caller(port: int, requests: Sequence[bytes], number: int, end: float) -> tuple[int, int]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    count = 0
+    count = refused = 0
     while time.perf_counter() < end:
         writer.write(requests[(number + count * CALLERS) % len(requests)])
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]))
         if head.startswith(b"http/1.1 200"):
             count += 1
-        elif not head.startswith(b"http/1.1 503"):
+        elif head.startswith(b"http/1.1 503"):
+            refused += 1
+        else:
             raise RuntimeError(head.decode("latin-1"))
     writer.close()
-    return count
+    return count, refused
 
 
 def _requests(path: str, bodies: Iterator[dict[str, Any]]) -> list[bytes]:

@@ -110,9 +110,10 @@ def main(names: list[str]) -> int:
         print(f"  {verdict.found}", flush=True)
         failed += not verdict.passed
         rows[verdict.judge] = f"{verdict.to_row()[:-2]} | {datetime.now(UTC):%Y-%m-%d} |"
-    lines = ["# Judged from outside", "", f"`make judges` on {machine()}.", ""]
-    lines += ["| judge | version | found | passed | date |", "|---|---|---|---|---|", *rows.values()]
-    path.write_text("\n".join(lines) + "\n")
+        # After each, so that a run that is cut short loses none.
+        lines = ["# Judged from outside", "", f"`make judges` on {machine()}.", ""]
+        lines += ["| judge | version | found | passed | date |", "|---|---|---|---|---|", *rows.values()]
+        path.write_text("\n".join(lines) + "\n")
     return 1 if failed else 0
 
 

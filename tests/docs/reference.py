@@ -11,13 +11,24 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import lumaai
+from lumaai.job import Job, JobKeeper
+from lumaai.key_info import KeyInfo
+from lumaai.programs import Programs
 from lumaai.routes import all_operations
 from lumaai.routes.openapi import TAGS, openapi_document
 from lumaai.settings import Settings
+from lumaai.sql import SqlResult
+from lumaai.teaching import LearnedLessons
+from promptql.answer import Answer, Citation, StepReport
 
 CLASSES = (
     "Database", "Collection", "Client", "RemoteCollection", "AsyncClient", "AsyncCollection", "Hits", "Hit",
     "BatchHits", "PassageHit", "WriteResult", "DeleteResult", "Fetched", "ScrollPage", "CollectionInfo", "ModelOptions",
+)  # fmt: skip
+# What calls give and properties lead to.
+GIVEN = (
+    Answer, Citation, StepReport, SqlResult, Programs, LearnedLessons, JobKeeper, Job, KeyInfo, lumaai.Changes,
+    lumaai.Change, lumaai.SnapshotInfo, lumaai.CheckReport, lumaai.IngestSummary,
 )  # fmt: skip
 FUNCTIONS = ("connect", "connect_async", "restore", "ingest")
 SECTION = re.compile(r"^(Args|Raises|Attributes|Returns):$", re.MULTILINE)
@@ -37,8 +48,8 @@ def python_page() -> str:
         "A directory and an address have the same methods; the asynchronous client has them as coroutines.",
     ]
     parts += [_function(getattr(lumaai, name), name, "##") for name in FUNCTIONS]
-    for name in CLASSES:
-        parts += list(_class(getattr(lumaai, name)))
+    for cls in (*(getattr(lumaai, name) for name in CLASSES), *GIVEN):
+        parts += list(_class(cls))
     parts += ["## Errors", "All are `LumaError`s, embedded and over HTTP alike.", "| class | when |", "|---|---|"]
     errors = sorted(name for name in lumaai.__all__ if name.endswith("Error"))
     table = "\n".join(f"| `{name}` | {_first(getattr(lumaai, name))} |" for name in errors)

@@ -85,6 +85,8 @@ def test_the_site_builds(tmp_path: Path) -> None:
     python = (tmp_path / "site/reference/python/index.html").read_text()
     assert "Collection.search" in python
     assert "reciprocal" not in python
+    for name in ("Answer", "SqlResult", "Job.wait", "Programs.run", "LearnedLessons.review"):
+        assert f">{name}</h" in re.sub(r"<a[^>]*>.*?</a>", "", python), name
     http = (tmp_path / "site/reference/http/index.html").read_text()
     assert "POST /v1/collections/{c}/search" in http
     assert "lumaai mcp" in (tmp_path / "site/reference/cli/index.html").read_text()

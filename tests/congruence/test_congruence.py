@@ -40,6 +40,8 @@ OF_THE_SERVICE = frozenset(
         "answer_told",
         "list_models",
         "records",
+        "query_while",
+        "sql_while",
         "question_figures",
     }
 )

@@ -23,6 +23,8 @@ from promptql.steps import Clarify
 from promptql.summaries import is_summary, summary_said
 from promptql.tables import table_said
 
+NOT_FOUND_FACTOR = 0.4  # of the confidence in an answer without the name that was asked about
+
 
 def reason(
     context: Context,
@@ -84,7 +86,8 @@ def _with_what_was_unheard(said: Said, question: str, assumptions: Sequence[Assu
     warning = Notice("not_found", f"nothing was found of {missed}; the answer is without it")
     band = Band.ASSUMPTIONS if said.band is Band.ANSWER else said.band
     text = f"Nothing was found of {missed}. What the data does say: {text}"
-    return replace(said, text=text, band=band, warnings=(*said.warnings, warning))
+    confidence = said.confidence * NOT_FOUND_FACTOR
+    return replace(said, text=text, band=band, confidence=confidence, warnings=(*said.warnings, warning))
 
 
 def _spans(words: Sequence[int], places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

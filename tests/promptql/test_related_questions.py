@@ -91,6 +91,7 @@ def test_what_the_data_says_nothing_of_is_said_first(database: Any, question: st
     assert answer.text.startswith(f"Nothing was found of {named}. What the data does say: ")
     assert "not_found" in [item.code for item in answer.warnings]
     assert answer.band != "answer"
+    assert answer.confidence < 0.5
 
 
 def test_what_is_understood_is_answered_plainly(database: Any) -> None:

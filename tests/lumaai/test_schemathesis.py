@@ -49,6 +49,7 @@ WITH_MEANING = (
     "explain_plan",
     "save_program",
     "run_program",
+    "give_feedback",  # neither a plan nor its hash, or one that no answer of late has
     "create_snapshot",  # a name that ends like a file or like a snapshot in the making, and so for those below
     "restore_snapshot",
     "download_snapshot",

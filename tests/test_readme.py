@@ -82,7 +82,7 @@ def test_the_command_lines_work(folder: Path, service: int) -> None:
     ]
     (folder / "docs").mkdir()
     (folder / "docs" / "ships.md").write_text("# Ships\n\nThey sail.")
-    assert len(commands) == 15
+    assert len(commands) == 14
     shown = []
     for command in commands:
         line = command.replace("lumaai", f'"{sys.executable}" -m lumaai', 1)

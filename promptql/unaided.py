@@ -19,7 +19,7 @@ from promptql.rules.planning import plan_by_rules
 from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.tabular import plan_by_tables
-from promptql.steps import Group
+from promptql.steps import Group, Sort
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
 AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
@@ -155,9 +155,14 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     except QuestionError:
         return None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
-    sure = groups or timed or doubtful.confidence < GUESS_CONFIDENCE_MAX
+    ranks = _sorts(planned) and not _sorts(doubtful)  # "the oldest" is no first row
+    sure = groups or timed or ranks or doubtful.confidence < GUESS_CONFIDENCE_MAX
     if not sure or planned.band is not Band.ANSWER:
         return None
     if context.tables is None or context.tables.joined is None or timed:
         return planned
     return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
+
+
+def _sorts(planned: Planned) -> bool:
+    return any(isinstance(step, Sort) for step in planned.plan.steps)

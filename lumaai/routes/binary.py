@@ -109,7 +109,7 @@ async def _content(call: Call) -> bytes:
     require_media_type(call.request.scope, *BINARY)
     content = await read_bytes(call.request.receive)
     if not content:
-        raise InvalidRequestError("body is empty", code="invalid_npy", status=422)
+        raise InvalidRequestError("body is empty", code="invalid_npy", status=400)
     return content
 
 

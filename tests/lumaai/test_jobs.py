@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,10 @@ def test_a_running_job_is_cancelled(database: Database, gate: threading.Event, w
     job = database.jobs.reembed("films", "hashing:32")
     assert waiting.wait(WAIT_SECONDS)
     assert job.cancel().cancelling
+    work = database._opened.reembeddings._works["films"]
+    last = time.monotonic() + WAIT_SECONDS
+    while not work._stopping.is_set() and time.monotonic() < last:
+        time.sleep(0.01)
     gate.set()
     with pytest.raises(OverloadedError) as found:
         job.wait()

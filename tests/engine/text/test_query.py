@@ -65,7 +65,7 @@ def test_long_queries_are_bounded() -> None:
     for nasty in ("“" * TEXT_CHARACTERS_MAX, '"' * TEXT_CHARACTERS_MAX, "a:" * 32_768, "^1" * 32_768):
         started = time.thread_time()
         parse_query(nasty, ["a"])
-        assert time.thread_time() - started < 1
+        assert time.thread_time() - started < 10  # what grows with the square takes minutes
 
 
 def test_boosts_of_fields() -> None:

@@ -19,7 +19,7 @@ def _number(value: Any) -> Any:
 
 
 MinSequence = Annotated[
-    Annotated[int, BeforeValidator(_number), Field(ge=0, lt=SEQUENCE_BOUND)] | None,
+    Annotated[int, Field(ge=0, lt=SEQUENCE_BOUND), BeforeValidator(_number)] | None,
     Field(description="Refuse (409) if the writes up to this one are not seen yet."),
 ]
 Background = Annotated[

@@ -147,7 +147,13 @@ guarded = Application()
 guarded_document = openapi_document(
     all_operations(), Settings(api_key=SecretStr(API_KEY)), version=lumaai.__version__
 )  # fmt: skip
-guarded_schema = schemathesis.openapi.from_dict(guarded_document, config=SchemathesisConfig.from_dict(CONFIG))
+# Cut out here: `include` would add to what the operations above are configured by, and leave all of them in.
+of_keys = {
+    path: item for path, item in guarded_document["paths"].items() if path.startswith(("/v1/keys", "/v1/limits"))
+}
+guarded_schema = schemathesis.openapi.from_dict(
+    {**guarded_document, "paths": of_keys}, config=SchemathesisConfig.from_dict(CONFIG)
+)
 guarded_schema.app = guarded
 
 
@@ -184,10 +190,7 @@ def test_the_service_is_as_documented(case: schemathesis.Case) -> None:
     case.call_and_validate()
 
 
-# With the judges alone: schemathesis reads a `not` of its own making differently from run to run, and then fails.
-if "LUMAAI_SCHEMATHESIS_EXAMPLES" in os.environ:
-
-    @guarded_schema.include(path_regex="^/v1/(keys|limits)").parametrize()  # type: ignore[untyped-decorator]  # likewise
-    def test_keys_are_as_documented(case: schemathesis.Case) -> None:
-        """Where a key is asked for: made, listed, rotated and revoked as documented, and by nobody without one."""
-        case.call_and_validate(headers={"Authorization": f"Bearer {API_KEY}", "X-Api-Key": API_KEY})
+@guarded_schema.parametrize()  # type: ignore[untyped-decorator]  # likewise
+def test_keys_are_as_documented(case: schemathesis.Case) -> None:
+    """Where a key is asked for: made, listed, rotated and revoked as documented, and by nobody without one."""
+    case.call_and_validate(headers={"Authorization": f"Bearer {API_KEY}", "X-Api-Key": API_KEY})

@@ -56,7 +56,7 @@ class JobTable:
         self._database = database
         self._opened = opened
         self._lock = threading.RLock()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Job] = {}  # in the order in which they were made
         self._cancelled: set[str] = set()
         self._futures: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
@@ -66,7 +66,7 @@ class JobTable:
     def jobs(self) -> list[Job]:
         """All jobs, the newest first."""
         with self._lock:
-            return sorted(self._jobs.values(), key=lambda job: (job.made, job.id), reverse=True)
+            return list(reversed(self._jobs.values()))
 
     def get(self, id_: str) -> Job | None:
         """A job, if there is one of that id."""
@@ -124,7 +124,7 @@ class JobTable:
 
     def sweep(self) -> None:
         """Remove uploads that no job will take in any more."""
-        wanted = {upload_of(self._database, job.arguments) for job in self._jobs.values() if job.state == "interrupted"}
+        wanted = {upload_of(self._database, job.arguments) for job in self.jobs() if job.state == "interrupted"}
         place = self._database.path / IMPORTS
         for file in list(place.iterdir()) if place.is_dir() else []:
             if file not in wanted:
@@ -225,12 +225,12 @@ class JobTable:
             del self._jobs[id_]
 
     def _read(self) -> None:
-        for id_, value in self._records.items().items():
-            job = Job.from_json(msgspec.json.decode(value))
+        found = [Job.from_json(msgspec.json.decode(value)) for value in self._records.items().values()]
+        for job in sorted(found, key=lambda job: job.made):
             if not job.has_ended:
                 advice = advice_for(job.kind, "interrupted", begun=job.attempts > 0)
-                job = replace(job, state="interrupted", advice=advice, eta_seconds=None, rate=None)
-            self._jobs[id_] = job
+                job = replace(job, state="interrupted", advice=advice, eta_seconds=None, rate=None)  # noqa: PLW2901
+            self._jobs[job.id] = job
 
 
 class Jobs(JobKeeper):
@@ -281,7 +281,7 @@ def _bounded(result: Any) -> Any:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def _seconds_since(moment: str) -> float:

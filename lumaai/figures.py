@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from lumaai.database import Database
     from lumaai.limits import Lane
+    from lumaai.turns import Turns
 
 # Name, help, labels, value; names that end in `_total` only grow while the process lives.
 Figure: TypeAlias = tuple[str, str, dict[str, str], float]
 
 
-def figures(database: Database, lanes: Iterable[Lane]) -> Iterator[Figure]:
+def figures(database: Database, lanes: Iterable[Lane], turns: Turns) -> Iterator[Figure]:
     """All of them, as they are now."""
     for lane in lanes:
         yield from _of_lane(lane)
+    yield from _of_turns(turns)
     stats = database.stats()
     yield ("lumaai_disk_bytes", "Files of the database.", {}, stats["disk_bytes"])
     yield ("lumaai_sequence", "Of the last write.", {}, stats["sequence"])
@@ -37,11 +39,25 @@ def figures(database: Database, lanes: Iterable[Lane]) -> Iterator[Figure]:
 def _of_lane(lane: Lane) -> Iterator[Figure]:
     label = {"lane": lane.name}
     yield ("lumaai_lane_work", "Work running or waiting.", label, lane.taken)
-    yield ("lumaai_lane_waiting", "Work waiting for a thread.", label, max(0, lane.taken - lane.threads))
+    yield (
+        "lumaai_lane_waiting",
+        "Work waiting for a thread or a turn.",
+        label,
+        max(0, lane.taken - lane.threads),
+    )
     yield ("lumaai_lane_capacity", "Work that is taken at most.", label, lane.capacity)
     yield ("lumaai_lane_wait_seconds", "How long work that comes now waits, by expectation.", label, lane.wait_seconds)
     yield ("lumaai_lane_work_done_total", "Work that has ended.", label, lane.done)
     yield ("lumaai_lane_refused_total", "Work that was refused: the queue was full, or stood.", label, lane.refused)
+
+
+def _of_turns(turns: Turns) -> Iterator[Figure]:
+    label = {"lane": "turn"}
+    yield ("lumaai_lane_work", "Work running or waiting.", label, len(turns))
+    yield ("lumaai_lane_waiting", "Work waiting for a thread or a turn.", label, len(turns))
+    yield ("lumaai_lane_capacity", "Work that is taken at most.", label, turns.waiting_max)
+    yield ("lumaai_lane_work_done_total", "Work that has ended.", label, turns.given)
+    yield ("lumaai_lane_refused_total", "Work that was refused: the queue was full, or stood.", label, turns.refused)
 
 
 def _of_cache(cache: Mapping[str, Any]) -> Iterator[Figure]:

@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
 import msgspec
@@ -71,7 +72,8 @@ class Telemetry:
         self._slow = Counter("lumaai_http_slow_requests", "Requests that took long.", registry=self.registry)
         self._children: dict[tuple[str, str, int], tuple[Any, Any, Any]] = {}
         ProcessCollector(registry=self.registry)
-        self._log = make_logger(log_file)
+        self._lines = structlog.BytesLogger(log_file if log_file is not None else sys.stderr.buffer)
+        self._log = make_logger(self._lines)
 
     def watch(self, gauges: Callable[[], Iterable[tuple[str, str, dict[str, str], float]]]) -> None:
         """Show `gauges()` (name, help, labels, value) whenever metrics are read; what ends in `_total` only grows."""
@@ -97,7 +99,9 @@ class Telemetry:
             fields["code"] = request.code
         if request.caller is not None:
             fields["caller"] = request.caller
-        self._log.info("request", **fields)
+        # As `self._log.info("request", **fields)` would, in a third of its 30 µs.
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        self._lines.msg(_to_json({**fields, "event": "request", "timestamp": now, "level": "info"}))
         if self.slow_seconds is not None and request.seconds > self.slow_seconds:
             self._slow.inc()
             how = None if request.explain is None else explained(request.explain())
@@ -150,11 +154,10 @@ class _Gauges(Collector):
         return families.values()
 
 
-def make_logger(log_file: BinaryIO | None = None) -> structlog.typing.FilteringBoundLogger:
-    """A logger of its own (structlog's process-wide configuration is left alone): JSON lines on stderr."""
-    output = log_file if log_file is not None else sys.stderr.buffer
+def make_logger(lines: structlog.BytesLogger) -> structlog.typing.FilteringBoundLogger:
+    """A logger of its own (structlog's process-wide configuration is left alone): JSON lines."""
     logger = structlog.wrap_logger(
-        structlog.BytesLogger(output),
+        lines,
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.add_log_level,

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from lumaai.errors import InvalidRequestError
+from lumaai.turns import Turns
 from lumaai.wire.faults import invalid_request
 
 M = TypeVar("M", bound=BaseModel)
@@ -100,7 +101,13 @@ async def read_bytes(receive: Receive) -> bytes:
 
 
 async def read_body(
-    scope: Scope, receive: Receive, model: type[M], in_thread: InThread, *, may_lack: bool = False
+    scope: Scope,
+    receive: Receive,
+    model: type[M],
+    in_thread: InThread,
+    *,
+    may_lack: bool = False,
+    turns: Turns | None = None,
 ) -> M:
     """The JSON body as `model`; a large one is read by `in_thread`, so that other requests go on.
 
@@ -110,9 +117,11 @@ async def read_body(
         model: of the body.
         in_thread: runs work in a thread.
         may_lack: no body at all stands for `{}`, whether a Content-Type announces JSON or nothing.
+        turns: one is waited for once the body has come whole.
 
     Raises:
         InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
+        OverloadedError: its turn did not come in time.
     """
     if may_lack and not media_type(scope):
         content = await read_bytes(receive)
@@ -120,6 +129,8 @@ async def read_body(
             return _validated({}, model)
     require_media_type(scope, "application/json")
     content = await read_bytes(receive)
+    if turns is not None:
+        await turns.take()
     if may_lack and not content:
         return _validated({}, model)
     if len(content) <= INLINE_BYTES_MAX:

@@ -24,6 +24,7 @@ from lumaai.database import Database
 from lumaai.errors import InvalidRequestError, LumaError, NotFoundError
 from lumaai.routes.body import read_body, validated_query
 from lumaai.routes.service import Service
+from lumaai.turns import Turns
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -69,15 +70,16 @@ class Call:
         value: str = self.request.path_params[name]
         return value
 
-    async def body(self, model: type[M]) -> M:
-        """The JSON body as `model`.
+    async def body(self, model: type[M], turns: Turns | None = None) -> M:
+        """The JSON body as `model`; where there are turns, read when it has come and its turn has, too.
 
         Raises:
             InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
+            OverloadedError: its turn did not come in time.
         """
         request, in_thread = self.request, self.service.bodies.run
         may_lack = not self.operation.needs_body
-        body = await read_body(request.scope, request.receive, model, in_thread, may_lack=may_lack)
+        body = await read_body(request.scope, request.receive, model, in_thread, may_lack=may_lack, turns=turns)
         self._check_sequence(body)
         return body
 

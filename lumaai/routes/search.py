@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,10 +13,14 @@ from lumaai import wire
 from lumaai.access import Verb
 from lumaai.collection import Collection
 from lumaai.errors import ErrorDetail, InvalidRequestError, TooLargeError
+from lumaai.pace import shape_of
 from lumaai.reranking import check_over_http
 from lumaai.routes.binary import BINARY, is_binary, search_batch_of, search_of
 from lumaai.routes.jobs import started
 from lumaai.routes.operation import Call, Operation, json_response
+from lumaai.routes.service import Service
+
+R = TypeVar("R")
 
 PATH = "/v1/collections/{c}"
 # About what an id and a score take in an answer.
@@ -27,6 +31,8 @@ HIT_BYTES = 64
 PLAIN_KEYS = frozenset(
     {"query", "vector", "id", "vector_field", "limit", "offset", "filter", "select", "params", "explain"}
 )
+# With these keys only, a search's kind tells how long it takes.
+SHORT_KEYS = frozenset({"query", "mode", "vector", "id", "vector_field", "limit", "offset", "filter", "select"})
 
 
 async def search(call: Call) -> Response:
@@ -35,7 +41,7 @@ async def search(call: Call) -> Response:
 
 
 async def _body(call: Call) -> wire.SearchRequest:
-    return await search_of(call) if is_binary(call) else await call.body(wire.SearchRequest)
+    return await search_of(call) if is_binary(call) else await call.body(wire.SearchRequest, call.service.turns)
 
 
 async def explain(call: Call) -> Response:
@@ -47,10 +53,29 @@ async def _answer(call: Call, body: wire.SearchRequest) -> Response:
     _check(call, body)
     collection = call.service.database.collection(call.path("c"))
     bytes_max = call.service.settings.response_bytes_max
-    content, rows, ran = await call.service.searches.run(_search, collection, body, bytes_max)
+    content, rows, ran = await _run(call.service, _kind(collection, body), _search, collection, body, bytes_max)
     call.count_rows(rows)
     call.explain(lambda: ran)
     return json_response(content)
+
+
+async def _run(service: Service, kind: Hashable | None, work: Callable[..., R], *args: Any) -> R:
+    """The result of work: at once where its kind is short, so that the turn is enough; else by a thread."""
+    if kind is None:
+        return await service.searches.run(work, *args)
+    if service.pace.is_short(kind):
+        return service.pace.here(kind, work, *args)
+    return await service.searches.run(service.pace.aside, kind, work, *args)
+
+
+def _kind(collection: Collection, body: wire.SearchRequest) -> Hashable | None:
+    """What searches take about as long as this one; None: no other, or it waits for models."""
+    given = body.model_fields_set
+    embeds, field = "query" in given and body.mode != "keyword", body.vector_field
+    if embeds or not given <= SHORT_KEYS or isinstance(body.filter, str) or not isinstance(field, str | None):
+        return None
+    size = (body.limit + body.offset).bit_length(), len(body.query).bit_length() if "query" in given else 0
+    return collection.name, frozenset(given), size, field, shape_of(body.filter)
 
 
 def _search(

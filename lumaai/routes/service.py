@@ -20,12 +20,14 @@ from lumaai.errors import LumaError
 from lumaai.figures import Figure, figures
 from lumaai.keys import KeyUse
 from lumaai.limits import Lane
+from lumaai.pace import Pace
 from lumaai.replays import Replays
 from lumaai.results import WriteResult
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
 from lumaai.tracing import Tracing
 from lumaai.translation import translate
+from lumaai.turns import Turns
 
 log = logging.getLogger("lumaai")
 
@@ -72,6 +74,8 @@ class Service:
     maintenance: Lane
     downloads: Lane
     identifying: Lane
+    turns: Turns
+    pace: Pace
     gatekeeper: Gatekeeper
     audit: AuditLog
     replays: Replays
@@ -100,6 +104,8 @@ class Service:
             maintenance=Lane("maintenance", threads=1, queue_max=settings.maintenance_queue_max),
             downloads=Lane("download", threads=DOWNLOAD_THREADS, queue_max=DOWNLOAD_QUEUE_MAX),
             identifying=Lane("identify", threads=IDENTIFY_THREADS, queue_max=IDENTIFY_QUEUE_MAX),
+            turns=Turns("search", waiting_max=settings.search_queue_max),
+            pace=Pace(),
             gatekeeper=Gatekeeper(settings, database.keyring),
             audit=AuditLog(telemetry, settings.audit_log),
             replays=Replays(lambda: database.records("replay")),
@@ -154,7 +160,7 @@ class Service:
 
     def gauges(self) -> Iterable[Figure]:
         """What `/metrics` shows beside counts of requests: name, help, labels, value."""
-        return figures(self.database, self.lanes)
+        return figures(self.database, self.lanes, self.turns)
 
     def resume_jobs(self) -> None:
         """Go on with the jobs that the end of an earlier process cut short; where that fails they stay so."""

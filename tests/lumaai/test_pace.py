@@ -1,0 +1,74 @@
+"""lumaai.pace: which work is short, as the latest of its kind was."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumaai.pace import KINDS_MAX, SHORT_SECONDS, Pace, shape_of
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def test_what_is_not_known_is_not_short() -> None:
+    """The first of a kind may load an index."""
+    pace = Pace()
+    assert not pace.is_short("a")
+    pace.took("a", SHORT_SECONDS / 10)
+    assert pace.is_short("a")
+
+
+def test_one_long_piece_ends_it_and_many_short_ones_bring_it_back() -> None:
+    """A guess is wrong once at most."""
+    pace = Pace()
+    pace.took("a", SHORT_SECONDS / 10)
+    pace.took("a", 2 * SHORT_SECONDS)
+    assert not pace.is_short("a")
+    pieces = 0
+    while not pace.is_short("a"):
+        pace.took("a", SHORT_SECONDS / 10)
+        pieces += 1
+    assert 10 <= pieces <= 100
+
+
+def test_kinds_are_forgotten() -> None:
+    """No caller fills the memory by asking for ever new kinds."""
+    pace = Pace()
+    for kind in range(2 * KINDS_MAX):
+        pace.took(kind, 0.0)
+    assert not pace.is_short(0)
+    assert pace.is_short(2 * KINDS_MAX - 1)
+    assert len(pace._seconds) == KINDS_MAX
+
+
+def test_work_is_timed_where_it_runs() -> None:
+    """Here: by the clock, since it holds up others; in a thread: by the processor, since it holds up nobody."""
+    pace = Pace()
+    assert pace.aside("sleeps", lambda: time.sleep(2 * SHORT_SECONDS)) is None
+    assert pace.is_short("sleeps")
+    assert pace.here("sleeps", lambda: time.sleep(2 * SHORT_SECONDS)) is None
+    assert not pace.is_short("sleeps")
+    with pytest.raises(ZeroDivisionError):
+        pace.here("fails", lambda: 1 / 0)
+    assert pace.is_short("fails")
+
+
+@given(JSON)
+def test_a_shape_is_hashable_and_the_same_for_the_same(value: object) -> None:
+    """Whatever JSON a filter is."""
+    assert hash(shape_of(value)) == hash(shape_of(value))
+
+
+def test_a_shape_tells_fields_operators_and_sizes_but_no_values() -> None:
+    """One kind for each way of asking."""
+    assert shape_of({"a": 1}) == shape_of({"a": 2}) != shape_of({"b": 1})
+    assert shape_of({"a": {"$in": [1, 2]}}) != shape_of({"a": {"$in": list(range(100))}})
+    assert shape_of({"a": {"$gt": 1}}) != shape_of({"a": {"$lt": 1}})
+    assert shape_of({"a": "x"}) != shape_of({"a": "x" * 1_000})

@@ -1,26 +1,28 @@
 """More requests than the service can answer: what becomes of those that it takes, of its memory, and of it afterwards.
 
-Requests come at fixed times, as from many callers that know nothing of each other, over connections of one process of
-its own; a time is from the moment at which a request was due to the last byte of its answer, so that what waits in the
-client counts. `python -m benchmarks.overload --seconds 60` keeps the table in `results/overload.md`.
+Requests come at fixed times, as from many callers that know nothing of each other, over the connections of one lean
+process; a time is from the moment at which a request was due to the last byte of its answer, so that what waits in the
+client counts. What is due while all connections have a request under way is not sent, and counted.
+`python -m benchmarks.overload --seconds 60` keeps the table in `results/overload.md`.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
+import asyncio
+import functools
 import json
 import multiprocessing
-import queue
 import tempfile
-import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import cast
 
 import numpy as np
+import uvloop
 
 import lumaai
 from benchmarks.data import clustered
@@ -29,7 +31,8 @@ from benchmarks.service import served
 from benchmarks.timing import load_average, rss_bytes
 
 ROWS, DIM = 20_000, 384
-CONNECTIONS = 32
+CONNECTIONS = 256
+CONNECTED_SECONDS, LAST_SECONDS_MAX = 0.5, 5.0
 IDLE_REQUESTS = 400
 OVERLOAD = 4.0
 RECOVERY_SECONDS = 5.0
@@ -44,6 +47,7 @@ class Outcome:
     milliseconds: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
+    unsent: int = 0
 
     def percentile(self, share: float) -> float:
         return float(np.quantile(self.milliseconds, share)) if self.milliseconds else float("nan")
@@ -76,7 +80,9 @@ def measure(report: Report, port: int, pid: int, seconds: float) -> None:
     refused = sum(count for status, count in busy.statuses.items() if status in (429, 503))
     others = {status: count for status, count in busy.statuses.items() if status not in (200, 429, 503)}
     report.add(
-        f"{OVERLOAD:g} × the sustainable rate for {seconds:g} s: taken", taken, f"{refused:,} refused, {others} others"
+        f"{OVERLOAD:g} × the sustainable rate for {seconds:g} s: taken",
+        taken,
+        f"{refused:,} refused, {busy.unsent:,} not sent, {others} others",
     )
     ratio = busy.percentile(0.99) / idle.percentile(0.99)
     report.add("p99 of what is taken, to idle", f"{ratio:.2f} ×", "", f"at most {P99_MAX:g} ×")
@@ -143,61 +149,99 @@ def _in_process(port: int, rate: float | None, connections: int, seconds: float)
 
 
 def _drive(pipe: Connection, port: int, rate: float | None, connections: int, seconds: float) -> None:
-    requests, outcome, lock = bodies(), Outcome(), threading.Lock()
-    due: queue.SimpleQueue[float | None] = queue.SimpleQueue()
-    begin = time.perf_counter() + 0.2
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        pipe.send(runner.run(_callers(port, rate, connections, seconds)))
+
+
+async def _callers(port: int, rate: float | None, connections: int, seconds: float) -> Outcome:
+    loop, outcome = asyncio.get_running_loop(), Outcome()
+    requests = [_head(path, len(body)) + body for path, body in bodies()]
+    free: deque[_Caller] = deque()
+    callers = []
+    for number in range(connections):
+        made = await loop.create_connection(
+            functools.partial(_Caller, outcome, requests, number, free), "127.0.0.1", port
+        )
+        callers.append(made[1])
+    await asyncio.sleep(CONNECTED_SECONDS)  # what it takes the service to accept them is another matter
+    begin = time.perf_counter()
     end = begin + seconds
-
-    def caller(number: int) -> None:
-        times, statuses = [], Counter[int]()
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        while (moment := _next(due, rate, end)) is not None:
-            path, body = requests[number % len(requests)]
-            number += connections
-            connection.request("POST", path, body, {"content-type": "application/json"})
-            response = connection.getresponse()
-            response.read()
-            statuses[response.status] += 1
-            if response.status == 200:
-                times.append(1000 * (time.perf_counter() - moment))
-        with lock:
-            outcome.milliseconds += times
-            outcome.statuses += statuses
-
-    threads = [threading.Thread(target=caller, args=(number,)) for number in range(connections)]
-    time.sleep(max(0.0, begin - time.perf_counter()))
-    for thread in threads:
-        thread.start()
-    if rate is not None:
-        _clockwork(due, rate, begin, end, connections)
-    for thread in threads:
-        thread.join()
+    if rate is None:
+        await asyncio.gather(*(_one_after_the_other(caller, free, end) for caller in callers))
+    else:
+        free.extend(callers)
+        await _clockwork(free, outcome, rate, begin, end)
     outcome.seconds = time.perf_counter() - begin
-    pipe.send(outcome)
+    for caller in callers:
+        caller.transport.close()
+    return outcome
 
 
-def _next(due: queue.SimpleQueue[float | None], rate: float | None, end: float) -> float | None:
-    """When the next request is due; None at the end."""
-    if rate is not None:
-        return due.get()
-    now = time.perf_counter()
-    return now if now < end else None
+async def _one_after_the_other(caller: _Caller, free: deque[_Caller], end: float) -> None:
+    while (now := time.perf_counter()) < end:
+        await caller.ask(now)
+    free.clear()
 
 
-def _clockwork(due: queue.SimpleQueue[float | None], rate: float, begin: float, end: float, callers: int) -> None:
-    """Hand out moments as they come. Those that no connection was free for in time are dropped: nobody waits for them.
-
-    A hundred connections' worth would else wait in this process, which is no part of what is measured.
-    """
+async def _clockwork(free: deque[_Caller], outcome: Outcome, rate: float, begin: float, end: float) -> None:
+    """Send requests as they become due, on any free connection; what finds none is counted and not sent."""
     count = 0
     while (now := time.perf_counter()) < end:
-        while begin + count / rate <= now:
-            if due.qsize() < callers:
-                due.put(begin + count / rate)
+        while (due := begin + count / rate) <= now:
+            if free:
+                free.popleft().ask(due)
+            else:
+                outcome.unsent += 1
             count += 1
-        time.sleep(0.001)
-    for _ in range(callers):
-        due.put(None)
+        await asyncio.sleep(0.0005)
+    while len(free) < CONNECTIONS and time.perf_counter() < end + LAST_SECONDS_MAX:
+        await asyncio.sleep(0.01)
+
+
+class _Caller(asyncio.Protocol):
+    """One connection with one request under way; of answers it reads the status and the length."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, outcome: Outcome, requests: Sequence[bytes], number: int, free: deque[_Caller]) -> None:
+        self._outcome = outcome
+        self._requests = requests
+        self._number = number
+        self._free = free
+        self._answer = b""
+        self._due = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def ask(self, due: float) -> asyncio.Future[None]:
+        """Send the next request; done when it is answered."""
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._due, self._answer = due, b""
+        self.transport.write(self._requests[self._number % len(self._requests)])
+        self._number += 1
+        return self._done
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, blank, body = self._answer.partition(b"\r\n\r\n")
+        if not blank or len(body) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]):
+            return
+        status = int(head[9:12])
+        self._outcome.statuses[status] += 1
+        if status == 200:
+            self._outcome.milliseconds.append(1000 * (time.perf_counter() - self._due))
+        self._free.append(self)
+        self._done.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            raise RuntimeError("the service closed a connection") from exc
+
+
+def _head(path: str, length: int) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {length}\r\n\r\n".encode()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

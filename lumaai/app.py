@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
@@ -48,6 +49,7 @@ from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
 from lumaai.tracing import Tracing, otlp_provider
 from lumaai.translation import translate
+from lumaai.turns import RETRY_AFTER_SECONDS
 from lumaai.wire import as_openai
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
@@ -150,6 +152,7 @@ def create_app(
     app.add_middleware(edge)
     if not settings.cors_origins and not tracing.is_on:
         app.go_straight(routes, edge)
+        app.door = functools.partial(_turned_away, service)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -170,6 +173,8 @@ class Application(FastAPI):
     way through them.
     """
 
+    # What a request gets that is refused for its path and the hour alone, before anything is made for it; else None.
+    door: Callable[[str, bytes, Iterable[tuple[bytes, bytes]]], bytes | None] | None = None
     _edge: ASGIApp | None = None
 
     def go_straight(self, routes: Sequence[Route], edge: Callable[[ASGIApp], ASGIApp]) -> None:
@@ -376,6 +381,41 @@ class _Exchange:
         return TooLargeError(
             f"body is too large: maximum={self._bytes_max} got={got} bytes or more", code="body_too_large"
         )
+
+
+_SEARCH = re.compile(rb"/v1/collections/[^/]+/search")
+_SEARCH_ROUTE = "/v1/collections/{c}/search"
+
+
+def _turned_away(service: Service, method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The whole answer to a search while too many others wait for their turn, as `Edge` would give it."""
+    if not service.turns.is_full or method != "POST" or _SEARCH.fullmatch(path) is None:
+        return None
+    record = RequestRecord(_request_id({"headers": headers}), method, _SEARCH_ROUTE)
+    error = service.turns.refusal()
+    record.status, record.code = error.status, error.code
+    service.telemetry.record(record)
+    if len(record.id) != len(_ANY_ID):
+        return raw_problem(error, record.id)
+    return _raw_refusal(error.message).replace(_ANY_ID, record.id.encode())
+
+
+_ANY_ID = b"*" * 16
+
+
+@functools.lru_cache(maxsize=4)
+def _raw_refusal(message: str) -> bytes:
+    """The answer to a request with an id of ours, which is all that differs between them."""
+    return raw_problem(OverloadedError(message, retry_after=RETRY_AFTER_SECONDS), _ANY_ID.decode())
+
+
+def raw_problem(error: LumaError, request_id: str, *, closes: bool = False) -> bytes:
+    """An answer to what does not become a request of the application; `closes`: the last on its connection."""
+    response = problem_response(error, request_id)
+    head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nx-request-id: {request_id}\r\n"
+    head += "connection: close\r\n" if closes else ""
+    headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
+    return head.encode() + headers + b"\r\n" + bytes(response.body)
 
 
 def problem_response(error: LumaError, request_id: str, *, like_openai: bool = False) -> Response:

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-# What takes less may hold up everything else for as long.
-SHORT_SECONDS = 0.003
-# An estimate follows a slower piece at once, and a faster one by this share.
-FASTER_SHARE = 0.05
+# What takes less may hold up everything else for as long: CPython's switch interval, for which a thread would wait for
+# the interpreter's lock each time that it comes back from native code, while the event loop has something to do.
+SHORT_SECONDS = 0.005
+# Of an estimate, the share that is the last piece's: one that met a busy machine makes no kind long.
+LAST_SHARE = 0.2
 KINDS_MAX = 1_024
 # How deep a filter is looked at to tell kinds; what is deeper is alike.
 DEPTH_MAX = 4
@@ -21,7 +22,7 @@ DEPTH_MAX = 4
 class Pace:
     """Seconds by kind of work; the kinds that were asked for longest ago are forgotten. Safe for many threads.
 
-    A wrong guess costs little: work that was short and is no more is found out by its first piece.
+    A wrong guess costs little: work that was short and is no more is found out by its first pieces.
     """
 
     def __init__(self) -> None:
@@ -33,21 +34,13 @@ class Pace:
 
     def took(self, kind: Hashable, seconds: float) -> None:
         """Learn how long a piece of work took."""
-        known = self._seconds.get(kind, 0.0)
-        self._seconds[kind] = max(seconds, known + FASTER_SHARE * (seconds - known))
+        known = self._seconds.get(kind, seconds)
+        self._seconds[kind] = known + LAST_SHARE * (seconds - known)
         if len(self._seconds) > KINDS_MAX:
             self._seconds.popitem(last=False)
 
-    def here(self, kind: Hashable, work: Callable[..., R], *args: Any) -> R:
-        """Do short work where it holds up others, and learn for how long."""
-        started = time.perf_counter()
-        try:
-            return work(*args)
-        finally:
-            self.took(kind, time.perf_counter() - started)
-
-    def aside(self, kind: Hashable, work: Callable[..., R], *args: Any) -> R:
-        """Do work in a thread, and learn of its processor time: waiting for others is none of it."""
+    def timed(self, kind: Hashable, work: Callable[..., R], *args: Any) -> R:
+        """Do work, and learn of its processor time: that others had the machine meanwhile says nothing of it."""
         started = time.thread_time()
         try:
             return work(*args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -14,14 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from lumaai.app import create_app, problem_response
+from lumaai.app import Application, create_app, raw_problem
 from lumaai.database import Database
 from lumaai.errors import InvalidRequestError, LumaError
 from lumaai.settings import Settings, load_settings
@@ -233,6 +233,19 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+class _Answered:
+    """What stands for a request that was answered without having been one; it has no state, and one is enough."""
+
+    response_started = response_complete = keep_alive = True
+    disconnected = False
+
+    def __init__(self) -> None:
+        self.message_event = asyncio.Event()
+
+
+_ANSWERED = _Answered()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with bounds on what a connection may send besides bodies that somebody reads.
 
@@ -246,6 +259,11 @@ class BoundedProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _in_body = False
     _got_body = False
+
+    @property
+    def _door(self) -> Callable[..., bytes | None] | None:
+        app = self.config.loaded_app
+        return app.door if isinstance(app, Application) else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a first request."""
@@ -266,7 +284,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """The head is whole."""
         self._stop_waiting()
         self._in_body = True
-        super().on_headers_complete()
+        if not self._is_turned_away():
+            super().on_headers_complete()
+
+    def _is_turned_away(self) -> bool:
+        """Answer what is refused at the door; the connection stays open, and the rest of its body is nobody's."""
+        door = self._door
+        if door is None or self.expect_100_continue or not self.parser.should_keep_alive():
+            return False
+        if self._last is not None and not self._last.response_complete:
+            return False  # answers come in the order of requests
+        answer = door(self.parser.get_method().decode("ascii"), self.url.partition(b"?")[0], self.headers)
+        if answer is None:
+            return False
+        self.cycle = cast("RequestResponseCycle", _ANSWERED)
+        self.transport.write(answer)
+        self.on_response_complete()
+        return True
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -350,19 +384,13 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             may_answer = cycle.response_complete
         if may_answer:
-            self.transport.write(_raw_problem(InvalidRequestError(message, code=code, status=status)))
+            self.transport.write(
+                raw_problem(InvalidRequestError(message, code=code, status=status), secrets.token_hex(8), closes=True)
+            )
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
-
-
-def _raw_problem(error: LumaError) -> bytes:
-    """An answer to what never became a request."""
-    response = problem_response(error, secrets.token_hex(8))
-    head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nconnection: close\r\n".encode()
-    headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
-    return head + headers + b"\r\n" + bytes(response.body)
 
 
 class Server(uvicorn.Server):
@@ -377,6 +405,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then print the address."""
         await super().startup(sockets=sockets)
+        gc.freeze()  # what is there now stays; to look through it for garbage would hold up everybody for 0.1 s
         guarded = "an API key is required" if self._is_guarding else "no API key is required"
         sys.stdout.write(
             f"LumaDB AI serves {self._settings.directory} at {self.url} ({guarded}; try {self.url}/docs)\n"

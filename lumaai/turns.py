@@ -1,9 +1,8 @@
-"""Turns on the event loop's thread: short work waits for its own, one request a turn, and not for ever.
+"""Turns on the event loop's thread: short work waits for its own, one request a turn, first come, first served.
 
-A few requests at once are served in the order in which they came. When more wait than that, no order serves all of them
-in time: then the latest comes first, who can still be answered soon, and who has waited long is told to come again
-("adaptive LIFO", Maurer, Fail at Scale, https://doi.org/10.1145/2838344.2839461). First come, first served would
-answer everybody late.
+Callers that each have one request under way are all served, a few dozen of them. When more come than that, everybody
+would be answered late: then only a few may wait, so that who is let in is answered soon, and the others are told at
+once to come again. Once a while more may wait again, in case that is enough now.
 """
 
 from __future__ import annotations
@@ -15,10 +14,13 @@ from collections.abc import Callable
 
 from lumaai.errors import OverloadedError
 
-# So many wait in the order in which they came, as callers do of which each has one request under way.
-FAIR_MAX = 32
-# When more wait, the oldest are refused after so long.
-WAIT_SECONDS_MAX = 0.05
+# How many may wait, and how many while there are too many.
+WAITING_MAX, FEW = 64, 1
+# When nobody was refused for so long, there are no longer too many.
+CALM_SECONDS = 1.0
+# Meanwhile it is tried whether more are enough for all, twice as many each time, with so long between for each of them.
+# Callers that come again at once, and too many for a few places, so get theirs; one request a second waits for that.
+TRY_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 1.0
 
 
@@ -27,54 +29,63 @@ class Turns:
 
     Args:
         name: of the kind of work, for messages.
-        waiting_max: how many may wait; one more, and the oldest is refused.
         clock: seconds that never go back.
     """
 
-    def __init__(self, name: str, *, waiting_max: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
-        self.waiting_max = waiting_max
         self.given = self.refused = 0
+        self.waiting_max = WAITING_MAX
         self._clock = clock
-        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._refused_last = -CALM_SECONDS
+        self._tried, self._try_at = FEW, 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether who comes now is refused."""
+        if len(self._waiting) < self.waiting_max:
+            return False
+        now = self._clock()
+        if now - self._refused_last >= CALM_SECONDS:
+            self.waiting_max, self._tried = WAITING_MAX, FEW
+        elif now >= self._try_at:
+            self.waiting_max = self._tried = min(2 * self._tried, WAITING_MAX)
+            self._try_at = now + self._tried * TRY_SECONDS
+        return len(self._waiting) >= self.waiting_max
+
+    def refusal(self) -> OverloadedError:
+        """Count one that is refused, and what it is told."""
+        now = self._clock()
+        if self.waiting_max == WAITING_MAX:
+            self._try_at = now + TRY_SECONDS
+        self.refused += 1
+        self.waiting_max, self._refused_last = FEW, now
+        return OverloadedError(f"too many requests of this kind at once: {self.name}", retry_after=RETRY_AFTER_SECONDS)
 
     async def take(self) -> None:
         """Wait for a turn: go on from here without waiting for anything else, as long as it matters.
 
         Raises:
-            OverloadedError: it did not come in time.
+            OverloadedError: too many wait.
         """
+        if self.is_full:
+            raise self.refusal()
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._give, loop)
-        self._waiting.append((self._clock(), turn))
-        if len(self._waiting) > max(1, self.waiting_max):
-            self._refuse()
+        self._waiting.append(turn)
         await turn
 
     def _give(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give one turn; the network has its own before the next."""
-        last = self._clock() - WAIT_SECONDS_MAX
-        while len(self._waiting) > FAIR_MAX and self._waiting[0][0] < last:
-            self._refuse()
-        _, turn = self._waiting.popleft() if len(self._waiting) <= FAIR_MAX else self._waiting.pop()
+        turn = self._waiting.popleft()
         if not turn.done():  # else its request is gone
             turn.set_result(None)
             self.given += 1
         if self._waiting:
             loop.call_soon(self._give, loop)
-
-    def _refuse(self) -> None:
-        _, turn = self._waiting.popleft()
-        if not turn.done():
-            self.refused += 1
-            turn.set_exception(
-                OverloadedError(
-                    f"too many requests of this kind at once: {self.name} waiting={len(self._waiting) + 1}",
-                    retry_after=RETRY_AFTER_SECONDS,
-                )
-            )

@@ -64,8 +64,8 @@ async def _run(service: Service, kind: Hashable | None, work: Callable[..., R], 
     if kind is None:
         return await service.searches.run(work, *args)
     if service.pace.is_short(kind):
-        return service.pace.here(kind, work, *args)
-    return await service.searches.run(service.pace.aside, kind, work, *args)
+        return service.pace.timed(kind, work, *args)
+    return await service.searches.run(service.pace.timed, kind, work, *args)
 
 
 def _kind(collection: Collection, body: wire.SearchRequest) -> Hashable | None:

@@ -46,6 +46,7 @@ IDENTIFY_THREADS = 2
 IDENTIFY_QUEUE_MAX = 64
 # Ends and beginnings of paths whose work is a search, or an answer; and paths of queries.
 SEARCHES = ("/search", "/search:batch", "/facets", "/count", "/scroll", "/documents:fetch")
+COLLECTIONS, SEARCH = "/v1/collections/", "/search"
 ASKS = ("/v1/ask", "/v1/chat/")
 QUERIES = frozenset({"/v1/sql", "/v1/query"})
 # How long the end of the service waits for work whose requests are gone.
@@ -104,7 +105,7 @@ class Service:
             maintenance=Lane("maintenance", threads=1, queue_max=settings.maintenance_queue_max),
             downloads=Lane("download", threads=DOWNLOAD_THREADS, queue_max=DOWNLOAD_QUEUE_MAX),
             identifying=Lane("identify", threads=IDENTIFY_THREADS, queue_max=IDENTIFY_QUEUE_MAX),
-            turns=Turns("search", waiting_max=settings.search_queue_max),
+            turns=Turns("search"),
             pace=Pace(),
             gatekeeper=Gatekeeper(settings, database.keyring),
             audit=AuditLog(telemetry, settings.audit_log),
@@ -125,9 +126,11 @@ class Service:
         Raises:
             OverloadedError: it is to be sent again later.
         """
-        if path.startswith("/v1/collections/"):
+        if path.startswith(COLLECTIONS):
             if path.endswith(SEARCHES):
                 self.searches.check_room()
+            if self.turns.is_full and path.endswith(SEARCH):
+                raise self.turns.refusal()
         elif path.startswith(ASKS):
             self.asks.check_room()
         elif path in QUERIES:

@@ -1,4 +1,4 @@
-"""lumaai.turns: who waits for the event loop, who comes first, and who is told to come again."""
+"""lumaai.turns: who waits for the event loop, and who is told to come again."""
 
 from __future__ import annotations
 
@@ -7,10 +7,32 @@ import asyncio
 import pytest
 
 from lumaai.errors import OverloadedError
-from lumaai.turns import FAIR_MAX, WAIT_SECONDS_MAX, Turns
+from lumaai.turns import CALM_SECONDS, FEW, WAITING_MAX, Turns
 
 
-async def served(turns: Turns, count: int) -> list[int]:
+class Clock:
+    """Stands still unless it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Of the turns."""
+    return Clock()
+
+
+@pytest.fixture
+def turns(clock: Clock) -> Turns:
+    """Nobody waits yet."""
+    return Turns("search", clock=clock)
+
+
+def served(turns: Turns, count: int) -> list[int]:
     """In which order so many that come at once get their turns; who is refused is missing."""
     order: list[int] = []
 
@@ -18,84 +40,85 @@ async def served(turns: Turns, count: int) -> list[int]:
         await turns.take()
         order.append(number)
 
-    await asyncio.gather(*(one(number) for number in range(count)), return_exceptions=True)
+    async def main() -> list[BaseException | None]:
+        return await asyncio.gather(*(one(number) for number in range(count)), return_exceptions=True)
+
+    refused = [each for each in asyncio.run(main()) if each is not None]
+    assert all(isinstance(each, OverloadedError) and each.retry_after == 1.0 for each in refused)
+    assert len(refused) + len(order) == count
     return order
 
 
-def test_a_few_are_served_as_they_came() -> None:
-    """As many as callers with one request each: nobody is refused, nobody passed."""
-    turns = Turns("search", waiting_max=256)
-    assert asyncio.run(served(turns, FAIR_MAX)) == list(range(FAIR_MAX))
-    assert (turns.given, turns.refused, len(turns)) == (FAIR_MAX, 0, 0)
+def test_as_many_as_may_wait_are_served_as_they_came(turns: Turns) -> None:
+    """Nobody is refused."""
+    for _ in range(3):
+        assert served(turns, WAITING_MAX) == list(range(WAITING_MAX))
+    assert (turns.given, turns.refused, len(turns), turns.is_full) == (3 * WAITING_MAX, 0, 0, False)
 
 
-def test_of_many_the_latest_come_first_until_they_are_few() -> None:
-    """Then the rest as they came."""
-    turns = Turns("search", waiting_max=256)
-    order = asyncio.run(served(turns, FAIR_MAX + 3))
-    assert order == [FAIR_MAX + 2, FAIR_MAX + 1, FAIR_MAX, *range(FAIR_MAX)]
+def test_when_too_many_come_only_a_few_may_wait(turns: Turns) -> None:
+    """The first crowd fills the queue; those after it find it short, and are answered soon."""
+    assert served(turns, 2 * WAITING_MAX) == list(range(WAITING_MAX))
+    assert turns.waiting_max == FEW
+    assert served(turns, 2 * WAITING_MAX) == list(range(FEW))
+    assert turns.refused == 3 * WAITING_MAX - FEW
 
 
-def test_the_network_has_its_turn_between_two() -> None:
+def test_when_nobody_was_refused_for_a_while_as_many_may_wait_as_before(turns: Turns, clock: Clock) -> None:
+    """At once: a burst after the overload is no overload."""
+    served(turns, 2 * WAITING_MAX)
+    clock.now += 0.9 * CALM_SECONDS
+    assert len(served(turns, 2 * WAITING_MAX)) < WAITING_MAX
+    clock.now += 1.1 * CALM_SECONDS
+    assert served(turns, WAITING_MAX) == list(range(WAITING_MAX))
+
+
+def test_callers_that_come_again_at_once_get_their_places(turns: Turns, clock: Clock) -> None:
+    """After an overload, without a pause: it is tried now and then whether there are places for all of them."""
+    served(turns, 2 * WAITING_MAX)
+    seconds = 0.0
+    while len(served(turns, 16)) < 16:
+        clock.now += 0.1
+        seconds += 0.1
+    assert seconds < 40
+    assert served(turns, 16) == list(range(16))
+
+
+def test_in_an_overload_that_lasts_few_wait_for_a_try(turns: Turns, clock: Clock) -> None:
+    """About one a second, while a hundred are served."""
+    served(turns, 2 * WAITING_MAX)
+    waited = total = 0
+    for _ in range(6_000):
+        clock.now += 0.01
+        count = len(served(turns, WAITING_MAX + 1))
+        total += count
+        waited += max(0, count - FEW)
+    assert 0 < waited < 0.02 * total
+
+
+def test_the_network_has_its_turn_between_two(turns: Turns) -> None:
     """What comes while others wait is seen before they are all done."""
-    turns = Turns("search", waiting_max=256)
 
-    async def main() -> list[int]:
-        seen: list[int] = []
-        waiting = asyncio.create_task(served(turns, 20))
-        while not waiting.done():
-            seen.append(len(turns))
+    async def main() -> set[int]:
+        seen = set()
+        waiting = [asyncio.create_task(turns.take()) for _ in range(20)]
+        while not all(task.done() for task in waiting):
+            seen.add(len(turns))
             await asyncio.sleep(0)
         return seen
 
-    assert set(asyncio.run(main())) >= set(range(1, 20))
+    assert asyncio.run(main()) >= set(range(1, 20))
 
 
-def test_who_waits_long_behind_many_is_refused() -> None:
-    """The oldest, once more than a few wait; with a time to come back."""
-    now = [0.0]
-    turns = Turns("search", waiting_max=256, clock=lambda: now[0])
-
-    async def main() -> tuple[list[int], list[BaseException]]:
-        order: list[int] = []
-
-        async def one(number: int) -> None:
-            await turns.take()
-            order.append(number)
-
-        early = [asyncio.ensure_future(one(number)) for number in range(FAIR_MAX + 10)]
-        early[0].add_done_callback(lambda _: None)
-        await asyncio.sleep(0)  # all wait now, and the first turn is to come
-        now[0] = WAIT_SECONDS_MAX * 2
-        late = [asyncio.ensure_future(one(100 + number)) for number in range(2)]
-        found = await asyncio.gather(*early, *late, return_exceptions=True)
-        return order, [each for each in found if each is not None]
-
-    order, refused = asyncio.run(main())
-    assert len(refused) == turns.refused > 0
-    assert all(isinstance(each, OverloadedError) and each.retry_after == 1.0 for each in refused)
-    assert len(refused) >= 10  # until only a few wait
-    assert sorted(order) == [*range(len(refused), FAIR_MAX + 10), 100, 101]  # those were the oldest
-
-
-def test_one_too_many_costs_the_oldest_its_place() -> None:
-    """The queue is bounded, and who came last can still be served in time."""
-    turns = Turns("search", waiting_max=2)
-    assert asyncio.run(served(turns, 4)) == [2, 3]
-    assert turns.refused == 2
-
-
-def test_who_is_gone_is_passed_over() -> None:
+def test_who_is_gone_is_passed_over(turns: Turns) -> None:
     """A cancelled request takes no turn, and is not counted as refused."""
-    turns = Turns("search", waiting_max=8)
 
-    async def main() -> None:
+    async def main() -> list[bool]:
         tasks = [asyncio.create_task(turns.take()) for _ in range(3)]
         await asyncio.sleep(0)
         tasks[0].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with pytest.raises(asyncio.CancelledError):
-            tasks[0].result()
+        return [task.cancelled() for task in tasks]
 
-    asyncio.run(main())
+    assert asyncio.run(main()) == [True, False, False]
     assert (turns.given, turns.refused) == (2, 0)

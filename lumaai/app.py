@@ -205,6 +205,7 @@ class Application(FastAPI):
             if found is not None:
                 resource, parameters = found
                 scope.update({"app": self, "lumaai.resource": resource, "path_params": {**parameters}})
+                scope["lumaai.route"] = resource.path  # also of what is refused before it is reached
                 await self._edge(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)

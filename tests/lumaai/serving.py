@@ -115,7 +115,14 @@ def listening(directory: Path, **settings: Any) -> Iterator[Address]:
     database = Database(directory / "data", default_model=chosen.model, model_options=chosen.model_options)
     app = create_app(database, chosen, telemetry=Telemetry(io.BytesIO()))
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, loop="uvloop", http=BoundedProtocol, log_config=None, access_log=False
+        app,
+        host="127.0.0.1",
+        port=0,
+        loop="uvloop",
+        http=BoundedProtocol,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -1,0 +1,136 @@
+"""What becomes of more searches than can be answered, by sockets; and that the short way to an operation is the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lumaai.turns import WAITING_MAX
+from tests.lumaai.serving import Address, listening, serving
+
+SEARCH = "/v1/collections/films/search"
+BODY = json.dumps({"query": "moon", "mode": "keyword"}).encode()
+
+
+def request(body: bytes = BODY, *, path: str = SEARCH, headers: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], Any]:
+    """Status, headers and body of one answer."""
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode()
+    lines = head.split("\r\n")
+    headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in lines[1:] if line)}
+    return int(lines[0].split()[1]), headers, json.loads(await reader.readexactly(int(headers["content-length"])))
+
+
+async def crowd(address: Address, count: int) -> list[tuple[int, dict[str, str], Any]]:
+    """So many callers at once; each then asks something else over its connection."""
+    host, port = address.removeprefix("http://").split(":")
+    connections = [await asyncio.open_connection(host, int(port)) for _ in range(count)]
+    for number, (_, writer) in enumerate(connections):
+        writer.write(request(headers="X-Request-Id: mine\r\n" if number % 2 else ""))
+    answers = [await answer(reader) for reader, _ in connections]
+    for reader, writer in connections:
+        writer.write(request(b'{"filter": {"year": 1979}}', path="/v1/collections/films/count"))
+        status, _, body = await answer(reader)
+        assert (status, body) in ((200, {"count": 1}), (503, body))
+        writer.close()
+    return answers
+
+
+def filled(address: Address) -> None:
+    service = address.app.state.service
+    films = service.database.create_collection("films", {"title": {"type": "text"}}, embed={})
+    films.add(ids=["1", "2"], fields={"title": ["the moon", "the sun"], "year": [1979, 1999]})
+    films.search("moon", mode="keyword")
+
+
+def test_what_comes_when_too_many_wait_is_refused_at_the_door(tmp_path: Path) -> None:
+    """As a problem like any other, counted and logged; the connection goes on, and so does the service."""
+    with listening(tmp_path) as address:
+        filled(address)
+        service = address.app.state.service
+        answers = asyncio.run(crowd(address, 6 * WAITING_MAX))
+        statuses = Counter(status for status, _, _ in answers)
+        assert set(statuses) == {200, 503}
+        assert statuses[503] == service.turns.refused
+        for number, (status, headers, body) in enumerate(answers):
+            if number % 2:
+                assert headers["x-request-id"] == "mine"
+            if status == 200:
+                assert [hit["id"] for hit in body["hits"]] == ["1"]
+            else:
+                assert headers["content-type"] == "application/problem+json"
+                assert headers["retry-after"] == "1"
+                assert (body["code"], body["status"], body["retryable"]) == ("overloaded", 503, True)
+                assert body["instance"] == headers["x-request-id"]
+        metrics = service.telemetry.exposition().decode()
+        line = f'route="/v1/collections/{{c}}/search",status="503"}} {statuses[503]}.0'
+        assert line in metrics
+
+
+def test_a_body_that_comes_after_its_refusal_is_no_next_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of it is read and forgotten; then the connection is as good as new."""
+    with listening(tmp_path) as address:
+        filled(address)
+        turns = address.app.state.service.turns
+
+        async def main() -> list[int]:
+            host, port = address.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            statuses = []
+            content = request(b" " * 100_000 + BODY)
+            with monkeypatch.context() as patched:
+                patched.setattr(type(turns), "is_full", True)
+                writer.write(content[:200])
+                statuses.append((await answer(reader))[0])
+                writer.write(content[200:50_000])
+                await asyncio.sleep(0.05)
+                writer.write(content[50_000:])
+                writer.write(request())  # pipelined behind it
+                statuses.append((await answer(reader))[0])
+            writer.write(request())
+            statuses.append((await answer(reader))[0])
+            with monkeypatch.context() as patched:
+                patched.setattr(type(turns), "is_full", True)
+                writer.write(request(headers="Connection: close\r\n"))
+                statuses.append((await answer(reader))[0])
+                assert await reader.read() == b""  # closed
+            writer.close()
+            return statuses
+
+        assert asyncio.run(main()) == [503, 503, 200, 503]
+
+
+PATHS = (
+    "/v1/collections/films", "/v1/collections/films/", "/v1/collections/a/b", "/v1/collections/films/documents/a/b%2Fc",
+    "/v1/collections/films/documents/x/search", "/v1/collections/%66ilms/search", "/v1/collections//search",
+    "/v1/nothing", "/v1/jobs/x/y", "/docs", "/healthz", "/v1/models/a/b", "/v1/collections/films/search/",
+    "/v1/collections/f%0Ailms", "/v1/collections/films%0A", "/v1/collections/films/documents/a%0Ab", "//v1/sql",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "OPTIONS"])
+def test_the_short_way_to_an_operation_leads_where_the_long_one_does(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same status, headers and problem for whatever path, through Starlette's router or past it."""
+    with serving(tmp_path) as service:
+
+        def found(path: str) -> tuple[int, dict[str, str], Any]:
+            given = service.request(method, path, headers={"X-Request-Id": "same"})
+            return given.status_code, dict(given.headers), given.content
+
+        service.put("/v1/collections/films", {"embed": {}})
+        straight = [found(path) for path in PATHS]
+        monkeypatch.setattr(service.app, "_edge", None)
+        assert [found(path) for path in PATHS] == straight

@@ -482,13 +482,14 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         timeout_seconds: float,
         dialect: str,
         explain: bool,
+        told: dict[str, Any] | None = None,
     ) -> SqlResult:
-        """As `sql`; `cancelled` ends it when it is set."""
+        """As `sql`; `cancelled` ends it when it is set, and `told` takes in what runs."""
         caller = self._caller
         visible = None if caller.everything else lambda name: caller.may(Verb.READ, name)
         return self._queries.run(
             query, params, limit=limit, timeout_seconds=timeout_seconds, dialect=dialect, explain=explain,
-            visible=visible, aliases=self._aliases.table, cancelled=cancelled,
+            visible=visible, aliases=self._aliases.table, cancelled=cancelled, told=told,
         )  # fmt: skip
 
     @translated

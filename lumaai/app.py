@@ -45,7 +45,7 @@ from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
 from lumaai.tracing import Tracing, otlp_provider
 from lumaai.translation import translate
-from lumaai.wire import as_openai
+from lumaai.wire import OPENAI_PARTS, as_openai
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
 PROBLEM = "application/problem+json"
@@ -99,7 +99,12 @@ def create_app(
         await asyncio.to_thread(_close, service)
 
     operations = all_operations()
-    like_openai = _pattern_of(operation.path for operation in operations if operation.like_openai)
+    like_openai = _pattern_of(
+        [
+            *(operation.path for operation in operations if operation.like_openai),
+            *(f"/v1/{part}{below}" for part in OPENAI_PARTS for below in ("", "/{path}")),
+        ]
+    )
     app = FastAPI(
         title="LumaDB AI",
         version=lumaai.__version__,

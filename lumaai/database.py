@@ -320,6 +320,19 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
                 found.append(CollectionInfo(name, 0, 0, {}, damaged=error.message))
         return found
 
+    def infos_page(self, cursor: str, limit: int) -> tuple[list[CollectionInfo], str | None]:
+        """As `infos`, some at a time: the collections that a cursor leads to, and the next cursor; "" begins.
+
+        Raises:
+            InvalidRequestError: the cursor was not made here.
+            GoneError: it is of a process that has ended.
+        """
+        cursors = self._opened.cursors
+        after = cursors.name_of("collections", cursor) if cursor else ""
+        names = [name for name in self.collections() if name > after]
+        page = names[:limit]
+        return self.infos(page), cursors.after("collections", page[-1]) if len(names) > len(page) else None
+
     @translated
     def aliases(self) -> dict[str, str]:
         """The collection of each alias, by the alias's name."""

@@ -287,6 +287,12 @@ class OpenAIProblem(Problem):
     error: OpenAIError
 
 
+# The parts of OpenAI's interface, as its SDK has them: what is not there is refused as that SDK expects it.
+OPENAI_PARTS = (
+    "assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "embeddings", "evals",
+    "files", "fine_tuning", "images", "models", "moderations", "organization", "realtime", "responses", "threads",
+    "uploads", "vector_stores", "videos",
+)  # fmt: skip
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _INDEX = re.compile(r"\.(\d+)(?=[.\[]|$)")
 

@@ -256,6 +256,17 @@ def test_errors_are_of_the_right_class(address: str, key: str, client: openai.Op
         with pytest.raises(openai.NotFoundError) as lost:
             call()
         assert lost.value.code == "model_not_found"
+    for call in (  # what OpenAI has and we have not
+        lambda: client.responses.create(model="lumaai", input="a"),
+        lambda: client.completions.create(model="lumaai", prompt="a"),
+        lambda: client.files.list(),
+        lambda: client.files.retrieve("file-1"),
+        lambda: client.images.generate(prompt="a"),
+        lambda: client.fine_tuning.jobs.list(),
+    ):
+        with pytest.raises(openai.NotFoundError) as absent:
+            call()
+        assert (absent.value.code, absent.value.type) == ("route_not_found", "invalid_request_error")
 
 
 def test_too_many_requests_are_a_rate_limit_and_overload_is_tried_again(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ class InvertedLists:
 
 
 def list_count(rows: int, wanted: int | None = None) -> int:
-    """As many lists as are wanted and the rows allow; else about their root, to compare with as many as rows in each."""
+    """As many lists as are wanted and the rows allow; else about the root of the rows."""
     if wanted is not None:
         return max(1, min(wanted, rows // ROWS_A_LIST_MIN))
     return max(16, min(LISTS_MAX, 1 << round(math.log2(rows) / 2)))

@@ -30,7 +30,7 @@ TokenIds = Annotated[list[Integer], Field(min_length=1, max_length=INPUTS_MAX, f
 class EmbeddingsRequest(Wire):
     """Texts to embed."""
 
-    model: ModelId
+    model: ModelId | None = Field(default=None, description="null: the service's own. OpenAI's own takes no null.")
     input: (
         Text
         | Annotated[list[Text], Field(min_length=1, max_length=INPUTS_MAX, fail_fast=True)]

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from engine.errors import StorageError as StorageError
     from engine.errors import StorageFullError as StorageFullError
     from engine.errors import TimeLimitError as TimeLimitError
+    from engine.errors import check_wanted as check_wanted
     from engine.facets.counting import count_facets as count_facets
     from engine.facets.specification import FacetError as FacetError
     from engine.facets.specification import parse_facets as parse_facets
@@ -171,6 +172,7 @@ _MODULES = {
         "StorageError",
         "StorageFullError",
         "TimeLimitError",
+        "check_wanted",
     ],
     "fields.filter": ["And", "Comparison", "Filter", "Not", "Or", "parse_filter"],
     "facets.counting": ["count_facets"],

@@ -34,6 +34,7 @@ EngineError
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,6 +219,16 @@ class QueryCancelledError(EngineError):
     """Whoever asked for a query has stopped it."""
 
     code = "query_cancelled"
+
+
+def check_wanted(cancelled: Callable[[], bool] | None) -> None:
+    """Go on only while whoever asked still wants the answer; None: always.
+
+    Raises:
+        QueryCancelledError: they do not.
+    """
+    if cancelled is not None and cancelled():
+        raise QueryCancelledError("query was cancelled")
 
 
 class MemoryLimitError(EngineError):

@@ -15,6 +15,7 @@ JSON = Any  # None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
 ID = "id"
 DIM_MAX = 65_536
+NLIST_MAX = 65_536
 FIELDS_MAX = 1_000
 FIELD_NAME_BYTES_MAX = 256
 TTL_SECONDS_MAX = 10_000_000_000  # about 317 years
@@ -100,6 +101,7 @@ class VectorField:
         quantization: auto, none, fp16, sq8, pq4 or rabitq, as far as the index has it (`QUANTIZATIONS`).
         m: HNSW, edges per node and layer; 2 to 256.
         ef_construction: HNSW, candidates while building; 4 to 4,096.
+        nlist: ivf, lists of a segment, as many as its rows allow (39 for each); 1 to 65,536. None: about their root.
     """
 
     dim: int
@@ -108,6 +110,7 @@ class VectorField:
     m: int = 16
     ef_construction: int = 100
     quantization: Quantization = Quantization.AUTO
+    nlist: int | None = None
 
     def __post_init__(self) -> None:
         known = QUANTIZATIONS[self.index]
@@ -254,6 +257,7 @@ class Schema:
                 "quantization": v.quantization.value,
                 "m": v.m,
                 "ef_construction": v.ef_construction,
+                **({} if v.nlist is None else {"nlist": v.nlist}),
             }
         embed = {
             name: {
@@ -305,7 +309,7 @@ def _field(spec: dict[str, JSON], pointer: str) -> Field:
 
 
 def _vector_field(spec: dict[str, JSON], pointer: str) -> VectorField:
-    _known_keys(spec, {"type", "dim", "metric", "index", "quantization", "m", "ef_construction"}, pointer)
+    _known_keys(spec, {"type", "dim", "metric", "index", "quantization", "m", "ef_construction", "nlist"}, pointer)
     if "dim" not in spec:
         raise SchemaError("a vector field needs its dim", pointer=pointer)
     index = IndexKind(_choice(spec, "index", IndexKind.AUTO, list(IndexKind), pointer))
@@ -321,6 +325,7 @@ def _vector_field(spec: dict[str, JSON], pointer: str) -> VectorField:
         quantization=Quantization(quantization),
         m=_integer(spec, "m", 16, 2, 256, pointer),
         ef_construction=_integer(spec, "ef_construction", 100, 4, 4096, pointer),
+        nlist=None if spec.get("nlist") is None else _integer(spec, "nlist", 1, 1, NLIST_MAX, pointer),
     )
 
 

@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
-from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError
+from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError, check_wanted
 from engine.fields.bitmaps import bitmap_of_mask, mask_of_bitmap
 from engine.fields.columns import ID_FIELD, without_negative_zero
 from engine.fields.evaluate import evaluate
@@ -26,7 +26,7 @@ from engine.filtering import PartFields
 from engine.hits import Hits
 from engine.memory import MaskCache
 from engine.schema import ID, JSON, Field, FieldType, Schema
-from engine.search.nearest import Found, VectorQuery, search_parts
+from engine.search.nearest import Found, VectorQuery, prepare_queries, search_parts
 from engine.search.scope import Among, Condition
 from engine.segments.part import Part, live_mask
 from engine.text.errors import TextIndexDamagedError
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from engine.text.query import TextQuery
     from engine.text.view import TextView
 
+# Of a batch that may be cancelled, how many queries are searched in one native call, which nothing can stop.
+QUERIES_A_TURN = 128
 _LIVING_MAX = 16  # masks of filters without what is deleted, a snapshot
 _ASKED_MAX = 1_000  # queries in words that were read, a snapshot
 _HELD_MAX = 16  # answers of the text index, a snapshot: each part of it asks for the same
@@ -291,6 +293,7 @@ class Snapshot:
         ef_search: int | None = None,
         exact: bool = False,
         parameters: SearchParameters | None = None,
+        cancelled: Callable[[], bool] | None = None,
     ) -> list[Hits]:
         """The documents nearest to each of several vectors, each by its best passage.
 
@@ -302,15 +305,25 @@ class Snapshot:
             ef_search: see `SearchParameters`; for when nothing else is said.
             exact: likewise.
             parameters: how hard to search; in place of `ef_search` and `exact`.
+            cancelled: asked whether to stop, before every `QUERIES_A_TURN` queries.
 
         Raises:
             DimensionMismatchError: the vectors have another size than the field.
             InvalidInputError: one is not finite, too long, or zero under cosine; or there is no such field.
+            QueryCancelledError: it was cancelled.
         """
         effort = _parameters(parameters, ef_search, exact)
         query_of = VectorQuery(self.vector_field(vector_field), k, effort, threads=0)
+        array = np.asarray(queries)
         try:
-            return self._search(np.asarray(queries), query_of, where)
+            if cancelled is None:
+                return self._search(array, query_of, where)
+            prepare_queries(array, self.schema.vectors[query_of.field])  # a fault is told before any work is done
+            found: list[Hits] = []
+            for begin in range(0, len(array), QUERIES_A_TURN):
+                check_wanted(cancelled)
+                found += self._search(array[begin : begin + QUERIES_A_TURN], query_of, where)
+            return found
         except InvalidInputError as error:
             row = error.details.get("row")
             error.pointer = error.pointer or ("/vectors" if row is None else f"/vectors/{row}")

@@ -39,18 +39,17 @@ from lumaai.errors import (
 )
 from lumaai.limits import Lane
 from lumaai.rates import Meter
-from lumaai.routes import all_operations
+from lumaai.routes import all_operations, upload
 from lumaai.routes.body import header
 from lumaai.routes.openapi import openapi_document
 from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_route
 from lumaai.routes.service import Service
-from lumaai.routes.upload import UPLOADS
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
 from lumaai.tracing import Tracing, otlp_provider
 from lumaai.translation import translate
 from lumaai.turns import RETRY_AFTER_SECONDS
-from lumaai.wire import as_openai
+from lumaai.wire import OPENAI_PARTS, as_openai
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
 PROBLEM = "application/problem+json"
@@ -68,8 +67,6 @@ CORS_SECONDS = 600
 PATHS_MAX, PATH_CHARACTERS_MAX = 4_096, 256
 USES_SECONDS = 60.0  # between two times that the last uses of keys are written down
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
-# Decided before routing, and so on the whole path: a document's id may end like another route.
-_UPLOAD = re.compile(r"/v1/collections/[^/]+/documents:bulk")
 # Work on all files, and downloads of it: these take as long as they take, in lanes of their own.
 _PATIENT = re.compile(r"/v1/(snapshots(/.*)?|check|compact|purge|collections/[^/]+/optimize)")
 _DOCUMENTS = re.compile(r"/v1/collections/[^/]+/documents(/.+)?", re.DOTALL)
@@ -108,7 +105,12 @@ def create_app(
         await asyncio.to_thread(_close, service)
 
     operations = all_operations()
-    like_openai = _pattern_of(operation.path for operation in operations if operation.like_openai)
+    like_openai = _pattern_of(
+        [
+            *(operation.path for operation in operations if operation.like_openai),
+            *(f"/v1/{part}{below}" for part in OPENAI_PARTS for below in ("", "/{path}")),
+        ]
+    )
     app = Application(
         title="LumaDB AI",
         version=lumaai.__version__,
@@ -246,7 +248,7 @@ class Edge:
             return
         started = time.perf_counter()
         record = RequestRecord(_request_id(scope), scope["method"])
-        is_upload = record.method == "POST" and _UPLOAD.fullmatch(scope["path"]) is not None
+        is_upload = upload.is_upload(record.method, scope["path"])
         exchange = _Exchange(record, receive, send, self._body_bytes_max(scope, is_upload=is_upload))
         scope["lumaai.request_id"] = record.id
         self._tracing.mark_request(record.id)
@@ -504,7 +506,7 @@ async def _write_uses(service: Service) -> None:
 
 def _begin(service: Service) -> None:
     """What a new process takes over from the one before."""
-    shutil.rmtree(service.database.path / UPLOADS, ignore_errors=True)
+    shutil.rmtree(service.database.path / upload.UPLOADS, ignore_errors=True)
     service.resume_jobs()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from lumaai.askable import AskableDatabase
 from lumaai.asked import Asked, Execution, Question
 from lumaai.declare import declared_schema
@@ -19,6 +21,17 @@ from lumaai.remote_upkeep import RemoteUpkeep, model_of_the_service
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, SqlResult, check_query
+from lumaai.texts import (
+    Scores,
+    Vectors,
+    check_dimensions,
+    check_texts,
+    in_openais_shape,
+    pieces,
+    scores_of,
+    vectors_of,
+)
+from lumaai.texts import check_query as check_reranked
 from lumaai.translation import translated
 from lumaai.transport import Transport, collection_path, given_keys, new_key
 
@@ -197,6 +210,35 @@ class Client(RemoteUpkeep, RemoteKeyUpkeep, AskableDatabase):
         check_query(params, limit, timeout)
         body = given_keys({"language": language, "query": query, "params": params, "limit": limit, "timeout": timeout})
         return SqlResult.from_json(self._transport.write("/v1/query", body, key=new_key()).body)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str | None = None,
+        as_queries: bool = False,
+        dimensions: int | None = None,
+    ) -> Vectors:
+        """Vectors of texts, (n, dim) float32; see `Database.embed`. Many texts take several requests."""
+        wanted = given_keys(
+            {"model": model, "dimensions": check_dimensions(dimensions), "input_type": "query" if as_queries else None}
+        )
+        found: list[Vectors] = []
+        for piece in pieces(check_texts("texts", texts)):
+            with in_openais_shape():
+                body = {**wanted, "input": piece, "encoding_format": "base64"}
+                found.append(vectors_of(self._transport.post("/v1/embeddings", body, safe=True)))
+        return np.concatenate(found)
+
+    def rerank(self, query: str, texts: Sequence[str], *, model: str | None = None) -> Scores:
+        """How well texts answer a query, (n,) float32; see `Database.rerank`. Many texts take several requests."""
+        wanted = given_keys({"model": model, "query": check_reranked(query)})
+        found: list[Scores] = []
+        for piece in pieces(check_texts("texts", texts)):
+            with model_of_the_service(), in_openais_shape():
+                answer = self._transport.post("/v1/rerank", {**wanted, "documents": piece}, safe=True)
+                found.append(scores_of(answer, len(piece)))
+        return np.concatenate(found)
 
     def stats(self) -> dict[str, Any]:
         """Bytes on disk and in memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from types import EllipsisType
@@ -123,7 +123,9 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
         return self.info()
 
     def _write(self, write: Write) -> WriteResult:
-        return self.write_bounded(write, UNBOUNDED)
+        result = self.write_bounded(write, UNBOUNDED)
+        write.tell(len(write.batch.documents), len(write.batch.documents))
+        return result
 
     @translated
     def _manifest(self) -> Collection:
@@ -329,10 +331,18 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
             *raw, sequence, milliseconds, explain, None, facets, highlights, next_cursor=next_cursor, is_paged=True
         )
 
-    def answers_raw(self, bodies: Sequence[wire.SearchRequest], *, bytes_max: int | None = None) -> list[RawHits]:
-        """Several searches, one after the other; `bytes_max` holds for each."""
+    @translated
+    def answers_raw(
+        self,
+        bodies: Sequence[wire.SearchRequest],
+        *,
+        bytes_max: int | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[RawHits]:
+        """Several searches, one after the other; `bytes_max` holds for each, `cancelled` ends them between two."""
         answers = []
         for place, body in enumerate(bodies):
+            engine.check_wanted(cancelled)
             with at(f"/searches/{place}"):
                 answers.append(self.answer_raw(body, bytes_max=bytes_max))
         return answers
@@ -366,6 +376,22 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
             filter: only documents that match.
             params: as for `search`.
         """
+        return self.search_batch_while(
+            None, vectors, vector_field=vector_field, limit=limit, filter=filter, params=params
+        )
+
+    @translated
+    def search_batch_while(
+        self,
+        cancelled: Callable[[], bool] | None,
+        vectors: ArrayLike,
+        *,
+        vector_field: str | None,
+        limit: int,
+        filter: Filter | None,  # noqa: A002
+        params: Mapping[str, Any] | None,
+    ) -> BatchHits:
+        """As `search_batch`; `cancelled` ends it between some vectors and the next."""
         started = time.perf_counter()
         rows = check_rows(limit)
         effort = effort_of(params)
@@ -375,7 +401,7 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
         snapshot = self._native.snapshot()
         found = snapshot.search_batch(
             queries, rows, vector_field=vector_field_of(snapshot.schema, vector_field, embedded=False),
-            where=_where(filter, snapshot), parameters=effort,
+            where=_where(filter, snapshot), parameters=effort, cancelled=cancelled,
         )  # fmt: skip
         milliseconds = (time.perf_counter() - started) * 1000
         ids, scores = [list(hits.ids) for hits in found], [hits.scores for hits in found]
@@ -455,8 +481,13 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
 
     @translated
     def _facets(self, facets: Any, filter: Filter | None) -> dict[str, Any]:  # noqa: A002
+        return self.facets_while(None, facets, filter)
+
+    @translated
+    def facets_while(self, cancelled: Callable[[], bool] | None, facets: Any, filter: Filter | None) -> dict[str, Any]:  # noqa: A002
+        """As `facets`; `cancelled` ends it between some documents and the next."""
         snapshot = self._native.snapshot()
-        return engine.count_facets(snapshot, facets, _where(filter, snapshot))
+        return engine.count_facets(snapshot, facets, _where(filter, snapshot), cancelled=cancelled)
 
     @translated
     def _statistics(self) -> dict[str, Any]:

@@ -35,9 +35,11 @@ from lumaai.questions import LLMSource, Questions, Scope
 from lumaai.reranking import Rerankers
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
-from lumaai.served_models import OURS, ServedModel, ServedModels, Task
+from lumaai.served_models import OURS, ServedModel, ServedModels, Task, check_known
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
 from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, Queries, SqlResult
+from lumaai.texts import Scores, Vectors, check_dimensions, check_texts
+from lumaai.texts import check_query as check_reranked
 from lumaai.translation import translated, translated_events
 from lumaai.upkeep import Upkeep, open_engine
 
@@ -320,6 +322,19 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
                 found.append(CollectionInfo(name, 0, 0, {}, damaged=error.message))
         return found
 
+    def infos_page(self, cursor: str, limit: int) -> tuple[list[CollectionInfo], str | None]:
+        """As `infos`, some at a time: the collections that a cursor leads to, and the next cursor; "" begins.
+
+        Raises:
+            InvalidRequestError: the cursor was not made here.
+            GoneError: it is of a process that has ended.
+        """
+        cursors = self._opened.cursors
+        after = cursors.name_of("collections", cursor) if cursor else ""
+        names = [name for name in self.collections() if name > after]
+        page = names[:limit]
+        return self.infos(page), cursors.after("collections", page[-1]) if len(names) > len(page) else None
+
     @translated
     def aliases(self) -> dict[str, str]:
         """The collection of each alias, by the alias's name."""
@@ -482,14 +497,70 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         timeout_seconds: float,
         dialect: str,
         explain: bool,
+        told: dict[str, Any] | None = None,
     ) -> SqlResult:
-        """As `sql`; `cancelled` ends it when it is set."""
+        """As `sql`; `cancelled` ends it when it is set, and `told` takes in what runs."""
         caller = self._caller
         visible = None if caller.everything else lambda name: caller.may(Verb.READ, name)
         return self._queries.run(
             query, params, limit=limit, timeout_seconds=timeout_seconds, dialect=dialect, explain=explain,
-            visible=visible, aliases=self._aliases.table, cancelled=cancelled,
+            visible=visible, aliases=self._aliases.table, cancelled=cancelled, told=told,
         )  # fmt: skip
+
+    @translated
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str | None = None,
+        as_queries: bool = False,
+        dimensions: int | None = None,
+    ) -> Vectors:
+        """Vectors of texts, (n, dim) float32: of each as a whole, up to the tokens that the model reads.
+
+        Args:
+            texts: at least one, none empty.
+            model: one that a collection uses, or the database's own; None for that.
+            as_queries: they are queries, not documents; not every model makes a difference.
+            dimensions: the first so many numbers of each, scaled to length 1; None: all.
+
+        Raises:
+            InvalidRequestError: an empty text, or more dimensions than the model has.
+            NotFoundError: there is no such model here.
+            ModelUnavailableError: it cannot be had.
+        """
+        wanted, given = check_dimensions(dimensions), check_texts("texts", texts)
+        name = self.embedder_named(model)
+        return self.served_models.embed(given, name, as_queries=as_queries, dimensions=wanted).vectors
+
+    def embedder_named(self, model: str | None) -> str:
+        """An embedder that is given out; None means the database's own.
+
+        Raises:
+            NotFoundError: it is none.
+        """
+        name = self._default_model if model is None else model
+        check_known(name, self.served_models.embedders(self.collections()))
+        return name
+
+    @translated
+    def rerank(self, query: str, texts: Sequence[str], *, model: str | None = None) -> Scores:
+        """How well texts answer a query, (n,) float32 in their order; larger is better, within one call.
+
+        Args:
+            query: what is looked for.
+            texts: at least one, none empty.
+            model: a reranker; None for the database's own.
+
+        Raises:
+            InvalidRequestError: a blank query or an empty text.
+            NotFoundError: there is no such reranker here.
+            ModelUnavailableError: it cannot be had.
+        """
+        checked, given = check_reranked(query), check_texts("texts", texts)
+        if model is not None:
+            check_known(model, self.served_models.rerankers())
+        return self.served_models.score(checked, given, model)
 
     @translated
     def query(

@@ -226,13 +226,12 @@ def _reembed(opened: Opened, name: str, told: Told) -> Reembedding:
 
     try:
         done = works.wait(name, tell)
-    except JobStoppedError:
+    except (JobStoppedError, OverloadedError) as error:
+        if isinstance(error, OverloadedError) and error.code != "cancelled":
+            raise
         if told.is_cancelled:
             works.cancel(name)
-        raise
-    except OverloadedError as error:
-        if error.code != "cancelled":
-            raise
-        raise JobStoppedError from error  # cancelled by its own call, or because a snapshot takes the database's place
+        # Else by its own call, because a snapshot takes the database's place, or because the database is closed.
+        raise JobStoppedError from error
     told.all_counted("embedding anew", done.documents, done.total, before=before)
     return done

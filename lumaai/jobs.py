@@ -96,12 +96,14 @@ class JobTable:
         return job
 
     def cancel(self, job: Job) -> Job:
-        """Have a job stop: at once if it waits, at its next step if it runs."""
+        """Have a job stop: at once if it waits, at its next step if it runs. A reembedding is told now."""
         with self._lock:
             job = self._jobs[job.id]
             if job.has_ended:
                 return job
             self._cancelled.add(job.id)
+            if job.kind == "reembed" and job.collection is not None:
+                self._opened.reembeddings.tell_to_stop(job.collection)  # which began before its job had a thread
             if job.state == "queued" and self._futures[job.id].cancel():
                 return self._end(job, "cancelled")
             job = self._jobs[job.id] = replace(job, cancelling=True)

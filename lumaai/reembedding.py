@@ -114,6 +114,12 @@ class Reembeddings:
             raise work.error
         return work.state
 
+    def tell_to_stop(self, name: str) -> None:
+        """Have it end at its next step, and do not wait for that; the copies stay."""
+        work = self._works.get(name)
+        if work is not None:
+            work.tell_to_stop()
+
     def cancel(self, name: str) -> None:
         """End it, and drop the copies; doing it twice does no harm."""
         work = self._works.get(name)
@@ -189,8 +195,11 @@ class _Work:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def tell_to_stop(self) -> None:
         self._stopping.set()
+
+    def stop(self) -> None:
+        self.tell_to_stop()
         self.ended.wait()
 
     def catch_up(self) -> int:

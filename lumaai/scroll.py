@@ -93,6 +93,26 @@ class Cursors:
             self._pins.move_to_end(number)
         return held[0], position, lambda position: self._write(number, position)
 
+    def after(self, kind: str, name: str) -> str:
+        """A cursor to what comes after `name` in a sorted list of a kind. It pins nothing."""
+        payload = self._process + name.encode()
+        return _encoded(payload + self._sign(_listed(kind, payload)))
+
+    def name_of(self, kind: str, cursor: object) -> str:
+        """The name that a list of this kind goes on after.
+
+        Raises:
+            InvalidRequestError: the cursor was not made here for such a list, or was changed.
+            GoneError: it is of a process that has ended.
+        """
+        raw = _decoded(cursor)
+        payload, signature = raw[:-_SIGNATURE_BYTES], raw[-_SIGNATURE_BYTES:]
+        if len(payload) >= len(self._process) and payload[:8] != self._process:
+            raise _restarted()
+        if not hmac.compare_digest(signature, self._sign(_listed(kind, payload))):
+            raise cursor_fault("cursor is not valid")
+        return payload[len(self._process) :].decode()
+
     def forget(self, collection: str) -> None:
         """Drop the scrolls of a collection, so that what they hold can go."""
         with self._lock:
@@ -118,13 +138,13 @@ class Cursors:
 
     def _write(self, number: int, position: int) -> str:
         payload = _PAYLOAD.pack(self._process, number, position)
-        return base64.urlsafe_b64encode(payload + self._sign(payload)).decode().rstrip("=")
+        return _encoded(payload + self._sign(payload))
 
     def _read(self, cursor: object) -> tuple[int, int]:
         raw = _decoded(cursor)
         payload, signature = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]
         if len(payload) == _PAYLOAD.size and payload[:8] != self._process and len(signature) == _SIGNATURE_BYTES:
-            raise GoneError("cursor is of a service that has been restarted: start again without a cursor")
+            raise _restarted()
         if not hmac.compare_digest(signature, self._sign(payload)):
             raise cursor_fault("cursor is not valid")
         _, number, position = _PAYLOAD.unpack(payload)
@@ -138,6 +158,19 @@ def cursor_fault(message: str) -> InvalidRequestError:
     """An error that says what is wrong with a cursor."""
     detail = ErrorDetail("/cursor", "cursor_invalid", message)
     return InvalidRequestError(message, code="cursor_invalid", errors=[detail])
+
+
+def _restarted() -> GoneError:
+    return GoneError("cursor is of a service that has been restarted: start again without a cursor")
+
+
+def _listed(kind: str, payload: bytes) -> bytes:
+    """What is signed of a list's cursor, so that it is none of a scroll or of another list."""
+    return b"list of %s\0%s" % (kind.encode(), payload)
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _decoded(cursor: object) -> bytes:

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from lumaai.app import Application, create_app, raw_problem
 from lumaai.database import Database
 from lumaai.errors import InvalidRequestError, LumaError
+from lumaai.routes.upload import is_upload
 from lumaai.settings import Settings, load_settings
 from lumaai.telemetry import log_core
 
@@ -37,6 +38,7 @@ KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS_MAX = 30
 HEAD_BYTES_MAX = 65_536
 HEAD_SECONDS_MAX = 30.0
+IDLE_SECONDS_MAX = 5.0
 # What is still taken of a body whose request is answered already, so that its sender comes to read the answer.
 REST_BYTES_MAX = 64 << 20
 REST_SECONDS_MAX = 5.0
@@ -169,7 +171,7 @@ def _run(settings: Settings, listener: socket.socket, database: Database, began:
         app,
         ssl_context_factory=None if context is None else lambda *_: context,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=bounded_protocol(settings.idle_seconds_max),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -251,12 +253,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     These are the head of a request, trailers and chunk headers, and the rest of a body whose request is answered.
     Without bounds, one connection that sends them for ever, or none at all, holds memory or a descriptor for ever.
+
+    Heads and bodies that end in their middle are refused at once, and those that stop coming after `idle_seconds_max`;
+    uploads bound their waits themselves.
     """
 
+    idle_seconds_max = IDLE_SECONDS_MAX
     # Bytes that are no part of a body that is read, since the last such part; and how long to wait for the next.
     _idle_bytes = 0
     _idle_bytes_max = HEAD_BYTES_MAX
     _deadline: asyncio.TimerHandle | None = None
+    _idle: asyncio.TimerHandle | None = None
+    _last_seconds = 0.0  # by the loop's clock, when bytes came last
     _in_body = False
     _got_body = False
 
@@ -323,6 +331,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes in; what is no body that somebody reads must be little."""
         self._got_body = False
+        self._last_seconds = self.loop.time()
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -337,6 +346,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+        if self._idle is None and self._unfinished is not None:
+            self._idle = self.loop.call_later(self.idle_seconds_max, self._may_be_idle)
+
+    def eof_received(self) -> None:
+        """Nothing more comes: what is not whole never will be, and is refused before the connection closes."""
+        if self.transport.is_closing():
+            return
+        part = self._unfinished_part
+        if part is not None:
+            self._refuse(400, f"{part} of the request ended before it was whole", f"{part}_incomplete")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
@@ -351,6 +370,34 @@ class BoundedProtocol(HttpToolsProtocol):
     def _last(self) -> RequestResponseCycle | None:
         """The request that came last; uvicorn declares that there always is one."""
         return self.cycle
+
+    @property
+    def _unfinished_part(self) -> str | None:
+        """What has begun to come and is not whole, "head" or "body"; None: nothing, or the rest of what is answered."""
+        if self._in_body:
+            return None if self.cycle.response_complete else "body"
+        return "head" if self._deadline is not None and self._idle_bytes else None
+
+    @property
+    def _unfinished(self) -> str | None:
+        """As `_unfinished_part`, of what may not stop coming."""
+        part = self._unfinished_part
+        return None if part == "body" and is_upload(self.scope["method"], self.scope["path"]) else part
+
+    def _may_be_idle(self) -> None:
+        """Refuse what has stopped coming, unless it is we who do not take it."""
+        self._idle = None
+        part, now = self._unfinished, self.loop.time()
+        if part is None:
+            return
+        if part == "body" and (self.flow.read_paused or self.cycle.waiting_for_100_continue):
+            self._last_seconds = now
+        left = self._last_seconds + self.idle_seconds_max - now
+        if left > 0:
+            self._idle = self.loop.call_later(left, self._may_be_idle)
+            return
+        seconds = f"maximum={self.idle_seconds_max:g} seconds between two pieces"
+        self._refuse(408, f"{part} of the request stopped coming: {seconds}", f"{part}_timeout")
 
     def _expect_head(self) -> None:
         self._in_body = False
@@ -372,6 +419,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     def _refuse(self, status: int, message: str, code: str) -> None:
         """Answer with a problem, unless that would be amid another answer, and close."""
@@ -391,6 +441,11 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
+
+
+def bounded_protocol(idle_seconds_max: float) -> type[BoundedProtocol]:
+    """The protocol with a bound of its own on how long heads and bodies may stop coming."""
+    return type("ConfiguredProtocol", (BoundedProtocol,), {"idle_seconds_max": idle_seconds_max})
 
 
 class Server(uvicorn.Server):

@@ -168,6 +168,9 @@ class Settings(ModelSettings):
     search_batch_max: int = Field(default=1_000, ge=1, description="Vectors in one search:batch.")
     scroll_limit_max: int = Field(default=10_000, ge=1)
     request_seconds_max: float = Field(default=60.0, gt=0, description="For uploads: between two pieces.")
+    idle_seconds_max: float = Field(
+        default=5.0, gt=0, description="Between two pieces of the head or the body of a request that is no upload."
+    )
 
     search_threads: int = Field(default=max(2, CORES), ge=1, le=256)
     search_queue_max: int = Field(default=256, ge=0, description="Searches waiting for a thread.")

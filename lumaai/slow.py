@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from promptql import Answer
 
 # Texts of explanations that are the program's own words.
-OWN_WORDS = frozenset({"step", "how", "why", "op", "planner", "index", "vector_field", "fusion", "mode", "band"})
+OWN_WORDS = frozenset(
+    {"step", "how", "why", "op", "operator", "planner", "index", "vector_field", "fusion", "mode", "band"}
+)
 DEPTH_MAX = 8
 
 

@@ -182,13 +182,17 @@ class Queries:
         visible: Callable[[str], bool] | None = None,
         aliases: Mapping[str, str] | None = None,
         cancelled: threading.Event | None = None,
+        told: dict[str, Any] | None = None,
     ) -> SqlResult:
-        """One query; see `Database.sql`. Collections that are not `visible` are not there; `cancelled` stops it."""
+        """One query; see `Database.sql`. Collections that are not `visible` are not there; `cancelled` stops it.
+
+        `told` takes in what runs.
+        """
         check_query(parameters, limit, timeout_seconds)
         found = self.running.run(
             sql, parameters, limit=limit, timeout_seconds=timeout_seconds, dialect=dialect, search=self._search,
             explain=explain, visible=visible, aliases=aliases,
-            cancelled=None if cancelled is None else cancelled.is_set,
+            cancelled=None if cancelled is None else cancelled.is_set, told=told,
         )  # fmt: skip
         return SqlResult.of(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.arrays import Ordinals
-from engine.errors import InvalidInputError
+from engine.errors import InvalidInputError, check_wanted
 from engine.facets.specification import (
     Facet,
     FacetError,
@@ -61,6 +61,8 @@ def count_facets(
     spec: JSON | Mapping[str, Facet],
     where: Filter | None = None,
     ordinals: Ordinals | None = None,
+    *,
+    cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, JSON]:
     """Counts and figures by name, as JSON.
 
@@ -69,20 +71,23 @@ def count_facets(
         spec: see `engine.facets.specification`; JSON, or what `parse_facets` has read.
         where: only documents that satisfy it;
         ordinals: and, where given, only these: what a search has found.
+        cancelled: asked whether to stop, before every facet and every part of the columns that it reads.
 
     Raises:
         FacetError: with a JSON Pointer into `spec`.
+        QueryCancelledError: it was cancelled.
     """
     asked = spec if isinstance(spec, dict) and all(isinstance(v, Facet) for v in spec.values()) else parse_facets(spec)
     columns: dict[str, _Column] = {}
     answers: dict[str, JSON] = {}
     for name, facet in asked.items():
+        check_wanted(cancelled)
         pointer = "/" + name.replace("~", "~0").replace("/", "~1")
         if isinstance(facet, GroupCounts):
             answers[name] = _group_counts(snapshot, facet, where, ordinals, pointer)
             continue
         if facet.field not in columns:
-            columns[facet.field] = _column(snapshot, facet.field, where, ordinals, pointer)
+            columns[facet.field] = _column(snapshot, facet.field, where, ordinals, pointer, cancelled)
         column = columns[facet.field]
         check_facet(facet, column.field, pointer)
         answers[name] = _answer(facet, column, pointer)
@@ -116,7 +121,14 @@ def _answer(facet: Facet, column: _Column, pointer: str) -> JSON:
             return {**_figures(column), "missing": column.missing}
 
 
-def _column(snapshot: Snapshot, name: str, where: Filter | None, ordinals: Ordinals | None, pointer: str) -> _Column:
+def _column(
+    snapshot: Snapshot,
+    name: str,
+    where: Filter | None,
+    ordinals: Ordinals | None,
+    pointer: str,
+    cancelled: Callable[[], bool] | None,
+) -> _Column:
     """The values of a field over all parts."""
     try:
         field = field_of(snapshot, name)
@@ -124,6 +136,7 @@ def _column(snapshot: Snapshot, name: str, where: Filter | None, ordinals: Ordin
         raise FacetError(str(error), pointer=pointer) from error
     pieces, missing = [], 0
     for i in range(len(snapshot.parts)):
+        check_wanted(cancelled)
         chosen = chosen_places(snapshot, i, where, ordinals)
         column = column_of(snapshot, i, name, field)
         if chosen is not None:

@@ -64,7 +64,7 @@ class _Candidates:
 
 def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where: Condition) -> list[Found]:
     """The `k` best documents of each query, over all parts."""
-    prepared = _prepare(queries, snapshot.schema.vectors[query.field])
+    prepared = prepare_queries(queries, snapshot.schema.vectors[query.field])
     candidates: list[_Candidates] = []
     steps: list[JSON] = []
     for i, part in enumerate(snapshot.parts):
@@ -92,8 +92,13 @@ def search_parts(snapshot: Snapshot, queries: Numbers, query: VectorQuery, where
     return [_join(snapshot, candidates, q, query.k, explain) for q in range(len(prepared))]
 
 
-def _prepare(queries: Numbers, spec: VectorField) -> Vectors:
-    """(q, dim) float32, checked, and of unit length under cosine."""
+def prepare_queries(queries: Numbers, spec: VectorField) -> Vectors:
+    """(q, dim) float32, checked, and of unit length under cosine.
+
+    Raises:
+        DimensionMismatchError: they have another size than the field.
+        InvalidInputError: they are no array of numbers, or one is not finite, too long, or zero under cosine.
+    """
     if queries.ndim != 2 or queries.dtype.kind not in "fiu":
         raise InvalidInputError(f"vectors must be numbers of shape (n, dim): got={queries.dtype} {queries.shape}")
     if len(queries) == 1 and queries.dtype == np.float32 and queries.shape[1] == spec.dim:

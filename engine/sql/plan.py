@@ -29,10 +29,28 @@ def explanation(
     plan = json.loads(rows[0][1])
     operators = [item for root in _children(plan) for item in _operators(root, 0)]
     operators = [item for item in operators if item["operator"] not in _WRAPPERS]
-    by_name = {snapshot.name: snapshot for snapshot in snapshots.values()}
-    tables = [_table(by_name[registered.name], registered) for registered in shown.values()]
     text = "\n".join(_line(item) for item in operators)
-    return {"tables": tables, "operators": operators, "text": text}
+    return {"tables": tables_read(shown, snapshots), "operators": operators, "text": text}
+
+
+def planned(native: Any, sql: str, bound: Any) -> list[JSON]:
+    """The operators of a query in the order of a tree, with the rows that DuckDB expects of each. Does not run it."""
+    rows = native.execute(f"EXPLAIN (FORMAT JSON) {sql}", bound).fetchall()
+    found: list[JSON] = []
+    waiting = [(root, 0) for root in reversed(json.loads(rows[0][1]))]
+    while waiting:
+        node, depth = waiting.pop()
+        expected = str((node.get("extra_info") or {}).get("Estimated Cardinality", "")).lstrip("~")
+        rows_expected = int(expected) if expected.isdigit() else None
+        found.append({"operator": str(node.get("name", "")).strip(), "depth": depth, "rows_expected": rows_expected})
+        waiting += [(child, depth + 1) for child in reversed(_children(node))]
+    return found
+
+
+def tables_read(shown: Mapping[str, Registered], snapshots: Mapping[str, Snapshot]) -> list[JSON]:
+    """The collections that a query reads, with the rows considered."""
+    by_name = {snapshot.name: snapshot for snapshot in snapshots.values()}
+    return [_table(by_name[registered.name], registered) for registered in shown.values()]
 
 
 def _table(snapshot: Snapshot, registered: Registered) -> dict[str, JSON]:

@@ -27,6 +27,7 @@ from engine.vector.reduction import principal_components
 ROWS_MIN = 1_000  # pq4 learns 16 centroids a sub-vector, FAISS wants 39 rows for each; and fewer rows need no lists
 LISTS_MAX = 4_096
 ROWS_A_CENTROID = 48  # of the sample that centroids are learnt from; FAISS wants 39 at least
+ROWS_A_LIST_MIN = 39  # FAISS's own bound, below which it warns
 ROUNDS = 8  # of k-means
 PQ_ROWS = 2_048  # of the sample that sub-quantizers are learnt from
 ADD_ROWS = 8_192
@@ -79,7 +80,8 @@ class InvertedLists:
         if len(vectors) < ROWS_MIN:
             raise CannotTrainError(f"{kind} needs at least {ROWS_MIN} rows: got={len(vectors)}")
         use_threads(threads)
-        reused = like is not None and like.serves(len(vectors), kind, quantization)
+        same_lists = spec.nlist is None or (like is not None and like.lists == list_count(len(vectors), spec.nlist))
+        reused = like is not None and same_lists and like.serves(len(vectors), kind, quantization)
         if like is not None and reused:
             built = like.emptied()
         else:
@@ -181,15 +183,17 @@ class InvertedLists:
         return int(self.index.ntotal * (self.ivf.code_size + 8) + self.lists * self.ivf.d * 4)
 
 
-def list_count(rows: int) -> int:
-    """About the root of the rows: as many lists to compare with as rows in each."""
+def list_count(rows: int, wanted: int | None = None) -> int:
+    """As many lists as are wanted and the rows allow; else about the root of the rows."""
+    if wanted is not None:
+        return max(1, min(wanted, rows // ROWS_A_LIST_MIN))
     return max(16, min(LISTS_MAX, 1 << round(math.log2(rows) / 2)))
 
 
 def _train(
     vectors: Vectors, spec: VectorField, quantization: Quantization, stop: Callable[[], bool], *, reduced: bool
 ) -> Any:
-    dim, lists = spec.dim, list_count(len(vectors))
+    dim, lists = spec.dim, list_count(len(vectors), spec.nlist)
     metric = faiss.METRIC_INNER_PRODUCT if spec.metric is Metric.DOT else faiss.METRIC_L2
     random = np.random.default_rng(len(vectors))
     sample = vectors[np.sort(random.choice(len(vectors), min(len(vectors), ROWS_A_CENTROID * lists), replace=False))]

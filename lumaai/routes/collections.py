@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from lumaai import wire
 from lumaai.access import Verb
-from lumaai.database import Database
 from lumaai.errors import ConflictError, ErrorDetail, InvalidRequestError, ModelUnavailableError, NotFoundError
 from lumaai.results import CollectionInfo
 from lumaai.routes import matching
@@ -79,17 +78,10 @@ def check_model(pointer: str, model: str | None, default: str) -> None:
 async def list_collections(call: Call) -> Response:
     """All collections by name."""
     cursor = call.query(wire.CollectionsQuery).cursor
-    found, next_cursor = await call.service.searches.run(_page, call.database, cursor)
+    found, next_cursor = await call.service.searches.run(call.database.infos_page, cursor, PAGE_COLLECTIONS)
     call.count_rows(len(found))
     content = {"collections": [info.to_json() for info in found], "next_cursor": next_cursor}
     return json_response(msgspec.json.encode(content))
-
-
-def _page(database: Database, after: str) -> tuple[list[CollectionInfo], str | None]:
-    names = [name for name in database.collections() if name > after]
-    page = names[:PAGE_COLLECTIONS]
-    next_cursor = page[-1] if len(names) > len(page) else None
-    return database.infos(page), next_cursor
 
 
 async def get_collection(call: Call) -> Response:
@@ -183,6 +175,7 @@ OPERATIONS = (
         verb=Verb.READ,
         reach=Reach.SOME,
         answers={200: wire.CollectionList},
+        errors=(410,),
         query=wire.CollectionsQuery,
     ),
     Operation(

@@ -7,17 +7,20 @@ from starlette.responses import Response
 
 from lumaai import wire
 from lumaai.access import Verb
+from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, json_response
 
 PATH = "/v1/collections/{c}"
 
 
 async def count_facets(call: Call) -> Response:
-    """Values, ranges, steps and figures of fields, of the documents that match."""
+    """Values, ranges, steps and figures of fields, of the documents that match. Who leaves ends the counting."""
     body = await call.body(wire.FacetsRequest)
     given = body.model_dump(exclude_unset=True, by_alias=True)["facets"]
     collection = call.service.database.collection(call.path("c"))
-    found = await call.service.searches.run(lambda: collection.facets(given, filter=body.filter))
+    found = await run_while_wanted(
+        call, call.service.searches, lambda gone: collection.facets_while(gone.is_set, given, body.filter)
+    )
     return json_response(msgspec.json.encode({"facets": found}))
 
 

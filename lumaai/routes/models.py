@@ -19,7 +19,7 @@ from lumaai.reranking import check_over_http
 from lumaai.routes.collections import model_of_the_caller
 from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, Reach, json_response
-from lumaai.served_models import OURS, Embedded, ServedModel, Task, check_known
+from lumaai.served_models import OURS, Embedded, ServedModel, check_known
 from lumaai.translation import translated
 
 TOKENS_REFUSED = (
@@ -38,16 +38,15 @@ async def embed(call: Call) -> Response:
 
     @translated
     def work(gone: threading.Event) -> bytes:
-        known = [each.id for each in database.list_models() if each.task is Task.EMBEDDING]
-        check_known(body.model, known)
+        name = database.embedder_named(body.model)
         embedded = database.served_models.embed(
             texts,
-            body.model,
+            name,
             as_queries=body.input_type == "query",
             dimensions=body.dimensions,
             bounds=EmbedBounds(call.service.settings.embed_characters_max, gone),
         )
-        return _embeddings(body, embedded)
+        return _embeddings(body, name, embedded)
 
     content = await run_while_wanted(call, call.service.embeds, work)
     call.count_rows(len(texts))
@@ -62,7 +61,7 @@ def _texts(given: str | Sequence[Any]) -> list[str]:
     return texts
 
 
-def _embeddings(body: wire.EmbeddingsRequest, embedded: Embedded) -> bytes:
+def _embeddings(body: wire.EmbeddingsRequest, model: str, embedded: Embedded) -> bytes:
     written: list[Any]
     if body.encoding_format == "base64":
         raw = np.ascontiguousarray(embedded.vectors, dtype="<f4")
@@ -71,7 +70,7 @@ def _embeddings(body: wire.EmbeddingsRequest, embedded: Embedded) -> bytes:
         written = embedded.vectors.tolist()
     data = [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(written)]
     usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
-    return msgspec.json.encode({"object": "list", "data": data, "model": body.model, "usage": usage})
+    return msgspec.json.encode({"object": "list", "data": data, "model": model, "usage": usage})
 
 
 async def rerank(call: Call) -> Response:

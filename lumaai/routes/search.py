@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from lumaai.pace import shape_of
 from lumaai.reranking import check_over_http
 from lumaai.routes.binary import BINARY, is_binary, search_batch_of, search_of
 from lumaai.routes.jobs import started
+from lumaai.routes.leaving import run_while_wanted
 from lumaai.routes.operation import Call, Operation, json_response
 from lumaai.routes.service import Service
 
@@ -102,17 +104,23 @@ def _search(
 
 
 async def search_batch(call: Call) -> Response:
-    """For each vector the ids and scores of its nearest documents, best first; or the answers to several searches."""
+    """For each vector the ids and scores of its nearest documents, best first; or the answers to several searches.
+
+    Who leaves ends them between two searches.
+    """
     collection = call.service.database.collection(call.path("c"))
     if is_binary(call):
         body, array = await search_batch_of(call)
         return await _answer_vectors(call, collection, body, array)
     body = await call.body(wire.SearchBatchRequest)
-    run, bytes_max = call.service.searches.run, call.service.settings.response_bytes_max
+    bytes_max = call.service.settings.response_bytes_max
     if body.searches:
-        for place, each in enumerate(body.searches):
+        searches = body.searches
+        for place, each in enumerate(searches):
             _check(call, each, f"/searches/{place}")
-        content, rows = await run(_search_many, collection, body.searches, bytes_max)
+        content, rows = await run_while_wanted(
+            call, call.service.searches, lambda gone: _search_many(gone, collection, searches, bytes_max)
+        )
         call.count_rows(rows)
         return json_response(content)
     vectors = _vectors(body.vectors, _dim(collection, body.vector_field))
@@ -128,13 +136,17 @@ async def _answer_vectors(
         message = f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}"
         raise TooLargeError.at("/vectors", message, maximum, len(vectors))
     _check_answer(call, len(vectors) * body.limit)
-    content, rows = await call.service.searches.run(_search_batch, collection, body, vectors)
+    content, rows = await run_while_wanted(
+        call, call.service.searches, lambda gone: _search_batch(gone, collection, body, vectors)
+    )
     call.count_rows(rows)
     return json_response(content)
 
 
-def _search_many(collection: Collection, bodies: Sequence[wire.SearchRequest], bytes_max: int) -> tuple[bytes, int]:
-    answers = collection.answers_raw(bodies, bytes_max=bytes_max // len(bodies))
+def _search_many(
+    gone: threading.Event, collection: Collection, bodies: Sequence[wire.SearchRequest], bytes_max: int
+) -> tuple[bytes, int]:
+    answers = collection.answers_raw(bodies, bytes_max=bytes_max // len(bodies), cancelled=gone.is_set)
     content = msgspec.json.encode({"answers": [msgspec.Raw(each.to_json_bytes()) for each in answers]})
     return content, sum(map(len, answers))
 
@@ -154,8 +166,11 @@ def _recall(collection: Collection, body: wire.RecallRequest) -> bytes:
     return msgspec.json.encode(report.to_json())
 
 
-def _search_batch(collection: Collection, body: wire.SearchBatchRequest, vectors: np.ndarray) -> tuple[bytes, int]:
-    hits = collection.search_batch(
+def _search_batch(
+    gone: threading.Event, collection: Collection, body: wire.SearchBatchRequest, vectors: np.ndarray
+) -> tuple[bytes, int]:
+    hits = collection.search_batch_while(
+        gone.is_set,
         vectors,
         limit=body.limit,
         vector_field=body.vector_field,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -17,12 +18,14 @@ from lumaai.routes.operation import Call, Operation, Reach, json_response
 async def sql(call: Call) -> Response:
     """The rows that a query finds, in a lane of its own: it takes as long as it may. Who leaves ends it."""
     body = await call.body(wire.SqlRequest)
-    content, rows = await run_while_wanted(call, call.service.queries, lambda gone: _answer(call, body, gone))
+    ran: dict[str, Any] = {}
+    call.explain(lambda: dict(ran))  # also of one that fails
+    content, rows = await run_while_wanted(call, call.service.queries, lambda gone: _answer(call, body, gone, ran))
     call.count_rows(rows)
     return json_response(content)
 
 
-def _answer(call: Call, body: wire.SqlRequest, gone: threading.Event) -> tuple[bytes, int]:
+def _answer(call: Call, body: wire.SqlRequest, gone: threading.Event, ran: dict[str, Any]) -> tuple[bytes, int]:
     result = call.database.sql_while(
         gone,
         body.sql,
@@ -31,6 +34,7 @@ def _answer(call: Call, body: wire.SqlRequest, gone: threading.Event) -> tuple[b
         timeout_seconds=min(body.timeout, call.service.settings.request_seconds_max),
         dialect=body.dialect,
         explain=body.explain,
+        told=ran,
     )
     return encoded(call, result.to_json()), len(result)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 import zlib
@@ -30,6 +31,8 @@ ARROW = frozenset({"application/vnd.apache.arrow.stream", "application/vnd.apach
 SUFFIXES = {CSV: ".csv", TSV: ".tsv", PARQUET: ".parquet", **dict.fromkeys(ARROW, ".arrow")}
 # Where uploads are kept while they are read, in the database's directory; emptied when a service starts.
 UPLOADS = "uploads"
+# Decided before routing, and so on the whole path: a document's id may end like another route.
+_UPLOAD = re.compile(r"/v1/collections/[^/]+/documents:bulk")
 UTF8_BOM = b"\xef\xbb\xbf"
 RECORDS_AT_ONCE = 256
 INFLATED_BYTES_AT_ONCE = 1 << 20
@@ -54,6 +57,11 @@ class Row:
     document: dict[str, Any] | None
     fault: tuple[str, str] | None = None
     bytes: int = 0
+
+
+def is_upload(method: str, path: str) -> bool:
+    """Whether a request is a streamed upload, which bounds its size and its waits itself."""
+    return method == "POST" and _UPLOAD.fullmatch(path) is not None
 
 
 async def rows(call: Call, fields: dict[str, Any], first_line: int) -> AsyncGenerator[Row, None]:

@@ -82,6 +82,7 @@ from lumaai.wire.keys import (
     RotateKey,
 )
 from lumaai.wire.openai import (
+    OPENAI_PARTS,
     ChatCompletion,
     ChatRequest,
     EmbeddingsRequest,
@@ -170,6 +171,7 @@ __all__ = [
     "JOB_ID_PATTERN",
     "KEY_ID_PATTERN",
     "NAME_PATTERN",
+    "OPENAI_PARTS",
     "QUERY_CHARACTERS_MAX",
     "QUESTION_CHARACTERS_MAX",
     "SNAPSHOT_PATTERN",

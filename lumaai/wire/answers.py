@@ -364,6 +364,7 @@ class Limits(Wire):
     search_batch_max: int
     scroll_limit_max: int
     request_seconds_max: float
+    idle_seconds_max: float
     question_characters_max: int
     search_threads: int
     search_queue_max: int

@@ -30,7 +30,7 @@ TokenIds = Annotated[list[Integer], Field(min_length=1, max_length=INPUTS_MAX, f
 class EmbeddingsRequest(Wire):
     """Texts to embed."""
 
-    model: ModelId
+    model: ModelId | None = Field(default=None, description="null: the service's own. OpenAI's own takes no null.")
     input: (
         Text
         | Annotated[list[Text], Field(min_length=1, max_length=INPUTS_MAX, fail_fast=True)]
@@ -287,6 +287,12 @@ class OpenAIProblem(Problem):
     error: OpenAIError
 
 
+# The parts of OpenAI's interface, as its SDK has them: what is not there is refused as that SDK expects it.
+OPENAI_PARTS = (
+    "assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "embeddings", "evals",
+    "files", "fine_tuning", "images", "models", "moderations", "organization", "realtime", "responses", "threads",
+    "uploads", "vector_stores", "videos",
+)  # fmt: skip
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _INDEX = re.compile(r"\.(\d+)(?=[.\[]|$)")
 

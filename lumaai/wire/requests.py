@@ -125,7 +125,13 @@ class VectorFieldSpec(Wire):
         default="auto", description="How exactly an index keeps vectors, as far as it knows several ways."
     )
     m: Integer = Field(default=16, ge=2, le=256, description="Neighbours of a row in the HNSW graph.")
-    ef_construction: Integer = Field(default=100, ge=4, le=4_096)
+    ef_construction: Integer = Field(default=100, ge=4, le=4_096, description="Candidates while that is built.")
+    nlist: Integer | None = Field(
+        default=None,
+        ge=1,
+        le=65_536,
+        description="Lists of an ivf index, as many as a segment's rows allow (39 for each); null: about their root.",
+    )
 
 
 FieldSpec = Annotated[ScalarFieldSpec | VectorFieldSpec, Field(discriminator="type")]

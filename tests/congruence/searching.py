@@ -251,7 +251,34 @@ def paging_through_searches(database: AnyDatabase) -> Any:
     ]
 
 
+def models_by_themselves(database: AnyDatabase) -> Any:
+    films(database)
+    texts = ["a robot in a future city", "love", "a space station " * 50]
+    vectors = database.embed(texts)
+    assert vectors.shape[0] == 3
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    short = database.embed(texts, model="hashing", dimensions=16, as_queries=True)
+    assert short.shape == (3, 16)
+    many = [f"text number {number}" for number in range(1_100)]  # more than go in one request
+    together = database.embed(many)
+    np.testing.assert_allclose(together[[0, 600, 1_099]], database.embed([many[0], many[600], many[1_099]]), atol=1e-6)
+    bad: list[Any] = [
+        lambda: database.embed([]), lambda: database.embed("text"), lambda: database.embed(["a", ""]),
+        lambda: database.embed([1]), lambda: database.embed(texts, model="no such model"),  # type: ignore[list-item]
+        lambda: database.embed(texts, dimensions=0), lambda: database.embed(texts, dimensions=65_000),
+        lambda: database.embed(texts, dimensions="many"),  # type: ignore[arg-type]
+        lambda: database.rerank("", texts), lambda: database.rerank("love", []),
+        lambda: database.rerank(" ", texts), lambda: database.rerank("love", texts, model="no such model"),
+        lambda: database.rerank("love", texts),  # this model gives no vectors of tokens
+    ]  # fmt: skip
+    refusals = [outcome(call) for call in bad]
+    assert all(map(refused, refusals))
+    return vectors, short, together[::100], refusals
+
+
 SEARCHING: list[Scenario] = [
+    models_by_themselves,
     paging_through_searches,
     searching_by_words,
     searching_by_both,

@@ -40,7 +40,10 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def test_unknown_paths_and_methods_are_problems(service: Service) -> None:
     """404 for a path that is nowhere; 405 with all methods of the path in Allow."""
-    problem_of(service.get("/nowhere"), 404, "route_not_found")
+    assert "error" not in problem_of(service.get("/nowhere"), 404, "route_not_found")
+    for path in ("/v1/responses", "/v1/files/file-1", "/v1/fine_tuning/jobs", "/v1/chat/completions/1"):  # OpenAI's
+        assert problem_of(service.get(path), 404, "route_not_found")["error"]["type"] == "invalid_request_error"
+    assert "error" not in problem_of(service.get("/v1/filesystem"), 404)
     answer = service.request("POST", "/v1/collections/films")
     problem_of(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "DELETE, GET, HEAD, PATCH, PUT"

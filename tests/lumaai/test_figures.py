@@ -15,7 +15,9 @@ from tests.lumaai.films import FILMS
 
 def found(database: Database, lanes: list[Lane] | None = None) -> dict[tuple[str, str], float]:
     """Value by name and labels."""
-    return {(name, json.dumps(labels)): value for name, _, labels, value in figures(database, lanes or [], Turns("search"))}
+    return {
+        (name, json.dumps(labels)): value for name, _, labels, value in figures(database, lanes or [], Turns("search"))
+    }
 
 
 def test_collections_have_documents_segments_and_builds(tmp_path: Path) -> None:

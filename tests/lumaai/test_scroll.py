@@ -125,3 +125,21 @@ def test_scrolls_end_when_unused_or_crowded_out(films: Collection) -> None:
     with pytest.raises(GoneError):
         cursors.resume(oldest)
     assert all(cursors.resume(cursor)[0] is pin for cursor in newer)
+
+
+def test_cursors_of_lists_are_signed() -> None:
+    """Of one kind of list and one process; changed in any place, they are refused."""
+    cursors = Cursors()
+    cursor = cursors.after("collections", "Amélie")
+    assert cursors.name_of("collections", cursor) == "Amélie"
+    with pytest.raises(InvalidRequestError):
+        cursors.name_of("keys", cursor)
+    with pytest.raises(GoneError):
+        Cursors().name_of("collections", cursor)
+    for place in range(len(cursor)):
+        changed = f"{cursor[:place]}{'A' if cursor[place] != 'A' else 'Q'}{cursor[place + 1 :]}"
+        with pytest.raises((InvalidRequestError, GoneError)):
+            cursors.name_of("collections", changed)
+    for none_of_ours in ("", "a", "collections", 7, None):
+        with pytest.raises((InvalidRequestError, GoneError)):
+            cursors.name_of("collections", none_of_ours)

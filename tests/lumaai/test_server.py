@@ -280,6 +280,65 @@ def test_bodies_that_nobody_reads_do_not_hold_connections(tmp_path: Path) -> Non
         assert _received(other, b"HTTP/1.1 200")
 
 
+BODY_HEAD = HEAD + b"Content-Length: 99\r\n\r\n"
+UPLOAD_HEAD = (
+    b"POST /v1/collections/a/documents:bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def code_of(connection: socket.socket, status: int) -> str:
+    """The code of the problem that comes before the connection is closed."""
+    connection.settimeout(10)
+    answer = b""
+    while piece := connection.recv(65_536):
+        answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d" % status), answer
+    assert b"application/problem+json" in head
+    return str(json.loads(body)["code"])
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (BODY_HEAD + b'{"fil', "body_incomplete"),
+        (BODY_HEAD, "body_incomplete"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{}", "body_incomplete"),
+        (UPLOAD_HEAD + b'20\r\n{"id": "1"}\n', "body_incomplete"),
+        (HEAD, "head_incomplete"),
+    ],
+)
+def test_what_ends_in_its_middle_is_answered_at_once(tmp_path: Path, sent: bytes, code: str) -> None:
+    """The sender says that nothing more comes: 400, long before any time is over."""
+    patient = {"LUMAAI_IDLE_SECONDS_MAX": "60"}
+    with running(tmp_path / "data", **patient) as (_, url), connected(url) as connection:
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert code_of(connection, 400) == code
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_what_stops_coming_is_refused(tmp_path: Path) -> None:
+    """Heads and bodies, after idle_seconds_max; what still comes, however slowly, and uploads are taken."""
+    with running(tmp_path / "data", LUMAAI_IDLE_SECONDS_MAX="0.5") as (_, url):
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        for sent, code in ((BODY_HEAD + b'{"fil', "body_timeout"), (BODY_HEAD, "body_timeout"), (HEAD, "head_timeout")):
+            with connected(url) as connection:
+                connection.sendall(sent)
+                assert code_of(connection, 408) == code
+        whole = HEAD + b"Content-Length: 10\r\n\r\n        {}"
+        with connected(url) as slow, connected(url) as upload:
+            upload.sendall(UPLOAD_HEAD + b'c\r\n{"id": "1"}\n\r\n')
+            for place in range(0, len(whole), 16):  # 100 bytes and more in a second and more
+                slow.sendall(whole[place : place + 16])
+                time.sleep(0.15)
+            assert _received(slow, b'{"count":')
+            upload.sendall(b"0\r\n\r\n")
+            assert _received(upload, b'"added":1')
+
+
 def test_it_ends_even_where_a_thread_hangs(tmp_path: Path) -> None:
     """An embedding service that never answers holds its thread: SIGTERM ends the process all the same."""
     program = "import lumaai.server as s; s.DRAIN_SECONDS_MAX = 1; s.END_SECONDS_MAX = 4; s.serve()"

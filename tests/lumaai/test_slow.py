@@ -54,3 +54,28 @@ def test_an_explanation_keeps_its_own_words_only() -> None:
     for _ in range(50):
         deep = {"inner": deep, "n": 1}
     assert "secret" not in json.dumps(explained(deep))
+
+
+def test_slow_sql_is_logged_with_how_it_ran(tmp_path: Path) -> None:
+    """Tables with the rows considered; of a query that took its time, or was stopped, the operators; no content."""
+    slowly = "SELECT count(*) FROM films, range({rows}) a WHERE title <> 'Alien' AND hash(a.range) % 7 = 3"
+    with serving(tmp_path, slow_request_seconds=EVERYTHING_IS_SLOW) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        service.post("/v1/collections/films/documents", {"documents": FILMS})
+        assert service.post("/v1/sql", {"sql": "SELECT title FROM films WHERE year = 1979"}).status_code == 200
+        quick = slow_lines(service)[-1]["explain"]
+        rows = 1_000_000
+        while "operators" not in (found := slow_lines(service)[-1]["explain"]):  # until it is slow on this machine
+            assert service.post("/v1/sql", {"sql": slowly.format(rows=rows)}).status_code == 200
+            rows *= 4
+        endless = {"sql": slowly.format(rows=10**12), "timeout": 0.2}
+        assert service.post("/v1/sql", endless).status_code == 408
+        stopped = slow_lines(service)[-1]["explain"]
+        lines = json.dumps(slow_lines(service))
+    assert quick["tables"][0]["rows_considered"] == 3
+    assert "operators" not in quick
+    for told in (found, stopped):
+        assert told["tables"][0]["rows_considered"] == 3
+        assert told["milliseconds"] >= 100
+        assert "AGGREGATE" in told["operators"][0]["operator"] or "AGGREGATE" in told["operators"][1]["operator"]
+    assert not [word for word in ("Alien", "1979", "hash", "title") if word in lines]

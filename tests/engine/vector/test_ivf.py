@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,3 +53,22 @@ def test_efforts_go_from_cheap_to_dear() -> None:
     assert asked == sorted(asked)
     assert asked[-1][0] == codes.lists == 32
     assert {effort.oversample for effort in plain.efforts()} == {1.0}
+
+
+def test_as_many_lists_as_are_wanted_and_the_rows_allow() -> None:
+    """FAISS wants 39 rows for each; centroids of an index with another number are not taken over."""
+    vectors = clustered(4_000, 16)
+    spec = VectorField(16, Metric.L2, IndexKind.IVF_FLAT, nlist=100)
+
+    def build(spec: VectorField, like: InvertedLists | None = None) -> InvertedLists:
+        return InvertedLists.build(
+            vectors, spec, IndexKind.IVF_FLAT, Quantization.NONE, threads=2, stop=lambda: False, like=like
+        )
+
+    hundred = build(spec)
+    assert hundred.lists == 100
+    fewer = replace(spec, nlist=20)
+    assert build(fewer, like=hundred).lists == 20
+    again = build(spec, like=hundred)
+    assert np.array_equal(again.centroids, hundred.centroids)
+    assert build(replace(spec, nlist=65_536)).lists == 4_000 // 39

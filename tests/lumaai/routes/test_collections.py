@@ -7,6 +7,7 @@ import pytest
 
 from engine.segments.vectors import write_vectors
 from lumaai.ingestion.manifest import FIELDS
+from lumaai.routes import collections
 from tests.lumaai.serving import Service, problem_of
 
 SPEC = {"fields": {"year": {"type": "integer"}, "v": {"type": "vector", "dim": 4, "metric": "l2"}}, "embed": {}}
@@ -37,15 +38,33 @@ def test_an_empty_body_embeds_with_the_default_model(service: Service) -> None:
     assert nothing["schema"]["embed"] == {}
 
 
-def test_collections_are_listed_by_name(service: Service) -> None:
-    """Sorted; a cursor goes on after a name."""
+def test_lists_of_an_index_are_declared(service: Service) -> None:
+    """Kept with the field; a number that is none is refused."""
+    spec = {"type": "vector", "dim": 8, "index": "ivf_flat", "nlist": 64}
+    made = service.put("/v1/collections/lists", {"fields": {"vector": spec}}).json()
+    assert made["schema"]["fields"]["vector"]["nlist"] == 64
+    assert service.put("/v1/collections/lists", {"fields": {"vector": spec}}).status_code == 200
+    problem_of(service.put("/v1/collections/lists", {"fields": {"vector": {**spec, "nlist": 65}}}), 409)
+    problem = problem_of(service.put("/v1/collections/more", {"fields": {"vector": {**spec, "nlist": 0}}}), 422)
+    assert problem["errors"][0]["pointer"] == "/fields/vector/nlist"
+
+
+def test_collections_are_listed_by_name(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sorted; cursors go on after a name, and are made by the service alone."""
+    monkeypatch.setattr(collections, "PAGE_COLLECTIONS", 2)
     for name in ("b", "a", "c"):
         service.put(f"/v1/collections/{name}", {"embed": {}})
     answer = service.get("/v1/collections").json()
-    assert [item["name"] for item in answer["collections"]] == ["a", "b", "c"]
-    assert answer["next_cursor"] is None
-    rest = service.get("/v1/collections", params={"cursor": "a"}).json()
-    assert [item["name"] for item in rest["collections"]] == ["b", "c"]
+    assert [item["name"] for item in answer["collections"]] == ["a", "b"]
+    rest = service.get("/v1/collections", params={"cursor": answer["next_cursor"]}).json()
+    assert [item["name"] for item in rest["collections"]] == ["c"]
+    assert rest["next_cursor"] is None
+    for forged in ("a", answer["next_cursor"][:-2] + "AA", "A" + answer["next_cursor"][1:]):
+        assert service.get("/v1/collections", params={"cursor": forged}).status_code in (410, 422)
+    service.post("/v1/collections/a/documents", {"documents": [{"id": "1"}, {"id": "2"}]})
+    scroll = service.post("/v1/collections/a/scroll", {"limit": 1}).json()["next_cursor"]
+    problem_of(service.get("/v1/collections", params={"cursor": scroll}), 422, "cursor_invalid")
+    problem_of(service.post("/v1/collections/a/scroll", {"cursor": answer["next_cursor"]}), 422, "cursor_invalid")
 
 
 def test_a_dropped_collection_is_gone(service: Service) -> None:

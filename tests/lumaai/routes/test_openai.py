@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +256,18 @@ def test_errors_are_of_the_right_class(address: str, key: str, client: openai.Op
         with pytest.raises(openai.NotFoundError) as lost:
             call()
         assert lost.value.code == "model_not_found"
+    absences: tuple[Callable[[], object], ...] = (  # what OpenAI has and we have not
+        lambda: client.responses.create(model="lumaai", input="a"),
+        lambda: client.completions.create(model="lumaai", prompt="a"),
+        client.files.list,
+        lambda: client.files.retrieve("file-1"),
+        lambda: client.images.generate(prompt="a"),
+        client.fine_tuning.jobs.list,
+    )
+    for absence in absences:
+        with pytest.raises(openai.NotFoundError) as absent:
+            absence()
+        assert (absent.value.code, absent.value.type) == ("route_not_found", "invalid_request_error")
 
 
 def test_too_many_requests_are_a_rate_limit_and_overload_is_tried_again(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import base64
 import json
 import math
+import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.lumaai.serving import FILMS, Service, problem_of
+from engine.snapshot import QUERIES_A_TURN, Snapshot
+from tests.lumaai.serving import FILMS, Service, http_scope, problem_of
 
 FILMS_SEARCH = "/v1/collections/films/search"
 POINTS_SEARCH = "/v1/collections/points/search"
@@ -177,3 +180,63 @@ def test_text_needs_an_embedded_field(points: Service) -> None:
 def test_queries_that_are_none_are_refused(films: Service, query: str) -> None:
     """Blank and over-long texts are 422."""
     problem_of(films.post(FILMS_SEARCH, {"query": query}), 422)
+
+
+class TurnsOfSearches:
+    """Counts the searches of a snapshot; the first waits until it may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.count = 0
+        self.release = threading.Event()
+        inner = getattr(Snapshot, name)
+
+        def slowly(snapshot: Snapshot, *given: Any, **options: Any) -> Any:
+            self.count += 1
+            self.release.wait(20)
+            return inner(snapshot, *given, **options)
+
+        monkeypatch.setattr(Snapshot, name, slowly)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "work"),
+    [
+        ("search:batch", {"vectors": [[1.0, 0.5]] * 600}, "_search"),
+        ("search:batch", {"searches": [{"vector": [1.0, 0.5]}] * 50}, "query"),
+        ("facets", {"facets": [f"f{number}" for number in range(20)]}, "allowed"),
+    ],
+)
+def test_what_is_left_of_a_batch_is_not_done_for_a_caller_who_has_left(
+    points: Service, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any], work: str
+) -> None:
+    """What runs ends, nothing more begins, and its place in the lane is free again."""
+    fields = {f"f{number}": number for number in range(20)}
+    points.post("/v1/collections/points/documents", {"documents": [{"id": "d", "vector": [1.0, 1.0], **fields}]})
+    lane = points.app.state.service.searches
+    done = lane.done
+    turns = TurnsOfSearches(monkeypatch, work)
+    content = json.dumps(body).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(content))}
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": content}, {"type": "http.disconnect"}]
+    points.send(http_scope("POST", f"/v1/collections/points/{path}", headers), messages)
+    turns.release.set()
+    for _ in range(400):
+        if not lane.taken:
+            break
+        time.sleep(0.05)
+    assert (lane.taken, lane.done) == (0, done + 1)
+    assert turns.count <= 1  # none where they left before it began
+
+
+def test_a_batch_in_turns_finds_what_one_call_finds(points: Service) -> None:
+    """More vectors than are searched in one native call; a fault in a later turn names its vector."""
+    generator = np.random.default_rng(7)
+    documents = [{"id": f"n{i}", "vector": generator.normal(size=2).tolist()} for i in range(300)]
+    points.post("/v1/collections/points/documents", {"documents": documents})
+    queries = generator.normal(size=(QUERIES_A_TURN * 2 + 5, 2))
+    answer = points.post(BATCH, {"vectors": queries.tolist(), "limit": 3}).json()
+    alone = points.database.collection("points").search_batch(queries, limit=3)
+    assert answer["ids"] == alone.to_json()["ids"]
+    queries[-1] = 0
+    problem = problem_of(points.post(BATCH, {"vectors": queries.tolist()}), 422)
+    assert problem["errors"][0]["pointer"] == f"/vectors/{len(queries) - 1}"

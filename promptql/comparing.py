@@ -27,6 +27,29 @@ def pair_sentence(first: tuple[str, Any], second: tuple[str, Any]) -> str:
     return f"{name} has {shown(value)}, {other} {shown(against)}: {shown(difference)} {_more(value, against)}{share}."
 
 
+def beside_sentence(points: Sequence[tuple[str, Any]], measure: str) -> str:
+    """Figures of several things beside each other, with the difference and the ratio of the greatest and the least.
+
+    As in "n: France 12, Spain 7; France has 5 more than Spain, 71.4 %, or 1.71 times as much."
+
+    Args:
+        points: what each thing is called, and its figure.
+        measure: what the figures are.
+    """
+    said = f"{measure}: {', '.join(f'{name} {shown(value)}' for name, value in points)}"
+    known = [(name, value) for name, value in points if is_number(value)]
+    if len(known) < 2:
+        return f"{said}."
+    (most, value), (least, against) = max(known, key=lambda p: p[1]), min(known, key=lambda p: p[1])
+    if value == against:
+        return f"{said}; they are equal."
+    apart = f"{most} has {shown(round(value - against, 6))} more than {least}"
+    if against <= 0:
+        return f"{said}; {apart}."
+    share = shown(round(100 * (value - against) / against, 1))
+    return f"{said}; {apart}, {share} %, or {shown(round(value / against, 2))} times as much."
+
+
 def _more(value: Number, against: Number) -> str:
     return "more" if value > against else "less"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from promptql.answer import Artifact, Band, Notice
 from promptql.citations import Claim, claims_of_rows
-from promptql.comparing import compared_sentence, pair_sentence, trend_sentence
+from promptql.comparing import beside_sentence, compared_sentence, pair_sentence, trend_sentence
+from promptql.compounds.comparisons import is_beside
 from promptql.context import Context
 from promptql.nothing import EMPTY_FACTOR, nearest_sentence
 from promptql.operators.rows import Rows
@@ -29,6 +30,7 @@ from promptql.steps import (
     Group,
     Limit,
     Project,
+    SetOperation,
     Sort,
     Visualize,
 )
@@ -145,6 +147,9 @@ def _sentence(told: _Told) -> str:
     compared = next((step for step in upwards(told.plan, told.plan.output) if not isinstance(step, _PASSING)), None)
     if isinstance(compared, CompareStep):
         return compared_sentence(told.plan, compared, rows)
+    if isinstance(compared, SetOperation) and is_beside(compared) and len(told.artifact.columns) == 2:
+        name, measure = told.artifact.columns
+        return beside_sentence([(shown(row[name]), row[measure]) for row in rows], measure)
     if not is_plain(told.plan):
         return rows_sentence(rows, told.columns, told.total)
     if shape.group is None:

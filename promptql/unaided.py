@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from engine import FieldType
 from models import ModelError
 from promptql.answer import Band
+from promptql.compounds import Asking, plan_compound
 from promptql.context import Context
 from promptql.errors import QuestionError
 from promptql.plan import IGNORED, Assumption, Support
@@ -19,6 +21,7 @@ from promptql.rules.planning import plan_by_rules
 from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.tabular import plan_by_tables
+from promptql.rules.tops import plan_top
 from promptql.steps import Group, Sort
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
@@ -31,9 +34,32 @@ def plan_without_llm(context: Context) -> Planned:
     """The reading by rules; where there is none, that of the question with a name spelt as the data has it."""
     question = context.question.text
     if context.heard is not None and context.heard.text != question:
-        planned = _read_by_rules(context, context.heard.text)
+        heard = _asked(context, context.heard.text)
+        planned = _compound(heard) or _read_by_rules(context, context.heard.text)
         assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
         return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
+    return _compound(context) or _plan_simple(context)
+
+
+def _asked(context: Context, question: str) -> Context:
+    """The same context of another question."""
+    return replace(context, question=replace(context.question, text=question), heard=None)
+
+
+def _compound(context: Context) -> Planned | None:
+    """The plan of a question that is made of several, each of which is planned by itself; None for others."""
+    question = context.question
+    read = partial(_read_part, context)
+    return plan_compound(Asking(question.text, context.catalog, question.asked_at, read))
+
+
+def _read_part(context: Context, question: str) -> Planned:
+    return _plan_simple(_asked(context, question))
+
+
+def _plan_simple(context: Context) -> Planned:
+    """The reading of a question that is not made of several."""
+    question = context.question.text
     try:
         planned = _read_by_rules(context, question)
     except QuestionError:
@@ -112,6 +138,9 @@ def _read_by_rules(context: Context, question: str) -> Planned:
     """
     asked_at = context.question.asked_at
     if context.tables is not None:
+        first = plan_top(question, context.tables, context.catalog)
+        if first is not None:
+            return first
         infos = list(context.catalog.collections.values())
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
         if timed and any(speaks_of_time(question, info, asked_at) for info in infos):

@@ -148,8 +148,10 @@ def _read_by_rules(context: Context, question: str) -> Planned:
                 return _timed(context, question)
         planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
-            second = planned.band is not Band.ANSWER
-            return (_surer(context, question, planned, timed=timed) or planned) if second else planned
+            if planned.band is Band.ANSWER:
+                return planned
+            alone = timed and context.tables.joined is None  # of several, the words know one alone
+            return _surer(context, question, planned, timed=alone) or planned
     return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
 
 

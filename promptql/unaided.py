@@ -15,6 +15,8 @@ from promptql.errors import QuestionError
 from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
 from promptql.rules.figures import asks_for_figure
+from promptql.rules.money import in_words_of_the_data
+from promptql.rules.owned import plan_owned
 from promptql.rules.paraphrase import Paraphrase, paraphrases
 from promptql.rules.periods import speaks_of_time
 from promptql.rules.planning import plan_by_rules
@@ -38,7 +40,22 @@ def plan_without_llm(context: Context) -> Planned:
         planned = _compound(heard) or _read_by_rules(context, context.heard.text)
         assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
         return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
-    return _compound(context) or _plan_simple(context)
+    return _compound(context) or _plan_with_money(context)
+
+
+def _plan_with_money(context: Context) -> Planned:
+    """The reading of a question with a word for money, such as "revenue", by what the data calls it, where it has one.
+
+    Raises:
+        QuestionError: there is none.
+    """
+    question = context.question.text
+    said, assumed = in_words_of_the_data(question, context.catalog)
+    if not assumed:
+        return _plan_simple(context)
+    planned = _plan_simple(_asked(context, said))
+    plan = replace(planned.plan, question=question, assumptions=(*assumed, *planned.plan.assumptions))
+    return replace(planned, plan=plan)
 
 
 def _asked(context: Context, question: str) -> Context:
@@ -54,7 +71,7 @@ def _compound(context: Context) -> Planned | None:
 
 
 def _read_part(context: Context, question: str) -> Planned:
-    return _plan_simple(_asked(context, question))
+    return _plan_with_money(_asked(context, question))
 
 
 def _plan_simple(context: Context) -> Planned:
@@ -138,9 +155,10 @@ def _read_by_rules(context: Context, question: str) -> Planned:
     """
     asked_at = context.question.asked_at
     if context.tables is not None:
-        first = plan_top(question, context.tables, context.catalog)
-        if first is not None:
-            return first
+        for form in (plan_top, plan_owned):
+            formed = form(question, context.tables, context.catalog)
+            if formed is not None:
+                return formed
         infos = list(context.catalog.collections.values())
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
         if timed and any(speaks_of_time(question, info, asked_at) for info in infos):

@@ -13,6 +13,7 @@ from promptql.plan import Plan
 from promptql.predicate import conjunction, conjuncts, describe
 from promptql.rendering import TABLE_ROWS_MAX, shown
 from promptql.rules.concepts import TIME
+from promptql.rules.linking import telling_words
 from promptql.rules.words import name_words, plural, singular
 from promptql.shape import Shape, upwards
 from promptql.steps import Aggregation, Bucket, Function, Group, GroupKey, LookupStep, Order, Step, step_to_json
@@ -52,7 +53,7 @@ def _common_noun(kind: str) -> str:
 
 
 def _collection_noun(collection: str) -> tuple[str, str]:
-    words = name_words(collection)
+    words = telling_words(collection)
     if words and words[-1].isalpha() and singular(words[-1]) != words[-1]:
         many = " ".join(words)
         return singular(many), many

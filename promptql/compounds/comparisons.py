@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from promptql.compounds.figures import Figure, together
 from promptql.compounds.phrases import Phrase, phrase_of
 from promptql.compounds.spans import PERIOD, YEAR, Named, runs
-from promptql.expressions import Value
+from promptql.expressions import FieldRef, Value
 from promptql.plan import Assumption, Support
 from promptql.steps import AnswerStep, Compute, Computed, Project, SetKind, SetOperation, Step
 
@@ -69,7 +69,7 @@ def plan_comparison(asking: Asking) -> Planned | None:
         phrase, said = _measured(asking, comparison)
         figures = None if phrase is None else asking.figures(phrase, comparison.rests())
         if phrase is not None and figures is not None:
-            return _planned(asking, comparison, figures, (*phrase.assumptions, *said))
+            return _planned(asking, comparison, phrase, figures, (*phrase.assumptions, *said))
     return None
 
 
@@ -109,11 +109,17 @@ def _measured(asking: Asking, comparison: Comparison) -> tuple[Phrase | None, tu
     return phrase_of(f"number of {holders[0]}", asking.catalog), (said,)
 
 
-def _planned(asking: Asking, comparison: Comparison, figures: Sequence[Figure], said: Sequence[Assumption]) -> Planned:
+def _planned(
+    asking: Asking,
+    comparison: Comparison,
+    phrase: Phrase,
+    figures: Sequence[Figure],
+    said: Sequence[Assumption],
+) -> Planned:
     """Each figure with the name of its thing beside it, one below the other."""
     key = comparison.items[0].key
-    column = figures[0].column
-    key = f"{key}_" if key == column else key
+    column = phrase.column()
+    key = f"{key}_" if key in (column, figures[0].column) else key
     steps: list[Step] = []
     last = ""
     for number, (item, figure) in enumerate(zip(comparison.items, figures, strict=True), 1):
@@ -121,7 +127,7 @@ def _planned(asking: Asking, comparison: Comparison, figures: Sequence[Figure], 
         named, shown = f"{SIDE}{number}_named", f"{SIDE}{number}"
         steps += [
             *own.steps,
-            Compute(named, own.last, (Computed(Value(item.shown), key),)),
+            Compute(named, own.last, (Computed(Value(item.shown), key), *_called(own.column, column))),
             Project(shown, named, (key, column)),
         ]
         if last:
@@ -129,6 +135,10 @@ def _planned(asking: Asking, comparison: Comparison, figures: Sequence[Figure], 
         last = f"{KEY}{number}" if last else shown
     steps.append(AnswerStep("answer", last, (key, column)))
     return together(asking.question, figures, steps, said)
+
+
+def _called(column: str, name: str) -> tuple[Computed, ...]:
+    return () if column == name else (Computed(FieldRef(column), name),)
 
 
 def is_beside(step: SetOperation) -> bool:

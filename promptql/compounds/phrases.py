@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from promptql.plan import Assumption, Support
-from promptql.rules.money import money_field, speaks_of_money
+from promptql.rules.linking import mentions_collection
+from promptql.rules.measures import is_intensive
+from promptql.rules.money import in_words_of_the_data
 from promptql.rules.words import forms, name_words, tokenize
 
 if TYPE_CHECKING:
@@ -20,12 +22,6 @@ _COUNTS = re.compile(
 _GREATEST = re.compile(r"\b(?:highest|largest|biggest|greatest|maximal|top)\b", re.IGNORECASE)
 _LEAST = re.compile(r"\b(?:lowest|smallest|least|minimal)\b", re.IGNORECASE)
 _FIGURES = frozenset("average mean avg median total sum combined minimum min maximum max".split())
-# Measures whose sum over several documents says nothing; what is asked of several of them is their average.
-_INTENSIVE = frozenset(
-    """price rate rates rating ratings score scores age year percent percentage pct ratio temperature height weight
-    length duration runtime speed latitude longitude rank grade stars gpa level density depth width share elevation
-    altitude average""".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +41,11 @@ class Phrase:
     def question(self, rest: str) -> str:
         """The question for it, of what `rest` says: "from France", "in 2024"."""
         return f"How many {self.text} are {rest}?" if self.counted else f"What is the {self.text} {rest}?"
+
+    def column(self) -> str:
+        """What a column with it is called: "orders", "total_revenue"."""
+        words = list(dict.fromkeys(token.folded for token in tokenize(self.text)))
+        return "_".join(words) or "figure"
 
     def whole(self) -> str:
         """The question for it, of all."""
@@ -69,7 +70,7 @@ def phrase_of(text: str, catalog: Catalog) -> Phrase | None:
     if not phrase:
         return None
     phrase = _LEAST.sub("minimum", _GREATEST.sub("maximum", phrase))
-    phrase, said = _in_words_of_the_data(phrase, catalog)
+    phrase, said = in_words_of_the_data(phrase, catalog)
     words = [token.folded for token in tokenize(phrase)]
     if _FIGURES & set(words) and any(word not in _FIGURES | _ARTICLES for word in words):
         return Phrase(phrase, counted=False, assumptions=said)
@@ -78,7 +79,7 @@ def phrase_of(text: str, catalog: Catalog) -> Phrase | None:
     field = _field_named(phrase, catalog)
     if field is None:
         return None
-    figure = "average" if _INTENSIVE & set(name_words(field)) else "total"
+    figure = "average" if is_intensive(field) else "total"
     if figure == "average":
         said = (*said, Assumption(f"'{field}' of several = their average", Support.FUZZY))
     return Phrase(f"{figure} {phrase}", counted=False, assumptions=said)
@@ -96,24 +97,10 @@ def _trimmed(text: str) -> str:
     return " ".join(words)
 
 
-def _in_words_of_the_data(phrase: str, catalog: Catalog) -> tuple[str, tuple[Assumption, ...]]:
-    """With a word for money that names nothing in the data by what the data calls it."""
-    for token in tokenize(phrase):
-        field = money_field(token.folded, catalog) if speaks_of_money(token.folded) else None
-        if field is not None:
-            name = " ".join(name_words(field))
-            said = Assumption(f"'{token.text}' = {field}", Support.FUZZY)
-            return f"{phrase[: token.start]}{name}{phrase[token.end :]}", (said,)
-    return phrase, ()
-
-
 def _names_documents(phrase: str, catalog: Catalog) -> bool:
-    """Whether it ends with what a collection is called."""
+    """Whether it ends with what the documents of a collection are called."""
     words = tokenize(phrase)
-    if not words:
-        return False
-    named = {name_words(name)[-1:] for info in catalog.collections.values() for name in (info.name, *info.synonyms)}
-    return any(last and words[-1].forms & forms(last[0]) for last in named)
+    return bool(words) and any(mentions_collection(words[-1], info) for info in catalog.collections.values())
 
 
 def _field_named(phrase: str, catalog: Catalog) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from promptql.rules.words import forms, name_words
+from promptql.plan import Assumption, Support
+from promptql.rules.words import forms, name_words, tokenize
 
 if TYPE_CHECKING:
     from promptql.catalog import Catalog
@@ -20,6 +21,17 @@ _HELD = "revenue turnover sales spent spending paid total amount subtotal paymen
 def speaks_of_money(word: str) -> bool:
     """Whether a folded word means money that is made or spent."""
     return word in _SPOKEN
+
+
+def in_words_of_the_data(question: str, catalog: Catalog) -> tuple[str, tuple[Assumption, ...]]:
+    """A phrase or question with a word for money that names nothing in the data by what the data calls it."""
+    for token in tokenize(question):
+        field = money_field(token.folded, catalog) if speaks_of_money(token.folded) else None
+        if field is not None:
+            name = " ".join(name_words(field))
+            said = Assumption(f"'{token.text}' = {field}", Support.FUZZY)
+            return f"{question[: token.start]}{name}{question[token.end :]}", (said,)
+    return question, ()
 
 
 def money_field(word: str, catalog: Catalog) -> str | None:

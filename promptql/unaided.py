@@ -23,6 +23,7 @@ from promptql.rules.planning import plan_by_rules
 from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.tabular import plan_by_tables
+from promptql.rules.themes import plan_themes
 from promptql.rules.tops import plan_top
 from promptql.steps import Group, Sort
 
@@ -40,7 +41,8 @@ def plan_without_llm(context: Context) -> Planned:
         planned = _compound(heard) or _read_by_rules(context, context.heard.text)
         assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
         return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
-    return _compound(context) or _plan_with_money(context)
+    about = plan_themes(question, context.catalog, context.question.asked_at)
+    return about or _compound(context) or _plan_with_money(context)
 
 
 def _plan_with_money(context: Context) -> Planned:

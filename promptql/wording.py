@@ -60,6 +60,12 @@ def _collection_noun(collection: str) -> tuple[str, str]:
     return "document", "documents"
 
 
+def documents_noun(collection: str, count: int) -> str:
+    """What so many documents of a collection are called."""
+    one, many = _collection_noun(collection)
+    return one if count == 1 else many
+
+
 def figure_sentence(shape: Shape, row: Mapping[str, Any], documents: int) -> str:
     """One sentence a figure, for a group of everything."""
     assert shape.group is not None

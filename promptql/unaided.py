@@ -55,6 +55,9 @@ def _plan_with_money(context: Context) -> Planned:
     said, assumed = in_words_of_the_data(question, context.catalog)
     if not assumed:
         return _plan_simple(context)
+    formed = _formed(context, question)  # "who spent the most", where the word is a verb
+    if formed is not None:
+        return formed
     planned = _plan_simple(_asked(context, said))
     plan = replace(planned.plan, question=question, assumptions=(*assumed, *planned.plan.assumptions))
     return replace(planned, plan=plan)
@@ -157,10 +160,9 @@ def _read_by_rules(context: Context, question: str) -> Planned:
     """
     asked_at = context.question.asked_at
     if context.tables is not None:
-        for form in (plan_top, plan_owned):
-            formed = form(question, context.tables, context.catalog)
-            if formed is not None:
-                return formed
+        formed = _formed(context, question)
+        if formed is not None:
+            return formed
         infos = list(context.catalog.collections.values())
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
         if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
@@ -173,6 +175,14 @@ def _read_by_rules(context: Context, question: str) -> Planned:
             alone = timed and context.tables.joined is None  # of several, the words know one alone
             return _surer(context, question, planned, timed=alone) or planned
     return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+
+
+def _formed(context: Context, question: str) -> Planned | None:
+    """The reading of a question of a known form over tables that explains every word of it; None for others."""
+    if context.tables is None:
+        return None
+    read = (form(question, context.tables, context.catalog) for form in (plan_top, plan_owned))
+    return next((planned for planned in read if planned is not None), None)
 
 
 def _timed(context: Context, question: str) -> Planned:

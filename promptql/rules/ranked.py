@@ -116,7 +116,8 @@ def _first_in(words: Sequence[str]) -> Ranked | None:
         return None
     measure = (verb, verb + 1) if spent else (most, len(words))
     end = next((i for i in range(2, verb) if words[i] in _ENDS), verb)
-    found = Ranked(1, words[most] not in _LITTLE, (1, end), measure, named=True)
+    figure = "how many" in " ".join(words[most:])  # "and how many does it have"
+    found = Ranked(1, words[most] not in _LITTLE, (1, end), measure, named=not figure)
     found.mask = span_mask(0, 1) | span_mask(verb, most + 1)
     if not spent:
         _take_figure(words, found)

@@ -23,6 +23,7 @@ from promptql.rules.tables import Tables
 
 _DOES = frozenset("does did do has have had".split())
 _BY = frozenset("by of from for".split())
+_THERE = frozenset("are is were was there".split())
 _OPENING = frozenset("which what list show name give me us all the tell find are is were was get".split())
 _ACTIVE = frozenset("ordered bought purchased borrowed rented booked reserved visited attended enrolled paid".split())
 _PASSIVE = frozenset("were was are is been got get have has".split())
@@ -88,9 +89,10 @@ class _Owned(_Things):
         if found is None:
             return None
         thing, counted, mask = found
-        words = self.asked.words
-        lead = words[thing.end] if thing.end < len(words) else ""
-        if lead not in _DOES | _BY:
+        words, at = self.asked.words, thing.end
+        while at < len(words) and words[at] in _THERE:
+            at += 1
+        if at == len(words) or words[at] not in (_DOES | _BY if at == thing.end else _BY):
             return None
         owners = [link for link in self.reading.links if self._is_owner(link, thing)]
         ways = [(self._hops(thing.table, self.view.columns[link.column].table), link) for link in owners]

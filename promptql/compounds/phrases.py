@@ -19,6 +19,7 @@ _ARTICLES = frozenset("the a an our my their its all of any each".split())
 _COUNTS = re.compile(
     r"^(?:the\s+)?(?:total\s+)?(?:number|count|amount|quantity|tally)s?\s+of\s+|^how\s+many\s+", re.IGNORECASE
 )
+_PLACED = re.compile(r"\s(?:from|in|with|by|for|to|of|on|after|before|since|during|between)\s", re.IGNORECASE)
 _GREATEST = re.compile(r"\b(?:highest|largest|biggest|greatest|maximal|top)\b", re.IGNORECASE)
 _LEAST = re.compile(r"\b(?:lowest|smallest|least|minimal)\b", re.IGNORECASE)
 _FIGURES = frozenset("average mean avg median total sum combined minimum min maximum max".split())
@@ -99,7 +100,7 @@ def _trimmed(text: str) -> str:
 
 def _names_documents(phrase: str, catalog: Catalog) -> bool:
     """Whether it ends with what the documents of a collection are called."""
-    words = tokenize(phrase)
+    words = tokenize(_PLACED.split(phrase, maxsplit=1)[0])  # "orders in 2024"
     return bool(words) and any(mentions_collection(words[-1], info) for info in catalog.collections.values())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -60,7 +60,7 @@ def plan_compound(asking: Asking) -> Planned | None:
     for plan in (plan_share, plan_difference, plan_comparison):
         planned = plan(asking)
         if planned is not None and _is_valid(planned, asking.catalog):
-            return planned
+            return replace(planned, told=asking.question)
     return None
 
 

@@ -83,6 +83,16 @@ def plan_share(asking: Asking) -> Planned | None:
     return None
 
 
+def within_share(question: str, words: str) -> str | None:
+    """The question of a share with more said of the whole: "share of orders in 2024 was cancelled"; None for others."""
+    match = _SHARE.match(question)
+    verb = None if match is None else _VERB.search(match["rest"])
+    if match is None or verb is None:
+        return None
+    at = match.start("rest") + verb.start()
+    return f"{question[:at].rstrip()} {words} {question[at:]}"
+
+
 def _is_held(catalog: Catalog) -> bool:
     """Whether a field has shares of its own, which are looked up and not computed."""
     fields = (name for info in catalog.collections.values() for name in info.fields)

@@ -10,6 +10,9 @@ from promptql.rules.comparisons import YEARS
 from promptql.rules.reading import Reading, begin_reading
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from promptql.catalog import Catalog
     from promptql.compounds.planning import Asking
 
 JOINERS = frozenset("and with to vs versus against or the in from for of".split())
@@ -34,19 +37,24 @@ class Named:
 
 
 def named_in(asking: Asking) -> list[list[Named]]:
-    """What is named, of each field by itself, in the order of the question."""
+    """Things of one kind, of each field by itself, in the order of the question."""
+    return [items for items in all_named(asking.question, asking.catalog, asking.asked_at).values() if len(items) > 1]
+
+
+def all_named(question: str, catalog: Catalog, asked_at: datetime) -> dict[tuple[str, str], list[Named]]:
+    """What is named in a question: values by collection and field, years and periods, in the question's order."""
     found: dict[tuple[str, str], dict[int, Named]] = {}
-    for info in asking.catalog.collections.values():
+    for info in catalog.collections.values():
         if not info.rows:
             continue
-        reading = begin_reading(asking.question, info, asking.asked_at)
+        reading = begin_reading(question, info, asked_at)
         for link in reading.values:
             start, end = reading.tokens[link.start].start, reading.tokens[link.end - 1].end
             item = Named(start, end, str(link.value), link.field.name, link.field.identifier)
             found.setdefault((info.name, link.field.name), {})[start] = item
         for item in _times(reading):
             found.setdefault(("", item.key), {})[item.start] = item
-    return [[items[start] for start in sorted(items)] for items in found.values() if len(items) > 1]
+    return {key: [items[start] for start in sorted(items)] for key, items in found.items()}
 
 
 def runs(asking: Asking) -> list[list[Named]]:

@@ -50,6 +50,36 @@ def beside_sentence(points: Sequence[tuple[str, Any]], measure: str) -> str:
     return f"{said}; {apart}, {share} %, or {shown(round(value / against, 2))} times as much."
 
 
+def share_sentence(plan: Plan, step: CompareStep, row: Mapping[str, Any], measure: str) -> str:
+    """As in "25 %: of 40 orders, 10 where status is cancelled."; columns: percent, part and whole, in that order.
+
+    Args:
+        plan: that answers with the share.
+        step: the comparison of the part with the whole in it.
+        row: of the answer.
+        measure: what the whole is, with "{}" for how much: "{} orders".
+    """
+    percent, part, whole = row.values()
+    of_part, of_whole = _all_conditions(plan, step.left), _all_conditions(plan, step.right)
+    said = " and ".join(describe(item) for item in of_part if item not in of_whole)
+    all_said = " and ".join(describe(item) for item in of_whole)
+    of = f"of {measure.format(shown(whole))}{f' where {all_said}' if all_said else ''}"
+    what = f"{of}, {shown(part)}{f' where {said}' if said else ''}"
+    return f"The data does not say: {what}." if percent is None else f"{shown(percent)} %: {what}."
+
+
+def _all_conditions(plan: Plan, name: str) -> list[Predicate]:
+    """All conditions above a step, on whatever collection, each once."""
+    found: dict[Predicate, None] = {}
+    waiting = [name]
+    while waiting:
+        step = plan.by_id[waiting.pop()]
+        if isinstance(step, (Filter, Scan, Search)):
+            found |= dict.fromkeys(conjuncts(step.where))
+        waiting += step.inputs
+    return list(found)
+
+
 def _more(value: Number, against: Number) -> str:
     return "more" if value > against else "less"
 

@@ -136,7 +136,11 @@ def filled(template: str, rows: Sequence[Mapping[str, Any]], total: int) -> str:
 
 
 def spelled(text: str, plan: Plan) -> str:
-    """The text with the figures that were looked up on the way named by what they are."""
+    """The text with parameters by their values, and figures that were looked up on the way by what they are."""
+    for name, parameter in plan.params.items():
+        if parameter.value is not None:
+            value = shown(parameter.value).replace("\\", r"\\")
+            text = re.sub(rf":{re.escape(name)}\b", value, text)
     for step in plan.steps:
         if isinstance(step, LookupStep):
             group = next((item for item in upwards(plan, step.input) if isinstance(item, Group)), None)

@@ -20,6 +20,7 @@ from promptql.expressions import (
     Value,
 )
 from promptql.rules.words import name_words, tokenize
+from promptql.shape import upwards
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -39,6 +40,7 @@ from promptql.steps import (
 if TYPE_CHECKING:
     from promptql.catalog import Catalog
     from promptql.compounds.planning import Asking
+    from promptql.plan import Plan
     from promptql.planned import Planned
 
 PART, WHOLE, PERCENT, FIGURE = "part", "of", "percent", "figure_"
@@ -126,7 +128,7 @@ def _of_whole(asking: Asking, noun: str, said: str) -> Planned | None:
         part = asking.figure(question)
         part = None if part is None else _comparable(part, whole)
         if part is not None:
-            return _planned(asking, phrase, noun, said, part, whole)
+            return _planned(asking, phrase, part, whole)
     return None
 
 
@@ -161,7 +163,7 @@ def _comparable(part: Figure, whole: Figure) -> Figure | None:
     return part.changed(replace(part.group, aggs=(once,)))
 
 
-def _planned(asking: Asking, phrase: Phrase, noun: str, said: str, part: Figure, whole: Figure) -> Planned:
+def _planned(asking: Asking, phrase: Phrase, part: Figure, whole: Figure) -> Planned:
     one, all_ = part.renamed("part_"), whole.renamed("whole_")
     steps: list[Step] = [*one.steps, *all_.steps]
     for figure, id_ in ((one, PART), (all_, "whole")):
@@ -172,18 +174,24 @@ def _planned(asking: Asking, phrase: Phrase, noun: str, said: str, part: Figure,
         Computed(FieldRef(f"right_{FIGURE}"), WHOLE),
         Computed(_percent(FieldRef("ratio")), PERCENT),
     )
-    template = f"{{{PERCENT}}} %: {{{PART}}} of {{{WHOLE}}} {_plain(noun)} ({_MOVING.sub('', _plain(said))})."
     steps += [
         CompareStep("compared", PART, "whole", Comparison.RATIO, "ratio", field=FIGURE),
         Compute("told", "compared", told),
         Project("shown", "told", (PERCENT, PART, WHOLE)),
-        AnswerStep("answer", "shown", (PERCENT,), template),
+        AnswerStep("answer", "shown", (PERCENT,)),
     ]
     return together(asking.question, (part, whole), steps, phrase.assumptions)
 
 
-def _plain(text: str) -> str:
-    return text.translate({ord("{"): None, ord("}"): None})
+def share_of(plan: Plan) -> CompareStep | None:
+    """The comparison of a part with its whole that a plan answers with in percent; None for other plans."""
+    answer = plan.by_id[plan.output]
+    path = [] if not isinstance(answer, AnswerStep) or answer.fields != (PERCENT,) else [*upwards(plan, answer.input)]
+    match path:
+        case [Project(fields=shown), Compute(), CompareStep(comparison=Comparison.RATIO) as step, *_]:
+            return step if shown == (PERCENT, PART, WHOLE) else None
+        case _:
+            return None
 
 
 def _by_group(asking: Asking, rest: str, each: re.Match[str]) -> Planned | None:

@@ -36,6 +36,7 @@ ORDERS = [
     ("c8", "p1", "pending", 5, "2024-12-24"),
     ("c8", "p4", "cancelled", 1, "2025-03-03"),
 ]
+COUNTRIES = {customer: country for customer, _, country, _ in CUSTOMERS}
 PRICES = {product: price for product, _, _, price in PRODUCTS}
 
 

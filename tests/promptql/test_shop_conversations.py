@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 import lumaai
-from tests.promptql.shops import CUSTOMERS, ORDERS, fill_sales, fill_shop, total
-
-COUNTRIES = {i: country for i, _, country, _ in CUSTOMERS}
+from tests.promptql.shops import COUNTRIES, ORDERS, fill_sales, fill_shop, total
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,8 @@ def test_a_share_comes_with_both_of_its_counts(shop: Any, question: str, percent
     answer = shop.ask(question)
     assert answer.values == (percent,)
     assert _rows(answer) == [{"percent": percent, "part": part, "of": of}]
-    assert f"{part} of {of}" in answer.text
+    assert f"of {of} " in answer.text
+    assert f", {part} where " in answer.text
     cells = {citation.cell: citation.count for citation in answer.citations}
     assert {f"{answer.artifact}[0].part", f"{answer.artifact}[0].of"} <= set(cells)
     assert cells[f"{answer.artifact}[0].of"] >= part

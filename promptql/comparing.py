@@ -9,7 +9,7 @@ from promptql.expressions import Compare, FieldRef, Operator, Predicate, Value
 from promptql.plan import Plan
 from promptql.predicate import conjuncts, describe
 from promptql.rendering import shown
-from promptql.steps import CompareStep, Comparison, Filter, Scan, Search, input_of
+from promptql.steps import CompareStep, Comparison, Filter, Scan, Search
 
 Number: TypeAlias = int | float
 POINTS_MIN = 3  # fewer make no trend
@@ -152,23 +152,11 @@ def _most_changed(step: CompareStep, rows: Sequence[Mapping[str, Any]], field: s
 
 def side_names(plan: Plan, step: CompareStep) -> tuple[str, str]:
     """What the two sides are called: by the conditions that only one of them has, else "the first" and "the second"."""
-    left, right = _conditions(plan, step.left), _conditions(plan, step.right)
+    left, right = _all_conditions(plan, step.left), _all_conditions(plan, step.right)
     names = (_name([part for part in left if part not in right]), _name([part for part in right if part not in left]))
     if names[0] == names[1]:
         return "the first", "the second"
     return names[0] or "all", names[1] or "all"
-
-
-def _conditions(plan: Plan, name: str) -> list[Predicate]:
-    """All conditions on the way to a step."""
-    found: list[Predicate] = []
-    at: str | None = name
-    while at is not None:
-        step = plan.by_id[at]
-        if isinstance(step, (Filter, Scan, Search)):
-            found += conjuncts(step.where)
-        at = input_of(step)
-    return found
 
 
 def _name(parts: Sequence[Predicate]) -> str:

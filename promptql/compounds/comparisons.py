@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine import FieldType
+from promptql.answer import Band
 from promptql.compounds.figures import Figure, together
 from promptql.compounds.phrases import Phrase, phrase_of
 from promptql.compounds.spans import PERIOD, YEAR, Named, runs
-from promptql.expressions import FieldRef, Value
-from promptql.plan import Assumption, Support
-from promptql.steps import AnswerStep, Compute, Computed, Project, SetKind, SetOperation, Step
+from promptql.expressions import FieldRef, Operator, Value
+from promptql.plan import Assumption, Plan, Support
+from promptql.planned import Planned
+from promptql.predicate import compare
+from promptql.rules.words import normalize
+from promptql.steps import AnswerStep, Compute, Computed, Filter, Project, Scan, SetKind, SetOperation, Step
 
 if TYPE_CHECKING:
+    from promptql.catalog import CollectionInfo, FieldInfo
     from promptql.compounds.planning import Asking
-    from promptql.planned import Planned
 
 _ASKS = re.compile(
     r"^(?:please\s+|can\s+you\s+|could\s+you\s+)?(?:compare|contrast)\b|\bvs\b|\bversus\b|\bcompared?\s+(?:to|with|against)\b"
@@ -38,6 +43,7 @@ _BY = re.compile(
     re.IGNORECASE,
 )
 KEY, SIDE = "compared", "side"
+DOCUMENTS_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,9 @@ def plan_comparison(asking: Asking) -> Planned | None:
         return None
     for run in runs(asking):
         comparison = taken_apart(asking.question, run)
+        documents = _documents(asking, comparison)
+        if documents is not None:
+            return documents
         phrase, said = _measured(asking, comparison)
         figures = None if phrase is None else asking.figures(phrase, comparison.rests())
         if phrase is not None and figures is not None:
@@ -107,6 +116,37 @@ def _measured(asking: Asking, comparison: Comparison) -> tuple[Phrase | None, tu
         return None, ()
     said = Assumption(f"compared by the number of {holders[0]}", Support.DEFAULT)
     return phrase_of(f"number of {holders[0]}", asking.catalog), (said,)
+
+
+def _documents(asking: Asking, comparison: Comparison) -> Planned | None:
+    """As in "compare A and B", where they are documents: all that is known of both, one below the other."""
+    first = comparison.items[0]
+    if comparison.measure or comparison.more or not first.identifying:
+        return None
+    holders = [info for info in asking.catalog.collections.values() if first.key in info.fields]
+    named = [info for info in holders if all(_holds(info, item) for item in comparison.items)]
+    if len(named) != 1:
+        return None
+    (info,) = named
+    shown = (first.key, *(name for name, field in info.fields.items() if name != first.key and _is_fact(field)))
+    where = compare(first.key, Operator.IN, [item.shown for item in comparison.items])
+    steps = (
+        Scan("s1", info.name),
+        Filter("s2", "s1", where),
+        Project("s3", "s2", shown),
+        AnswerStep("s4", "s3", shown),
+    )
+    return Planned(Plan(asking.question, steps, "s4"), DOCUMENTS_CONFIDENCE, Band.ANSWER)
+
+
+def _holds(info: CollectionInfo, item: Named) -> bool:
+    return normalize(item.shown) in info.fields[item.key].index
+
+
+def _is_fact(field: FieldInfo) -> bool:
+    """Whether a field is short enough to stand in a table, and no key."""
+    keys = field.name.lower().endswith(("_id", "id")) and field.name.lower() != "id"
+    return field.type is not FieldType.TEXT and not keys
 
 
 def _planned(

@@ -14,8 +14,9 @@ from promptql.compounds.phrases import Phrase, is_number, phrase_of
 from promptql.compounds.spans import PERIOD, YEAR, Named, named_in, runs
 from promptql.expressions import Arithmetic, ArithmeticOperator, FieldRef
 from promptql.plan import Assumption, Support
-from promptql.rules.concepts import AFTER_MOST, COMPARATIVES, SUPERLATIVES, measured_by
-from promptql.rules.words import name_words
+from promptql.rules.concepts import AFTER_MOST, AGE, COMPARATIVES, SUPERLATIVES, TIME, measured_by
+from promptql.rules.linking import mentions_collection
+from promptql.rules.words import name_words, tokenize
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -53,6 +54,8 @@ _VERB = re.compile(r"^(?:is|are|was|were|do|does|did|has|have|had)\s+", re.IGNOR
 _COMPARATIVE = re.compile(
     r"\b(?:(?P<degree>more|less)\s+(?P<adjective>[a-z]+)|(?P<word>[a-z]+er|more|less|fewer))\s*$", re.IGNORECASE
 )
+_COMPARING = re.compile(r"^(?:(?P<degree>more|less)\s+(?P<adjective>[a-z]+)|(?P<word>[a-z]+er))\b\s*", re.IGNORECASE)
+_AGED = frozenset({"oldest", "youngest"})
 _POSSESSIVE = re.compile(r"['’]s?\b")
 
 
@@ -66,11 +69,11 @@ def _range(asking: Asking) -> Planned | None:
     match = _RANGE.search(asking.question)
     if match is None:
         return None
-    ends = [_end(match[name], asking.catalog) for name in ("one", "other")]
+    rest = match["of"] or match["first"] or ""
+    ends = [_end(match[name], asking.catalog, rest) for name in ("one", "other")]
     if any(end is None for end in ends):
         return None
     (one, measure), (other, _) = (end for end in ends if end is not None)
-    rest = match["of"] or match["first"] or ""
     said = match["in"] or ""
     if said:
         rest = f"{said} of {rest}".strip() if rest else said
@@ -105,7 +108,7 @@ def _word(fn: Function) -> str:
     return {Function.MAX: "highest", Function.MIN: "lowest", Function.AVG: "average"}.get(fn, fn.value)
 
 
-def _end(words: str, catalog: Catalog) -> tuple[Function, str | None] | None:
+def _end(words: str, catalog: Catalog, noun: str) -> tuple[Function, str | None] | None:
     """Which end of what: "highest" of anything, "oldest" of an age or a year."""
     word = words.lower()
     if word in _ENDS:
@@ -117,14 +120,19 @@ def _end(words: str, catalog: Catalog) -> tuple[Function, str | None] | None:
         measures, descending = SUPERLATIVES[word].measures, SUPERLATIVES[word].descending
     else:
         return None
-    return None if (field := _measure(measures, catalog)) is None else (
-        Function.MAX if descending else Function.MIN, field,
-    )  # fmt: skip
+    aged = _measure(AGE, catalog, noun) if word in _AGED else None
+    field = aged or _measure(measures, catalog, noun)
+    if aged is not None:
+        descending = word.startswith("old")
+    return None if field is None else (Function.MAX if descending else Function.MIN, field)
 
 
-def _measure(measures: tuple[str, ...], catalog: Catalog) -> str | None:
-    """The field of numbers that the first of the measures names, in whatever collection."""
-    found = [measured_by(info, measures) for info in catalog.collections.values()]
+def _measure(measures: tuple[str, ...], catalog: Catalog, noun: str = "") -> str | None:
+    """The field of numbers that the first of the measures names: of the collection that is named, else of any."""
+    infos = list(catalog.collections.values())
+    words = tokenize(noun)
+    named = [info for info in infos if any(mentions_collection(word, info) for word in words)]
+    found = [measured_by(info, measures) for info in named or infos]
     return next((field.name for field in found if field is not None and field.numeric), None)
 
 
@@ -172,9 +180,14 @@ def _pairs(asking: Asking, split: int, end: int) -> Iterator[tuple[Named, Named]
 def _phrases(asking: Asking, what: str, offset: int, first: Named) -> Iterator[Phrase]:
     """What is measured: as it is said beside the thing, else as the adjective says."""
     left, right = what[: first.start - offset], what[first.end - offset :]
-    text = f"{left} {_POSSESSIVE.sub('', right)}"
-    said = _COMPARATIVE.search(text.strip())
-    rest = text.strip()[: said.start()] if said is not None else text
+    text = f"{left} {_POSSESSIVE.sub('', right)}".strip()
+    said, rest = _COMPARATIVE.search(text), text
+    if said is not None:
+        rest = text[: said.start()]
+    elif (said := _COMPARING.match(text)) is not None and _measures(said):  # "how much older is A than B"
+        rest = text[said.end() :]
+    else:
+        said = None
     many = re.match(
         r"^\s*(?:more|less|fewer)\s+(?P<noun>.+?)(?:\s+(?:is|are|was|were|do|does|did|has|have|had|come|comes|in|from)\b.*)?$",
         rest.strip(),
@@ -189,7 +202,7 @@ def _phrases(asking: Asking, what: str, offset: int, first: Named) -> Iterator[P
     if phrase is not None:
         yield phrase
     measures = () if said is None else _measures(said)
-    field = _measure(measures, asking.catalog) if measures else None
+    field = next((name for name in (_measure((one,), asking.catalog) for one in measures) if name is not None), None)
     found = phrase_of(" ".join(name_words(field)), asking.catalog) if field is not None else None
     if found is not None and said is not None:
         read = Assumption(f"'{said[0].strip()}' = {field}", Support.FUZZY)
@@ -199,7 +212,10 @@ def _phrases(asking: Asking, what: str, offset: int, first: Named) -> Iterator[P
 def _measures(said: re.Match[str]) -> tuple[str, ...]:
     if said["adjective"]:
         return AFTER_MOST.get(said["adjective"].lower(), ())
-    adjective = COMPARATIVES.get(said["word"].lower())
+    word = said["word"].lower()
+    adjective = COMPARATIVES.get(word)
+    if word in ("older", "younger"):
+        return (*AGE, *TIME)
     return () if adjective is None else adjective.measures
 
 

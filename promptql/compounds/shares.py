@@ -19,6 +19,7 @@ from promptql.expressions import (
     ScalarFunction,
     Value,
 )
+from promptql.rules.linking import telling_words
 from promptql.rules.words import name_words, tokenize
 from promptql.shape import upwards
 from promptql.steps import (
@@ -53,6 +54,7 @@ _SHARE = re.compile(
     re.IGNORECASE,
 )
 _EACH = re.compile(r"\b(?:by|per|for\s+each|of\s+each|in\s+each)\b", re.IGNORECASE)
+_OF_EACH = re.compile(r"^(?:each|every)\s+(?P<field>[\w\s]+)$", re.IGNORECASE)
 _VERB = re.compile(
     r"\b(?:is|are|was|were|has|have|had|do|does|did|comes?|came|goes|went|gets?|got|lives?|lived|costs?|belongs?|falls?|"
     r"fell|contains?|includes?|uses?)\b",
@@ -78,6 +80,9 @@ def plan_share(asking: Asking) -> Planned | None:
         grouped = _by_group(asking, rest, each)
         if grouped is not None:
             return grouped
+    of_each = _OF_EACH.match(rest)
+    if of_each is not None:
+        return _of_each(asking, of_each["field"])
     for noun, said in _splits(rest):
         planned = _of_whole(asking, noun, said)
         if planned is not None:
@@ -216,6 +221,23 @@ def _by_group(asking: Asking, rest: str, each: re.Match[str]) -> Planned | None:
     shown = Project("shown", "ordered", (*group.names, alias, PERCENT))
     answer = AnswerStep("answer", "shown", (*group.names, PERCENT))
     return _closed(asking, planned, (*steps, window, percent, order, shown, answer), phrase)
+
+
+def _of_each(asking: Asking, field: str) -> Planned | None:
+    """As in "share of each category": of the documents of the one collection that has such a field."""
+    words = [token.forms for token in tokenize(field)]
+    holders = [
+        info.name
+        for info in asking.catalog.collections.values()
+        for name in info.fields
+        if len(words) == len(name_words(name))
+        and all(one in said for one, said in zip(name_words(name), words, strict=True))
+    ]
+    if len(holders) != 1:
+        return None
+    rest = f"{' '.join(telling_words(holders[0]))} by {field}"
+    each = _EACH.search(rest)
+    return None if each is None else _by_group(asking, rest, each)
 
 
 def _closed(asking: Asking, planned: Planned, steps: Sequence[Step], phrase: Phrase) -> Planned:

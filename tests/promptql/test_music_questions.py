@@ -29,7 +29,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The collections, related by numbers as exports have them."""
     path: Path = tmp_path_factory.mktemp("music")
     lines = [(invoice, track) for invoice, (_, _, tracks) in enumerate(INVOICES, 1) for track in tracks]
-    rows = {
+    rows: dict[str, list[dict[str, Any]]] = {
         "Artist": [{"ArtistId": i, "Name": n} for i, n in enumerate(ARTISTS, 1)],
         "Album": [{"AlbumId": i, "Title": t, "ArtistId": a + 1} for i, (a, t) in enumerate(ALBUMS, 1)],
         "Track": [{"TrackId": i, "Name": n, "AlbumId": a + 1, "Genre": g} for i, (a, n, g) in enumerate(TRACKS, 1)],

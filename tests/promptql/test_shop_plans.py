@@ -18,7 +18,7 @@ from tests.promptql.shops import COUNTRIES, ORDERS, fill_sales, total
 def sales(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One collection of sales, in this process and behind a service."""
     path: Path = tmp_path_factory.mktemp("sales")
-    with lumaai.connect(path) as db:
+    with lumaai.Database(path) as db:
         fill_sales(db)
         if request.param == "embedded":
             yield db

@@ -73,7 +73,7 @@ def phrase_of(text: str, catalog: Catalog) -> Phrase | None:
     phrase = _LEAST.sub("minimum", _GREATEST.sub("maximum", phrase))
     phrase, said = in_words_of_the_data(phrase, catalog)
     words = [token.folded for token in tokenize(phrase)]
-    if _FIGURES & set(words) and any(word not in _FIGURES | _ARTICLES for word in words):
+    if _FIGURES & set(words) and len([word for word in words if word not in _ARTICLES]) > 1:
         return Phrase(phrase, counted=False, assumptions=said)
     if not said and _names_documents(phrase, catalog):
         return Phrase(phrase, counted=True)

@@ -9,7 +9,7 @@ from promptql.expressions import Compare, FieldRef, Operator, Predicate, Value
 from promptql.plan import Plan
 from promptql.predicate import conjuncts, describe
 from promptql.rendering import shown
-from promptql.steps import CompareStep, Comparison, Filter, Scan, Search, input_of
+from promptql.steps import CompareStep, Comparison, Filter, Scan, Search
 
 Number: TypeAlias = int | float
 POINTS_MIN = 3  # fewer make no trend
@@ -25,6 +25,59 @@ def pair_sentence(first: tuple[str, Any], second: tuple[str, Any]) -> str:
     difference = abs(value - against)
     share = f", {shown(round(100 * difference / abs(against), 1))} %" if against else ""
     return f"{name} has {shown(value)}, {other} {shown(against)}: {shown(difference)} {_more(value, against)}{share}."
+
+
+def beside_sentence(points: Sequence[tuple[str, Any]], measure: str) -> str:
+    """Figures of several things beside each other, with the difference and the ratio of the greatest and the least.
+
+    As in "n: France 12, Spain 7; France has 5 more than Spain, 71.4 %, or 1.71 times as much."
+
+    Args:
+        points: what each thing is called, and its figure.
+        measure: what the figures are.
+    """
+    said = f"{measure}: {', '.join(f'{name} {shown(value)}' for name, value in points)}"
+    known = [(name, value) for name, value in points if is_number(value)]
+    if len(known) < 2:
+        return f"{said}."
+    (most, value), (least, against) = max(known, key=lambda p: p[1]), min(known, key=lambda p: p[1])
+    if value == against:
+        return f"{said}; they are equal."
+    apart = f"{most} has {shown(round(value - against, 6))} more than {least}"
+    if against <= 0:
+        return f"{said}; {apart}."
+    share = shown(round(100 * (value - against) / against, 1))
+    return f"{said}; {apart}, {share} %, or {shown(round(value / against, 2))} times as much."
+
+
+def share_sentence(plan: Plan, step: CompareStep, row: Mapping[str, Any], measure: str) -> str:
+    """As in "25 %: of 40 orders, 10 where status is cancelled."; columns: percent, part and whole, in that order.
+
+    Args:
+        plan: that answers with the share.
+        step: the comparison of the part with the whole in it.
+        row: of the answer.
+        measure: what the whole is, with "{}" for how much: "{} orders".
+    """
+    percent, part, whole = row.values()
+    of_part, of_whole = _all_conditions(plan, step.left), _all_conditions(plan, step.right)
+    said = " and ".join(describe(item) for item in of_part if item not in of_whole)
+    all_said = " and ".join(describe(item) for item in of_whole)
+    of = f"of {measure.format(shown(whole))}{f' where {all_said}' if all_said else ''}"
+    what = f"{of}, {shown(part)}{f' where {said}' if said else ''}"
+    return f"The data does not say: {what}." if percent is None else f"{shown(percent)} %: {what}."
+
+
+def _all_conditions(plan: Plan, name: str) -> list[Predicate]:
+    """All conditions above a step, on whatever collection, each once."""
+    found: dict[Predicate, None] = {}
+    waiting = [name]
+    while waiting:
+        step = plan.by_id[waiting.pop()]
+        if isinstance(step, (Filter, Scan, Search)):
+            found |= dict.fromkeys(conjuncts(step.where))
+        waiting += step.inputs
+    return list(found)
 
 
 def _more(value: Number, against: Number) -> str:
@@ -99,23 +152,11 @@ def _most_changed(step: CompareStep, rows: Sequence[Mapping[str, Any]], field: s
 
 def side_names(plan: Plan, step: CompareStep) -> tuple[str, str]:
     """What the two sides are called: by the conditions that only one of them has, else "the first" and "the second"."""
-    left, right = _conditions(plan, step.left), _conditions(plan, step.right)
+    left, right = _all_conditions(plan, step.left), _all_conditions(plan, step.right)
     names = (_name([part for part in left if part not in right]), _name([part for part in right if part not in left]))
     if names[0] == names[1]:
         return "the first", "the second"
     return names[0] or "all", names[1] or "all"
-
-
-def _conditions(plan: Plan, name: str) -> list[Predicate]:
-    """All conditions on the way to a step."""
-    found: list[Predicate] = []
-    at: str | None = name
-    while at is not None:
-        step = plan.by_id[at]
-        if isinstance(step, (Filter, Scan, Search)):
-            found += conjuncts(step.where)
-        at = input_of(step)
-    return found
 
 
 def _name(parts: Sequence[Predicate]) -> str:

@@ -132,7 +132,7 @@ def _stretches(
     if passage is not None and isinstance(document.get(passage.field), str):
         return [(passage.field, passage.start, passage.end)]
     names = [name for name, field in info.fields.items() if field.type is FieldType.TEXT and name != info.label]
-    return [(name, 0, WHOLE_CHARACTERS) for name in names if isinstance(document.get(name), str)]
+    return [(n, 0, min(WHOLE_CHARACTERS, len(document[n]))) for n in names if isinstance(document.get(n), str)]
 
 
 def _cut(text: str, start: int, end: int) -> int:

@@ -10,6 +10,7 @@ from promptql.answer import Band
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.editing import Parts, parts_of, parts_over
 from promptql.errors import PlanError
+from promptql.expressions import fields_of
 from promptql.ground import Base, joined_info
 from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
@@ -23,6 +24,15 @@ _BEGINS = re.compile(
     r"(?:ok(?:ay)?[,.]?\s+|so\s+|then\s+)?(?:and|only|just|but|now|what about|how about|what if|also|without|except|"
     r"excluding|instead|same|sort|order|rank|reverse|(?:the\s+)?(?:first|top|last|next)\b|per\b|by\b|in\s+(?:a|de)sc|"
     r"as an?\b|plot|chart|draw|visuali[sz]e|show|list|count|add|include|with)\b",
+    re.IGNORECASE,
+)
+_FRAGMENT = re.compile(
+    r"(?:in|from|during|since|before|after|for|until|between|within)\s+[\w\s.,'-]{1,60}\??", re.IGNORECASE
+)
+_BARE_YEAR = re.compile(r"\b(only|just|and|but|about|for|now)\s+([12]\d{3})\b", re.IGNORECASE)
+_LISTS = re.compile(
+    r"(?:(?:please|and|now|ok)\s+)?(?:list|show|name|give|tell)(?:\s+me)?\s+(?:them|those|these)(?:\s+all)?\s*[.?!]*"
+    r"|which(?:\s+ones?)?(?:\s+(?:are|were)\s+(?:they|those|these))?\s*\?*",
     re.IGNORECASE,
 )
 _POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", re.IGNORECASE)
@@ -70,7 +80,7 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
     if found is None:
         return None
     parts, info = found
-    reading = read_question(question, info, asked_at)
+    reading = read_question(_BARE_YEAR.sub(r"\1 in \2", question), info, asked_at)
     if not _is_follow_up(question, reading):
         return None
     edit = _Edit(parts)
@@ -81,7 +91,7 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
     ignored = [word for word in dict.fromkeys(reading.unexplained()) if _is_ignored(word, reading)]
     assumptions = (
         Assumption(f"'{question[:200]}' goes on from '{before.plan.question[:200]}'", Support.EXACT),
-        *_carried(before.plan, edit.parts),
+        *_carried(before.plan, parts, edit.parts),
         *reading.assumptions,
         *(Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for word in ignored),
     )
@@ -120,7 +130,8 @@ def _is_follow_up(question: str, reading: Reading) -> bool:
     if _HOW_MANY.fullmatch(stripped) or _POINTS_BACK.search(stripped):
         return True
     named = any(reading.names_collection(index) for index in range(len(reading.tokens)))
-    return _BEGINS.match(stripped) is not None and not named
+    begins = _BEGINS.match(stripped) or _LISTS.fullmatch(stripped) or _FRAGMENT.fullmatch(stripped)
+    return begins is not None and not named
 
 
 def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) -> None:
@@ -132,11 +143,23 @@ def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) ->
     if reading.aggregate is not None and reading.ranking is None:
         fn, field = reading.aggregate
         edit.take(edit.parts.aggregated(Aggregation(fn, field.name, f"{fn.value}_{field.name}")))
-    if not _ORDERS.search(question):
+    if _LISTS.fullmatch(question.strip()):
+        edit.take(_listed(edit.parts, info))
+    elif not _ORDERS.search(question):
         _regroup(edit, question, reading)
     _reorder(edit, question, reading, info)
     _cut(edit, question, reading)
     _draw(edit, question)
+
+
+def _listed(parts: Parts, info: CollectionInfo) -> Parts:
+    """The documents that were counted or summed; what was listed stays."""
+    if parts.group is None and not parts.counted:
+        return parts
+    if parts.group is not None and parts.group.by:
+        return parts
+    label = (info.label,)
+    return replace(parts, group=None, having=(), order=(), limit=None, counted=False, shown=label, values=label)
 
 
 def _regroup(edit: _Edit, question: str, reading: Reading) -> None:
@@ -153,7 +176,10 @@ def _reorder(edit: _Edit, question: str, reading: Reading, info: CollectionInfo)
     parts = edit.parts
     field = _ordered_by(question, reading, info)
     if field is not None:
-        edit.take(replace(parts, order=(Order(field.name, bool(_FALLING.search(question))),)))
+        column = _column_of(field, parts)
+        if column is not None:
+            ordered = replace(parts, order=(Order(column, bool(_FALLING.search(question))),))
+            edit.take(ordered.showing((column,), asked=False))
     elif reading.ranking is not None and reading.ranking.field is not None and parts.group is None:
         ranking = reading.ranking
         limit = Limit("", "", reading.limit or 1, ties=reading.limit is None)
@@ -164,6 +190,15 @@ def _reorder(edit: _Edit, question: str, reading: Reading, info: CollectionInfo)
         first, *rest = parts.order
         falling = not first.descending if _REVERSES.search(question) else bool(_FALLING.search(question))
         edit.take(replace(parts, order=(replace(first, descending=falling), *rest)))
+
+
+def _column_of(field: FieldInfo, parts: Parts) -> str | None:
+    """The column of the answer with a field: of groups its figure, or what tells them apart; None where neither is."""
+    if parts.group is None:
+        return field.name
+    if field.name in parts.group.names:
+        return field.name
+    return next((item.alias for item in parts.group.aggs if item.field == field.name), None)
 
 
 def _ordered_by(question: str, reading: Reading, info: CollectionInfo) -> FieldInfo | None:
@@ -201,10 +236,12 @@ def _draw(edit: _Edit, question: str) -> None:
         edit.take(replace(edit.parts, chart=Visualize("", "", kind)))
 
 
-def _carried(before: Plan, parts: Parts) -> tuple[Assumption, ...]:
+def _carried(before: Plan, past: Parts, parts: Parts) -> tuple[Assumption, ...]:
     """How words of the question before were read, as far as the plan still says so."""
     if isinstance(parts.source, Base):  # what is below the chain stays
-        return before.assumptions
+        gone = {name for part in past.where if part not in parts.where for name in fields_of(part)}
+        kept = (item for item in before.assumptions if " goes on from " not in item.text)
+        return tuple(item for item in kept if not gone & set(item.text.replace("=", " ").split()))
     still = [describe(part) for part in (*parts.where, *parts.having)]
     return tuple(item for item in before.assumptions if any(item.text.endswith(f"= {text}") for text in still))
 

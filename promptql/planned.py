@@ -58,6 +58,7 @@ class Planned:
     Attributes:
         rival: what another planner made of the question; both are run, and their answers compared.
         deaf: the language model refused such requests or could not be reached: it is not asked to write either.
+        told: the question in full, where it is made of several: what goes on from it is put into its words.
     """
 
     plan: Plan
@@ -69,3 +70,4 @@ class Planned:
     usage: LLMUsage = LLMUsage()
     rival: Planned | None = None
     deaf: bool = False
+    told: str | None = None

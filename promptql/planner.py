@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from models import LLM, LLMBudgetError, LLMCancelledError, LLMError, LLMReplyError, ModelError
 from promptql.answer import Band, Notice, PlannerName
 from promptql.catalog import Catalog
+from promptql.compounds import retold
 from promptql.context import Context
 from promptql.errors import LLMPlanningError, PlanCancelledError, PlannerUnavailableError, QuestionError
 from promptql.followup import follow_up
@@ -17,7 +18,7 @@ from promptql.lessons import NO_LESSONS, Lessons
 from promptql.llm.cache import PlanCache
 from promptql.llm.planning import plan_by_llm
 from promptql.llm.request import PlanRequest
-from promptql.plan import Plan
+from promptql.plan import Assumption, Plan, Support
 from promptql.planned import LLMUsage, Planned
 from promptql.steps import Scan, Search
 from promptql.unaided import plan_without_llm
@@ -102,13 +103,30 @@ def _draft(context: Context, before: Planned | None, lessons: Lessons) -> tuple[
     learned = lessons.plan_of(question, catalog)
     if learned is not None:
         return learned, None
-    followed = None if before is None else follow_up(question, before, catalog, context.question.asked_at)
+    followed = None if before is None else _gone_on(context, before)
     if followed is not None:
         return followed, None
     try:
         return plan_without_llm(context), None
     except QuestionError as error:
         return None, error
+
+
+def _gone_on(context: Context, before: Planned) -> Planned | None:
+    """The plan of a question that goes on from the one before; None where it is one of its own."""
+    question, catalog, asked_at = context.question.text, context.catalog, context.question.asked_at
+    again = None if before.told is None else retold(question, before.told, catalog, asked_at)
+    if again is not None:
+        try:
+            planned = plan_without_llm(replace(context, question=replace(context.question, text=again), heard=None))
+        except QuestionError:
+            planned = None
+        if planned is not None and planned.told is not None:
+            said = Assumption(f"'{question[:200]}' = {again[:400]}", Support.EXACT)
+            plan = replace(planned.plan, question=question, assumptions=(said, *planned.plan.assumptions))
+            return replace(planned, plan=plan)
+    followed = follow_up(question, before, catalog, asked_at)
+    return followed if followed is None or before.told is None else replace(followed, told=before.told)
 
 
 def _is_sure(draft: Planned) -> bool:

@@ -22,6 +22,7 @@ from promptql.said import ARTIFACT, Said
 from promptql.steps import Clarify
 from promptql.summaries import is_summary, summary_said
 from promptql.tables import table_said
+from promptql.themes import is_themes, themes_said
 
 NOT_FOUND_FACTOR = 0.4  # of the confidence in an answer without the name that was asked about
 
@@ -41,6 +42,8 @@ def reason(
         said = nothing_said(context, planned, plan, rows)
     elif rows.passages is not None:
         said = quotes_said(context, plan, rows, embedder_of(rows.collection))
+    elif is_themes(plan):
+        said = themes_said(context, planned, plan, rows, embedder_of(rows.collection))
     elif is_summary(plan):
         said = summary_said(context, planned, rows)
     else:

@@ -9,7 +9,9 @@ from typing import Any
 
 from promptql.answer import Artifact, Band, Notice
 from promptql.citations import Claim, claims_of_rows
-from promptql.comparing import compared_sentence, pair_sentence, trend_sentence
+from promptql.comparing import beside_sentence, compared_sentence, pair_sentence, share_sentence, trend_sentence
+from promptql.compounds.comparisons import is_beside
+from promptql.compounds.shares import share_of
 from promptql.context import Context
 from promptql.nothing import EMPTY_FACTOR, nearest_sentence
 from promptql.operators.rows import Rows
@@ -29,10 +31,14 @@ from promptql.steps import (
     Group,
     Limit,
     Project,
+    Scan,
+    Search,
+    SetOperation,
     Sort,
     Visualize,
 )
 from promptql.wording import (
+    documents_noun,
     documents_sentence,
     figure_sentence,
     filled,
@@ -143,8 +149,14 @@ def _text(told: _Told) -> str:
 def _sentence(told: _Told) -> str:
     rows, shape = told.artifact.rows, told.shape
     compared = next((step for step in upwards(told.plan, told.plan.output) if not isinstance(step, _PASSING)), None)
+    share = share_of(told.plan)
+    if share is not None:
+        return share_sentence(told.plan, share, rows[0], _measure_of(told.plan, share))
     if isinstance(compared, CompareStep):
         return compared_sentence(told.plan, compared, rows)
+    if isinstance(compared, SetOperation) and is_beside(compared) and len(told.artifact.columns) == 2:
+        name, measure = told.artifact.columns
+        return beside_sentence([(shown(row[name]), row[measure]) for row in rows], measure)
     if not is_plain(told.plan):
         return rows_sentence(rows, told.columns, told.total)
     if shape.group is None:
@@ -153,6 +165,21 @@ def _sentence(told: _Told) -> str:
         documents = told.claims[0].citation.count if told.claims else 0
         return figure_sentence(shape, rows[0], documents)
     return f"{groups_sentence(shape, rows, told.total)}{_remark(told)}"
+
+
+def _measure_of(plan: Plan, share: CompareStep) -> str:
+    """What a share is of, with "{}" for how much: documents by their name, or the total of a field."""
+    group = next(step for step in upwards(plan, share.right) if isinstance(step, Group))
+    item = group.aggs[0]
+    if item.fn in (Function.COUNT, Function.COUNT_DISTINCT):
+        source = next(step for step in upwards(plan, group.id) if isinstance(step, (Scan, Search)))
+        return f"{{}} {_escaped(documents_noun(source.collection, 0))}"
+    figure = "total" if item.fn is Function.SUM else item.fn.value
+    return f"a {figure} {_escaped(str(item.field))} of {{}}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _remark(told: _Told) -> str:

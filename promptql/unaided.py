@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from engine import FieldType
 from models import ModelError
 from promptql.answer import Band
+from promptql.compounds import Asking, plan_compound
 from promptql.context import Context
 from promptql.errors import QuestionError
 from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
 from promptql.rules.figures import asks_for_figure
+from promptql.rules.money import in_words_of_the_data
+from promptql.rules.owned import plan_owned
 from promptql.rules.paraphrase import Paraphrase, paraphrases
 from promptql.rules.periods import speaks_of_time
 from promptql.rules.planning import plan_by_rules
 from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.tabular import plan_by_tables
+from promptql.rules.themes import plan_themes
+from promptql.rules.tops import plan_top
 from promptql.steps import Group, Sort
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
@@ -31,9 +37,51 @@ def plan_without_llm(context: Context) -> Planned:
     """The reading by rules; where there is none, that of the question with a name spelt as the data has it."""
     question = context.question.text
     if context.heard is not None and context.heard.text != question:
-        planned = _read_by_rules(context, context.heard.text)
+        heard = _asked(context, context.heard.text)
+        planned = _compound(heard) or _read_by_rules(context, context.heard.text)
         assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
         return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
+    about = plan_themes(question, context.catalog, context.question.asked_at)
+    return about or _compound(context) or _plan_with_money(context)
+
+
+def _plan_with_money(context: Context) -> Planned:
+    """The reading of a question with a word for money, such as "revenue", by what the data calls it, where it has one.
+
+    Raises:
+        QuestionError: there is none.
+    """
+    question = context.question.text
+    said, assumed = in_words_of_the_data(question, context.catalog)
+    if not assumed:
+        return _plan_simple(context)
+    formed = _formed(context, question)  # "who spent the most", where the word is a verb
+    if formed is not None:
+        return formed
+    planned = _plan_simple(_asked(context, said))
+    plan = replace(planned.plan, question=question, assumptions=(*assumed, *planned.plan.assumptions))
+    return replace(planned, plan=plan)
+
+
+def _asked(context: Context, question: str) -> Context:
+    """The same context of another question."""
+    return replace(context, question=replace(context.question, text=question), heard=None)
+
+
+def _compound(context: Context) -> Planned | None:
+    """The plan of a question that is made of several, each of which is planned by itself; None for others."""
+    question = context.question
+    read = partial(_read_part, context)
+    return plan_compound(Asking(question.text, context.catalog, question.asked_at, read))
+
+
+def _read_part(context: Context, question: str) -> Planned:
+    return _plan_with_money(_asked(context, question))
+
+
+def _plan_simple(context: Context) -> Planned:
+    """The reading of a question that is not made of several."""
+    question = context.question.text
     try:
         planned = _read_by_rules(context, question)
     except QuestionError:
@@ -112,6 +160,9 @@ def _read_by_rules(context: Context, question: str) -> Planned:
     """
     asked_at = context.question.asked_at
     if context.tables is not None:
+        formed = _formed(context, question)
+        if formed is not None:
+            return formed
         infos = list(context.catalog.collections.values())
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
         if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
@@ -119,9 +170,19 @@ def _read_by_rules(context: Context, question: str) -> Planned:
                 return _timed(context, question)
         planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
-            second = planned.band is not Band.ANSWER
-            return (_surer(context, question, planned, timed=timed) or planned) if second else planned
+            if planned.band is Band.ANSWER:
+                return planned
+            alone = timed and context.tables.joined is None  # of several, the words know one alone
+            return _surer(context, question, planned, timed=alone) or planned
     return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+
+
+def _formed(context: Context, question: str) -> Planned | None:
+    """The reading of a question of a known form over tables that explains every word of it; None for others."""
+    if context.tables is None:
+        return None
+    read = (form(question, context.tables, context.catalog) for form in (plan_top, plan_owned))
+    return next((planned for planned in read if planned is not None), None)
 
 
 def _timed(context: Context, question: str) -> Planned:

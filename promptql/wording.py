@@ -13,6 +13,7 @@ from promptql.plan import Plan
 from promptql.predicate import conjunction, conjuncts, describe
 from promptql.rendering import TABLE_ROWS_MAX, shown
 from promptql.rules.concepts import TIME
+from promptql.rules.linking import telling_words
 from promptql.rules.words import name_words, plural, singular
 from promptql.shape import Shape, upwards
 from promptql.steps import Aggregation, Bucket, Function, Group, GroupKey, LookupStep, Order, Step, step_to_json
@@ -52,11 +53,17 @@ def _common_noun(kind: str) -> str:
 
 
 def _collection_noun(collection: str) -> tuple[str, str]:
-    words = name_words(collection)
+    words = telling_words(collection)
     if words and words[-1].isalpha() and singular(words[-1]) != words[-1]:
         many = " ".join(words)
         return singular(many), many
     return "document", "documents"
+
+
+def documents_noun(collection: str, count: int) -> str:
+    """What so many documents of a collection are called."""
+    one, many = _collection_noun(collection)
+    return one if count == 1 else many
 
 
 def figure_sentence(shape: Shape, row: Mapping[str, Any], documents: int) -> str:
@@ -129,7 +136,11 @@ def filled(template: str, rows: Sequence[Mapping[str, Any]], total: int) -> str:
 
 
 def spelled(text: str, plan: Plan) -> str:
-    """The text with the figures that were looked up on the way named by what they are."""
+    """The text with parameters by their values, and figures that were looked up on the way by what they are."""
+    for name, parameter in plan.params.items():
+        if parameter.value is not None:
+            value = shown(parameter.value).replace("\\", r"\\")
+            text = re.sub(rf":{re.escape(name)}\b", value, text)
     for step in plan.steps:
         if isinstance(step, LookupStep):
             group = next((item for item in upwards(plan, step.input) if isinstance(item, Group)), None)

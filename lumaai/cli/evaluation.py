@@ -12,13 +12,27 @@ import typer
 from lumaai.cli import output
 from lumaai.cli.options import JsonOption, examples
 from lumaai.cli.target import DirectoryOption, UrlOption, opened
-from lumaai.errors import InvalidRequestError, LumaError
+from lumaai.errors import (
+    InternalError,
+    InvalidRequestError,
+    MemoryLimitError,
+    ModelUnavailableError,
+    NotFoundError,
+    OverloadedError,
+    TimeLimitError,
+    TooLargeError,
+)
 
 if TYPE_CHECKING:
     from promptql import Answer, EvaluationQuestion
 
 evaluation = typer.Typer()
 
+# What says something of the question. Where a service is away or refuses the caller, nothing is counted.
+UNANSWERED = (
+    InvalidRequestError, NotFoundError, TooLargeError, TimeLimitError, MemoryLimitError, ModelUnavailableError,
+    OverloadedError, InternalError,
+)  # fmt: skip
 QUESTION_ROWS_MAX = 10_000  # of an expected answer that is given as SQL
 
 
@@ -67,10 +81,13 @@ def evaluate_questions(
             return answer, time.perf_counter() - started
 
         def rows_of(query: str) -> Sequence[Any]:
-            rows = database.sql(query, limit=QUESTION_ROWS_MAX).rows
+            try:
+                rows = database.sql(query, limit=QUESTION_ROWS_MAX).rows
+            except InvalidRequestError as error:
+                raise InvalidRequestError(f"sql of the question set: {error}: got={query!r:.200}") from error
             return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else rows
 
-        report = evaluate(questions, ask, rows_of, failures=(LumaError,))
+        report = evaluate(questions, ask, rows_of, failures=UNANSWERED)
     if as_json:
         output.print_json(report.to_json())
         return

@@ -93,18 +93,20 @@ class Side:
         if field.values and field.complete:
             held = sum(count for _, count in field.values)
             return len(field.values) >= UNIQUE_MIN * held and held >= UNIQUE_MIN * self.info.rows
-        return len(self._distinct(field)) >= UNIQUE_MIN * min(self.info.rows, VALUES_READ_MAX)
+        read = self._distinct(field)
+        again = sum(count - 1 for _, count in read)  # by the most frequent values, of which each comes again most often
+        enough = len(read) >= UNIQUE_MIN * min(self.info.rows, VALUES_READ_MAX)
+        return enough and again <= (1 - UNIQUE_MIN) * self.info.rows
 
     def sample(self, field: FieldInfo) -> list[Scalar]:
         """Some different values of a field, the most frequent first."""
         if field.name not in self._samples:
-            self._samples[field.name] = self._distinct(field)[:SAMPLE_MAX]
+            self._samples[field.name] = [value for value, _ in self._distinct(field)[:SAMPLE_MAX]]
         return self._samples[field.name]
 
-    def _distinct(self, field: FieldInfo) -> list[Scalar]:
-        if field.values:
-            return [value for value, _ in field.values]
-        return [value for value, _ in self.snapshot.field_values(field.name, VALUES_READ_MAX)]
+    def _distinct(self, field: FieldInfo) -> Sequence[tuple[Scalar, int]]:
+        """Different values with how many documents have each, the most frequent first."""
+        return field.values or self.snapshot.field_values(field.name, VALUES_READ_MAX)
 
     def holding(self, key: FieldInfo | None, values: Sequence[Scalar]) -> int:
         """How many of these values the key (None: the id) has."""

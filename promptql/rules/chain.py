@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -64,6 +65,7 @@ _FUNCTIONS = {
     "max": Function.MAX, "min": Function.MIN, "sum": Function.SUM, "avg": Function.AVG, "count": Function.COUNT,
     "distinct": Function.COUNT_DISTINCT,
 }  # fmt: skip
+_YEAR = re.compile(r"[12]\d{3}")
 NO_HOPS: tuple[Hop, ...] = ()
 
 
@@ -285,6 +287,16 @@ class Chain:
 
     def _text(self, test: Condition, column: Column, name: str) -> Predicate:
         assert isinstance(test.value, str)
+        if (
+            test.op in ("~", "!~")
+            and not self.compiler.listed
+            and column.kind == "date"
+            and _YEAR.fullmatch(test.value)
+        ):
+            year = And(
+                (self._from(name, Operator.GE, test.value), self._from(name, Operator.LT, str(int(test.value) + 1)))
+            )
+            return year if test.op == "~" else And((Not(year), self._filled(column, name, wanted=True)))
         if test.op in ("=", "!="):
             keys = [test.value]
         else:
@@ -298,6 +310,10 @@ class Chain:
         if test.op in ("=", "~"):
             return found
         return And((Not(found), self._filled(column, name, wanted=True)))
+
+    def _from(self, name: str, op: Operator, year: str) -> Predicate:
+        """A comparison with the first day of a year."""
+        return Compare(op, FieldRef(name), Value(f"{year}-01-01"))
 
     def _grouped(self) -> tuple[str, tuple[str, ...]]:
         sketch = self.sketch

@@ -8,6 +8,7 @@ from promptql.plan import Support
 from promptql.predicate import compare, describe
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, time_fields
+from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.linking import EXACT
 from promptql.rules.reading import Condition, Reading
 from promptql.rules.values import Trust, ValueLink, is_category, is_subject
@@ -88,9 +89,10 @@ def read_when(reading: Reading) -> None:
 
 
 def read_nouns(reading: Reading) -> None:
-    """The collection's own name, and fields named only to be shown."""
+    """The collection's own name, what its documents record ("sold" of orders), and fields named only to be shown."""
+    called = (reading.collection.name, *reading.collection.synonyms, *recorded_in(tuple(reading.collection.fields)))
     for index in range(len(reading.tokens)):
-        if reading.names_collection(index):
+        if reading.names_collection(index) or is_recorded(reading.word(index), called):
             reading.use((index,))
     narrowed = {name for condition in reading.conditions for name in fields_of(condition.predicate)}
     for link in reading.fields:

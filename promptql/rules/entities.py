@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from promptql.rules.asked import Asked, stem
 from promptql.rules.columns import View, spaced, words_of
 from promptql.rules.cues import STOP, WEAK, related
+from promptql.rules.events import recorded_in
 
 if TYPE_CHECKING:
     from promptql.rules.joins import Joined
@@ -43,6 +44,10 @@ def link_entities(asked: Asked, view: View) -> list[EntityMention]:
         telling = [word for word in parted if word not in FILLERS] or parted
         if telling:
             found += _runs(table, _hits(asked, telling, called, headed), len(telling))
+    if len(view.names) == 1:
+        nouns = recorded_in(tuple(column.name for column in view.columns))
+        said = (i for i, word in enumerate(asked.words) if _singular(word) in nouns)
+        found += (EntityMention(0, 1 << i, i, i + 1, 1.0) for i in said)
     found = list({(mention.table, mention.mask): mention for mention in sorted(found, key=_covered)}.values())
     found.sort(key=lambda mention: (mention.start, -mention.coverage))
     return [

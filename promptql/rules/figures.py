@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from promptql.catalog import FieldInfo
-from promptql.rules.linking import FieldLink
+from promptql.rules.events import QUANTITIES
+from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.reading import Reading
-from promptql.rules.words import STOPWORDS, tokenize
+from promptql.rules.words import STOPWORDS, name_words, tokenize
 from promptql.steps import Function
 
 FIELD_AFTER_MAX = 6  # words between "average" and the field that it is of
@@ -87,7 +88,8 @@ def _read_count(reading: Reading, start: int) -> None:
 def _read_own_number(reading: Reading, link: FieldLink) -> None:
     """As in "How many parameters does X have": the field itself, summed where there are groups."""
     reading.use(range(link.start, link.end))
-    if reading.groups:
+    sold = QUANTITIES & set(name_words(link.field.name)) and not reading.conditions_name_one()
+    if reading.groups or sold:
         reading.aggregate = (Function.SUM, link.field)
     elif reading.ranking is None:
         reading.wanted.append(link.field)
@@ -98,6 +100,8 @@ def _counts_values(reading: Reading, link: FieldLink, *, distinct: bool) -> bool
         return False
     if distinct:
         return True
+    if link.field.ordered and link.strength < EXACT:  # "how many orders": they have an order_date
+        return False
     return link.start not in reading.used and not reading.names_documents(link.start)
 
 

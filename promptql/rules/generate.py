@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from promptql.rules.asked import Asked, take_apart
 from promptql.rules.columns import View
 from promptql.rules.draft import Draft
-from promptql.rules.entities import link_entities
+from promptql.rules.entities import FILLERS, link_entities
+from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.joins import Joined
 from promptql.rules.links import Headers, Mention, link_headers, link_values
 from promptql.rules.model import Model
@@ -219,11 +220,17 @@ def read(
 
 
 def understood(text: str, view: View) -> Asked:
-    """The question taken apart; of a single collection its name explains itself."""
+    """The question taken apart; of a single collection its name, and what it records, explain themselves."""
     asked = take_apart(text)
     if len(view.names) == 1:
+        called = (view.names[0], view.titles[0], *recorded_in(tuple(column.name for column in view.columns)))
+        for index, word in enumerate(asked.words):
+            if is_recorded(word, called):
+                asked.content &= ~(1 << index)
         for entity in link_entities(asked, view):
             asked.content &= ~entity.mask
+            if entity.end < len(asked.words) and asked.words[entity.end] in FILLERS:  # "the sales data"
+                asked.content &= ~(1 << entity.end)
     return asked
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.rules.events import recorded_in
 from promptql.rules.words import STOPWORDS, Token, forms, name_words, root
 
 # Words that mean the same when they name a field. English at large, nothing of any one data set.
@@ -16,6 +18,7 @@ SYNONYMS: tuple[frozenset[str], ...] = (
     frozenset({"genre", "category"}),
     frozenset({"kind", "type"}),
     frozenset({"price", "cost"}),
+    frozenset({"quantity", "qty", "units"}),
     frozenset({"length", "duration", "runtime"}),
     frozenset({"author", "writer"}),
     frozenset({"country", "nation"}),
@@ -31,6 +34,7 @@ _UNITS = frozenset(
     """km2 km m2 m cm mm mi sqkm sqmi kg g lb lbs usd eur gbp min mins minute minutes sec secs second seconds ms hour
     hours days year years date time timestamp at on pct percent""".split()
 )
+_FILLERS = frozenset("data dataset info information details list table record records collection".split())
 _PART_CHARACTERS_MIN = 4  # shorter parts of names ("un", "cca") are too easily ordinary words
 
 
@@ -114,9 +118,20 @@ def _strength(token: Token, word: str) -> float:
 
 
 def mentions_collection(token: Token, collection: CollectionInfo) -> bool:
-    """Whether the word is the collection's name, or the last word of it."""
-    words = name_words(collection.name)
-    if not words:
-        return False
-    names = forms(words[-1])
-    return bool(token.forms & names) or any(token.forms & group and names & group for group in SYNONYMS)
+    """Whether the word is the collection's name, the last word of it that says something, or what its documents are."""
+    for name in (collection.name, *collection.synonyms):
+        words = telling_words(name)
+        if words:
+            names = forms(words[-1])
+            if token.forms & names or any(token.forms & group and names & group for group in SYNONYMS):
+                return True
+    return any(token.forms & forms(noun) for noun in recorded_in(tuple(collection.fields)))
+
+
+@lru_cache(maxsize=4_096)
+def telling_words(name: str) -> tuple[str, ...]:
+    """The words of a collection's name without those behind that say nothing: "Sales-Data" is called sales."""
+    words = name_words(name)
+    while len(words) > 1 and words[-1] in _FILLERS:
+        words = words[:-1]
+    return words

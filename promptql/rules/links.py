@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 
 from promptql.rules.asked import Asked, span_mask, stem
-from promptql.rules.columns import View
+from promptql.rules.columns import View, identifying
 from promptql.rules.cues import STOP, SYNONYM_GROUPS, WEAK
 from promptql.rules.nationalities import WORDS_MAX, same_place
 from promptql.rules.words import singular
@@ -178,7 +178,8 @@ def _looseness(chosen: Sequence[tuple[float, int]]) -> tuple[int, int]:
 def link_values(asked: Asked, view: View) -> list[ValueLink]:
     """Longest spans first in importance: whole cells, then words within cells, then cells whose words are spread."""
     exact = _exact(asked, view)
-    spans = {(link.start, link.end) for link in exact}
+    several = len(view.names) > 1  # where "2024" may be the number of a row of any of them, and is a year all the same
+    spans = {(x.start, x.end) for x in exact if not several or not identifying(view.columns[x.column].words)}
     parts = [link for link in _parts(asked, view) if (link.start, link.end) not in spans]
     parts = [link for link in parts if not any(s <= link.start and link.end <= e for s, e in spans)]
     covered = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from promptql.rules.asked import Asked
+from promptql.rules.words import name_words
 
 MEASURES = {
     "size area population": "largest biggest smallest greatest",
@@ -18,6 +19,12 @@ MEASURES = {
     "population": "populous",
     "rank position place pos": "top best first worst last bottom",
 }
+# Measures that do not add up: what is asked of several documents is their average.
+_INTENSIVE = frozenset(
+    """price rate rates rating ratings score scores age year percent percentage pct ratio temperature height weight
+    length duration runtime speed latitude longitude rank grade stars gpa level density depth width share elevation
+    altitude average""".split()
+)
 _MEASURED = [(frozenset(names.split()), frozenset(words.split())) for names, words in MEASURES.items()]
 
 
@@ -26,3 +33,8 @@ def measured(asked: Asked, cue: int, words: tuple[str, ...]) -> bool:
     cued = {word for index, word in enumerate(asked.words) if cue >> index & 1}
     cued |= {f"{word[:-2]}est" for word in cued if word.endswith("er")}  # "older" looks for what "oldest" does
     return any(not names.isdisjoint(words) and not said.isdisjoint(cued) for names, said in _MEASURED)
+
+
+def is_intensive(name: str) -> bool:
+    """Whether values of a field of that name do not add up, as prices and ages do not."""
+    return bool(_INTENSIVE & set(name_words(name)))

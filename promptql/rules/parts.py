@@ -133,9 +133,9 @@ class Conditions:
                 negated = self._negated(mention.start)
                 test = Condition(index, "=", next(iter(yes)))
                 yield Part(mention.mask, features, ((test,),), index, mention.mask, mention.mask, start=mention.start)
-                for no in keys - yes:
+                for no in keys - yes if negated else ():
                     test = Condition(index, "=", no)
-                    said: Features = [*features, ("f:flag:not", 1.0 if negated else -1.0)]
+                    said: Features = [*features, ("f:flag:not", 1.0)]
                     yield Part(
                         mention.mask | negated, said, ((test,),), index, mention.mask, mention.mask, start=mention.start
                     )

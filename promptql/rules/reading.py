@@ -118,6 +118,10 @@ class Reading:
         """Whether the word there is the collection's name."""
         return 0 <= index < len(self.tokens) and mentions_collection(self.tokens[index], self.collection)
 
+    def conditions_name_one(self) -> bool:
+        """Whether some value that is said names a single document."""
+        return any(link.field.identifier for link in self.values)
+
     def content(self) -> set[int]:
         """The words that carry meaning and must be explained."""
         return {index for index, token in enumerate(self.tokens) if token.folded not in STOPWORDS}

@@ -10,6 +10,7 @@ from engine import FieldType
 from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.expressions import Not, Predicate, fields_of
 from promptql.predicate import compare, conjunction, missing
+from promptql.rules.measures import is_intensive
 from promptql.rules.reading import Reading
 from promptql.rules.values import Trust, ValueLink
 from promptql.rules.words import STOPWORDS
@@ -241,6 +242,10 @@ def _aggregation(reading: Reading) -> Aggregation:
     ranked = reading.ranking.field if reading.ranking is not None else None
     if ranked is not None and ranked.numeric and not reading.counted:
         return Aggregation(Function.SUM, ranked.name, _alias(Function.SUM, ranked, reading.collection))
+    measured = reading.wanted[0] if len(reading.wanted) == 1 and reading.groups and ranked is None else None
+    if measured is not None and measured.numeric and not measured.identifier and not reading.counted:
+        fn = Function.AVG if is_intensive(measured.name) else Function.SUM  # "revenue by year"
+        return Aggregation(fn, measured.name, _alias(fn, measured, reading.collection))
     return Aggregation(Function.COUNT, None, COUNT_ALIAS)
 
 

@@ -45,3 +45,20 @@ def test_a_question_set_is_evaluated(tmp_path: Path) -> None:
     refused = run(app, ["eval", str(questions), "--db", place])
     assert refused.exit_code == 1
     assert "line 1" in refused.output
+
+
+def test_a_service_that_is_away_is_no_wrong_answer(tmp_path: Path) -> None:
+    """Nothing is counted where nobody answers; SQL that cannot run is shown."""
+    run = CliRunner().invoke
+    films, questions, place = tmp_path / "films.jsonl", tmp_path / "questions.jsonl", str(tmp_path / "db")
+    questions.write_text(json.dumps(QUESTIONS[0]))
+    away = run(app, ["eval", str(questions), "--url", "http://127.0.0.1:9"])
+    assert away.exit_code == 1
+    assert "right" not in away.output
+
+    films.write_text("\n".join(map(json.dumps, FILMS)))
+    assert run(app, ["add", "films", str(films), "--db", place, "--no-embed"]).exit_code == 0
+    questions.write_text('{"question": "a?", "sql": "SELECT nope FROM films"}\n')
+    broken = run(app, ["eval", str(questions), "--db", place])
+    assert broken.exit_code == 1
+    assert "SELECT nope FROM films" in broken.output

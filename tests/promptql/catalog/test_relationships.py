@@ -107,3 +107,17 @@ def test_many_collections_are_read_in_bounded_time(empty_database: Database) -> 
     started = time.process_time()
     assert reader.read(snapshots).relationships == ()
     assert time.process_time() - started < 1.0
+
+
+def test_many_values_that_come_again_are_no_key(empty_database: Database) -> None:
+    """Entries of playlists name more than a thousand tracks, each three times: no key of anything."""
+    tracks = [{"id": f"t{i}", "track_id": i, "title": f"Title {i}"} for i in range(1_200)]
+    entries = [{"id": f"e{i}", "track_id": i % 1_200, "list": i // 1_200} for i in range(3_600)]
+    sold = [{"id": f"l{i}", "track_id": 7 * i % 1_200} for i in range(100)]
+    fill(empty_database, "tracks", {"track_id": "integer", "title": "keyword"}, tracks)
+    fill(empty_database, "entries", {"track_id": "integer", "list": "integer"}, entries)
+    fill(empty_database, "sold", {"track_id": "integer"}, sold)
+    assert set(pairs(read_catalog(empty_database.snapshot()))) == {
+        ("entries", "track_id", "tracks", "track_id"),
+        ("sold", "track_id", "tracks", "track_id"),
+    }

@@ -1,0 +1,72 @@
+"""Which questions are made of several, and the plan of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from promptql.catalog import Catalog
+from promptql.compounds.figures import Figure, figure_of
+from promptql.compounds.phrases import Phrase
+from promptql.errors import PlanError, QuestionError
+from promptql.planned import Planned
+from promptql.validation import validate
+
+Read: TypeAlias = Callable[[str], Planned]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A question that may be made of several, and how its parts are read.
+
+    Attributes:
+        read: plans a part by itself; raises QuestionError where it makes no sense.
+    """
+
+    question: str
+    catalog: Catalog
+    asked_at: datetime
+    read: Read
+
+    def figure(self, question: str) -> Figure | None:
+        """The part as a number; None where it is none, or not understood as a whole."""
+        try:
+            return figure_of(self.read(question))
+        except QuestionError:
+            return None
+
+    def figures(self, phrase: Phrase, rests: list[str]) -> list[Figure] | None:
+        """The same measure of several things, each with another condition; None where that is not what is read."""
+        found = [self.figure(phrase.question(rest)) for rest in rests]
+        figures = [figure for figure in found if figure is not None]
+        if len(figures) < len(rests) or len({figure.column for figure in figures}) > 1:
+            return None
+        told = [figure.conditions for figure in figures]
+        alike = len(set(told)) < len(told) or len({len(conditions) for conditions in told}) > 1 or not all(told)
+        return None if alike else figures
+
+
+def plan_compound(asking: Asking) -> Planned | None:
+    """The plan of a share, a difference or a comparison; None for all other questions.
+
+    Each part is planned by itself. Where one of them is not understood as a whole, the question is none of these.
+    """
+    from promptql.compounds.comparisons import plan_comparison
+    from promptql.compounds.differences import plan_difference
+    from promptql.compounds.shares import plan_share
+
+    for plan in (plan_share, plan_difference, plan_comparison):
+        planned = plan(asking)
+        if planned is not None and _is_valid(planned, asking.catalog):
+            return replace(planned, told=asking.question)
+    return None
+
+
+def _is_valid(planned: Planned, catalog: Catalog) -> bool:
+    try:
+        validate(planned.plan, catalog)
+    except PlanError:
+        return False
+    return True

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-# What takes less may hold up everything else for as long: CPython's switch interval, for which a thread would wait for
-# the interpreter's lock each time that it comes back from native code, while the event loop has something to do.
-SHORT_SECONDS = 0.005
+# What takes less may hold up everything else for as long; what takes longer gains by the other processors.
+SHORT_SECONDS = 0.002
 # Of an estimate, the share that is the last piece's: one that met a busy machine makes no kind long.
 LAST_SHARE = 0.2
 KINDS_MAX = 1_024

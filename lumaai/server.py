@@ -42,6 +42,8 @@ IDLE_SECONDS_MAX = 5.0
 # What is still taken of a body whose request is answered already, so that its sender comes to read the answer.
 REST_BYTES_MAX = 64 << 20
 REST_SECONDS_MAX = 5.0
+# How long a thread that comes back from native code waits for a busy event loop, each time; CPython's default is 5 ms.
+SWITCH_SECONDS = 0.0005
 # After a signal the process ends within DRAIN_SECONDS_MAX for requests and this for all else, whatever hangs.
 END_SECONDS_MAX = 5
 
@@ -159,6 +161,7 @@ def _reason(error: OSError) -> str:
 
 def _run(settings: Settings, listener: socket.socket, database: Database, began: float) -> None:
     log_core()
+    sys.setswitchinterval(SWITCH_SECONDS)
     say_opened(database, time.perf_counter() - began)
     if settings.preload_models:
         threading.Thread(target=load_models, args=(database,), name="lumaai-models", daemon=True).start()

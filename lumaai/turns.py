@@ -1,8 +1,8 @@
 """Turns on the event loop's thread: short work waits for its own, one request a turn, first come, first served.
 
-Callers that each have one request under way are all served, a few dozen of them. When more come than that, everybody
-would be answered late: then only a few may wait, so that who is let in is answered soon, and the others are told at
-once to come again. Once a while more may wait again, in case that is enough now.
+Callers that each have one request under way are all served, two or three dozen of them. When more come than that,
+everybody would be answered late: then hardly anybody may wait, so that who is let in is answered soon, and the others
+are told at once to come again. Now and then it is tried whether there is room for all of them again.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from lumaai.errors import OverloadedError
 
 # How many may wait, and how many while there are too many.
-WAITING_MAX, FEW = 64, 1
+WAITING_MAX, FEW = 32, 1
 # When nobody was refused for so long, there are no longer too many.
 CALM_SECONDS = 1.0
 # Meanwhile it is tried whether more are enough for all, twice as many each time, with so long between for each of them.
-# Callers that come again at once, and too many for a few places, so get theirs; one request a second waits for that.
-TRY_SECONDS = 1.0
+# Callers that come again at once, and too many for a few places, so get theirs; one request in two seconds waits for that.
+TRY_SECONDS = 2.0
 RETRY_AFTER_SECONDS = 1.0
 
 

@@ -19,7 +19,7 @@ WAITING_MAX, FEW = 32, 1
 # When nobody was refused for so long, there are no longer too many.
 CALM_SECONDS = 1.0
 # Meanwhile it is tried whether more are enough for all, twice as many each time, with so long between for each of them.
-# Callers that come again at once, and too many for a few places, so get theirs; one request in two seconds waits for that.
+# Callers that come again at once, and too many for one place, so get theirs; one request in two seconds waits for that.
 TRY_SECONDS = 2.0
 RETRY_AFTER_SECONDS = 1.0
 

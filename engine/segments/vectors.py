@@ -30,7 +30,9 @@ from engine.vector.device.searcher import SearchDevice
 from engine.vector.parameters import SearchParameters
 from engine.vector.sealed import IndexInfo, SealedVectors
 
-ALLOWED_MAX = 8  # filters whose rows, in the forms that FAISS asks for, a segment keeps: 10 bytes a row at most
+# Filters whose rows, in the forms that FAISS asks for, a segment keeps: so many at least, so many at most, and between
+# them what fits in so many bytes, each taking so many a row.
+ALLOWED_MIN, ALLOWED_MAX, ALLOWED_BYTES, ROW_BYTES = 8, 256, 16 << 20, 10
 
 
 class SegmentVectors:
@@ -47,6 +49,8 @@ class SegmentVectors:
         self.one_row_a_document = bool((np.diff(origins.documents) > 0).all())
         self._in_order = bool(len(origins) and self.one_row_a_document and origins.documents[-1] == len(origins) - 1)
         self._lock = threading.Lock()
+        fitting = ALLOWED_BYTES // (ROW_BYTES * max(1, len(origins)))
+        self._allowed_max = min(max(fitting, ALLOWED_MIN), ALLOWED_MAX)
         self._allowed: OrderedDict[int, tuple[weakref.ref[Any], Allowed]] = OrderedDict()
 
     @property
@@ -70,7 +74,7 @@ class SegmentVectors:
         found = Allowed(mask if whole else mask[self.origins.documents])
         with self._lock:
             self._allowed[id(mask)] = weakref.ref(mask), found
-            while len(self._allowed) > ALLOWED_MAX:
+            while len(self._allowed) > self._allowed_max:
                 self._allowed.popitem(last=False)
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +19,13 @@ class Allowed:
 
     Attributes:
         mask: (n,) one flag a row. Not written to by anyone.
+        options: what FAISS was told with `by_bits`, by what else it says; FAISS only reads it.
     """
 
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
         self.count = int(np.count_nonzero(mask))
+        self.options: dict[Hashable, Any] = {}
         self._in_lists: Rows | None = None
 
     @property

@@ -156,8 +156,12 @@ class InvertedLists:
     def nearest_lists(self, queries: Vectors) -> Rows:
         """(q, lists) all lists of each query, nearest first."""
         transformed = self.index.chain.at(0).apply(queries) if self.rotated else queries
-        _, order = self.ivf.quantizer.search(transformed, self.lists)
-        numbers: Rows = order
+        numbers = np.empty((len(queries), self.lists), dtype=np.int64)
+        distances, pointer = np.empty(numbers.shape, dtype=np.float32), faiss.swig_ptr
+        # What the wrapper of `search` does, without its checks.
+        self.ivf.quantizer.search_c(
+            len(queries), pointer(transformed), self.lists, pointer(distances), pointer(numbers)
+        )
         return numbers
 
     def parameters(self, effort: Effort, k: int, selector: Any | None) -> Any:  # noqa: ARG002  (lists do not mind k)

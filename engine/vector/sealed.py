@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -287,8 +288,8 @@ class SealedVectors:
             return self._exactly(queries, k, allowed, threads, "exact: cheapest under this filter")
         nprobe, thin, avoided = self._lists_needed(lists, queries, k, allowed, effort)
         wider = replace(effort, nprobe=nprobe)
-        if not thin.any():
-            scores, rows = self.candidates(queries, k, wider, allowed.by_bits)
+        if not np.any(thin):
+            scores, rows = self._run(queries, k, self._allowing(allowed, wider, k))
             return Answer(scores, rows, self._how(wider, Way.LISTS.value))
         scores = np.zeros((len(queries), k), dtype=np.float32)
         rows = np.full((len(queries), k), -1, dtype=np.int64)
@@ -299,6 +300,15 @@ class SealedVectors:
                 chosen, search = np.ascontiguousarray(queries[group]), self._twice if each is not wider else self._once
                 scores[group], rows[group] = search(chosen, k, allowed, each, lists)
         return Answer(scores, rows, self._how(wider, f"{Way.LISTS.value}, which avoids the query"))
+
+    def _allowing(self, allowed: Allowed, effort: Effort, k: int) -> Any:
+        """What a search of those rows alone passes to FAISS."""
+        options = allowed.options.get((effort, k))
+        if options is None:
+            if len(allowed.options) >= PARAMETERS_MAX:
+                allowed.options.clear()
+            options = allowed.options[effort, k] = self._faiss_parameters(effort, k, allowed.by_bits)
+        return options
 
     def _once(
         self,
@@ -342,6 +352,8 @@ class SealedVectors:
             near which there are so few that no list is better than another.
         """
         order = lists.nearest_lists(queries)
+        if len(queries) == 1:
+            return self._lists_needed_of_one(lists, order[0], k, allowed, effort)
         seen = np.cumsum(allowed.in_lists(lists.list_of, lists.lists)[order], axis=1)
         sizes = np.cumsum(lists.sizes[order], axis=1)
         usual = min(effort.nprobe, lists.lists)
@@ -352,6 +364,22 @@ class SealedVectors:
         looked_at = max(near.mean() * share**LOOKED_AT_EXPONENT, 4.0 * k)
         needed = (seen < looked_at).sum(axis=1)[~avoided].max(initial=0) + 1
         return int(min(lists.lists, max(usual, needed))), thin, avoided
+
+    @staticmethod
+    def _lists_needed_of_one(
+        lists: InvertedLists, order: Rows, k: int, allowed: Allowed, effort: Effort
+    ) -> tuple[int, Any, Any]:
+        """As `_lists_needed`, for one query: with numbers, of which arrays of one would take three times as long."""
+        usual, share = min(effort.nprobe, lists.lists), allowed.share
+        seen = np.cumsum(allowed.in_lists(lists.list_of, lists.lists)[order])
+        near = max(1, int(lists.sizes[order[:usual]].sum()))
+        local = float(seen[usual - 1]) / near
+        if local < AVOIDED_SHARE * share:
+            return usual, np.array([True]), np.array([True])
+        thin = local < THIN_SHARE * share - 2 * math.sqrt(share * (1 - share) / near)
+        looked_at = max(near * share**LOOKED_AT_EXPONENT, 4.0 * k)
+        needed = int(np.searchsorted(seen, looked_at)) + 1  # of lists that hold fewer together, and one more
+        return min(lists.lists, max(usual, needed)), np.array([thin]), np.array([False])
 
     def costs(self) -> Costs:
         """What each way costs."""

@@ -12,6 +12,7 @@ from engine.schema import IndexKind, Metric, Quantization, VectorField
 from engine.vector.allowed import Allowed
 from engine.vector.build import build_vectors, load_vectors, save_vectors
 from engine.vector.index import prepare_vectors
+from engine.vector.ivf import InvertedLists
 from engine.vector.parameters import DEFAULT, SearchParameters
 from engine.vector.sealed import SealedVectors
 from tests.engine.vector.data import brute, clustered, recall
@@ -164,3 +165,33 @@ def test_memory_counts_what_searches_go_through() -> None:
     assert plain.mapped_bytes() == half.mapped_bytes() == 0
     assert codes.memory_bytes() < size / 4
     assert codes.mapped_bytes() == size
+
+
+@pytest.mark.parametrize("share", [0.9, 0.3, 0.02])
+@pytest.mark.parametrize("near", [True, False])
+def test_one_query_needs_the_lists_that_it_needs_in_a_batch(share: float, near: bool) -> None:
+    """Counted by numbers alone, and by arrays beside itself."""
+    index = built(IndexKind.IVF_FLAT, Quantization.SQ8, Metric.COSINE)
+    lists, effort = index.approximate, index.effort(DEFAULT)
+    assert isinstance(lists, InvertedLists)
+    assert effort is not None
+    queries, order = prepare_vectors(QUERIES, Metric.COSINE), np.argsort(-brute(QUERIES, VECTORS, Metric.COSINE))
+    for q, query in enumerate(queries):
+        mask = np.zeros(ROWS, dtype=bool)
+        mask[order[q, : int(ROWS * share)] if near else order[q, -int(ROWS * share) :]] = True
+        allowed = Allowed(mask)
+        needed, thin, avoided = index._lists_needed(lists, query[None], K, allowed, effort)
+        wanted, thins, avoids = index._lists_needed(lists, np.array([query, query]), K, allowed, effort)
+        assert (needed, thin.tolist(), avoided.tolist()) == (wanted, thins.tolist()[:1], avoids.tolist()[:1])
+
+
+def test_what_faiss_is_told_is_kept_with_the_filter() -> None:
+    """The second search under a filter tells it the same again; another limit something else."""
+    index = built(IndexKind.IVF_FLAT, Quantization.SQ8, Metric.L2)
+    allowed = Allowed(np.arange(ROWS) % 2 == 0)
+    answers = [
+        index.search(QUERIES[:1], k, allowed=allowed, parameters=DEFAULT, threads=1).rows.tolist() for k in (K, K, 5)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[2][0] == answers[0][0][:5]
+    assert len(allowed.options) == 2

@@ -123,7 +123,9 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
         return self.info()
 
     def _write(self, write: Write) -> WriteResult:
-        return self.write_bounded(write, UNBOUNDED)
+        result = self.write_bounded(write, UNBOUNDED)
+        write.tell(len(write.batch.documents), len(write.batch.documents))
+        return result
 
     @translated
     def _manifest(self) -> Collection:

@@ -30,11 +30,18 @@ class Write:
 
     Attributes:
         mode: "add", "insert" or "patch".
+        on_progress: told how many documents are in, and of how many.
     """
 
     mode: str
     batch: Batch
     options: WriteOptions
+    on_progress: Callable[[int, int], None] | None = None
+
+    def tell(self, done: int, total: int) -> None:
+        """Say how far it is, to whoever wants to know."""
+        if self.on_progress is not None:
+            self.on_progress(done, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,7 @@ class WritableCollection(ABC):
         if_matches: Filter | None = None,
         durability: str | None = None,
         idempotency_key: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> WriteResult:
         """Add documents, or replace those that have their ids.
 
@@ -152,6 +160,8 @@ class WritableCollection(ABC):
             if_matches: a filter that the stored documents must satisfy.
             durability: "sync", "interval" or "none".
             idempotency_key: makes repeating this call harmless.
+            on_progress: called with how many documents are in and of how many: at the end, and of a batch that goes to
+                a service in several requests after each.
 
         Raises:
             InvalidRequestError: the batch is empty, or (atomic) holds documents that are refused; its `errors`
@@ -161,7 +171,8 @@ class WritableCollection(ABC):
             ModelMismatchError: the collection was embedded with another model than is installed.
         """
         options = WriteOptions(atomic, if_version, if_absent, if_matches, durability, idempotency_key)
-        return self._checked("add", batch_of(documents, ids=ids, vectors=vectors, fields=fields), options)
+        batch = batch_of(documents, ids=ids, vectors=vectors, fields=fields)
+        return self._checked("add", batch, options, on_progress)
 
     def insert(
         self,
@@ -251,6 +262,12 @@ class WritableCollection(ABC):
         names = None if ids is None else check_strings("ids", ids)
         return self._remove(Removal(names, filter, dry_run, options))
 
-    def _checked(self, mode: str, batch: Batch, options: WriteOptions) -> WriteResult:
+    def _checked(
+        self,
+        mode: str,
+        batch: Batch,
+        options: WriteOptions,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> WriteResult:
         options.check()
-        return self._write(Write(mode, batch, options))
+        return self._write(Write(mode, batch, options, on_progress))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import EllipsisType
 from typing import Any
 
@@ -15,7 +16,8 @@ from lumaai.batch import Batch, vector_array
 from lumaai.countable import CountableCollection
 from lumaai.declare import said_of
 from lumaai.documents import Removal, WritableCollection, Write
-from lumaai.errors import InvalidRequestError
+from lumaai.errors import InvalidRequestError, TooLargeError
+from lumaai.pieces import Pieces
 from lumaai.results import (
     BatchHits,
     CollectionInfo,
@@ -40,9 +42,14 @@ Order = str | Mapping[str, str] | Sequence[str | Mapping[str, str]]
 class RemoteCollection(WritableCollection, SearchableCollection, CountableCollection):
     """A collection of a running service: the methods of `Collection`, over HTTP.
 
-    What is said here is what differs: limits on sizes are the service's (`/v1/limits`). Writes that would do more when
-    they are sent twice (`insert`, `patch`, conditions, documents without ids) go under a key that is made for the call
-    where none is given, so that also those of them that change no document move the database's sequence.
+    What is said here is what differs: limits on sizes are the service's (`/v1/limits`). An `add` of more than fits into
+    one request goes in several, one after the other, each all or nothing by itself: where one is refused, those before
+    it are written, and the error says how many documents that is. `insert` and `patch` do so with `atomic=False`; with
+    conditions or a key of yours nothing is split, and too much is refused (TooLargeError).
+
+    Writes that would do more when they are sent twice (`insert`, `patch`, conditions, documents without ids) go under a
+    key that is made for the call where none is given, so that also those of them that change no document move the
+    database's sequence.
     """
 
     def __init__(self, transport: Transport, name: str) -> None:
@@ -73,8 +80,24 @@ class RemoteCollection(WritableCollection, SearchableCollection, CountableCollec
         return CollectionInfo.from_json(answer.json())
 
     def _write(self, write: Write) -> WriteResult:
+        check_sendable(write.batch.documents)
+        pieces = Pieces(write.mode, write.batch, write.options)
+        while not pieces.is_done:
+            try:
+                pieces.written(self._write_piece(replace(write, batch=pieces.next())))
+            except TooLargeError as error:
+                if not pieces.smaller(error):
+                    pieces.refused(error)
+                    raise
+            except InvalidRequestError as error:
+                pieces.refused(error)
+                raise
+            else:
+                write.tell(pieces.done, pieces.total)
+        return pieces.result()
+
+    def _write_piece(self, write: Write) -> WriteResult:
         batch, options = write.batch, write.options
-        check_sendable(batch.documents)
         rows = self._with_vectors(batch) if batch.vectors else batch.documents
         documents = [dict(row) if isinstance(row, Mapping) else row for row in rows]
         body = {"documents": documents, "mode": None if write.mode == "add" else write.mode, **options.to_body()}

@@ -107,6 +107,7 @@ class AsyncWritable(ABC):
         if_matches: Filter | None = None,
         durability: str | None = None,
         idempotency_key: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> WriteResult:
         """Add documents, or replace those that have their ids.
 
@@ -126,6 +127,8 @@ class AsyncWritable(ABC):
             if_matches: a filter that the stored documents must satisfy.
             durability: "sync", "interval" or "none".
             idempotency_key: makes repeating this call harmless.
+            on_progress: called with how many documents are in and of how many: at the end, and of a batch that goes to
+                a service in several requests after each.
 
         Raises:
             InvalidRequestError: the batch is empty, or (atomic) holds documents that are refused; its `errors`
@@ -135,7 +138,8 @@ class AsyncWritable(ABC):
             ModelMismatchError: the collection was embedded with another model than is installed.
         """
         options = WriteOptions(atomic, if_version, if_absent, if_matches, durability, idempotency_key)
-        return await self._checked("add", batch_of(documents, ids=ids, vectors=vectors, fields=fields), options)
+        batch = batch_of(documents, ids=ids, vectors=vectors, fields=fields)
+        return await self._checked("add", batch, options, on_progress)
 
     async def insert(
         self,
@@ -225,6 +229,12 @@ class AsyncWritable(ABC):
         names = None if ids is None else check_strings("ids", ids)
         return await self._remove(Removal(names, filter, dry_run, options))
 
-    async def _checked(self, mode: str, batch: Batch, options: WriteOptions) -> WriteResult:
+    async def _checked(
+        self,
+        mode: str,
+        batch: Batch,
+        options: WriteOptions,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> WriteResult:
         options.check()
-        return await self._write(Write(mode, batch, options))
+        return await self._write(Write(mode, batch, options, on_progress))

@@ -6,6 +6,7 @@ makes hybrid and keyword searches and reranking possible.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -27,6 +28,8 @@ from lumaai.remote_collection import RemoteCollection
 from lumaai.results import Hit, Hits
 
 TEXT, METADATA, VECTOR = "text", "metadata", "vector"
+# Of the default fusion of hybrid searches, "dbsf".
+FUSION_DEVIATIONS, FUSED_SIDES = 3.0, 2
 BATCH_TEXTS = 500  # embedded and sent at once: 3,072 numbers each stay below the service's limit of a body
 
 Filter = dict[str, Any] | str
@@ -204,7 +207,11 @@ class LumaVectorStore(VectorStore):
         return self._collection.search(limit=k, filter=_of_metadata(filter), **search)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return lambda score: max(0.0, min(1.0, (1.0 + score) / 2.0))  # cosine, -1..1
+        if self._mode != "semantic":
+            return _of_hybrid if self._mode == "hybrid" else _of_words
+        fields = self._collection.info().schema.get("fields", {})
+        metrics = {spec["metric"] for spec in fields.values() if spec.get("type") == "vector"}
+        return _OF_METRIC[next(iter(metrics))] if len(metrics) == 1 else _of_cosine
 
     @classmethod
     def from_texts(
@@ -273,6 +280,38 @@ class LumaRetriever(BaseRetriever):
         else:
             text = "\n".join(value for value in fields.values() if isinstance(value, str))
         return Document(id=hit.id, page_content=text, metadata={**fields, "score": float(hit.score)})
+
+
+def _of_cosine(score: float) -> float:
+    """From -1..1."""
+    return max(0.0, min(1.0, (1.0 + score) / 2.0))
+
+
+def _of_distance(score: float) -> float:
+    """From minus the distance: 1 where there is none."""
+    return 1.0 / (1.0 - min(score, 0.0))
+
+
+def _of_product(score: float) -> float:
+    """From a dot product of any size: 0.5 is a right angle."""
+    return 0.5 + math.atan(score) / math.pi
+
+
+def _of_words(score: float) -> float:
+    """From BM25, 0 or more."""
+    return score / (1.0 + score) if score > 0 else 0.0
+
+
+def _of_hybrid(score: float) -> float:
+    """From the sum of two scores on a scale where the mean ± 3 standard deviations of what was found are 1 and 0.
+
+    The share of a normal distribution that lies below their mean: 0.5 is as good as the others that were found.
+    """
+    deviations = 2 * FUSION_DEVIATIONS * (score / FUSED_SIDES - 0.5)
+    return 0.5 * (1.0 + math.erf(deviations / math.sqrt(2.0)))
+
+
+_OF_METRIC: dict[str, Callable[[float], float]] = {"cosine": _of_cosine, "l2": _of_distance, "dot": _of_product}
 
 
 def _of_texts(collection: Collection | RemoteCollection) -> Collection | RemoteCollection:

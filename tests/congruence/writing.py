@@ -199,7 +199,25 @@ def expiring(database: AnyDatabase) -> Any:
     return results, collection.get(["old", "new", "never"]), collection.count(), collection.info()
 
 
+def writing_more_than_one_request_takes(database: AnyDatabase) -> Any:
+    plain = database.create_collection("plain", embed={})
+    told: list[tuple[int, int]] = []
+    many = [{"id": f"d{number}", "n": number} for number in range(10_500)]
+    first = plain.add(many, on_progress=lambda done, total: told.append((done, total)))
+    assert (first.added, len(first.ids), told[-1]) == (10_500, 10_500, (10_500, 10_500))
+    faulty: list[dict[str, Any]] = [
+        *({"id": f"e{number}"} for number in range(10_300)),
+        many[0],
+        {"id": "bad", "n": "text"},
+    ]
+    some = plain.insert(faulty, atomic=False)
+    assert [detail.index for detail in some.errors] == [10_300, 10_301]
+    assert [item.status for item in some.results[-3:]] == ["added", "error", "error"]
+    return first, some, plain.count()
+
+
 WRITING: list[Scenario] = [
+    writing_more_than_one_request_takes,
     inserting,
     patching,
     patching_vectors,

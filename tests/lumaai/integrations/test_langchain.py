@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,37 @@ def test_scores_and_ids(database: Database) -> None:
     assert (first.id, high > low) == ("a", True)
     assert all(0.0 <= score <= 1.0 for _, score in store.similarity_search_with_relevance_scores(TEXTS[0], k=3))
     assert asyncio.run(store.asimilarity_search(TEXTS[0], k=1))[0].id == "a"
+
+
+@pytest.mark.parametrize("mode", ["semantic", "keyword", "hybrid"])
+def test_relevance_is_between_0_and_1_in_the_order_of_the_scores(database: Database, mode: str) -> None:
+    """Also of hits far above the others, where scores of hybrid and keyword searches are above 1."""
+    texts = [*TEXTS, *(f"Something else, number {number}." for number in range(60))]
+    store = LumaVectorStore(database, "texts", mode=mode)
+    store.add_texts(texts)
+    for query in (TEXTS[0], "a crew in space", "detective clerk", "number"):
+        scores = [score for _, score in store.similarity_search_with_score(query, k=20)]
+        relevance = [score for _, score in store.similarity_search_with_relevance_scores(query, k=20)]
+        assert len(relevance) == len(scores)
+        assert all(0.0 <= each <= 1.0 for each in relevance)
+        for (score, more), (next_score, less) in pairwise(zip(scores, relevance, strict=True)):
+            assert (more > less) == (score > next_score)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_relevance_follows_the_metric_of_the_collection(database: Database, metric: str) -> None:
+    """The nearest is the most relevant, whatever scores look like."""
+    embedding = DeterministicFakeEmbedding(size=8)
+    vector = {"type": "vector", "dim": 8, "metric": metric}
+    database.create_collection("texts", {"text": "text", "vector": vector}, embed={})
+    store = LumaVectorStore.from_texts(TEXTS, embedding, METADATA, database=database, collection="texts")
+    found = store.similarity_search_with_relevance_scores(TEXTS[1], k=3)
+    relevance = [score for _, score in found]
+    assert all(0.0 <= score <= 1.0 for score in relevance)
+    assert relevance == sorted(relevance, reverse=True)
+    assert len(set(relevance)) == 3
+    if metric == "l2":
+        assert found[0][1] == pytest.approx(1.0, abs=1e-2)
 
 
 def test_metadata_of_any_kind(database: Database) -> None:

@@ -26,10 +26,12 @@ SUITES = "tests/lumaai/integrations"
 
 
 def schemathesis() -> Verdict:
-    """All operations, 500 examples each; about half an hour on two cores."""
+    """All operations, 500 examples each, then walks along the document's links; about half an hour on two cores."""
     examples = {"LUMAAI_SCHEMATHESIS_EXAMPLES": str(EXAMPLES)}
     judge = f"schemathesis, {EXAMPLES} examples an operation"
-    return _pytest(judge, "schemathesis", "tests/lumaai/test_schemathesis.py", environment=examples)
+    return _pytest(
+        judge, "schemathesis", "tests/lumaai/test_schemathesis.py", "tests/lumaai/test_links.py", environment=examples
+    )
 
 
 def langchain() -> Verdict:
@@ -60,11 +62,11 @@ def ann_benchmarks() -> Verdict:
 
 
 def vectordbbench() -> Verdict:
-    """VectorDBBench's runners over its client of ours, in an environment of their own."""
+    """VectorDBBench's runners over its client of ours, in an environment of their own, on a small case."""
     from benchmarks.vectordbbench import section
 
     report = Report()
-    section.run(report)
+    section.run_small(report)
     found = "; ".join(f"{row.what}: {row.value}" for row in report.rows)
     return Verdict("VectorDBBench client", section.REQUIREMENTS[0], found, passed="not measured" not in found)
 

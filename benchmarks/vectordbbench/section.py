@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ann_benchmarks.driver import Dataset, datasets
+from benchmarks.ann_benchmarks.driver import Dataset, K, datasets
 from benchmarks.environments import EnvironmentFailedError, environment_python
 from benchmarks.plots import Curve, Point, plot_curves
 from benchmarks.report import RESULTS, Report
@@ -28,6 +28,7 @@ REQUIREMENTS = (
     "sqlglot==30.30.0",
     "tantivy==0.27.0",
 )
+SMALL_ROWS, SMALL_QUERIES, SMALL_DIM = 5_000, 200, 64
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -49,6 +50,30 @@ def run(report: Report) -> None:
         ]
         kept = plot_curves(RESULTS / f"vectordbbench-{dataset.name}.png", f"VectorDBBench, {dataset.name}", curves)
         report.add(f"{dataset.name}, recall and QPS", f"[picture]({kept.name})")
+
+
+def run_small(report: Report) -> None:
+    """A data set that is made here: whether its runners and our client work together, in about two minutes."""
+    try:
+        python = environment_python("vectordbbench", REQUIREMENTS)
+    except EnvironmentFailedError as error:
+        report.add("VectorDBBench", "not measured", str(error))
+        return
+    dataset = _small()
+    for row in _driven(python, dataset):
+        _add(report, dataset, row)
+
+
+def _small() -> Dataset:
+    """Clustered vectors of unit length, with their exact neighbours."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(50, SMALL_DIM))
+    rows = centres[random.integers(0, 50, SMALL_ROWS + SMALL_QUERIES)]
+    rows = rows + 0.5 * random.normal(size=rows.shape)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    base, queries = rows[:SMALL_ROWS].astype(np.float32), rows[SMALL_ROWS:].astype(np.float32)
+    neighbors = np.argsort(-(queries @ base.T), axis=1)[:, :K].astype(np.int32)
+    return Dataset("made-64-angular", "angular", base, queries, neighbors)
 
 
 def _driven(python: Path, dataset: Dataset) -> list[dict[str, Any]]:

@@ -52,9 +52,11 @@ class AsyncCollection(AsyncWritable, AsyncSearchable, AsyncCountable):
     What is said here is what differs: limits on sizes are the service's (`/v1/limits`). An `add` of more than fits into
     one request goes in several, one after the other, each all or nothing by itself: where one is refused, those before
     it are written, and the error says how many documents that is. `insert` and `patch` do so with `atomic=False`; with
-    conditions or a key of yours nothing is split, and too much is refused (TooLargeError). Writes that would do more
-    when they are sent twice (`insert`, `patch`, conditions, documents without ids) go under a key made for the call
-    where none is given, so that also those of them that change no document move the database's sequence.
+    conditions or a key of yours nothing is split, and too much is refused (TooLargeError).
+
+    Writes that would do more when they are sent twice (`insert`, `patch`, conditions, documents without ids) go under a
+    key that is made for the call where none is given, so that also those of them that change no document move the
+    database's sequence.
     """
 
     def __init__(self, transport: AsyncTransport, name: str) -> None:

@@ -119,10 +119,20 @@ def _asked(call: Call, model: type[BaseModel]) -> dict[str, Any]:
     for name in ("filter", "params"):
         text = given.get(name)
         if isinstance(text, str) and text.lstrip().startswith("{"):
-            given[name] = parse_json(text.encode())
+            given[name] = _parsed(name, text)
     if "select" in given:
         given["select"] = given["select"].split(",")
     return given
+
+
+def _parsed(name: str, text: str) -> Any:
+    """JSON in the query string; what is none is a value that means nothing, not a body that is none."""
+    try:
+        return parse_json(text.encode())
+    except InvalidRequestError as error:
+        message = f"{name} is not valid JSON: {error.message}"
+        detail = ErrorDetail(f"/{name}", "invalid_value", message)
+        raise InvalidRequestError(message, code="invalid_value", errors=[detail]) from error
 
 
 def _validated(model: type[M], data: dict[str, Any]) -> M:

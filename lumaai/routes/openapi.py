@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from lumaai import wire
+from lumaai.routes.links import links_of
 from lumaai.routes.operation import JSON, Operation, Reach
 from lumaai.settings import Settings
 
@@ -235,6 +236,9 @@ def _responses(
             response["content"] = {kind: {"schema": schemas.of(answer)}}
         elif answer is not None:
             response["content"] = {answer: {"schema": {"type": "string"}}}
+        links = links_of(operation.id, status, is_job=answer is wire.Job)
+        if links:
+            response["links"] = links
         if operation.streams is not None:
             response["content"][operation.streams] = {"schema": {"description": "Events, one after the other."}}
         yield str(status), response

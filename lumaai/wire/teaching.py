@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from lumaai.wire.base import Wire
@@ -15,6 +15,15 @@ QUESTIONS_MAX = 1_000
 
 class FeedbackRequest(Wire):
     """What is said of an answer: of its `plan`, or of the `plan_hash` of one that you had of late."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["plan"], "properties": {"plan": {"type": "object"}, "plan_hash": {"type": "null"}}},
+                {"required": ["plan_hash"], "properties": {"plan": {"type": "null"}, "plan_hash": {"type": "string"}}},
+            ]
+        }
+    )
 
     plan: PlanObject | None = None
     plan_hash: Annotated[str, Field(min_length=1, max_length=64)] | None = None

@@ -205,8 +205,8 @@ def writing_more_than_one_request_takes(database: AnyDatabase) -> Any:
     many = [{"id": f"d{number}", "n": number} for number in range(10_500)]
     first = plain.add(many, on_progress=lambda done, total: told.append((done, total)))
     assert (first.added, len(first.ids), told[-1]) == (10_500, 10_500, (10_500, 10_500))
-    faulty = [*({"id": f"e{number}"} for number in range(10_300)), many[0], {"id": "bad", "n": "text"}]
-    some = plain.insert(faulty, atomic=False)
+    new: list[dict[str, Any]] = [{"id": f"e{number}"} for number in range(10_300)]
+    some = plain.insert([*new, many[0], {"id": "bad", "n": "text"}], atomic=False)
     assert [detail.index for detail in some.errors] == [10_300, 10_301]
     assert [item.status for item in some.results[-3:]] == ["added", "error", "error"]
     return first, some, plain.count()

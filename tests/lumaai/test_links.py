@@ -1,0 +1,66 @@
+"""Links of the OpenAPI document: requests one after the other, each made from answers to those before it.
+
+In a file of its own: what a machine walks along is found in seconds, where all requests of the document take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.config import SchemathesisConfig
+
+from lumaai.routes import all_operations
+from lumaai.routes.links import LINKS
+from tests.lumaai.serving import serving
+from tests.lumaai.test_schemathesis import CONFIG, EXAMPLES, Application, document, with_a_key_of_its_own
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+application = Application()
+# Where links lead, names are those of answers: nothing else names a collection.
+stateful_schema = schemathesis.openapi.from_dict(
+    document,
+    config=SchemathesisConfig.from_dict(
+        {
+            **CONFIG,
+            "parameters": {},
+            "operations": [each for each in CONFIG["operations"] if "parameters" not in each],
+        }
+    ),
+)
+stateful_schema.app = application
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with serving(tmp_path_factory.mktemp("links"), model="hashing:16") as application.service:
+        yield
+
+
+def test_links_lead_to_what_there_is() -> None:
+    """Operations that are there, their parameters by name, from answers that they have."""
+    operations = {operation.id: operation for operation in all_operations()}
+    for (source, status), links in LINKS.items():
+        assert status in operations[source].answers
+        for link in links:
+            path = operations[link.to].path
+            wanted = {part[1:-1] for part in path.replace(":", "/").split("/") if part.startswith("{")}
+            query = operations[link.to].query
+            assert wanted <= set(link.parameters), (source, link.to)
+            assert set(link.parameters) - wanted <= set(query.model_fields if query else ())
+
+
+class Following(stateful_schema.as_state_machine()):  # type: ignore[misc]  # schemathesis has no types
+    """Requests one after the other, each made from answers to earlier ones, as the document's links lead."""
+
+    def before_call(self, case: schemathesis.Case) -> None:
+        with_a_key_of_its_own(case)
+
+
+TestLinks = Following.TestCase
+TestLinks.settings = settings(
+    max_examples=max(2, EXAMPLES // 10), stateful_step_count=6, deadline=None, derandomize=True, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip

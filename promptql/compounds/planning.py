@@ -23,6 +23,7 @@ class Asking:
     """A question that may be made of several, and how its parts are read.
 
     Attributes:
+        question: without marks at its end, its words parted by single spaces.
         read: plans a part by itself; raises QuestionError where it makes no sense.
     """
 

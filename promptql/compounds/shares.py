@@ -50,7 +50,7 @@ _CUES = frozenset({"share", "percentage", "percent", "proportion", "fraction"})
 _SHARE = re.compile(
     r"^(?:(?:what(?:'s|\s+is|\s+are|\s+was|\s+were)?|which|how\s+(?:large|big|high|great)\s+(?:a|is|was)|give\s+me|tell\s+me|"
     r"show(?:\s+me)?|find|calculate|compute)\s+)?(?:the\s+|a\s+)?(?P<cue>share|percentage|percent|%|proportion|fraction)"
-    r"\s+of\s+(?:all\s+)?(?:the\s+|our\s+|my\s+|these\s+)?(?P<rest>.+?)[\s.?!]*$",
+    r"\s+of\s+(?:all\s+)?(?:the\s+|our\s+|my\s+|these\s+)?(?P<rest>.+?)$",
     re.IGNORECASE,
 )
 _EACH = re.compile(r"\b(?:by|per|for\s+each|of\s+each|in\s+each)\b", re.IGNORECASE)
@@ -129,7 +129,7 @@ def _of_whole(asking: Asking, noun: str, said: str) -> Planned | None:
     whole = asking.figure(phrase.whole(), phrase.fn)
     if whole is None:
         return None
-    for question in _questions(phrase, said, adjective=asking.question.rstrip(" .?!").endswith(noun)):
+    for question in _questions(phrase, said, adjective=asking.question.endswith(noun)):
         part = asking.figure(question, phrase.fn)
         part = None if part is None else _comparable(part, whole)
         if part is not None:

@@ -71,8 +71,9 @@ def _asked(context: Context, question: str) -> Context:
 def _compound(context: Context) -> Planned | None:
     """The plan of a question that is made of several, each of which is planned by itself; None for others."""
     question = context.question
-    read = partial(_read_part, context)
-    return plan_compound(Asking(question.text, context.catalog, question.asked_at, read))
+    text = " ".join(question.text.split()).rstrip(" .?!")
+    found = plan_compound(Asking(text, context.catalog, question.asked_at, partial(_read_part, context)))
+    return None if found is None else replace(found, plan=replace(found.plan, question=question.text))
 
 
 def _read_part(context: Context, question: str) -> Planned:

@@ -45,11 +45,11 @@ _ENDS = {
 _END = r"(?:most|least)\s+\w+|\w+"
 _RANGE = re.compile(
     rf"\b(?:difference|gap|spread|distance)\s+(?:in\s+(?P<in>[\w\s]+?)\s+)?between\s+(?:the\s+)?(?P<one>{_END})\s+"
-    rf"(?:(?P<first>[\w\s]+?)\s+)?and\s+(?:the\s+)?(?P<other>{_END})(?:\s+(?P<of>.+?))?[\s.?!]*$",
+    rf"(?:(?P<first>[\w\s]+?)\s+)?and\s+(?:the\s+)?(?P<other>{_END})(?:\s+(?P<of>.+?))?$",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"\bdifferences?\b|\bgap\b", re.IGNORECASE)
-_THAN = re.compile(r"^(?:by\s+)?how\s+(?:much|many)\s+(?P<what>.+?)\s+than\s+(?P<other>.+?)[\s.?!]*$", re.IGNORECASE)
+_THAN = re.compile(r"^(?:by\s+)?how\s+(?:much|many)\s+(?P<what>.+?)\s+than\s+(?P<other>.+?)$", re.IGNORECASE)
 _VERB = re.compile(r"^(?:is|are|was|were|do|does|did|has|have|had)\s+", re.IGNORECASE)
 _COMPARATIVE = re.compile(
     r"\b(?:(?P<degree>more|less)\s+(?P<adjective>[a-z]+)|(?P<word>[a-z]+er|more|less|fewer))\s*$", re.IGNORECASE

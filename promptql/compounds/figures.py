@@ -13,6 +13,7 @@ from promptql.planned import Planned
 from promptql.predicate import conjuncts
 from promptql.rules.concepts import LIGHT_VERBS
 from promptql.steps import (
+    Aggregation,
     AnswerStep,
     Filter,
     Function,
@@ -29,6 +30,7 @@ from promptql.steps import (
 )
 
 _LINKS = ("id", "input", "left", "right")  # of a step, that name steps
+_CALLED = {Function.SUM: "total", Function.AVG: "average"}  # as planners call the columns
 _REFERENCES = ("lookup", "in_step")  # within expressions
 
 
@@ -79,19 +81,40 @@ class Figure:
         return replace(self, steps=renamed(self.steps, names), last=names[self.last])
 
 
-def figure_of(planned: Planned) -> Figure | None:
-    """The planned question as a figure; None where it gives none, or makes nothing of one of its words."""
+def figure_of(planned: Planned, fn: Function | None = None) -> Figure | None:
+    """The planned question as a figure; None where it gives none, or makes nothing of one of its words.
+
+    Args:
+        planned: the question.
+        fn: what is computed where the plan only lists one field, as a reading may that finds one document.
+    """
     plan = planned.plan
     if planned.band not in (Band.ANSWER, Band.ASSUMPTIONS) or _ignores(plan):
         return None
     step: Step = plan.by_id[plan.output]
     while isinstance(step, (AnswerStep, Project)):
         step = plan.by_id[step.input]
+    if isinstance(step, (Scan, Filter)) and fn is not None:
+        return _listed(planned, step, fn)
     if not isinstance(step, Group) or step.by or len(step.aggs) != 1:
         return None
     needed = _above(plan, step.id)
     steps = tuple(item for item in plan.order() if item.id in needed)
     return Figure(planned, steps, step.id, step.aggs[0].alias)
+
+
+def _listed(planned: Planned, step: Scan | Filter, fn: Function) -> Figure | None:
+    """The figure of the one field that a plan lists."""
+    plan = planned.plan
+    answer = plan.by_id[plan.output]
+    if not isinstance(answer, AnswerStep) or answer.fields is None or len(answer.fields) != 1:
+        return None
+    (field,) = answer.fields
+    alias = f"{_CALLED.get(fn, fn.value)}_{field}"
+    group = Group("figured", step.id, (), (Aggregation(fn, field, alias),))
+    needed = _above(plan, step.id)
+    steps = (*(item for item in plan.order() if item.id in needed), group)
+    return Figure(planned, steps, group.id, alias)
 
 
 def groups_of(planned: Planned) -> tuple[tuple[Step, ...], Group] | None:

@@ -11,6 +11,7 @@ from promptql.rules.linking import mentions_collection
 from promptql.rules.measures import is_intensive
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.words import forms, name_words, tokenize
+from promptql.steps import Function
 
 if TYPE_CHECKING:
     from promptql.catalog import Catalog
@@ -33,11 +34,13 @@ class Phrase:
         text: the documents that are counted, or the figure that is computed ("total revenue").
         counted: whether documents are counted.
         assumptions: how words of it were read.
+        fn: the figure of a field, where it was not said which.
     """
 
     text: str
     counted: bool
     assumptions: tuple[Assumption, ...] = ()
+    fn: Function | None = None
 
     def question(self, rest: str) -> str:
         """The question for it, of what `rest` says: "from France", "in 2024"."""
@@ -45,7 +48,7 @@ class Phrase:
 
     def column(self) -> str:
         """What a column with it is called: "orders", "total_revenue"."""
-        words = list(dict.fromkeys(token.folded for token in tokenize(self.text)))
+        words = list(dict.fromkeys(token.folded for token in tokenize(self.text.replace("sum of ", "total "))))
         return "_".join(words) or "figure"
 
     def whole(self) -> str:
@@ -83,7 +86,9 @@ def phrase_of(text: str, catalog: Catalog) -> Phrase | None:
     figure = "average" if is_intensive(field) else "total"
     if figure == "average":
         said = (*said, Assumption(f"'{field}' of several = their average", Support.FUZZY))
-    return Phrase(f"{figure} {phrase}", counted=False, assumptions=said)
+    fn = Function.AVG if figure == "average" else Function.SUM
+    doubled = figure == "total" and tokenize(phrase)[0].folded in _FIGURES  # the total of a "total"
+    return Phrase(f"{'sum of' if doubled else figure} {phrase}", counted=False, assumptions=said, fn=fn)
 
 
 def is_number(text: str, catalog: Catalog) -> bool:

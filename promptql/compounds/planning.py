@@ -12,6 +12,7 @@ from promptql.compounds.figures import Figure, figure_of
 from promptql.compounds.phrases import Phrase
 from promptql.errors import PlanError, QuestionError
 from promptql.planned import Planned
+from promptql.steps import Function
 from promptql.validation import validate
 
 Read: TypeAlias = Callable[[str], Planned]
@@ -22,6 +23,7 @@ class Asking:
     """A question that may be made of several, and how its parts are read.
 
     Attributes:
+        question: without marks at its end, its words parted by single spaces.
         read: plans a part by itself; raises QuestionError where it makes no sense.
     """
 
@@ -30,16 +32,16 @@ class Asking:
     asked_at: datetime
     read: Read
 
-    def figure(self, question: str) -> Figure | None:
-        """The part as a number; None where it is none, or not understood as a whole."""
+    def figure(self, question: str, fn: Function | None = None) -> Figure | None:
+        """The part as a number, by `fn` where it lists one field; None where it is none, or not wholly understood."""
         try:
-            return figure_of(self.read(question))
+            return figure_of(self.read(question), fn)
         except QuestionError:
             return None
 
     def figures(self, phrase: Phrase, rests: list[str]) -> list[Figure] | None:
         """The same measure of several things, each with another condition; None where that is not what is read."""
-        found = [self.figure(phrase.question(rest)) for rest in rests]
+        found = [self.figure(phrase.question(rest), phrase.fn) for rest in rests]
         figures = [figure for figure in found if figure is not None]
         if len(figures) < len(rests) or len({figure.column for figure in figures}) > 1:
             return None

@@ -50,7 +50,7 @@ _CUES = frozenset({"share", "percentage", "percent", "proportion", "fraction"})
 _SHARE = re.compile(
     r"^(?:(?:what(?:'s|\s+is|\s+are|\s+was|\s+were)?|which|how\s+(?:large|big|high|great)\s+(?:a|is|was)|give\s+me|tell\s+me|"
     r"show(?:\s+me)?|find|calculate|compute)\s+)?(?:the\s+|a\s+)?(?P<cue>share|percentage|percent|%|proportion|fraction)"
-    r"\s+of\s+(?:all\s+)?(?:the\s+|our\s+|my\s+|these\s+)?(?P<rest>.+?)[\s.?!]*$",
+    r"\s+of\s+(?:all\s+)?(?:the\s+|our\s+|my\s+|these\s+)?(?P<rest>.+?)$",
     re.IGNORECASE,
 )
 _EACH = re.compile(r"\b(?:by|per|for\s+each|of\s+each|in\s+each)\b", re.IGNORECASE)
@@ -126,11 +126,11 @@ def _of_whole(asking: Asking, noun: str, said: str) -> Planned | None:
     phrase = phrase_of(noun, asking.catalog)
     if phrase is None:
         return None
-    whole = asking.figure(phrase.whole())
+    whole = asking.figure(phrase.whole(), phrase.fn)
     if whole is None:
         return None
-    for question in _questions(phrase, said, adjective=asking.question.rstrip(" .?!").endswith(noun)):
-        part = asking.figure(question)
+    for question in _questions(phrase, said, adjective=asking.question.endswith(noun)):
+        part = asking.figure(question, phrase.fn)
         part = None if part is None else _comparable(part, whole)
         if part is not None:
             return _planned(asking, phrase, part, whole)
@@ -141,7 +141,7 @@ def _questions(phrase: Phrase, said: str, *, adjective: bool) -> list[str]:
     """How the part may be asked for."""
     if adjective:
         noun = phrase.text if phrase.counted else phrase.text.partition(" ")[2]
-        figure = "" if phrase.counted else phrase.text.partition(" ")[0]
+        figure = "" if phrase.counted else "average" if phrase.fn is Function.AVG else "total"
         return [f"How many {said} {noun} are there?" if phrase.counted else f"What is the {figure} {said} {noun}?"]
     bare = re.sub(r"^(?:who|that|which)\s+", "", said, flags=re.IGNORECASE)
     if not phrase.counted:

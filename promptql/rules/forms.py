@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from promptql.answer import Band
 from promptql.catalog import ID, Catalog
@@ -36,9 +37,13 @@ class Form:
         self.view = tables.view
         self.catalog = catalog
         self.entities = link_entities(asked, self.view)
-        model = shipped_model().over(len(self.view.names))
-        self.reading = Reading(asked, self.view, tables.headers, model, tables.joined)
         self.assumed: list[Assumption] = []
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What its words link to; made when a form is likely, as it takes milliseconds."""
+        model = shipped_model().over(len(self.view.names))
+        return Reading(self.asked, self.view, self.tables.headers, model, self.tables.joined)
 
     def planned(self, sketch: Sketch, *, by_id: bool = False) -> Planned | None:
         """The plan of a sketch, with the documents' ids where they have no name; None where it cannot be one."""

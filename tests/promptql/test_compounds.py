@@ -41,8 +41,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     [
         ("the number of orders", "How many orders are from Peru?"),
         ("orders", "How many orders are from Peru?"),
-        ("total", "What is the total total from Peru?"),
-        ("revenue", "What is the total total from Peru?"),
+        ("total", "What is the sum of total from Peru?"),
+        ("revenue", "What is the sum of total from Peru?"),
         ("unit price", "What is the average unit price from Peru?"),
         ("the highest total", "What is the maximum total from Peru?"),
     ],

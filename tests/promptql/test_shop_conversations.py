@@ -85,7 +85,7 @@ def test_shares_and_comparisons_go_on(sales: Any) -> None:
     assert said("What share of orders was cancelled?").values == (25.0,)
     answer = said("and in 2025?")
     assert answer.values == (50.0,)
-    assert any("What share of orders in 2025 was cancelled?" in item.text for item in answer.assumptions)
+    assert any("What share of orders in 2025 was cancelled" in item.text for item in answer.assumptions)
     assert said("and pending?").values == (25.0,)
     assert said("Compare revenue in 2024 and 2025").values == (
         ("2024", _revenue("2024")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +64,7 @@ def test_long_queries_are_bounded() -> None:
     with pytest.raises(InvalidInputError, match="query is too long: maximum=65536 got=65537"):
         parse_query("x" * (TEXT_CHARACTERS_MAX + 1))
     for nasty in ("“" * TEXT_CHARACTERS_MAX, '"' * TEXT_CHARACTERS_MAX, "a:" * 32_768, "^1" * 32_768):
-        assert calls_of(lambda text=nasty: parse_query(text, ["a"])) < 100 * TEXT_CHARACTERS_MAX
+        assert calls_of(functools.partial(parse_query, nasty, ["a"])) < 100 * TEXT_CHARACTERS_MAX
 
 
 def test_boosts_of_fields() -> None:

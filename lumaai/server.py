@@ -463,6 +463,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then print the address."""
         await super().startup(sockets=sockets)
+        gc.enable()
         gc.freeze()  # what is there now stays; to look through it for garbage would hold up everybody for 0.1 s
         guarded = "an API key is required" if self._is_guarding else "no API key is required"
         sys.stdout.write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from pathlib import Path
@@ -391,14 +392,18 @@ def serve(
     only this machine can connect. With durability sync a write is answered when it is on disk, with interval within
     $LUMAAI_SYNC_INTERVAL_SECONDS (0.05) of that.
     """
+    gc.disable()  # until it answers: what is made by then stays, and looking through it takes a tenth of the time
     from lumaai.server import serve as run
 
     directory = data or data_directory()
     refuse_file(directory)
-    run(
-        directory=directory, host=host, port=port, insecure=insecure or None, durability=durability,
-        memory_bytes_max=None if memory is None else _bytes(memory), device=device, snapshots_directory=snapshots,
-    )  # fmt: skip
+    try:
+        run(
+            directory=directory, host=host, port=port, insecure=insecure or None, durability=durability,
+            memory_bytes_max=None if memory is None else _bytes(memory), device=device, snapshots_directory=snapshots,
+        )  # fmt: skip
+    finally:
+        gc.enable()
 
 
 def _bytes(size: str) -> int:

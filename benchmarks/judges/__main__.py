@@ -67,7 +67,9 @@ def vectordbbench() -> Verdict:
 
     report = Report()
     section.run_small(report)
-    found = "; ".join(f"{row.what}: {row.value}" for row in report.rows)
+    # What it found, not how fast: judges run beside each other, and `make bench` measures.
+    rows = [row for row in report.rows if not row.value.endswith("/s")]
+    found = "; ".join(f"{row.what.split(': ')[-1]}: {row.value.split(', ')[0]}" for row in rows)
     return Verdict("VectorDBBench client", section.REQUIREMENTS[0], found, passed="not measured" not in found)
 
 

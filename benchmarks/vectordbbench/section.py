@@ -85,7 +85,7 @@ def _driven(python: Path, dataset: Dataset) -> list[dict[str, Any]]:
         with served(str(Path(folder) / "database")) as (port, _):
             command = [str(python), "-m", "benchmarks.vectordbbench.runner", f"http://127.0.0.1:{port}", folder]
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+            finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise RuntimeError(f"VectorDBBench stopped: {finished.stderr[-2000:]}")
     return [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]

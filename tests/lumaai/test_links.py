@@ -5,6 +5,7 @@ In a file of its own: what a machine walks along is found in seconds, where all 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 application = Application()
 # Where links lead, names are those of answers: nothing else names a collection.
 stateful_schema = schemathesis.openapi.from_dict(
-    document,
+    copy.deepcopy(document),  # links that schemathesis infers are put into it
     config=SchemathesisConfig.from_dict(
         {
             **CONFIG,

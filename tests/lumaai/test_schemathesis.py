@@ -47,6 +47,7 @@ WITH_MEANING = (
     "delete_documents",
     "count_documents",
     "scroll_documents",
+    "list_collections",  # a cursor that nobody gave
     "create_collection",
     "describe_collection",  # a field that there is none of
     "start_reembedding",  # a model that there is none of

@@ -1,7 +1,7 @@
 """What makes sense of a question as a whole: each of its words heard once, and nothing read into it.
 
-`shape` looks at where pieces are named; this looks at what a reading leaves unheard ("average", without an average), says
-twice (one "not" for two negations), or takes from the wrong collection ("age of students" as the age of their pets).
+`shape` looks at where pieces are named; this looks at what a reading leaves unheard ("average", without an average),
+says twice (one "not" for two negations), or takes from the wrong collection ("age of students" as that of their pets).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from promptql.rules.asked import Asked
-from promptql.rules.columns import View
+from promptql.rules.columns import UNIQUE_SHARE_MIN, View
 from promptql.rules.cues import COMPARATIVES
 from promptql.rules.draft import Draft, Features
 from promptql.rules.entities import EntityMention, key_column
@@ -18,9 +18,10 @@ from promptql.rules.links import Mention
 from promptql.rules.measures import measured
 from promptql.rules.nesting import NEGATED_OPS, denials
 from promptql.rules.parts import NO, YES
-from promptql.rules.shape import TIMED, UNIQUE_SHARE_MIN
+from promptql.rules.shape import TIMED, everything
 from promptql.rules.sketch import ROWS, Condition, Item, Sketch
 
+COUNTS = frozenset({"howmany", "numberof", "totalnumber", "count"})  # cues of a count
 YEARS = (1000.0, 2100.0)  # a number of four digits that may be a year
 COMPARED = frozenset({"<", ">", "<=", ">="})
 # Words between a comparison and what it compares: "version number | greater than | 5".
@@ -29,6 +30,7 @@ COMPARING = frozenset(
     equal to or is are was were of the a an that has have had longer older younger before after later earlier with
     between and from not no by on only exceeding exceeds about in since until""".split()
 )
+BEYOND = frozenset("over above below under".split())
 COMPARATIVE = COMPARATIVES | frozenset("over above below under least most after before exceeding exceeds since".split())
 # Words between a field's name and the collection that it is of: "names of all the singers".
 OF = frozenset("of the all for each every in any different distinct and s this these those both our a an s".split())
@@ -61,7 +63,7 @@ class Senses:
         words = asked.words
         said = set(words)
         self.called = [name for name, calls in CALLS.items() if not said.isdisjoint(calls)]
-        self.counts = bool({"howmany", "numberof", "totalnumber", "count"} & set(asked.cues))
+        self.counts = not COUNTS.isdisjoint(asked.cues)
         self.extremes = sum(kind in ("max", "min") for kind in kinds)
         self.negated = denials(words)
         self.negations = self.negated.bit_count()
@@ -72,11 +74,15 @@ class Senses:
             for mention in found:
                 if mention.coverage >= 0.99:
                     self.named |= mention.mask
+        self.named_count = self._inside()
         self.names = self.named
         for entity in entities:
             self.names |= entity.mask
         self.linking = {
-            number for edges in (joined.edges.values() if joined is not None else ()) for _, *pair in edges for number in pair
+            number
+            for edges in (joined.edges.values() if joined is not None else ())
+            for _, *pair in edges
+            for number in pair
         }
         self._own: dict[int, int | None] = {}
         self._places: dict[tuple[int, int], tuple[str, int]] = {}
@@ -104,7 +110,7 @@ class Senses:
         """Words that call for what the reading does not do."""
         does = set(_doings(sketch))
         for name in self.called:
-            yield f"w:{name}:{'heard' if name in does or name == 'sum' and 'count' in does else 'unheard'}", 1.0
+            yield f"w:{name}:{'heard' if name in does or (name == 'sum' and 'count' in does) else 'unheard'}", 1.0
         if self.counts:
             yield f"w:count:{'heard' if does & {'count', 'different', 'sum'} else 'unheard'}", 1.0
         elif any(item.fn == "count" for item in sketch.select):
@@ -121,9 +127,9 @@ class Senses:
             negations += inner.combine is not None and inner.combine[0] == "except"
         yield f"w:extremes:{max(-2, min(2, extremes - self.extremes))}", 1.0
         yield f"w:negations:{max(-2, min(2, negations - self.negations))}", 1.0
-        if sketch.combine is not None and sketch.combine[0] in ("intersect", "union"):
-            if any(test.op in COMPARED for clause in sketch.where for test in clause):
-                yield f"w:combined:compared:{'both' if 'both' in self.called else 'none'}", 1.0
+        combined = sketch.combine is not None and sketch.combine[0] in ("intersect", "union")
+        if combined and any(test.op in COMPARED for clause in sketch.where for test in clause):
+            yield f"w:combined:compared:{'both' if 'both' in self.called else 'none'}", 1.0
         for part in draft.parts:
             if part.value and part.clauses and part.clauses[0][0].op in ("~", "!~"):
                 if not part.value & ~self.names:
@@ -137,48 +143,50 @@ class Senses:
         return set(self.view.columns[test.column].rows_by_key) <= YES | NO | {""}
 
     def _listed(self, draft: Draft) -> Iterator[tuple[str, float]]:
-        """What is listed: of which collections, how often, and whether each thing has words of its own."""
-        sketch, columns = draft.sketch, self.view.columns
+        """What is listed: of which collections, counted or not, and whether each thing has words of its own."""
+        if everything(draft):
+            return
         wanted = draft.wanted.mask if draft.wanted is not None else draft.mask
-        masks: list[int] = []
-        tables = set()
-        for item in sketch.select:
+        masks: dict[int, int] = {}
+        for item in draft.sketch.select:
             if item.column == ROWS:
                 continue
-            column = columns[item.column]
-            if not item.fn:
-                tables.add(column.table)
             if item.fn in ("count", "distinct"):
-                kind = "linking" if item.column in self.linking else "unique" if column.distinct_share > UNIQUE_SHARE_MIN else "common"
-                yield f"w:{item.fn}ed:{kind}:{self._said_different(item.column, wanted)}", 1.0
+                yield f"w:{item.fn}ed:{self._kind(item.column)}:{self._said_different(item.column, wanted)}", 1.0
             elif item.fn and item.column in self.linking:
                 yield "w:figure:linking", 1.0
-            where, mask = self._place(item.column, wanted)
+            where, masks[item.column] = self._place(item.column, wanted)
             if not item.fn and where.startswith("part:"):
                 yield from self._key(item.column)
             yield f"w:of:{where}", 1.0
-            masks.append(mask)
-        said = [mask for mask in masks if mask]
-        shared = len(said) - len(set(said))
-        if shared:
-            yield "w:listed:shared", float(shared)
-        if len(tables) > 1:
-            yield f"w:listed:tables:{min(len(tables), 3)}", 1.0
+        yield from self._together(draft.sketch, [mask for mask in masks.values() if mask])
+
+    def _together(self, sketch: Sketch, said: Sequence[int]) -> Iterator[tuple[str, float]]:
+        """What is listed as a whole: words taken twice, several collections, what the conditions say already."""
+        columns = self.view.columns
+        if len(set(said)) < len(said):
+            yield "w:listed:shared", float(len(said) - len(set(said)))
+        plain = [columns[item.column] for item in sketch.select if item.column != ROWS and not item.fn]
+        tables = len({column.table for column in plain})
+        if tables > 1:
+            yield f"w:listed:tables:{min(tables, 3)}", 1.0
         fixed = {
             columns[clause[0].column].words
             for inner in _all(sketch)
             for clause in inner.where
             if len(clause) == 1 and clause[0].op == "=" and not isinstance(clause[0].value, Sketch)
         }
-        if fixed:
-            alike = sum(not item.fn and item.column != ROWS and columns[item.column].words in fixed for item in sketch.select)
-            if alike:
-                yield "w:listed:fixed", float(alike)
-        union = 0
-        for mask in said:
-            union |= mask
-        if self.counts and any(item.column == ROWS for item in sketch.select) and self._inside(union):
+        alike = sum(column.words in fixed for column in plain) if fixed else 0
+        if alike:
+            yield "w:listed:fixed", float(alike)
+        if self.named_count and any(item.column == ROWS for item in sketch.select):
             yield "w:count:named", 1.0
+
+    def _kind(self, column: int) -> str:
+        """What counting a field counts: references, things that differ, or things that repeat."""
+        if column in self.linking:
+            return "linking"
+        return "unique" if self.view.columns[column].distinct_share > UNIQUE_SHARE_MIN else "common"
 
     def _said_different(self, column: int, wanted: int) -> str:
         """Whether "different" stands right before a field's name, or elsewhere."""
@@ -200,13 +208,12 @@ class Senses:
         elif column in self.linking:
             yield "w:key:foreign", 1.0
 
-    def _inside(self, mask: int) -> bool:
-        """Whether all words that call for a count are of names: a phone number counts nothing."""
-        cues = self.asked.cues
+    def _inside(self) -> bool:
+        """Whether the words that call for a count are of a field's name: a phone number counts nothing."""
         said = 0
-        for name in ("howmany", "numberof", "totalnumber", "count"):
-            said |= cues.get(name, 0)
-        return bool(said & (mask | self.named)) and "howmany" not in cues
+        for name in COUNTS:
+            said |= self.asked.cues.get(name, 0)
+        return bool(said & self.named) and "howmany" not in self.asked.cues
 
     def _place(self, column: int, wanted: int) -> tuple[str, int]:
         """Of which collection a field is said to be, and the words that name it."""
@@ -221,7 +228,9 @@ class Senses:
             return "unsaid", 0
         mention, table = found[0], self.view.columns[column].table
         full = "" if mention.coverage >= 0.99 else "part:"
-        before = {e.table for e in self.entities if mention.start - 1 <= e.end <= mention.start and not e.mask & mention.mask}
+        before = {
+            e.table for e in self.entities if mention.start - 1 <= e.end <= mention.start and not e.mask & mention.mask
+        }
         if not before:
             before = self._before(mention.start - 1)
         if before:
@@ -270,7 +279,9 @@ class Senses:
                 yield f"w:number:{'having' if having else 'pick' if pick else 'unused'}:{kind}", 1.0
                 continue
             column = columns[part.column]
-            compared = not COMPARATIVE.isdisjoint(self.asked.words[anchor + 1 : number.start])
+            before = self.asked.words
+            compared = not COMPARATIVE.isdisjoint(before[anchor + 1 : number.start])
+            compared |= not BEYOND.isdisjoint(before[max(0, number.start - 3) : number.start])
             if compared and part.clauses and part.clauses[0][0].op == "=":
                 yield "w:comparison:unheard", 1.0
             said = "said" if part.head else "unsaid"
@@ -286,6 +297,9 @@ class Senses:
 
     def _keys(self, draft: Draft, rows: int) -> Iterator[tuple[str, float]]:
         """What a superlative measures, and whether it tells one from the others."""
+        having = draft.sketch.having
+        if having is not None and having[1] == "=" and having[2] <= 1:
+            yield "w:having:one", 1.0
         pick = draft.sketch.pick
         if pick is None:
             return
@@ -293,6 +307,12 @@ class Senses:
             column = self.view.columns[pick.item.column]
             if pick.item.column in self.linking and pick.item.fn != "count":
                 yield "w:key:linking", 1.0
+            if any(item.column == pick.item.column and not item.fn for item in draft.sketch.select):
+                beside = any(
+                    m.start and self.kinds[m.start - 1] in ("max", "min")
+                    for m in self.mentions.get(pick.item.column, ())
+                )
+                yield f"w:key:shown:{'beside' if beside else 'apart'}", 1.0
             if not pick.everything:
                 fits = measured(self.asked, self.superlative, column.words)
                 tables = {self.view.columns[item.column].table for item in draft.sketch.select if item.column != ROWS}
@@ -334,7 +354,9 @@ def _doings(sketch: Sketch) -> Iterator[str]:
             yield "different"
         if inner.pick is not None and inner.pick.everything:
             yield "order"
-        if any(len(clause) > 1 for clause in inner.where) or (inner.combine is not None and inner.combine[0] == "union"):
+        if any(len(clause) > 1 for clause in inner.where) or (
+            inner.combine is not None and inner.combine[0] == "union"
+        ):
             yield "or"
         if inner.combine is not None and inner.combine[0] == "intersect":
             yield "both"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from promptql.rules.asked import Asked
-from promptql.rules.columns import MISSING, Column, View, key_of, text_of
+from promptql.rules.columns import MISSING, UNIQUE_SHARE_MIN, View, key_of, numbering, text_of
 from promptql.rules.cues import COMPARATIVES, MAX_WORDS, MIN_WORDS
 from promptql.rules.draft import Draft, Features
 from promptql.rules.entities import EntityMention
@@ -36,10 +36,8 @@ ENDING = frozenset(
 )
 SINGULAR_ENDINGS = ("ss", "us", "is")
 ROWS_LISTED, ROWS_SEEN = 200, 5  # of an answer that are looked through for repetitions, for gaps
-UNIQUE_SHARE_MIN = 0.95  # of a field's cells that differ where it names its documents
 YOUNG = frozenset("youngest newest latest recent young".split())
 OLD = frozenset("oldest earliest old".split())
-IDENTIFYING = frozenset("id ids code codes key number no zip phone uid".split())
 AGED, TIMED = frozenset({"age", "ages"}), frozenset("year date time day birth born founded opened".split())
 
 
@@ -60,7 +58,9 @@ class Shapes:
         self.asked, self.view, self.joined = asked, view, joined
         self.mentions, self.entities = mentions, entities
         words = asked.words
-        self.calling = list(dict.fromkeys(word for i, word in enumerate(words) if word in CALLING and not self._bound(i)))
+        self.calling = list(
+            dict.fromkeys(word for i, word in enumerate(words) if word in CALLING and not self._bound(i))
+        )
         self.calls = ["", f":asks:{asked.asks}", *(f":{word}" for word in self.calling)]
         self._known: dict[tuple[str, ...], Features] = {}
         self._places: dict[tuple[str, int, int], Features] = {}
@@ -138,8 +138,7 @@ class Shapes:
         """All of them."""
         sketch = draft.sketch
         found: Features = []
-        star = draft.wanted is not None and STAR in draft.wanted.features
-        found += self._elements(sketch, star=star)
+        found += self._elements(sketch, star=everything(draft))
         found += self._roles(draft)
         found += self._numbers(draft)
         found += self._superlatives(sketch)
@@ -183,7 +182,7 @@ class Shapes:
         sketch = draft.sketch
         wanted = draft.wanted.mask if draft.wanted is not None else draft.mask
         used = draft.mask
-        for item in sketch.select:
+        for item in () if everything(draft) else sketch.select:
             if item.column != ROWS:
                 yield from self._place("figure" if item.fn else "select", item.column, wanted)
         if sketch.pick is not None and sketch.pick.item.column != ROWS and not sketch.pick.item.fn:
@@ -294,7 +293,8 @@ class Shapes:
                 yield f"z:odd:grouped_figure:{item.fn}", 1.0
             if numbering(columns[item.column]):
                 yield f"z:odd:identifier:{item.fn}", 1.0
-        names = [columns[item.column].words for item in sketch.select if item.column != ROWS]
+        shown = {item.column for item in sketch.select if item.column != ROWS}
+        names = [columns[number].words for number in shown]
         if len(set(names)) < len(names):
             yield "z:odd:same_names", 1.0
         if sketch.pick is not None and sketch.pick.item.column != ROWS:
@@ -345,6 +345,11 @@ class Shapes:
         yield f"z:list:{marked}:{several}:{'unique' if unique else 'common'}", 1.0
 
 
+def everything(draft: Draft) -> bool:
+    """Whether a reading lists all fields."""
+    return draft.wanted is not None and STAR in draft.wanted.features
+
+
 def elements(sketch: Sketch) -> list[str]:
     """What a sketch does, by name."""
     found = []
@@ -391,10 +396,3 @@ def _extreme(sketch: Sketch) -> str:
         return f"{kind}:{sketch.pick.how}"
     figures = [item.fn for item in sketch.select if item.fn in ("max", "min")]
     return f"shown:{figures[0]}" if figures else "none"
-
-
-def numbering(column: Column) -> bool:
-    """Whether a field numbers or codes things, so that more of it means nothing; version numbers repeat, and count."""
-    if not column.words or column.words[-1] not in IDENTIFYING:
-        return False
-    return column.words[-1] not in ("number", "no") or column.distinct_share > UNIQUE_SHARE_MIN

@@ -110,7 +110,9 @@ class Senses:
         """Words that call for what the reading does not do."""
         does = set(_doings(sketch))
         for name in self.called:
-            yield f"w:{name}:{'heard' if name in does or (name == 'sum' and 'count' in does) else 'unheard'}", 1.0
+            heard = name in does or (name == "sum" and "count" in does)
+            grouping = name == "each" and not heard and "per" in self.asked.words
+            yield f"w:{name}:{'heard' if heard else 'unheard'}", 2.0 if grouping else 1.0  # "each" may just mean all
         if self.counts:
             yield f"w:count:{'heard' if does & {'count', 'different', 'sum'} else 'unheard'}", 1.0
         elif any(item.fn == "count" for item in sketch.select):

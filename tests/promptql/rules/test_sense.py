@@ -84,8 +84,8 @@ def test_a_field_is_of_the_collection_that_stands_beside_it() -> None:
     first, title = Sketch((Item(FIRST),)), Sketch((Item(TITLE),))
 
     assert "w:of:part:after:same" in found("What are the first names of all the writers?", first)  # "names": nearly
-    assert "w:of:after:other" in found("What are the titles of the writers?", title)
-    assert "w:of:before:same" in found("Show the book titles", title)
+    assert "w:of:part:after:other" in found("What are the titles of the writers?", title)
+    assert "w:of:before:same" in found("Show the book title", title)
     assert "w:of:before:same" in found("Show each writer's first name, last name and the loans", Sketch((Item(LAST),)))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from promptql.rules.columns import numbering
 from promptql.rules.draft import Draft
 from promptql.rules.entities import link_entities
-from promptql.rules.generate import understood
+from promptql.rules.generate import read, understood
 from promptql.rules.links import link_headers
 from promptql.rules.model import Model, shipped_model
 from promptql.rules.nesting import denials
@@ -20,7 +20,7 @@ from promptql.rules.sense import Senses
 from promptql.rules.shape import Shapes
 from promptql.rules.sketch import ROWS, Condition, Item, Pick, Sketch
 from tests.promptql.rules.library import column, library, reading
-from tests.promptql.rules.test_shape import HEADERS, JOINED, VIEW, read
+from tests.promptql.rules.test_shape import HEADERS, JOINED, VIEW
 
 AGE, FIRST, LAST = column("writers", "age"), column("writers", "first_name"), column("writers", "last_name")
 WRITER, AUTHOR, COUNTRY = column("writers", "writer_id"), column("books", "author_id"), column("writers", "country")

@@ -15,6 +15,7 @@ Cell: TypeAlias = object  # str, int, float, bool, None
 _WORD = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?(?!\w)|\d*\.\d+(?!\w)|\d+(?:st|nd|rd|th)\b|\d+|[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 MISSING = frozenset({"", "-", "–", "—", "−", "n / a", "n a", "na", "none", "null", "tba", "tbd", "unknown", "?"})
+UNIQUE_SHARE_MIN = 0.95  # of a field's cells that differ where it tells its documents apart
 NUMERIC_SHARE_MIN = 0.7  # of the cells that hold something
 POSTINGS_ROWS_MAX = 20_000  # larger tables have their words indexed by distinct value all the same, this bounds cells
 
@@ -48,6 +49,13 @@ def text_of(value: Cell) -> str:
 def identifying(words: tuple[str, ...]) -> bool:
     """Whether a column of that name numbers things, so that more of it means nothing."""
     return bool(words) and words[-1] in ("id", "ids", "code", "no", "number", "key", "zip", "phone")
+
+
+def numbering(column: Column) -> bool:
+    """Whether a field numbers or codes things, so that more of it means nothing; version numbers repeat, and count."""
+    if not identifying(column.words):
+        return False
+    return column.words[-1] not in ("number", "no") or column.distinct_share > UNIQUE_SHARE_MIN
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,11 @@ MIN_WORDS = frozenset(
     """least lowest smallest fewest shortest earliest youngest minimum min bottom worst lightest slowest cheapest
     weakest coldest nearest narrowest smallest""".split()
 )
+# Behind "no" or "not" they compare: "no less than", "not higher than".
+COMPARATIVES = frozenset(
+    """more less fewer greater larger bigger higher lower smaller longer shorter older younger later earlier heavier
+    lighter taller cheaper""".split()
+)
 TIME_MAX, TIME_MIN = frozenset("latest newest recent youngest".split()), frozenset("earliest oldest".split())
 
 CUES: dict[str, tuple[str, ...]] = {

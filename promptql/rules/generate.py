@@ -18,6 +18,7 @@ from promptql.rules.outcome import overall_features, result_features
 from promptql.rules.parts import Conditions, Part, class_of, wanted_columns
 from promptql.rules.probe import CannotRunError, Probe
 from promptql.rules.queries import queries
+from promptql.rules.sense import Senses
 from promptql.rules.shape import Shapes
 from promptql.rules.sketch import Clause, Sketch
 
@@ -112,13 +113,9 @@ class Reading:
                 yield self._row_set(row_set.score - part.score - gain, rest, value, mask)
 
     def _row_sets(self) -> list[RowSet]:
-        groups: dict[int, list[Part]] = {}
-        for part in sorted(self.conditions, key=lambda part: -part.score):
-            group = groups.setdefault(part.value, [])
-            if len(group) < GROUP_PARTS_MAX:
-                group.append(part)
         gain = -self.model.weight("g:uncovered")
         content = self.asked.content
+        groups = self._groups(gain)
         states: list[tuple[float, tuple[Part, ...], int, int]] = [(0.0, (), 0, 0)]
         for value in sorted(groups, key=lambda v: v & -v):
             more = []
@@ -142,6 +139,24 @@ class Reading:
         if not any(not row_set.parts for row_set in sets):
             sets.append(self._row_set(0.0, (), 0, 0))
         return sets
+
+    def _groups(self, gain: float) -> dict[int, list[Part]]:
+        """The likeliest conditions for each value; of several collections each once, by what it explains as well."""
+        groups: dict[int, list[Part]] = {}
+        if self.joined is None:
+            for part in sorted(self.conditions, key=lambda part: -part.score):
+                group = groups.setdefault(part.value, [])
+                if len(group) < GROUP_PARTS_MAX:
+                    group.append(part)
+            return groups
+        content = self.asked.content
+        seen: set[tuple[int, tuple[Clause, ...]]] = set()
+        for part in sorted(self.conditions, key=lambda p: -p.score - gain * (p.mask & content).bit_count()):
+            group = groups.setdefault(part.value, [])
+            if len(group) < GROUP_PARTS_MAX and (part.value, part.clauses) not in seen:
+                seen.add((part.value, part.clauses))
+                group.append(part)
+        return groups
 
     def _row_sets_of(self, score: float, parts: tuple[Part, ...], value: int, mask: int) -> list[RowSet]:
         """The conditions all together, and, with an "or" between the last two, those two as alternatives."""
@@ -190,6 +205,7 @@ def read(
     probe = Probe(view, joined)
     several = len(view.names) > 1
     shapes = Shapes(asked, view, reading.mentions, reading.entities, joined) if several else None
+    senses = Senses(asked, view, reading.mentions, reading.entities, joined, shapes.kinds) if shapes else None
     empty_left = EMPTY_MAX if several else 0
     drafts = sorted(_drafts(reading), key=lambda item: -item[0])
     found: list[Candidate] = []
@@ -211,6 +227,8 @@ def read(
         results = result_features(asked, view, draft, answer, probe)
         if shapes is not None:
             results += shapes.features(draft, answer)
+        if senses is not None:
+            results += senses.features(draft, len(answer))
         groups = [*features, results]
         total = score + model.score(results)
         found.append(Candidate(draft.sketch, answer, groups, total, draft.mask, draft.parts, draft.wanted))

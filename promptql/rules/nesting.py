@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from promptql.rules.cues import STOP
+from promptql.rules.cues import COMPARATIVES, STOP
 from promptql.rules.draft import Draft, Features
 from promptql.rules.lists import FIGURES, Wanted
 from promptql.rules.parts import Part
@@ -30,7 +30,7 @@ PIVOTS_MAX = 3  # collections whose documents are left out
 def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Iterator[Draft]:
     """Documents that no document of another collection (with the conditions) leads to."""
     joined = maker.reading.joined
-    mask = sum(1 << i for i, word in enumerate(maker.asked.words) if word in NEGATIONS)
+    mask = denials(maker.asked.words)
     if not mask or joined is None or not maker.several:
         return
     mentioned = {entity.table for entity in maker.entities}
@@ -53,6 +53,16 @@ def negated(maker: Queries, base: Sketch, wanted: Wanted, rows: RowSet) -> Itera
                     once: Features = [*features, ("q:distinct", 1.0)]
                     yield maker.draft("without", replace(sketch, distinct=True), wanted, rows, once, mask)
     yield from _excepted(maker, base, wanted, rows, mask)
+
+
+def denials(words: Sequence[str]) -> int:
+    """The words that deny something: not the "no" of "no less than"."""
+    last = len(words) - 1
+    return sum(
+        1 << i
+        for i, word in enumerate(words)
+        if word in NEGATIONS and not (word in ("no", "not") and i < last and words[i + 1] in COMPARATIVES)
+    )
 
 
 def _split(maker: Queries, rows: RowSet, at: int) -> Iterator[tuple[tuple[Clause, ...], tuple[Clause, ...] | None]]:

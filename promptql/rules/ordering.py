@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from promptql.rules.asked import span_mask
-from promptql.rules.columns import identifying
+from promptql.rules.columns import identifying, numbering
 from promptql.rules.cues import MAX_WORDS, MIN_WORDS
 from promptql.rules.draft import Features
 from promptql.rules.lists import Lists
@@ -162,7 +162,7 @@ class Ordering:
                 features.append(("o:measure" if fits else "o:nomeasure", 1.0))
             features += [(f"o:{name}", v) for name, v in self.lists.affinity(part.column, part.start, part.start + 1)]
             features.append((f"o:kind:{column.kind}", 1.0))
-            if identifying(column.words):
+            if numbering(column) if self.lists.several else identifying(column.words):
                 features.append(("o:identifier", 1.0))
             key = Part(part.mask, features, column=part.column, head=part.head, start=part.start, mention=mention)
             key.score = self.reading.model.score(features)

@@ -140,10 +140,10 @@ class Conditions:
                         mention.mask | negated, said, ((test,),), index, mention.mask, mention.mask, start=mention.start
                     )
 
-    def _supports(self, column: int, start: int, end: int) -> Iterator[tuple[Mention | None, Features]]:
-        """The mention of the column's name that is nearest to the words, and none."""
+    def _supports(self, column: int, start: int, end: int, taken: int = 0) -> Iterator[tuple[Mention | None, Features]]:
+        """The mention of the column's name that is nearest to the words (those `taken` are none of it), and none."""
         best: tuple[float, Mention, str] | None = None
-        taken = span_mask(start, end)
+        taken = taken or span_mask(start, end)
         for mention in self.mentions.get(column, ()):
             if mention.mask & taken:
                 continue
@@ -291,9 +291,9 @@ class Conditions:
                     ("n:fits" if fits else "n:misfits", 1.0),
                 ]
                 mask = span_mask(number.start, number.end)
-                for mention, support in self._supports(
-                    index, min(number.start, (cue & -cue).bit_length() - 1), max(number.end, cue.bit_length())
-                ):
+                begin, end = min(number.start, (cue & -cue).bit_length() - 1), max(number.end, cue.bit_length())
+                within = mask | cue if self.several else 0  # "above age 20": the name may stand between
+                for mention, support in self._supports(index, begin, end, within):
                     head = mention.mask if mention is not None else 0
                     yield Part(
                         mask | cue | head,

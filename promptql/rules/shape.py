@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from promptql.rules.asked import Asked
-from promptql.rules.columns import MISSING, View, key_of, text_of
-from promptql.rules.cues import MAX_WORDS, MIN_WORDS
+from promptql.rules.columns import MISSING, UNIQUE_SHARE_MIN, View, key_of, numbering, text_of
+from promptql.rules.cues import COMPARATIVES, MAX_WORDS, MIN_WORDS
 from promptql.rules.draft import Draft, Features
 from promptql.rules.entities import EntityMention
 from promptql.rules.joins import Joined
@@ -30,13 +30,18 @@ CALLING = frozenset(
     never some possible ever list count maximum minimum highest lowest largest smallest top common popular""".split()
 )
 LISTING = frozenset("list give show return tell find only what which".split())
+# Words that end a list of what is asked for.
+ENDING = frozenset(
+    """whose with who that where when have has had for ordered sorted order sort which in from by if but""".split()
+)
 SINGULAR_ENDINGS = ("ss", "us", "is")
 ROWS_LISTED, ROWS_SEEN = 200, 5  # of an answer that are looked through for repetitions, for gaps
-UNIQUE_SHARE_MIN = 0.95  # of a field's cells that differ where it names its documents
 YOUNG = frozenset("youngest newest latest recent young".split())
 OLD = frozenset("oldest earliest old".split())
-IDENTIFYING = frozenset("id ids code codes key number no zip phone uid".split())
 AGED, TIMED = frozenset({"age", "ages"}), frozenset("year date time day birth born founded opened".split())
+
+
+STAR = ("q:star", 1.0)  # the feature of a reading that lists all fields
 
 
 class Shapes:
@@ -53,15 +58,20 @@ class Shapes:
         self.asked, self.view, self.joined = asked, view, joined
         self.mentions, self.entities = mentions, entities
         words = asked.words
-        self.calling = [word for word in dict.fromkeys(words) if word in CALLING]
+        self.calling = list(
+            dict.fromkeys(word for i, word in enumerate(words) if word in CALLING and not self._bound(i))
+        )
         self.calls = ["", f":asks:{asked.asks}", *(f":{word}" for word in self.calling)]
         self._known: dict[tuple[str, ...], Features] = {}
         self._places: dict[tuple[str, int, int], Features] = {}
         self._left: dict[int, Features] = {}
         self.full = {m for found in mentions.values() for m in found if m.coverage >= 0.99}
-        self.named = 0
+        self.named, self.meant = 0, 0
         for mention in self.full:
             self.named |= mention.mask
+        for found in mentions.values():
+            for mention in found:
+                self.meant |= mention.mask if mention.coverage >= 0.5 else 0
         self.entity_words = 0
         for entity in entities:
             self.entity_words |= entity.mask
@@ -82,6 +92,11 @@ class Shapes:
             return "num"
         named, entity = self.named >> index & 1, self.entity_words >> index & 1
         return ("both" if entity else "field") if named else "entity" if entity else "other"
+
+    def _bound(self, index: int) -> bool:
+        """Whether a "no" or "not" belongs to a comparison: "no less than" denies nothing."""
+        words = self.asked.words
+        return words[index] in ("no", "not") and index + 1 < len(words) and words[index + 1] in COMPARATIVES
 
     def _markers(self) -> list[str]:
         """(n,) before each word, the last one that began a part of the question."""
@@ -108,14 +123,13 @@ class Shapes:
         count = 1
         seen = False
         for index in range(self.listing, len(words)):
-            word = words[index]
-            if self.named >> index & 1 or self.entity_words >> index & 1:
+            if (self.meant | self.entity_words) >> index & 1:
                 seen = True
-            elif seen and word in ("whose", "with", "who", "that", "where", "when", "have", "has", "had", "for"):
+            elif seen and words[index] in ENDING:
                 break
-            if seen and index + 1 < len(words):
+            if seen and index + 1 < len(words) and words[index + 1] not in ENDING:
                 comma = "," in text[places[index][1] : places[index + 1][0]]
-                count += words[index + 1] == "and" or (comma and words[index + 1] != "and")
+                count += words[index + 1] == "and" or comma
         return min(count, 4)
 
     # One reading
@@ -124,7 +138,7 @@ class Shapes:
         """All of them."""
         sketch = draft.sketch
         found: Features = []
-        found += self._elements(sketch)
+        found += self._elements(sketch, star=everything(draft))
         found += self._roles(draft)
         found += self._numbers(draft)
         found += self._superlatives(sketch)
@@ -133,8 +147,8 @@ class Shapes:
         found += self._rows(sketch, answer)
         return found
 
-    def _elements(self, sketch: Sketch) -> Features:
-        difference = max(-2, min(2, len(sketch.select) - self.expected))
+    def _elements(self, sketch: Sketch, *, star: bool) -> Features:
+        difference = 0 if star else max(-2, min(2, len(sketch.select) - self.expected))
         made = tuple(elements(sketch))
         known = self._known.get(made)
         if known is None:
@@ -168,7 +182,7 @@ class Shapes:
         sketch = draft.sketch
         wanted = draft.wanted.mask if draft.wanted is not None else draft.mask
         used = draft.mask
-        for item in sketch.select:
+        for item in () if everything(draft) else sketch.select:
             if item.column != ROWS:
                 yield from self._place("figure" if item.fn else "select", item.column, wanted)
         if sketch.pick is not None and sketch.pick.item.column != ROWS and not sketch.pick.item.fn:
@@ -256,18 +270,17 @@ class Shapes:
 
     def _reused(self, draft: Draft) -> Iterator[tuple[str, float]]:
         """Words that are taken for two things: a value and a name, a condition's field and what is asked for."""
-        heads, values = 0, 0
+        heads, entities, fields = 0, False, False
         for part in draft.parts:
             if part.value:
                 heads |= part.head & ~part.value
-                values |= part.value
+                entities |= not part.value & ~self.entity_words
+                fields |= not part.value & ~self.named
         if draft.wanted is not None and draft.wanted.mask & heads:
             yield "z:odd:head_wanted", float((draft.wanted.mask & heads).bit_count())
-            if part.value & (self.entity_words | self.named) and part.clauses and part.clauses[0][0].op == "~":
-                yield "z:odd:part_named", 1.0  # a word of some cell, but a name of what is asked about
-        if values & self.entity_words:
+        if entities:
             yield "z:odd:value_entity", 1.0
-        if values & self.named:
+        if fields:
             yield "z:odd:value_field", 1.0
 
     def _figures(self, sketch: Sketch) -> Iterator[tuple[str, float]]:
@@ -278,14 +291,15 @@ class Shapes:
                 continue
             if item.column in sketch.group:
                 yield f"z:odd:grouped_figure:{item.fn}", 1.0
-            if identifying(columns[item.column].words):
+            if numbering(columns[item.column]):
                 yield f"z:odd:identifier:{item.fn}", 1.0
-        names = [columns[item.column].words for item in sketch.select if item.column != ROWS]
+        shown = {item.column for item in sketch.select if item.column != ROWS}
+        names = [columns[number].words for number in shown]
         if len(set(names)) < len(names):
             yield "z:odd:same_names", 1.0
         if sketch.pick is not None and sketch.pick.item.column != ROWS:
             key = sketch.pick.item.column
-            kind = "identifier" if identifying(columns[key].words) else columns[key].kind
+            kind = "identifier" if numbering(columns[key]) else columns[key].kind
             yield f"z:key:{kind}:{'order' if sketch.pick.everything else 'pick'}", 1.0
             if any(item.column == key and not item.fn for item in sketch.select):
                 yield "z:odd:key_shown", 1.0
@@ -297,7 +311,7 @@ class Shapes:
             if test.op == "not in" and any(op in ("!=", "!~") for op in inner):
                 yield "z:odd:twice_not", 1.0
             yield f"z:inner:{test.op}:{min(len(inner), 2)}", 1.0
-        elif test.op in ("<", ">", "<=", ">=") and identifying(column.words):
+        elif test.op in ("<", ">", "<=", ">=") and numbering(column):
             yield "z:odd:identifier_compared", 1.0
 
     def _rows(self, sketch: Sketch, answer: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, float]]:
@@ -329,6 +343,11 @@ class Shapes:
         columns = [self.view.columns[item.column] for item in sketch.select if item.column != ROWS]
         unique = any(column.distinct_share > UNIQUE_SHARE_MIN for column in columns)
         yield f"z:list:{marked}:{several}:{'unique' if unique else 'common'}", 1.0
+
+
+def everything(draft: Draft) -> bool:
+    """Whether a reading lists all fields."""
+    return draft.wanted is not None and STAR in draft.wanted.features
 
 
 def elements(sketch: Sketch) -> list[str]:
@@ -377,8 +396,3 @@ def _extreme(sketch: Sketch) -> str:
         return f"{kind}:{sketch.pick.how}"
     figures = [item.fn for item in sketch.select if item.fn in ("max", "min")]
     return f"shown:{figures[0]}" if figures else "none"
-
-
-def identifying(words: tuple[str, ...]) -> bool:
-    """Whether a field of that name numbers or codes things, so that more of it means nothing."""
-    return bool(words) and words[-1] in IDENTIFYING

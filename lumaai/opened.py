@@ -76,9 +76,10 @@ class Opened:
 
         Where it raises, the database in use stays, or, where it was closed already, is opened at its next use.
         """
-        native = self.native
+        _ = self.native  # opens what an earlier one left closed
         self.reembeddings.close()
         with self._replacing:
+            native = self._native  # what another restore made, where this one waited for it
             try:
                 self._use(replacement(native))
             except BaseException as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +126,38 @@ def test_what_could_not_be_opened_after_a_restore_is_opened_later(
         assert films.add([{"id": "9", "title": "after"}]).added == 1
     with pytest.raises(DatabaseClosedError):
         films.count()
+
+
+def test_restores_at_the_same_time_come_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one goes on with what the first made, where it had begun before that was there."""
+    first_begun, second_begun = threading.Event(), threading.Event()
+    real = engine.Database.restore
+
+    def restore(self: engine.Database, *arguments: Any, **options: Any) -> engine.Database:
+        if not first_begun.is_set():
+            first_begun.set()
+            assert second_begun.wait(10)
+            time.sleep(0.1)  # so that the second one waits for this one
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(engine.Database, "restore", restore)
+    with filled(tmp_path / "db") as database:
+        database.create_snapshot("monday")
+        with ThreadPoolExecutor(2) as threads:
+            first = threads.submit(database.restore_snapshot, "monday")
+            assert first_begun.wait(10)
+            close = database._opened.reembeddings.close
+
+            def begun() -> None:
+                second_begun.set()
+                close()
+
+            monkeypatch.setattr(database._opened.reembeddings, "close", begun)
+            second = threads.submit(database.restore_snapshot, "monday")
+            first.result(30)
+            second.result(30)
+        assert database["films"].count() == len(FILMS)
+        assert database.check().is_sound
 
 
 def test_a_database_that_was_lost_can_be_closed(tmp_path: Path, allow_opening: Callable[[], None]) -> None:

@@ -305,6 +305,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         if self._last is not None and not self._last.response_complete:
             return False  # answers come in the order of requests
+        if self.flow.write_paused:
+            return False  # who does not read answers gets no more of them, which would be kept for them
         answer = door(self.parser.get_method().decode("ascii"), self.url.partition(b"?")[0], self.headers)
         if answer is None:
             return False

@@ -270,6 +270,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _last_seconds = 0.0  # by the loop's clock, when bytes came last
     _in_body = False
     _got_body = False
+    _ended = False  # a request did, in these bytes: how many of them belong to the next is not known
 
     @property
     def _door(self) -> Callable[..., bytes | None] | None:
@@ -305,6 +306,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         if self._last is not None and not self._last.response_complete:
             return False  # answers come in the order of requests
+        if self.flow.write_paused:
+            return False  # who does not read answers gets no more of them, which would be kept for them
         answer = door(self.parser.get_method().decode("ascii"), self.url.partition(b"?")[0], self.headers)
         if answer is None:
             return False
@@ -320,7 +323,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body is whole; wait for nothing until the answer, or for the next request if that was given already."""
-        self._in_body = False
+        self._in_body, self._ended = False, True
         self._stop_waiting()
         super().on_message_complete()
 
@@ -333,7 +336,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; what is no body that somebody reads must be little."""
-        self._got_body = False
+        self._got_body = self._ended = False
         self._last_seconds = self.loop.time()
         super().data_received(data)
         if self.transport.is_closing():
@@ -341,7 +344,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._got_body and self._deadline is None:
             self._idle_bytes = 0
         elif self._in_body or self._deadline is not None:
-            self._idle_bytes += len(data)
+            self._idle_bytes += 1 if self._ended else len(data)
             if self._idle_bytes > self._idle_bytes_max:
                 self._refuse(431, "head of the request is too large", "head_too_large")
         elif self._last is not None and self._last.response_complete and self.timeout_keep_alive_task is None:

@@ -39,13 +39,15 @@ def is_binary(call: Call) -> bool:
 
 
 async def search_of(call: Call) -> wire.SearchRequest:
-    """The search by a body that is one vector.
+    """The search by a body that is one vector, when it has come whole and its turn has come, too.
 
     Raises:
         InvalidRequestError: no such array, or a query string that means nothing.
+        OverloadedError: too many wait for their turn.
     """
     given = _asked(call, wire.SearchQuery)
     vectors = await _vectors(call)
+    await call.service.turns.take()
     if vectors.ndim == 2 and len(vectors) == 1:
         vectors = vectors[0]
     if vectors.ndim != 1:

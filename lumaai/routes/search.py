@@ -14,7 +14,7 @@ from lumaai import wire
 from lumaai.access import Verb
 from lumaai.collection import Collection
 from lumaai.errors import ErrorDetail, InvalidRequestError, TooLargeError
-from lumaai.pace import shape_of
+from lumaai.pace import CHARACTERS_MAX, is_plain, shape_of
 from lumaai.reranking import check_over_http
 from lumaai.routes.binary import BINARY, is_binary, search_batch_of, search_of
 from lumaai.routes.jobs import started
@@ -34,7 +34,7 @@ PLAIN_KEYS = frozenset(
     {"query", "vector", "id", "vector_field", "limit", "offset", "filter", "select", "params", "explain"}
 )
 # With these keys only, a search's kind tells how long it takes.
-SHORT_KEYS = frozenset({"query", "mode", "vector", "id", "vector_field", "limit", "offset", "filter", "select"})
+SHORT_KEYS = frozenset({"mode", "vector", "id", "vector_field", "limit", "offset", "filter", "select"})
 
 
 async def search(call: Call) -> Response:
@@ -71,12 +71,16 @@ async def _run(service: Service, kind: Hashable | None, work: Callable[..., R], 
 
 
 def _kind(collection: Collection, body: wire.SearchRequest) -> Hashable | None:
-    """What searches take about as long as this one; None: no other, or it waits for models."""
-    given = body.model_fields_set
-    embeds, field = "query" in given and body.mode != "keyword", body.vector_field
-    if embeds or not given <= SHORT_KEYS or isinstance(body.filter, str) or not isinstance(field, str | None):
+    """What searches take about as long as this one; None: no other, or it may wait.
+
+    Who searches words waits for the text index to have all that was written; who embeds, for a model.
+    """
+    given, field = body.model_fields_set, body.vector_field
+    if not given <= SHORT_KEYS or isinstance(body.filter, str) or not is_plain(body.filter):
         return None
-    size = (body.limit + body.offset).bit_length(), len(body.query).bit_length() if "query" in given else 0
+    if field is not None and (not isinstance(field, str) or len(field) > CHARACTERS_MAX):
+        return None
+    size = (body.limit + body.offset).bit_length()
     return collection.name, frozenset(given), size, field, shape_of(body.filter)
 
 

@@ -111,6 +111,45 @@ def test_a_body_that_comes_after_its_refusal_is_no_next_request(
         assert asyncio.run(main()) == [503, 503, 200, 503]
 
 
+def test_many_requests_at_once_are_no_large_head(tmp_path: Path) -> None:
+    """Where a piece of what comes ends amid a head, the requests before it do not count as part of it."""
+    one = request(b'{"limit":' + b" " * 500 + b"1}", path="/v1/nothing")
+    many = 500
+    with listening(tmp_path) as address:
+
+        async def main() -> list[int]:
+            host, port = address.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(one * many)  # more than is taken in at once
+            statuses = [(await answer(reader))[0] for _ in range(many)]
+            writer.close()
+            return statuses
+
+        assert set(asyncio.run(main())) == {404}
+
+
+def test_who_does_not_read_refusals_gets_no_more_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be kept for that caller without end: once the connection takes no more, neither do we."""
+    some, times = request() * 1_000, 80
+    with listening(tmp_path) as address:
+        filled(address)
+        turns = address.app.state.service.turns
+        monkeypatch.setattr(type(turns), "is_full", True)
+
+        async def main() -> None:
+            host, port = address.removeprefix("http://").split(":")
+            _, writer = await asyncio.open_connection(host, int(port), limit=1_000)
+            writer.write(some * times)
+            seen = -1
+            while turns.refused != seen:
+                seen = turns.refused
+                await asyncio.sleep(0.5)
+            writer.transport.abort()
+
+        asyncio.run(main())
+        assert 0 < turns.refused < 1_000 * times / 2
+
+
 PATHS = (
     "/v1/collections/films", "/v1/collections/films/", "/v1/collections/a/b", "/v1/collections/films/documents/a/b%2Fc",
     "/v1/collections/films/documents/x/search", "/v1/collections/%66ilms/search", "/v1/collections//search",

@@ -146,3 +146,13 @@ def test_a_json_body_says_nothing_in_the_query_string(points: Service) -> None:
     """What would not be heard is refused."""
     for path, body in (("/search", {"vector": [1.0, 0.0]}), ("/documents", {"documents": [{"id": "x"}]})):
         problem_of(points.request("POST", f"{POINTS}{path}?limit=3", json=body), 422)
+
+
+@pytest.mark.parametrize(("content", "headers"), [(npy([1, 0]), NPY), (arrow({"vector": fixed([[1, 0]])}), ARROW)])
+def test_a_search_by_an_array_waits_for_its_turn(points: Service, content: bytes, headers: dict[str, str]) -> None:
+    """As one by JSON does: it runs on the event loop, too."""
+    turns = points.app.state.service.turns
+    assert sent(points, "/search", content, headers).status_code == 200
+    assert turns.given == 1
+    points.post(f"{POINTS}/search", {"vector": [1, 0]})
+    assert turns.given == 2

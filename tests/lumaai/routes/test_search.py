@@ -240,3 +240,23 @@ def test_a_batch_in_turns_finds_what_one_call_finds(points: Service) -> None:
     queries[-1] = 0
     problem = problem_of(points.post(BATCH, {"vectors": queries.tolist()}), 422)
     assert problem["errors"][0]["pointer"] == f"/vectors/{len(queries) - 1}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": "moon", "mode": "keyword"},
+        {"vector": [1, 0], "filter": {"id": {"$regex": "a"}}},
+        {"vector": [1, 0], "filter": {"id": {"$in": ["a"] * 1_000}}},
+        {"vector": [1, 0], "filter": {"x" * 1_000: 1}},
+        {"vector": [1, 0], "vector_field": "x" * 1_000},
+    ],
+)
+def test_what_may_take_long_never_runs_on_the_event_loop(points: Service, body: dict[str, Any]) -> None:
+    """However short the last ones were: words wait for the text index, patterns are wicked, large filters are kept."""
+    pace = points.app.state.service.pace
+    for _ in range(3):
+        points.post(POINTS_SEARCH, body)
+    assert not pace._seconds
+    assert points.post(POINTS_SEARCH, {"vector": [1, 0], "filter": {"id": {"$in": ["a"]}}}).status_code == 200
+    assert len(pace._seconds) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -9,22 +10,27 @@ from functools import partial
 from engine import FieldType
 from models import ModelError
 from promptql.answer import Band
+from promptql.catalog import CollectionInfo
 from promptql.compounds import Asking, plan_compound
 from promptql.context import Context
 from promptql.errors import QuestionError
 from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
+from promptql.rules.absences import speaks_of_absence
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.owned import plan_owned
 from promptql.rules.paraphrase import Paraphrase, paraphrases
 from promptql.rules.periods import speaks_of_time
 from promptql.rules.planning import plan_by_rules
+from promptql.rules.reading import begin_reading
 from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
+from promptql.rules.roles import speaks_of_roles
 from promptql.rules.tabular import plan_by_tables
 from promptql.rules.themes import plan_themes
 from promptql.rules.tops import plan_top
+from promptql.rules.words import tokenize
 from promptql.steps import Group, Sort
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
@@ -166,16 +172,31 @@ def _read_by_rules(context: Context, question: str) -> Planned:
             return formed
         infos = list(context.catalog.collections.values())
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
-        if timed and any(speaks_of_time(question, info, asked_at) for info in infos):
+        spoken = (speaks_of_time, speaks_of_absence)
+        times = timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken)
+        if times or any(speaks_of_roles(tokenize(question), info) for info in infos):
             with suppress(QuestionError):
                 return _timed(context, question)
         planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
             if planned.band is Band.ANSWER:
-                return planned
+                return _reserved(question, infos, planned)
             alone = timed and context.tables.joined is None  # of several, the words know one alone
             return _surer(context, question, planned, timed=alone) or planned
     return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+
+
+def _reserved(question: str, infos: Sequence[CollectionInfo], planned: Planned) -> Planned:
+    """A sure reading with reserve where a value is in two fields alike, and no word says which is meant."""
+    doubtful = [link for info in infos for link in begin_reading(question, info).values if link.rival is not None]
+    if not doubtful:
+        return planned
+    said = [
+        Assumption(f"'{link.value}' is in {link.field.name} and in {link.rival}: one was taken", Support.INFERRED)
+        for link in doubtful
+    ]
+    plan = replace(planned.plan, assumptions=(*planned.plan.assumptions, *said))
+    return replace(planned, plan=plan, band=Band.ASSUMPTIONS)
 
 
 def _formed(context: Context, question: str) -> Planned | None:
@@ -199,7 +220,9 @@ def _timed(context: Context, question: str) -> Planned:
     other = plan_by_tables(question, context.tables, context.catalog)
     if other is None or other.band is Band.CLARIFY or _ignored(other) >= _ignored(planned):
         return planned
-    return other
+    if other.band is not Band.ANSWER:
+        return other
+    return replace(other, band=Band.ASSUMPTIONS, confidence=min(other.confidence, AMONG_SEVERAL_CONFIDENCE))
 
 
 def _ignored(planned: Planned) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from promptql.rules.cues import ASKING, CUES, MAX_WORDS, MIN_WORDS, STOP
+from promptql.rules.mentions import is_below_zero
 from promptql.rules.words import fold, root, singular
 
 WORDS_MAX = 80  # a longer question is prose; what is behind is not read
@@ -87,7 +88,10 @@ def take_apart(text: str) -> Asked:
             asked.capital |= 1 << index
         if any(start <= begin < end for start, end in inside):
             asked.quoted |= 1 << index
-    asked.numbers = _numbers(words)
+    asked.numbers = [
+        replace(number, value=-number.value) if is_below_zero(text, places[number.start][0]) else number
+        for number in _numbers(words)
+    ]
     asked.cues = _cues(words)
     asked.asks, asked.head = _asks(words)
     return asked

@@ -19,7 +19,7 @@ AGED = frozenset({"older", "younger"})
 YEARS = (1000, 2200)  # a bare whole number in this range may be a year
 FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
 _SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
-_PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of"})
+_PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
 PASSED_OVER_MAX = 3
 _DECADE = re.compile(r"[12]\d\d0s")
 _LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})
@@ -152,7 +152,17 @@ def negation_before(reading: Reading, start: int) -> int | None:
     place = start - 1
     while place >= start - PASSED_OVER_MAX and reading.word(place) in _PASSED_OVER:
         place -= 1
-    return place if reading.word(place) in NEGATIONS else None
+    if reading.word(place) in NEGATIONS:
+        return place
+    verb = place < start - 1 and reading.word(place - 1) in NEGATIONS  # "not opened by Mo", "does not go to Rome"
+    return place - 1 if verb and not _says_more(reading, place) else None
+
+
+def _says_more(reading: Reading, place: int) -> bool:
+    """Whether a word denied is a condition of its own: "not cancelled from Oslo"."""
+    link = reading.field_at(place)
+    flag = link is not None and link.field.type is FieldType.BOOLEAN
+    return flag or place in reading.used or reading.value_at(place) is not None or reading.names_collection(place)
 
 
 def negate(predicate: Predicate, *, when: bool) -> Predicate:
@@ -319,7 +329,10 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
         return
     year = isinstance(mention.value, int) and YEARS[0] <= mention.value <= YEARS[1]
     if year and reading.word(mention.start - 1) in {"in", "of", "from", "during", "year"}:
-        fields = [field for field in time_fields(reading.collection) if _holds(field, mention.value)]
+        times = time_fields(reading.collection)
+        fields = [field for field in times if _holds(field, mention.value)]
+        if not fields and any(map(reading.names_collection, range(len(reading.tokens)))):
+            fields = times  # none of its documents is of that year, which is the answer
         if fields:
             denial = negation_before(reading, mention.start)
             predicate = negate(_bounded(fields[0], Operator.EQ, mention.value), when=denial is not None)

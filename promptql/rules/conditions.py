@@ -72,6 +72,7 @@ def _add(reading: Reading, links: list[ValueLink]) -> None:
     exact = all(link.exact for link in links)
     words = reading.raw(links[0].start, links[-1].end)
     guessed = any(link.trust is Trust.HINTED and not is_category(link.field) for link in links)
+    guessed = guessed or any(link.rival is not None for link in links)
     support = Support.INFERRED if guessed else Support.EXACT if exact else Support.FUZZY
     reading.assume(f"'{words}' = {describe(condition)}", support)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from promptql.rules.words import Token
 
@@ -23,6 +23,8 @@ _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1
 _DIGITS = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _QUOTED = re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|`([^`]{1,200})`|(?<!\w)['‘]([^'’]{1,200})['’](?!\w)")
 _PARTED = re.compile(r"\d+(?:[-/:]\d+)+|\d+(?:\.\d+){2,}")
+_SIGNS = "-−"
+_BEFORE_SIGN = frozenset(" \t\n(<>=")
 DIGITS_MAX = 15  # longer ones are identifiers, not quantities
 
 
@@ -59,9 +61,16 @@ def find_numbers(text: str, tokens: Sequence[Token]) -> tuple[NumberMention, ...
         if mention is None:
             index += 1
         else:
-            found.append(mention)
+            below_zero = is_below_zero(text, tokens[index].start)
+            found.append(replace(mention, value=-mention.value) if below_zero else mention)
             index = mention.end
     return tuple(found)
+
+
+def is_below_zero(text: str, start: int) -> bool:
+    """Whether a minus stands right before the number, and nothing that it could join to it: not in "5-10"."""
+    signed = start > 0 and text[start - 1] in _SIGNS
+    return signed and (start == 1 or text[start - 2] in _BEFORE_SIGN)
 
 
 def _number_at(tokens: Sequence[Token], start: int) -> NumberMention | None:

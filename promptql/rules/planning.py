@@ -10,6 +10,7 @@ from promptql.errors import PlanError, QuestionError
 from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import describe
+from promptql.rules.absences import read_absences, read_presences
 from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
 from promptql.rules.conditions import read_named_values, read_nouns, read_values, read_when
 from promptql.rules.figures import read_figures
@@ -33,9 +34,11 @@ CLEAR_MARGIN = 0.2  # by so much the chosen collection's reading is better than 
 TRIGGERS: tuple[Callable[[Reading], None], ...] = (
     read_named_values,
     read_periods,
+    read_absences,
     read_comparisons,
     read_superlatives,
     read_buckets,
+    read_presences,
     read_groups,
     read_plain_numbers,
     read_flags,

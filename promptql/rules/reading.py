@@ -14,7 +14,7 @@ from promptql.rules.dates import DateMention, find_dates
 from promptql.rules.linking import FieldLink, link_fields, mentions_collection
 from promptql.rules.mentions import NumberMention, QuotedMention, find_numbers, find_quoted
 from promptql.rules.values import Trust, ValueLink, link_values
-from promptql.rules.words import STOPWORDS, Token, singular, tokenize
+from promptql.rules.words import NEGATIONS, STOPWORDS, Token, singular, tokenize
 from promptql.steps import Function
 
 
@@ -124,7 +124,8 @@ class Reading:
 
     def content(self) -> set[int]:
         """The words that carry meaning and must be explained."""
-        return {index for index, token in enumerate(self.tokens) if token.folded not in STOPWORDS}
+        small = STOPWORDS - NEGATIONS  # "not" changes everything
+        return {index for index, token in enumerate(self.tokens) if token.folded not in small}
 
     def ignorable(self) -> str | None:
         """The one word left unexplained, where it is a verb that says no more than the words beside it."""

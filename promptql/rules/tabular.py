@@ -9,7 +9,7 @@ from typing import Any
 from promptql.answer import Band
 from promptql.catalog import Catalog
 from promptql.errors import PlanError
-from promptql.plan import Plan
+from promptql.plan import IGNORED, Plan
 from promptql.planned import Planned
 from promptql.rules.asked import take_apart
 from promptql.rules.columns import text_of
@@ -22,7 +22,7 @@ from promptql.rules.outcomes import Outcome, by_outcome
 from promptql.rules.saying import assumptions, say
 from promptql.rules.stored_values import CannotCompileError
 from promptql.rules.tables import Tables
-from promptql.steps import Clarify, Option
+from promptql.steps import Clarify, Filter, Group, Limit, Option, SetOperation, Sort, Step
 from promptql.validation import validate
 
 ALTERNATIVES_MAX = 3
@@ -30,6 +30,7 @@ ALTERNATIVE_PROBABILITY_MIN = 0.05
 COMPILED_MAX = 6  # readings that are made plans of, until one is valid
 CLARIFY_CONFIDENCE_MAX = 0.25  # less sure readings are offered to choose from, where others are close
 CLOSE_SHARE = 0.75  # of the likeliest answer's probability
+WHOLE_CONFIDENCE_MAX = 0.6  # of all documents, where words of the question were left out
 CLARIFICATION = "Which of these do you mean?"
 
 
@@ -45,7 +46,10 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
             continue
         found = assumptions(asked, tables.view, best.parts, best.mask)
         sure = confidence(model, asked, outcomes, outcome)
-        band = Band.ANSWER if sure >= model.answer_confidence_min else Band.ASSUMPTIONS
+        whole = _takes_all(plan) and any(item.text.startswith(IGNORED) for item in found)
+        sure = min(sure, WHOLE_CONFIDENCE_MAX) if whole else sure
+        reserved = whole or sure < model.answer_confidence_min
+        band = Band.ASSUMPTIONS if reserved else Band.ANSWER
         planned = Plan(question, plan.steps, plan.output, assumptions=found)
         alternatives = _alternatives(question, outcomes, outcome, tables, catalog)
         others = [other for other in outcomes if not _same_cells(other, outcome)]
@@ -56,6 +60,16 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
             return _ask_back(question, [chosen, *close], sure)
         return Planned(planned, sure, band, alternatives)
     return None
+
+
+def _takes_all(plan: Plan) -> bool:
+    """Whether nothing narrows, groups or orders the documents: what was left out of the question may have."""
+    tells = (Filter, Group, Sort, Limit, SetOperation)
+    return not any(isinstance(step, tells) and not _is_total(step) for step in plan.steps)
+
+
+def _is_total(step: Step) -> bool:
+    return isinstance(step, Group) and not step.by
 
 
 def _ask_back(question: str, options: Sequence[Mapping[str, Any]], confidence: float) -> Planned:

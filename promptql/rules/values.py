@@ -10,8 +10,10 @@ from promptql.catalog import ID, CollectionInfo, FieldInfo
 from promptql.expressions import Scalar
 from promptql.rules.linking import FieldLink, mentions_collection
 from promptql.rules.mentions import QuotedMention
+from promptql.rules.roles import are_alike, fits_role
 from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words
 
+SAID_RANKS = 4  # of what links are ordered by, what the question says; the rest is what is likely
 WORDS_MAX = 8  # longest value, in words, that is looked for
 _BEFORE_CATEGORY = frozenset({"in", "of", "from", "by", "for", "within", "inside", "under"})
 _KIND_NAMES = frozenset({"kind", "type", "category", "class", "format"})
@@ -32,7 +34,12 @@ class Trust(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ValueLink:
-    """Tokens [start, end) are `value` of `field`, held by `count` documents; `exact`: not only a plural of it."""
+    """Tokens [start, end) are `value` of `field`, held by `count` documents.
+
+    Attributes:
+        exact: the words are not only a plural of it.
+        rival: another field of the same kind of things that holds it as well, where no word tells which is meant.
+    """
 
     field: FieldInfo
     value: Scalar
@@ -41,6 +48,7 @@ class ValueLink:
     end: int
     exact: bool
     trust: Trust
+    rival: str | None = None
 
 
 def link_values(
@@ -66,17 +74,25 @@ def link_values(
                 trust = Trust.HINTED
             if trust is not Trust.NONE:
                 frequency = -link.count if is_subject(tokens, link.start) else link.count
-                rank = (-trust, link.start - link.end, -near, -_names_kinds(field), frequency, not label)
+                role = fits_role(field, tokens, link.start)
+                rank = (-trust, link.start - link.end, -near, -role, -_names_kinds(field), frequency, not label)
                 found.append((rank, replace(link, trust=trust)))
     found.sort(key=lambda item: item[0])
     taken: set[int] = set()
     kept = []
-    for _, link in found:
+    for order, link in found:
         span = set(range(link.start, link.end))
         if not span & taken:
             taken |= span
-            kept.append(link)
+            told = order[:SAID_RANKS]
+            rivals = [other for place, other in found if other.field is not link.field and place[:SAID_RANKS] == told]
+            rival = next((other for other in rivals if other.start == link.start and _are_rivals(link, other)), None)
+            kept.append(replace(link, rival=rival.field.name if rival is not None else None))
     return tuple(sorted(kept, key=lambda link: link.start))
+
+
+def _are_rivals(link: ValueLink, other: ValueLink) -> bool:
+    return link.field.small and other.field.small and are_alike(link.field, other.field)
 
 
 def is_category(field: FieldInfo) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from engine import Database, Snapshot
 from promptql.catalog import Catalog, CatalogReader, with_phrases
@@ -24,6 +25,7 @@ class Context:
 
     Attributes:
         meanings: tells what words mean that name nothing; None where no model can.
+        related: reads the columns of those that refer to each other, where some are searched too; None where none do.
         heard: the question with words that were learned from feedback in the data's own; None where there are none.
     """
 
@@ -33,6 +35,7 @@ class Context:
     tables: Tables | None = None
     heard: Heard | None = None
     meanings: Meanings | None = None
+    related: Callable[[], Tables | None] = lambda: None
 
 
 def gather(
@@ -64,7 +67,9 @@ def gather(
     heard = lessons.heard(question.text, catalog)
     said = question.text if heard is None else heard.text
     catalog = with_phrases(catalog, snapshots, _phrases(said))
-    return Context(question, snapshots, catalog, reader.tables.read(catalog, snapshots), heard, meanings)
+    tables = reader.tables.read(catalog, snapshots)
+    related = partial(reader.tables.related, catalog, snapshots)
+    return Context(question, snapshots, catalog, tables, heard, meanings, related)
 
 
 def _phrases(question: str) -> list[str]:

@@ -17,6 +17,7 @@ from promptql.errors import QuestionError
 from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
 from promptql.rules.absences import speaks_of_absence
+from promptql.rules.concepts import APPEARING, LIGHT_VERBS, is_unmeasured
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.owned import plan_owned
@@ -30,10 +31,12 @@ from promptql.rules.roles import speaks_of_roles
 from promptql.rules.tabular import plan_by_tables
 from promptql.rules.themes import plan_themes
 from promptql.rules.tops import plan_top
-from promptql.rules.words import tokenize
-from promptql.steps import Group, Sort
+from promptql.rules.words import name_words, root, tokenize
+from promptql.steps import Group, Scan, Sort
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
+ACROSS_CONFIDENCE_MIN = 0.55  # of a reading over collections that are searched as well
+SMALL_VERBS = LIGHT_VERBS | APPEARING
 AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
@@ -109,8 +112,7 @@ def _plan_simple(context: Context) -> Planned:
 def _respelt(context: Context, otherwise: Planned) -> Planned | None:
     """The reading with a word that nothing was made of as the data spells it; None where that makes no more of it."""
     question = context.question.text
-    texts = (item.text for item in otherwise.plan.assumptions if item.text.startswith(IGNORED))
-    words = frozenset(text.removeprefix(IGNORED).strip("'") for text in texts)
+    words = frozenset(_ignored_words(otherwise))
     for respelt in respellings(question, context.catalog, among=words, values_max=RESPELT_VALUES_MAX):
         with suppress(QuestionError):
             planned = _read_by_rules(context, respelt.question)
@@ -183,20 +185,67 @@ def _read_by_rules(context: Context, question: str) -> Planned:
                 return _reserved(question, infos, planned)
             alone = timed and context.tables.joined is None  # of several, the words know one alone
             return _surer(context, question, planned, timed=alone) or planned
-    return plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+    try:
+        planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+    except QuestionError:
+        across = None if context.tables is not None else _across(context, question)
+        if across is None:
+            raise
+        return across
+    if planned.band is not Band.SEARCH or context.tables is not None:
+        return planned
+    return _across(context, question) or planned
+
+
+def _across(context: Context, question: str) -> Planned | None:
+    """A reading over several collections that refer to each other, by what of them is no text to be searched.
+
+    None where it leaves a word out, or is a guess; of one collection alone only a sure one, as the words know those.
+    """
+    tables = context.related()
+    if tables is None:
+        return None
+    planned = _formed(replace(context, tables=tables), question) or plan_by_tables(question, tables, context.catalog)
+    if planned is None or planned.band is Band.CLARIFY or planned.confidence < ACROSS_CONFIDENCE_MIN:
+        return None
+    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
+    if len(read) < 2 and planned.band is not Band.ANSWER:
+        return None
+    names = (name_words(name) for collection in read for name in context.catalog.collections[collection].fields)
+    told = {root(word) for words in names for word in words}  # what the documents record: "borrowed" of loans
+    if _unmeasured(question, planned):
+        return None
+    if any(word not in SMALL_VERBS and root(word) not in told for word in _ignored_words(planned)):
+        return None
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
 
 
 def _reserved(question: str, infos: Sequence[CollectionInfo], planned: Planned) -> Planned:
-    """A sure reading with reserve where a value is in two fields alike, and no word says which is meant."""
+    """A sure reading with reserve where a value is in two fields alike, or an order is by what a word hardly means."""
     doubtful = [link for info in infos for link in begin_reading(question, info).values if link.rival is not None]
-    if not doubtful:
-        return planned
     said = [
         Assumption(f"'{link.value}' is in {link.field.name} and in {link.rival}: one was taken", Support.INFERRED)
         for link in doubtful
     ]
+    said += [Assumption(text, Support.INFERRED) for text in _unmeasured(question, planned)]
+    if not said:
+        return planned
     plan = replace(planned.plan, assumptions=(*planned.plan.assumptions, *said))
     return replace(planned, plan=plan, band=Band.ASSUMPTIONS)
+
+
+def _unmeasured(question: str, planned: Planned) -> list[str]:
+    """Superlatives that measure something else than what the documents were ordered by, whose field is not named."""
+    orders = [step.by[0] for step in planned.plan.steps if isinstance(step, Sort)]
+    tokens = tokenize(question)
+    said = {token.root for token in tokens}
+    unnamed = [order for order in orders if not said.intersection(map(root, name_words(order.field)))]
+    return [
+        f"'{token.folded}' = {'greatest' if order.descending else 'least'} {order.field}"
+        for token in tokens
+        for order in unnamed
+        if is_unmeasured(token.folded, order.field)
+    ]
 
 
 def _formed(context: Context, question: str) -> Planned | None:
@@ -226,8 +275,13 @@ def _timed(context: Context, question: str) -> Planned:
 
 
 def _ignored(planned: Planned) -> int:
-    """Words of the question that nothing was made of."""
-    return sum(item.text.startswith(IGNORED) for item in planned.plan.assumptions)
+    """How many words of the question nothing was made of."""
+    return len(_ignored_words(planned))
+
+
+def _ignored_words(planned: Planned) -> list[str]:
+    texts = (item.text for item in planned.plan.assumptions if item.text.startswith(IGNORED))
+    return [text.removeprefix(IGNORED).strip("'") for text in texts]
 
 
 def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:

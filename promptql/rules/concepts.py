@@ -68,6 +68,7 @@ SUPERLATIVES = {word: Adjective(measures, more) for _, word, measures, more in _
     "top": Adjective(SCORE, descending=True),
     "bottom": Adjective(SCORE, descending=False),
 }
+_TELLING = (PRICE, AGE, HEIGHT, WEIGHT, SPEED)  # what they measure is nothing else: "heaviest" is no length
 AFTER_MOST = {  # "most expensive", "least popular"
     "recent": TIME,
     "populous": ("population",),
@@ -77,6 +78,14 @@ AFTER_MOST = {  # "most expensive", "least popular"
     "successful": ("revenue", "gross", "sales", *SCORE),
     "complex": ("complexity", "parameters", *LENGTH),
 }
+
+
+def is_unmeasured(word: str, name: str) -> bool:
+    """Whether a superlative, such as "heaviest", speaks of another measure than a field of that name holds."""
+    adjective = SUPERLATIVES.get(word)
+    return (
+        adjective is not None and adjective.measures in _TELLING and not set(adjective.measures) & set(name_words(name))
+    )
 
 
 def measured_by(collection: CollectionInfo, measures: tuple[str, ...]) -> FieldInfo | None:

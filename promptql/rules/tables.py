@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from engine import FieldType, Snapshot
 from promptql.catalog import Catalog, CollectionInfo
-from promptql.catalog.fields import ID
+from promptql.catalog.fields import ID, FieldInfo
 from promptql.rules.columns import Cell, View, words_of
 from promptql.rules.joins import Edge, Joined
 from promptql.rules.links import Headers
@@ -35,13 +35,14 @@ class Tables:
 class TableReader:
     """Reads collections as tables, each snapshot's columns once.
 
-    `_lock` guards `_columns` and `_tables`, which forget a snapshot when nobody else holds it.
+    `_lock` guards `_columns`, `_tables` and `_related`, which forget a snapshot when nobody else holds it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._columns: WeakKeyDictionary[Snapshot, Mapping[str, Sequence[Cell]] | None] = WeakKeyDictionary()
         self._tables: WeakKeyDictionary[Snapshot, tuple[tuple[tuple[str, int], ...], Tables]] = WeakKeyDictionary()
+        self._related: WeakKeyDictionary[Snapshot, tuple[tuple[tuple[str, int], ...], Tables]] = WeakKeyDictionary()
 
     def read(self, catalog: Catalog, snapshots: Mapping[str, Snapshot]) -> Tables | None:
         """The collections as tables; None where one of them is none, or they are too large to be read whole."""
@@ -66,6 +67,36 @@ class TableReader:
             self._tables[first] = (state, made)
         return made
 
+    def related(self, catalog: Catalog, snapshots: Mapping[str, Snapshot]) -> Tables | None:
+        """Of collections that refer to each other what is no text to be searched; None where none do, or all is large.
+
+        For questions over several collections that are searched as well: their names, days and figures are columns.
+        """
+        related = [item for item in catalog.relationships if item.confidence >= RELATIONSHIP_CONFIDENCE_MIN]
+        names = {name for item in related for name in (item.left_collection, item.right_collection)}
+        infos = [info for info in catalog.collections.values() if info.name in names and info.rows]
+        fields = {info.name: [name for name, field in info.fields.items() if _is_column(field)] for info in infos}
+        cells = sum(info.rows * len(fields[info.name]) for info in infos)
+        if len(infos) < 2 or len(infos) > COLLECTIONS_MAX or cells > CELLS_MAX or not all(fields.values()):
+            return None
+        first = snapshots[infos[0].name]
+        state = tuple((info.name, info.sequence) for info in infos)
+        with self._lock:
+            known = self._related.get(first)
+        if known is not None and known[0] == state:
+            return known[1]
+        columns = {}
+        for name, chosen in fields.items():
+            relation = snapshots[name].relation(chosen)
+            read: dict[str, Sequence[Cell]] = {field: relation.column(field) for field in chosen}
+            columns[name] = {field: cells for field, cells in read.items() if not _is_prose(cells)}
+        if not all(columns.values()):
+            return None
+        made = _tables(catalog, snapshots, columns)
+        with self._lock:
+            self._related[first] = (state, made)
+        return made
+
     def _read(self, snapshot: Snapshot, info: CollectionInfo) -> Mapping[str, Sequence[Cell]] | None:
         with self._lock:
             if snapshot in self._columns:
@@ -81,7 +112,11 @@ class TableReader:
 
 
 def _tabular(info: CollectionInfo) -> bool:
-    return bool(info.fields) and all(field.type in _KINDS and not field.many for field in info.fields.values())
+    return bool(info.fields) and all(map(_is_column, info.fields.values()))
+
+
+def _is_column(field: FieldInfo) -> bool:
+    return field.type in _KINDS and not field.many
 
 
 def _is_prose(cells: Sequence[Cell]) -> bool:

@@ -118,3 +118,8 @@ def test_a_value_in_two_fields_alike_is_no_sure_answer(library: Any) -> None:
 def test_all_documents_are_no_sure_answer_where_words_were_left_out(library: Any, question: str) -> None:
     """Words that may have narrowed them: the answer is not one without reserve."""
     assert library.ask(question).band is not Band.ANSWER
+
+
+def test_the_heaviest_is_no_sure_answer_where_nothing_is_weighed(library: Any) -> None:
+    """A balance is no weight; where it is taken for one all the same, that is said."""
+    assert library.ask("Which flight is the heaviest?", collections=["flights"]).band is not Band.ANSWER

@@ -176,7 +176,9 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
         spoken = (speaks_of_time, speaks_of_absence)
         times = timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken)
-        if times or any(speaks_of_roles(tokenize(question), info) for info in infos):
+        tokens = tokenize(question)
+        neither = any(token.folded == "neither" for token in tokens)  # which the tables' weights do not know
+        if times or neither or any(speaks_of_roles(tokens, info) for info in infos):
             with suppress(QuestionError):
                 return _timed(context, question)
         planned = plan_by_tables(question, context.tables, context.catalog)

@@ -17,6 +17,7 @@ _AUXILIARIES = frozenset({"been", "being", "be", "was", "were", "is", "are", "ha
 _PASSED_OVER = _AUXILIARIES | {"yet", "already", "so", "far", "ever", "even", "still", "actually"}
 _PASSED_OVER_MAX = 4
 _PARTICIPLES = frozenset({"paid", "sent", "sold", "done", "left", "met", "seen", "read", "built", "begun"})
+_OBJECTS = frozenset({"the", "most", "fewest", "least"})  # after a verb: "who closed the most tickets"
 _NEVER = NEGATIONS | {"yet"}  # "are yet to be returned"
 _ASKS_WHEN = frozenset({"when", "date", "dates", "time", "times", "long", "day", "month", "year"})
 # What is still so has not come to its end: no time is given for it.
@@ -52,14 +53,15 @@ def read_absences(reading: Reading) -> None:
 
 
 def read_presences(reading: Reading) -> None:
-    """What has happened: "have been returned", of a time that some documents lack."""
+    """What has happened: "have been returned", "closed tickets", "closed the most", of a time that some lack."""
     if _ASKS_WHEN & {token.folded for token in reading.tokens} or reading.word(0) in WHETHER:
         return
     for link in reading.fields:
         if not _is_event(reading, link) or link.field in reading.groups:
             continue
         before = reading.word(link.start - 1)
-        if before in _AUXILIARIES - {"to"} or before == "already":
+        passive = before in _AUXILIARIES - {"to"} or before == "already"
+        if passive or reading.names_collection(link.end) or reading.word(link.end) in _OBJECTS:
             _add(reading, Not(missing(link.field.name)), link.start, link.end, Support.FUZZY)
 
 

@@ -229,6 +229,10 @@ def _field_for(
         for link in reading.fields
         if link.field.ordered and link.end <= start and start - link.end <= FIELD_BEFORE_MAX
     ]
+    times = time_fields(reading.collection)
+    year = measures is TIME and YEARS[0] <= number.value <= YEARS[1]
+    if year and before and before[-1].field not in times and not _holds(before[-1].field, number.value):
+        before = [link for link in before if link.field in times]  # "with more than 300 pages published after 2010"
     if before:
         reading.use(range(before[-1].start, before[-1].end))
         return before[-1].field, Support.EXACT

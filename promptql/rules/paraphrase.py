@@ -10,6 +10,7 @@ import numpy as np
 
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.meanings import Meanings
+from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.planning import read_question
 from promptql.rules.words import name_words, tokenize
 
@@ -84,7 +85,8 @@ def _unheard(question: str, infos: list[CollectionInfo], asked_at: datetime | No
     if not left:
         return []
     tokens = tokenize(question)
-    words = [tokens[index].text for index in sorted(set.intersection(*left))]
+    heard = sorted(set.intersection(*left))
+    words = [tokens[index].text for index in heard if tokens[index].folded not in COMPARATIVES]  # "older" compares
     return [word for word in words if word.isalpha() and len(word) >= CHARACTERS_MIN][:WORDS_MAX]
 
 

@@ -18,7 +18,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ENDINGS = ("ings", "ing", "ions", "ion", "ors", "ers", "ed", "or", "er", "es", "s", "e", "y")
 ROOT_CHARACTERS_MIN = 3
 
-NEGATIONS = frozenset({"not", "no", "non", "never", "nor", "without", "except", "excluding", "none"})
+NEGATIONS = frozenset({"not", "no", "non", "never", "nor", "neither", "without", "except", "excluding", "none"})
 WHETHER = frozenset({"is", "are", "was", "were", "does", "do", "did", "has", "have"})  # a yes or no is asked for
 STOPWORDS = frozenset(
     """a about across all also am an and any are as at available be been being by can could data database dataset

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -298,6 +299,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = True
         if not self._is_turned_away():
             super().on_headers_complete()
+            if self.parser.should_upgrade():
+                # The parser takes what follows for another protocol, and it is none of ours.
+                self.cycle.keep_alive = False
 
     def _is_turned_away(self) -> bool:
         """Answer what is refused at the door; the connection stays open, and the rest of its body is nobody's."""
@@ -336,6 +340,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; what is no body that somebody reads must be little."""
+        if not self._in_body and b"pgrade" in data:
+            data = _without_upgrade(data)
         self._got_body = self._ended = False
         self._last_seconds = self.loop.time()
         super().data_received(data)
@@ -447,6 +453,18 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
+
+
+_UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """A head that asks for no other protocol, which the server may ignore: the parser would not read its body.
+
+    Java's HttpClient asks for HTTP/2 so with each first request.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"x-not-upgraded", head) + end + rest
 
 
 def bounded_protocol(idle_seconds_max: float) -> type[BoundedProtocol]:

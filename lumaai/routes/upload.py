@@ -35,7 +35,9 @@ UPLOADS = "uploads"
 _UPLOAD = re.compile(r"/v1/collections/[^/]+/documents:bulk")
 UTF8_BOM = b"\xef\xbb\xbf"
 RECORDS_AT_ONCE = 256
-INFLATED_BYTES_AT_ONCE = 1 << 20
+INFLATED_BYTES_AT_ONCE = 128 << 10
+# After so many lines others have their turn: a little gzip becomes millions of them.
+LINES_A_TURN = 256
 # What documents inflate to stays far below (deflate itself ends at 1,032 times); little may be what it likes.
 INFLATED_TIMES_MAX = 200
 INFLATED_FREELY_BYTES = 32 << 20
@@ -102,13 +104,21 @@ async def _lines(call: Call, first_line: int) -> AsyncGenerator[Row, None]:
             *ends, rest = piece.split(b"\n")
             for end in ends:
                 number += 1
-                line = _unmarked(line + end, number)
+                if number % LINES_A_TURN == 0:
+                    await asyncio.sleep(0)
+                if not end and not line and not is_long:
+                    continue
+                line += end
+                line = _unmarked(line, number)
                 is_long = is_long or len(line) > bytes_max
                 if is_long or line.strip():
                     yield _row(number, None if is_long else bytes(line), bytes_max)
                 line, is_long = bytearray(), False
             is_long = is_long or len(line) + len(rest) > bytes_max
-            line = bytearray() if is_long else line + rest
+            if is_long:
+                line = bytearray()
+            else:
+                line += rest
     line = _unmarked(line, number + 1)
     if is_long or line.strip():
         yield _row(number + 1, None if is_long else bytes(line), bytes_max)

@@ -128,6 +128,33 @@ def test_many_requests_at_once_are_no_large_head(tmp_path: Path) -> None:
         assert set(asyncio.run(main())) == {404}
 
 
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade"])
+def test_who_asks_for_http_2_is_answered_by_http_1(tmp_path: Path, name: str) -> None:
+    """As Java's HttpClient does with each first request: its body counts, and the connection goes on."""
+    asks = f"Connection: Upgrade, HTTP2-Settings\r\n{name}: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    with listening(tmp_path) as address:
+        filled(address)
+
+        async def main() -> None:
+            host, port = address.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            for content in (request(headers=asks), request()):
+                writer.write(content)
+                status, _, body = await answer(reader)
+                assert (status, [hit["id"] for hit in body["hits"]]) == (200, ["1"])
+            # Where its head comes in pieces the answer is the last on the connection: nothing hangs.
+            content = request(headers=asks)
+            place = content.lower().index(b"upgrade:") + 3
+            writer.write(content[:place])
+            await asyncio.sleep(0.05)
+            writer.write(content[place:] + request())
+            await answer(reader)
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+
+        asyncio.run(main())
+
+
 def test_who_does_not_read_refusals_gets_no_more_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They would be kept for that caller without end: once the connection takes no more, neither do we."""
     some, times = request() * 1_000, 80

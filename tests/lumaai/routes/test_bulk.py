@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
@@ -12,6 +13,7 @@ import pytest
 
 from lumaai.errors import ModelUnavailableError
 from lumaai.routes import bulk
+from lumaai.routes.upload import LINES_A_TURN
 from tests.lumaai.serving import Service, http_scope, problem_of, serving
 
 BULK = "/v1/collections/films/documents:bulk"
@@ -331,3 +333,28 @@ def test_a_model_that_does_not_answer_is_asked_again(films: Service, monkeypatch
     monkeypatch.setattr(bulk, "MODEL_WAIT_SECONDS", 0.001)
     lines = lines_of(films.request("POST", BULK, content=b'{"id": "n"}', headers=NDJSON))
     assert [line["type"] for line in lines] == ["batch", "summary"]
+
+
+def test_blank_lines_without_end_hold_up_nobody(empty: Service) -> None:
+    """A few kilobytes of gzip become millions of lines: between some hundred of them others have their turn."""
+    content = gzip.compress(b"\n" * 1_000_000 + b'{"id": "last"}\n')
+
+    async def main() -> tuple[int, int]:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        waiting = asyncio.create_task(others())
+        headers = {"content-type": "application/x-ndjson", "content-encoding": "gzip"}
+        answer = await empty._request("POST", BULK, content=content, headers=headers)
+        waiting.cancel()
+        assert json.loads(answer.text.splitlines()[-1])["added"] == 1
+        return answer.status_code, turns
+
+    status, turns = empty.runner.run(main())
+    assert status == 200
+    assert turns >= 1_000_000 // LINES_A_TURN

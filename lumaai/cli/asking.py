@@ -17,7 +17,7 @@ from lumaai.cli.target import DirectoryOption, UrlOption, opened
 from lumaai.errors import InvalidRequestError, LumaError
 
 if TYPE_CHECKING:
-    from promptql import Answer, Event
+    from promptql import Answer, Event, Explanation
 
 asking = typer.Typer()
 programs_app = typer.Typer(
@@ -93,6 +93,14 @@ def ask(
     _print(answer, Format.JSON if as_json else form)
 
 
+def _print_explanation(explained: Explanation) -> None:
+    typer.echo(output.plain(explained.text))
+    for rewrite in explained.rewrites:
+        typer.echo(f"  optimized  {rewrite.rule}")
+    if explained.estimate is not None:
+        typer.echo(f"  estimate   {_cost(explained.estimate)}")
+
+
 def _cost(estimate: Mapping[str, Any]) -> str:
     """What a plan will take of a language model, in words."""
     dollars = "" if estimate["usd"] is None else f", {estimate['usd']:.4f} dollars"
@@ -120,12 +128,53 @@ def plan(
     if explained is None:
         output.print_json_line(proposal.plan, indent=2)
         return
-    typer.echo(output.plain(explained.text))
-    for rewrite in explained.rewrites:
-        typer.echo(f"  optimized  {rewrite.rule}")
-    if explained.estimate is not None:
-        typer.echo(f"  estimate   {_cost(explained.estimate)}")
+    _print_explanation(explained)
     typer.echo(f"  planner    {proposal.planner.value}, confidence {proposal.confidence:.2f}")
+
+
+@asking.command(epilog=examples("lumaai validate plan.json", "lumaai validate plan.json --json | jq .columns"))
+def validate(
+    file: PlanFile,
+    *,
+    collections: CollectionsOption = None,
+    as_json: JsonOption = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Check a plan from a file without running it: columns of its steps, or where it is wrong, and exit code 1."""
+    found, names = _plan_of(file), _names(collections)
+    with opened(directory, url, reading=True) as database:
+        check = database.validate(found, collections=names)
+    if as_json:
+        output.print_json_line(check.to_json())
+    elif check.valid:
+        for step, columns in check.columns.items():
+            typer.echo(f"  {step}  " + ", ".join(f"{output.plain(name)} {kind}" for name, kind in columns.items()))
+    else:
+        for fault in check.faults:
+            hint = "" if fault.hint is None else f"; {fault.hint}"
+            typer.echo(f"lumaai validate: {output.plain(f'{fault.pointer}: {fault.message}{hint}')}", err=True)
+    if not check.valid:
+        raise typer.Exit(1)
+
+
+@asking.command(epilog=examples("lumaai explain plan.json", "lumaai explain plan.json --json | jq .rewrites"))
+def explain(
+    file: PlanFile,
+    *,
+    collections: CollectionsOption = None,
+    as_json: JsonOption = False,
+    directory: DirectoryOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Say in words what would run for a plan from a file, and what the optimizer does to it."""
+    found, names = _plan_of(file), _names(collections)
+    with opened(directory, url, reading=True) as database:
+        explained = database.explain(found, collections=names)
+    if as_json:
+        output.print_json_line(explained.to_json())
+    else:
+        _print_explanation(explained)
 
 
 @asking.command(

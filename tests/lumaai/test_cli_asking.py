@@ -58,6 +58,26 @@ def test_a_plan_is_printed_edited_and_run(place: Path, run: Run, tmp_path: Path)
         assert run("execute", file, "--db", place).exit_code == 1
 
 
+def test_a_plan_is_checked_and_explained_without_running_it(place: Path, run: Run, tmp_path: Path) -> None:
+    """Columns by step, or what is wrong and where; in words, or as JSON."""
+    printed = run("plan", "films after 1980", "--db", place, "--planner", "rules")
+    file = tmp_path / "plan.json"
+    file.write_text(printed.stdout)
+    checked = run("validate", file, "--db", place)
+    assert checked.exit_code == 0
+    assert "year int" in checked.stdout
+    assert json.loads(run("validate", file, "--db", place, "--json").stdout)["valid"] is True
+    assert "scan" in run("explain", file, "--db", place).stdout
+    assert json.loads(run("explain", file, "--db", place, "--json").stdout)["plan_hash"]
+    plan: dict[str, Any] = json.loads(printed.stdout)
+    file.write_text(json.dumps({**plan, "output": "nothing"}))
+    wrong = run("validate", file, "--db", place)
+    assert (wrong.exit_code, wrong.stdout, "answer step" in wrong.stderr) == (1, "", True)
+    told = run("validate", file, "--db", place, "--json")
+    assert (told.exit_code, json.loads(told.stdout)["valid"]) == (1, False)
+    assert run("explain", file, "--db", place).exit_code == 1
+
+
 def test_programs_are_kept_and_run(place: Path, run: Run, tmp_path: Path) -> None:
     """A constant becomes a parameter; typed values are given as NAME=VALUE."""
     file = tmp_path / "plan.json"

@@ -17,7 +17,7 @@ from promptql.errors import QuestionError
 from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
 from promptql.rules.absences import speaks_of_absence
-from promptql.rules.concepts import APPEARING, LIGHT_VERBS, is_unmeasured
+from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.owned import plan_owned
@@ -185,6 +185,11 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         if planned is not None:
             if planned.band is Band.ANSWER:
                 return _reserved(question, infos, planned)
+            if _misordered(question, planned, infos):
+                with suppress(QuestionError):
+                    worded = _timed(context, question)
+                    if worded.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, worded, infos):
+                        return worded
             alone = timed and context.tables.joined is None  # of several, the words know one alone
             return _surer(context, question, planned, timed=alone) or planned
     try:
@@ -234,6 +239,21 @@ def _reserved(question: str, infos: Sequence[CollectionInfo], planned: Planned) 
         return planned
     plan = replace(planned.plan, assumptions=(*planned.plan.assumptions, *said))
     return replace(planned, plan=plan, band=Band.ASSUMPTIONS)
+
+
+def _misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:
+    """Whether a superlative names what a field that is read measures, and the order is by another."""
+    by = {step.by[0].field for step in planned.plan.steps if isinstance(step, Sort)}
+    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
+    for token in tokenize(question):
+        adjective = SUPERLATIVES.get(token.folded)
+        if adjective is None:
+            continue
+        measured = (measured_by(info, adjective.measures) for info in infos if info.name in read)
+        wanted = {field.name for field in measured if field is not None}
+        if wanted and not wanted & by:
+            return True
+    return False
 
 
 def _unmeasured(question: str, planned: Planned) -> list[str]:

@@ -12,7 +12,7 @@ from models.embedders import bert_graph, onnx
 from models.embedders.bert_graph import Precision, build_graph
 from models.embedders.model_files import read_model_files
 from models.embedders.onnx import OnnxEmbedder
-from models.embedders.quantization import PROBE_TEXTS, QuantizationLoss, quantized_columns
+from models.embedders.quantization import PROBE_TEXTS, QuantizationLoss, instruction_set, quantized_columns
 from models.embedders.weights import FloatArray
 from tests.models.embedders.tiny_bert import write_model
 
@@ -132,5 +132,6 @@ def test_company_changes_an_int8_vector_little(int8: OnnxEmbedder) -> None:
     """Activations are scaled by the largest of a run, so that other texts in it matter: within the rounding."""
     together = int8.embed_documents(PROBE_TEXTS)
     alone = np.concatenate([int8.embed_documents([text]) for text in PROBE_TEXTS])
-    assert (together * alone).sum(axis=1).min() > 0.95
+    least = 0.95 if "vnni" in instruction_set() else 0.9  # without it sums of products may saturate
+    assert (together * alone).sum(axis=1).min() > least
     np.testing.assert_array_equal(int8.embed_queries([PROBE_TEXT]), int8.embed_queries([PROBE_TEXT]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -57,6 +57,12 @@ class Assumption:
     def from_json(cls, data: Mapping[str, Any]) -> Assumption:
         """The inverse of `to_json`."""
         return cls(data["text"], Support(data["support"]))
+
+
+def ignored_words(assumptions: Iterable[Assumption]) -> list[str]:
+    """The words of a question that nothing was made of, as its plan's assumptions say."""
+    texts = (item.text for item in assumptions if item.text.startswith(IGNORED))
+    return [text.removeprefix(IGNORED).strip("'") for text in texts]
 
 
 class ParameterType(StrEnum):

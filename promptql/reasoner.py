@@ -13,7 +13,7 @@ from promptql.context import Context
 from promptql.executor import Executed
 from promptql.llm.writing import Writer
 from promptql.nothing import nothing_said
-from promptql.plan import IGNORED, Assumption, Plan
+from promptql.plan import Assumption, Plan, ignored_words
 from promptql.planned import Planned
 from promptql.prose import prose_said, wants_prose
 from promptql.quoting import quotes_said
@@ -77,7 +77,7 @@ def reason(
 
 def _with_what_was_unheard(said: Said, question: str, assumptions: Sequence[Assumption]) -> Said:
     """An answer that leaves out a name, or all that the question is about, says so first: it is of something else."""
-    ignored = {item.text.removeprefix(IGNORED).strip("'") for item in assumptions if item.text.startswith(IGNORED)}
+    ignored = set(ignored_words(assumptions))
     asked = take_apart(question)
     unheard = [index for index, word in enumerate(asked.words) if word in ignored]
     nothing = not any(asked.content >> i & 1 and i not in unheard for i in range(len(asked.words)))
@@ -106,7 +106,7 @@ def _spans(words: Sequence[int], places: Sequence[tuple[int, int]]) -> list[tupl
 
 def _left_out(assumptions: Sequence[Assumption]) -> str:
     """What the question says and the answer does not: whoever reads it may have meant that."""
-    words = [item.text.removeprefix(IGNORED).strip("'") for item in assumptions if item.text.startswith(IGNORED)]
+    words = ignored_words(assumptions)
     return f"\n\n(Left out of the question: {', '.join(f'“{word}”' for word in words)}.)" if words else ""
 
 

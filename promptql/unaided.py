@@ -14,7 +14,7 @@ from promptql.catalog import CollectionInfo
 from promptql.compounds import Asking, plan_compound
 from promptql.context import Context
 from promptql.errors import QuestionError
-from promptql.plan import IGNORED, Assumption, Support
+from promptql.plan import Assumption, Support, ignored_words
 from promptql.planned import Planned
 from promptql.rules.absences import speaks_of_absence
 from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
@@ -103,7 +103,7 @@ def _plan_simple(context: Context) -> Planned:
             raise
         return paraphrased
     structured = context.tables is not None or asks_for_figure(question)
-    ignored = any(item.text.startswith(IGNORED) for item in planned.plan.assumptions)
+    ignored = bool(_ignored_words(planned))
     doubtful = planned.band is Band.SEARCH or planned.confidence < GUESS_CONFIDENCE_MAX or ignored
     better = _respelt(context, planned) if ignored else None
     return better or (_paraphrased(context, planned) if structured and doubtful else None) or planned
@@ -302,8 +302,7 @@ def _ignored(planned: Planned) -> int:
 
 
 def _ignored_words(planned: Planned) -> list[str]:
-    texts = (item.text for item in planned.plan.assumptions if item.text.startswith(IGNORED))
-    return [text.removeprefix(IGNORED).strip("'") for text in texts]
+    return ignored_words(planned.plan.assumptions)
 
 
 def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:

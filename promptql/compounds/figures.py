@@ -8,7 +8,7 @@ from typing import Any
 
 from promptql.answer import Band
 from promptql.expressions import Predicate
-from promptql.plan import IGNORED, Assumption, Plan, Support
+from promptql.plan import Assumption, Plan, Support, ignored_words
 from promptql.planned import Planned
 from promptql.predicate import conjuncts
 from promptql.rules.concepts import LIGHT_VERBS
@@ -178,8 +178,7 @@ def _inside(data: Any, names: Mapping[str, str]) -> Any:
 
 def _ignores(plan: Plan) -> bool:
     """Whether a word was left out that says something."""
-    words = {item.text.removeprefix(IGNORED).strip("'") for item in plan.assumptions if item.text.startswith(IGNORED)}
-    return bool(words - LIGHT_VERBS)
+    return bool(set(ignored_words(plan.assumptions)) - LIGHT_VERBS)
 
 
 def _above(plan: Plan, name: str) -> set[str]:

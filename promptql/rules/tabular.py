@@ -9,7 +9,7 @@ from typing import Any
 from promptql.answer import Band
 from promptql.catalog import Catalog
 from promptql.errors import PlanError
-from promptql.plan import IGNORED, Plan
+from promptql.plan import Plan, ignored_words
 from promptql.planned import Planned
 from promptql.rules.asked import take_apart
 from promptql.rules.columns import text_of
@@ -46,7 +46,7 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
             continue
         found = assumptions(asked, tables.view, best.parts, best.mask)
         sure = confidence(model, asked, outcomes, outcome)
-        whole = _takes_all(plan) and any(item.text.startswith(IGNORED) for item in found)
+        whole = _takes_all(plan) and bool(ignored_words(found))
         sure = min(sure, WHOLE_CONFIDENCE_MAX) if whole else sure
         reserved = whole or sure < model.answer_confidence_min
         band = Band.ASSUMPTIONS if reserved else Band.ANSWER

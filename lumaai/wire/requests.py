@@ -25,15 +25,15 @@ ScalarType = Literal["text", "keyword", "integer", "number", "boolean", "datetim
 
 def finite(value: Any) -> Any:
     """The value as it is; a number beyond float64 (1e400 reads as infinity) is refused wherever it is."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, float) and not math.isfinite(item):
+    found = [value]
+    for item in found:  # which grows meanwhile
+        kind = type(item)
+        if kind is list:
+            found += item
+        elif kind is dict:
+            found += item.values()
+        elif kind is float and not math.isfinite(item):
             raise PydanticCustomError("not_finite", "numbers must be finite")
-        if isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
     return value
 
 

@@ -13,8 +13,10 @@ import pytest
 
 from lumaai.errors import ModelUnavailableError
 from lumaai.routes import bulk
-from lumaai.routes.upload import LINES_A_TURN
+from lumaai.routes.parse import COUNTED_BYTES_MIN
+from lumaai.routes.upload import BYTES_A_TURN, LINE_BYTES_MIN
 from tests.lumaai.serving import Service, http_scope, problem_of, serving
+from tests.work import calls_of
 
 BULK = "/v1/collections/films/documents:bulk"
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -335,9 +337,9 @@ def test_a_model_that_does_not_answer_is_asked_again(films: Service, monkeypatch
     assert [line["type"] for line in lines] == ["batch", "summary"]
 
 
-def test_blank_lines_without_end_hold_up_nobody(empty: Service) -> None:
-    """A few kilobytes of gzip become millions of lines: between some hundred of them others have their turn."""
-    content = gzip.compress(b"\n" * 1_000_000 + b'{"id": "last"}\n')
+def test_lines_without_end_hold_up_nobody(empty: Service) -> None:
+    """A few kilobytes of gzip become thousands of them: between some hundred of them others have their turn."""
+    content = gzip.compress(b"0\n" * 9_000 + b'{"id": "last"}\n')
 
     async def main() -> tuple[int, int]:
         turns = 0
@@ -357,4 +359,66 @@ def test_blank_lines_without_end_hold_up_nobody(empty: Service) -> None:
 
     status, turns = empty.runner.run(main())
     assert status == 200
-    assert turns >= 1_000_000 // LINES_A_TURN
+    assert turns >= 9_000 * LINE_BYTES_MIN // BYTES_A_TURN
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \t\n", b"\n \n\n"])
+def test_blank_lines_are_passed_over_many_at_a_time(empty: Service, blank: bytes) -> None:
+    """Two millions of them are less work than a line each would be, and are counted nevertheless."""
+    times = 2_000_000 // len(blank)
+    content = blank * times + b'{"id": "a"}\n' + blank * times + b"[]\n" + blank * times
+    zipped, headers = gzip.compress(content), {**NDJSON, "content-encoding": "gzip"}
+    answers: list[Any] = []
+    work = calls_of(lambda: answers.append(empty.request("POST", BULK, content=zipped, headers=headers)))
+    assert work < 30_000
+    lines = [json.loads(line) for line in answers[0].text.splitlines()]
+    breaks = blank.count(b"\n") * times
+    assert [(line["type"], line.get("line")) for line in lines[:-1]] == [("error", 2 * breaks + 2), ("batch", None)]
+    assert lines[1]["first_line"] == breaks + 1
+    assert (lines[-1]["added"], lines[-1]["failed"]) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_lines_are_the_same_wherever_pieces_end(empty: Service, size: int) -> None:
+    """Blank lines, blanks before and behind, and line ends of both kinds, in pieces of a few bytes."""
+    content = b'\xef\xbb\xbf\n  \n\r\n {"id": "1"} \r\n\n \n[]\n\n{"id": "2"}\n \n  {"id": "3"}'
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    sent = empty.send(http_scope("POST", BULK, NDJSON), [*messages, {"type": "http.request", "body": b""}])
+    lines = [json.loads(line) for line in b"".join(message.get("body", b"") for message in sent).splitlines()]
+    assert [line.get("line") for line in lines[:-2]] == [7]
+    assert (lines[-2]["first_line"], lines[-2]["last_line"]) == (4, 11)
+    assert (lines[-1]["added"], lines[-1]["lines"]) == (3, 11)
+
+
+def test_an_upload_of_nonsense_ends(empty: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most lines refused, and many: it is something else. What was good is in, and the answer says where it ended."""
+    monkeypatch.setattr(bulk, "FAILED_MAX", 100)
+    lines = upload(empty, b'{"id": "good"}\n' + b"0\n" * 500)
+    assert [line["type"] for line in lines] == [*["error"] * 100, "batch", "error", "summary"]
+    assert lines[-2]["code"] == "too_many_errors"
+    assert {key: lines[-1][key] for key in ("added", "failed", "stopped", "next_line")} == {
+        "added": 1, "failed": 100, "stopped": True, "next_line": 102,
+    }  # fmt: skip
+    assert upload(empty, b'{"id": "x", "year": "x"}\n' * 600)[-1]["stopped"] is True
+
+
+def test_many_bad_lines_among_more_good_ones_are_all_named(empty: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No number of bad lines ends an upload of which most is good."""
+    monkeypatch.setattr(bulk, "FAILED_MAX", 100)
+    content = b"".join(b'{"id": "%d"}\n{"id": "b%d"}\n0\n' % (n, n) for n in range(300))
+    lines = upload(empty, content)
+    assert (lines[-1]["added"], lines[-1]["failed"], lines[-1]["stopped"]) == (600, 300, False)
+    assert sum(line["type"] == "error" for line in lines) == 300
+
+
+def test_a_line_with_many_parts_is_read_in_a_thread(empty: Service) -> None:
+    """It goes in as others do; what is wrong with it is said as of others."""
+    parts = b"[" + b",".join([b"[]"] * COUNTED_BYTES_MIN) + b"]"
+    done = empty.app.state.service.bodies.done
+    lines = upload(empty, b'{"id": "1", "a": ' + parts + b'}\n{"id": "2", "a": ' + parts + b"\n" + parts)
+    assert empty.app.state.service.bodies.done == done + 3
+    assert [(line["line"], line["code"]) for line in lines if line["type"] == "error"] == [
+        (2, "invalid_json"), (3, "wrong_type"),
+    ]  # fmt: skip
+    assert lines[-1]["added"] == 1

@@ -96,6 +96,12 @@ class Collection(WritableCollection, SearchableCollection, CountableCollection):
         """The name it was created with."""
         return self._found.name
 
+    @property
+    @translated
+    def has_text_at_hand(self) -> bool:
+        """Whether a search for words would wait for nothing: the text index is known to have all that was written."""
+        return self._native.snapshot().has_text_view
+
     @translated
     def info(self) -> CollectionInfo:
         """Name, size and schema."""

@@ -174,7 +174,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
             caller: who asks.
             note_act: told what a statement makes or drops.
         """
-        if caller.everything and note_act is None:
+        if caller.id == self._caller.id and caller.everything and note_act is None:
             return self
         seen = copy.copy(self)
         vars(seen).update(_caller=caller, _note_act=note_act)

@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import io
 import json
+import struct
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lumaai.errors import ModelUnavailableError
+from lumaai.ingestion import uploads
 from lumaai.routes import bulk
 from lumaai.routes.parse import COUNTED_BYTES_MIN
 from lumaai.routes.upload import BYTES_A_TURN, LINE_BYTES_MIN
@@ -244,6 +247,94 @@ def test_a_value_that_stands_for_many_is_counted_in_each_row(tmp_path: Path) -> 
             lines = lines_of(service.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind}))
             assert {line["code"] for line in lines[:-1]} == {"record_invalid"}
             assert (lines[-1]["added"], lines[-1]["failed"]) == (0, 50)
+
+
+WORD = pa.DictionaryArray.from_arrays(pa.array([0] * 2_000, pa.int32()), pa.array(["x" * 20_000]))
+VIEWS = pa.Array.from_buffers(
+    pa.string_view(),
+    2_000,
+    [None, pa.py_buffer(struct.pack("<i4sii", 20_000, b"xxxx", 0, 0) * 2_000), pa.py_buffer(b"x" * 20_000)],
+)
+ONES = pa.ListViewArray.from_arrays(
+    pa.array([0] * 2_000, pa.int32()), pa.array([2_000] * 2_000, pa.int32()), pa.array([1] * 2_000)
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (PARQUET, pa.ListArray.from_arrays([0, 2_000], WORD)),
+        (ARROW_STREAM, pa.ListArray.from_arrays([0, 2_000], WORD)),
+        (ARROW_STREAM, pa.MapArray.from_arrays([0, 2_000], pa.array([str(n) for n in range(2_000)]), WORD)),
+        (
+            ARROW_FILE,
+            pa.ListArray.from_arrays([0, 2_000], VIEWS),
+        ),
+        (ARROW_STREAM, pa.ListViewArray.from_arrays([0], [2_000], ONES)),
+    ],
+)
+def test_a_row_that_stands_for_too_much_is_refused_before_it_is_made(tmp_path: Path, kind: str, value: Any) -> None:
+    """Forty megabytes of a few kilobytes, however they are hidden; the row beside it goes in."""
+    table = pa.table({"id": ["large", "small"], "v": pa.concat_arrays([value, pa.nulls(1, value.type)])})
+    with serving(tmp_path, line_bytes_max=1 << 20) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        lines = lines_of(service.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind}))
+        assert [(line["line"], line["code"]) for line in lines if line["type"] == "error"] == [(1, "record_invalid")]
+        assert "row is too large" in lines[0]["message"]
+        assert lines[-1]["added"] == 1
+
+
+@pytest.mark.parametrize("kind", [PARQUET, ARROW_STREAM])
+def test_a_table_that_stands_for_too_much_is_refused(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that each may be so large, but not so many of one value."""
+    monkeypatch.setattr(uploads, "ROWS_FREELY_BYTES", 4 << 20)
+    monkeypatch.setattr(uploads, "ROWS_TIMES_MAX", 20)
+    ids = [str(number) for number in range(1_000)]
+    table = pa.table({"id": ids, "v": pa.array(["x" * 20_000] * 1_000).dictionary_encode()})
+    with serving(tmp_path) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        answer = service.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind})
+    problem_of(answer, 422, "too_large")
+    assert "maximum=4194304" in answer.text
+    assert str(service.database.path) not in answer.text
+
+
+VALUES: list[tuple[Any, Any]] = [
+    (pa.array(["x"]).dictionary_encode(), "x"),
+    (pa.array(["x"], pa.large_string()), "x"),
+    (pa.array(["x"], pa.string_view()), "x"),
+    (pa.array([1577934245123456789], pa.timestamp("ns")).dictionary_encode(), "2020-01-02T03:04:05.123456"),
+    (pa.array([[1577934245123456789]], pa.list_(pa.timestamp("ns"), 1)), ["2020-01-02T03:04:05.123456"]),
+    (pa.array([1577934245], pa.timestamp("s", "Europe/Paris")), "2020-01-02T04:04:05+01:00"),
+    (pa.array([1577934245000], pa.timestamp("ms", "+05:30")), "2020-01-02T08:34:05+05:30"),
+    (pa.array([Decimal("1.50")]), 1.5),
+    (pa.array([Decimal(12345678901234567890)]), 12345678901234567890),
+    (pa.array([[[1, 2], []]]), [[1, 2], []]),
+    (pa.array([[{"a": 1, "b": None}]]), [{"a": 1, "b": None}]),
+    (pa.array([[1.5, 2.5]], pa.list_(pa.float32(), 2)), [1.5, 2.5]),
+    (pa.array([b"0123456789abcdef"], pa.uuid()), "30313233-3435-3637-3839-616263646566"),
+    (pa.array([b"\x00\xff"]), "AP8="),
+]
+
+
+@pytest.mark.parametrize("kind", [PARQUET, ARROW_STREAM, ARROW_FILE])
+@pytest.mark.parametrize(("column", "value"), VALUES, ids=[str(column.type)[:40] for column, _ in VALUES])
+def test_values_of_tables_become_json(empty: Service, kind: str, column: Any, value: Any) -> None:
+    """Whatever writers make of a column; a null beside it is left out."""
+    table = pa.table({"id": ["a", "b"], "v": pa.concat_arrays([column, pa.nulls(1, column.type)])})
+    lines = lines_of(empty.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind}))
+    assert lines[-1]["added"] == 2, lines
+    fetched = empty.post("/v1/collections/films/documents:fetch", {"ids": ["a", "b"]}).json()
+    assert fetched == {"documents": [{"id": "a", "v": value}, {"id": "b"}]}
+
+
+def test_a_time_zone_that_there_is_not_is_named(empty: Service) -> None:
+    """In each row, by its column."""
+    table = pa.table({"id": ["a"], "at": pa.array([1], pa.timestamp("s", "Nowhere/Land"))})
+    lines = lines_of(empty.request("POST", BULK, content=packed(table, PARQUET), headers={"content-type": PARQUET}))
+    assert lines[0]["message"] == "column 'at' has an unknown time zone: 'Nowhere/Land'"
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def sizes_of(array: Any) -> Sizes:
     """Bytes of each value: of numbers as many as Arrow keeps, of text as many as it has, at least one.
 
     Raises:
-        ValueError: runs or lists in it stand for more values than can be counted.
+        ValueError: runs or lists in it stand for more values than can be counted, or a dictionary has no such value.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a sum may be infinite, and between two of these is anything
         return _sizes(array)
@@ -101,9 +101,18 @@ def _between(values: Any, starts: NDArray[Any], ends: NDArray[Any]) -> Sizes:
 
 
 def _at(sizes: Sizes, places: Any) -> Sizes:
-    if not len(sizes):
-        return np.ones(len(places))
-    return np.where(places.is_valid(), sizes[np.asarray(pc.fill_null(places, 0)).astype(np.int64)], 1.0)
+    """Sizes at places of a dictionary; damaged files have places beyond its end.
+
+    Raises:
+        ValueError: there is such a place.
+    """
+    valid = np.asarray(places.is_valid())
+    numbers = np.asarray(pc.fill_null(places, 0)).astype(np.int64)
+    if not ((numbers >= 0) & (numbers < len(sizes)) | ~valid).all():
+        raise ValueError(f"a dictionary of {len(sizes)} values has none at {numbers[valid].max()}")
+    taken = np.ones(len(places))
+    taken[valid] = sizes[numbers[valid]]
+    return taken
 
 
 def _is_flat(kind: Any) -> bool:

@@ -91,3 +91,11 @@ def test_a_run_without_end_is_refused() -> None:
     run = pa.RunEndEncodedArray.from_arrays(pa.array([VALUES_MAX + 1], pa.int32()), pa.array(["a"]))
     with pytest.raises(ValueError, match="too many values"):
         sizes_of(pa.ListArray.from_arrays([0, VALUES_MAX + 1], run))
+
+
+@pytest.mark.parametrize("place", [-1, 2, 1_000_000])
+def test_a_place_that_a_dictionary_has_not_is_refused(place: int) -> None:
+    """As damaged files have them: nothing is read from there."""
+    values = pa.DictionaryArray.from_arrays(pa.array([0, place], pa.int32()), pa.array(["a", "b"]), safe=False)
+    with pytest.raises(ValueError, match="a dictionary of 2 values has none at"):
+        sizes_of(values)

@@ -291,7 +291,7 @@ class Shell:
 
 def history_path() -> Path:
     """Where lines are kept between sessions."""
-    from lumaai.database import default_cache_directory
+    from lumaai.environment import default_cache_directory
 
     return default_cache_directory() / "shell-history"
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from lumaai.wire.answers import Problem
+from lumaai.wire.asking import QUESTION_CHARACTERS_MAX
 from lumaai.wire.base import Wire
-from lumaai.wire.requests import QUESTION_CHARACTERS_MAX, Integer
+from lumaai.wire.values import Integer
 
 INPUTS_MAX = 2_048  # OpenAI's own bound
 MESSAGES_MAX = 512

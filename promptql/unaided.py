@@ -24,7 +24,7 @@ from promptql.rules.owned import plan_owned
 from promptql.rules.paraphrase import Paraphrase, paraphrases
 from promptql.rules.periods import speaks_of_time
 from promptql.rules.planning import plan_by_rules
-from promptql.rules.reading import begin_reading
+from promptql.rules.reading import begin_reading, one_question
 from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.roles import speaks_of_roles
@@ -44,6 +44,11 @@ RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
 
 def plan_without_llm(context: Context) -> Planned:
     """The reading by rules; where there is none, that of the question with a name spelt as the data has it."""
+    with one_question():
+        return _plan(context)
+
+
+def _plan(context: Context) -> Planned:
     question = context.question.text
     if context.heard is not None and context.heard.text != question:
         heard = _asked(context, context.heard.text)

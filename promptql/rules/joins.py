@@ -72,6 +72,7 @@ class Joined:
 
     def __init__(self, view: View, edges: Sequence[Edge]) -> None:
         self.view = view
+        self._tables = [column.table for column in view.columns]
         self.edges: dict[int, list[tuple[int, int, int]]] = {}
         for edge in edges:
             left, right = view.columns[edge.left].table, view.columns[edge.right].table
@@ -86,10 +87,8 @@ class Joined:
 
     def tables_of(self, sketch: Sketch) -> tuple[int, ...]:
         """The collections that a sketch needs, in order; without those that only lead from one to another."""
-        needed = dict.fromkeys(sketch.tables)
-        for column in sorted(columns_of(sketch)):
-            needed.setdefault(self.view.columns[column].table)
-        return tuple(needed)
+        named = [self._tables[column] for column in sorted(columns_of(sketch))]
+        return tuple(dict.fromkeys((*sketch.tables, *named)))
 
     def path(self, sketch: Sketch) -> tuple[int, tuple[Hop, ...]]:
         """The first collection and those joined to it, each nearest to what is joined already.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from promptql.catalog import CollectionInfo, FieldInfo
@@ -152,6 +154,31 @@ def begin_reading(text: str, collection: CollectionInfo, asked_at: datetime | No
         asked_at: when, in the asker's time zone: "today" is a day of it. None: now, in UTC.
     """
     moment = datetime.now(UTC) if asked_at is None else asked_at
+    begun = _BEGUN.get()
+    name = (text, id(collection), moment)
+    known = None if begun is None else begun.get(name)
+    if known is None:
+        known = _begin(text, collection, moment)
+        if begun is not None:
+            begun[name] = known
+    return replace(known, used=set(), conditions=[], assumptions=[], groups=[], buckets={}, wanted=[])
+
+
+@contextmanager
+def one_question() -> Iterator[None]:
+    """Within it, what links to a question is found once for each collection, however often that is read."""
+    token = _BEGUN.set({})
+    try:
+        yield
+    finally:
+        _BEGUN.reset(token)
+
+
+# (text, id of the collection, moment) → its reading, which holds the collection, so that the id stays its own.
+_BEGUN: ContextVar[dict[tuple[str, int, datetime], Reading] | None] = ContextVar("begun", default=None)
+
+
+def _begin(text: str, collection: CollectionInfo, moment: datetime) -> Reading:
     tokens = tokenize(text)
     fields = link_fields(tokens, collection)
     quoted = find_quoted(text, tokens)

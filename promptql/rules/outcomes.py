@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from promptql.rules.columns import key_of, text_of
 from promptql.rules.generate import Candidate
@@ -30,6 +31,7 @@ def by_outcome(candidates: Sequence[Candidate]) -> list[Outcome]:
     return sorted(found.values(), key=lambda outcome: -outcome.probability)
 
 
+@lru_cache(maxsize=65_536)
 def _comparable(value: object) -> object:
     if isinstance(value, int | float):
         return round(float(value), 6)

@@ -35,7 +35,7 @@ from promptql.rules.words import name_words, root, tokenize
 from promptql.steps import Group, Scan, Sort
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
-ACROSS_CONFIDENCE_MIN = 0.55  # of a reading over collections that are searched as well
+ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms

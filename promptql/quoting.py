@@ -20,6 +20,7 @@ from promptql.steps import Search
 
 NO_FIGURE = "I could not work this out as a figure; the nearest passages are:"
 QUOTES_MAX = 3
+FIELDS_SHOWN_MAX = 10  # of a collection that has nothing to quote
 NEAR_MIN = 0.3  # below this cosine all-MiniLM-L6-v2 pairs texts that have little to do with each other
 SEARCH_CONFIDENCE_MAX = 0.9
 
@@ -32,7 +33,8 @@ def quotes_said(context: Context, plan: Plan, rows: Rows, embedder: Embedder) ->
     query = source.query if isinstance(source, Search) else context.question.text
     quotes = best_sentences(query, rows, info, snapshot, embedder)[:QUOTES_MAX]
     if not quotes:
-        text = "The data does not say: the documents found hold no text."
+        held = ", ".join(list(info.fields)[:FIELDS_SHOWN_MAX]) or "no fields"
+        text = f"I could not work this out, and there is no text in {info.name} to quote; it has {held}."
         return Said(text, (), None, (), 0.0, Band.SEARCH)
     artifact = Artifact(ARTIFACT, ("id", "label", "sentence", "score"), tuple(_quote_row(q) for q in quotes))
     claims = claims_of_quotes(quotes, artifact, "sentence", rows.collection, snapshot)

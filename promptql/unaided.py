@@ -34,6 +34,7 @@ from promptql.rules.reading import begin_reading
 from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.roles import speaks_of_roles
+from promptql.rules.strays import is_astray
 from promptql.rules.tabular import plan_by_tables
 from promptql.rules.themes import plan_themes
 from promptql.rules.tops import plan_top
@@ -281,7 +282,7 @@ def _across(context: Context, question: str) -> Planned | None:
     if tables is None:
         return None
     amount = plan_amount(question, tables, context.catalog)
-    if amount is not None:
+    if amount is not None and not is_astray(question, amount.plan, context.catalog):
         return replace(amount, confidence=min(amount.confidence, AMONG_SEVERAL_CONFIDENCE))
     planned = _formed(replace(context, tables=tables), question) or plan_by_tables(question, tables, context.catalog)
     if planned is None or planned.band is Band.CLARIFY or planned.confidence < ACROSS_CONFIDENCE_MIN:
@@ -291,7 +292,7 @@ def _across(context: Context, question: str) -> Planned | None:
         return None
     names = (name_words(name) for collection in read for name in context.catalog.collections[collection].fields)
     told = {root(word) for words in names for word in words}  # what the documents record: "borrowed" of loans
-    if _unmeasured(question, planned):
+    if _unmeasured(question, planned) or is_astray(question, planned.plan, context.catalog):
         return None
     if any(word not in SMALL_VERBS and root(word) not in told for word in _ignored_words(planned)):
         return None

@@ -20,13 +20,18 @@ from promptql.catalog.relationships import Relationship, RelationshipReader, Sid
 from promptql.catalog.semantics import expanded_names, semantics_of
 from promptql.expressions import Scalar
 from promptql.rules.tables import TableReader
-from promptql.rules.words import normalize
+from promptql.rules.words import name_words, normalize
 
 VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
 CATEGORY_ROWS_EACH = 3.0  # a field whose values stand in so many documents each is a category, however many there are
 SAMPLE_DOCUMENTS = 40  # whose values stand for all of a field's
 SAMPLES_MAX = 20
 SAMPLE_CHARACTERS_MAX = 200
+LABEL_WORDS_MAX = 3.0  # on average; labels of more words are told by their names, such as "title"
+LABEL_CHARACTERS_MAX = 60
+PROSE = frozenset(
+    "text body content description summary abstract note notes comment comments remark remarks review message".split()
+)
 Range: TypeAlias = tuple[int | None, Scalar, Scalar]
 
 
@@ -122,11 +127,12 @@ def _collection(snapshot: Snapshot) -> CollectionInfo:
     ranges = _ranges(snapshot)
     unknown: Range = (None, None, None)
     sample = _sample(snapshot)
+    samples = {name: _samples(snapshot, name, sample) for name in schema.fields}
     fields = {
         name: _with_meaning(
-            _field(snapshot, name, spec, rows, ranges.get(name, unknown)),
+            _field(snapshot, name, spec, rows, ranges.get(name, unknown), samples[name]),
             schema.meanings.get(name, Meaning()),
-            _samples(snapshot, name, sample),
+            samples[name],
         )
         for name, spec in schema.fields.items()
     }
@@ -188,9 +194,11 @@ def _ranges(snapshot: Snapshot) -> dict[str, Range]:
     return {name: (row[f"count {name}"], row[f"min {name}"], row[f"max {name}"]) for name in names}
 
 
-def _field(snapshot: Snapshot, name: str, spec: Field, rows: int, span: Range) -> FieldInfo:
+def _field(
+    snapshot: Snapshot, name: str, spec: Field, rows: int, span: Range, samples: tuple[Scalar, ...]
+) -> FieldInfo:
     listed = spec.type in {FieldType.KEYWORD, FieldType.BOOLEAN} or (
-        spec.type is FieldType.TEXT and name.casefold() in LABEL_NAMES
+        spec.type is FieldType.TEXT and (name.casefold() in LABEL_NAMES or _holds_labels(name, samples))
     )
     pairs = snapshot.field_values(name, VALUES_MAX) if listed else []
     values = tuple((value, count) for value, count in pairs if isinstance(value, (str, bool)))
@@ -206,6 +214,15 @@ def _field(snapshot: Snapshot, name: str, spec: Field, rows: int, span: Range) -
         identifier=not spec.many and _is_identifier(spec.type, name, values, rows),
         index=_index(values),
     )
+
+
+def _holds_labels(name: str, samples: tuple[Scalar, ...]) -> bool:
+    """Whether a text field has labels, which questions name and group by: it is text so that they can be searched."""
+    texts = [value for value in samples if isinstance(value, str)]
+    if not texts or PROSE & set(name_words(name)):
+        return False
+    words = sum(len(text.split()) for text in texts) / len(texts)
+    return words <= LABEL_WORDS_MAX and max(map(len, texts)) <= LABEL_CHARACTERS_MAX
 
 
 def _filled(snapshot: Snapshot, name: str, spec: Field, values: Sequence[tuple[Scalar, int]]) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from promptql.plan import Assumption, Support
-from promptql.rules.linking import mentions_collection
+from promptql.rules.linking import mentions_collection, without_unit
 from promptql.rules.measures import is_intensive
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.words import forms, name_words, tokenize
@@ -112,12 +112,18 @@ def _names_documents(phrase: str, catalog: Catalog) -> bool:
 def _field_named(phrase: str, catalog: Catalog) -> str | None:
     """The field of numbers whose name the phrase has."""
     words = [token.folded for token in tokenize(phrase)]
-    for info in catalog.collections.values():
-        for field in info.fields.values():
-            name = name_words(field.name)
-            if field.numeric and not field.identifier and name and _holds(words, name):
+    infos = catalog.collections.values()
+    numbers = [field for info in infos for field in info.fields.values() if field.numeric and not field.identifier]
+    for called in (name_words, _core_words):  # "honey" of a field "honey_kg", unless another is called so
+        for field in numbers:
+            name = called(field.name)
+            if name and _holds(words, name):
                 return field.name
     return None
+
+
+def _core_words(name: str) -> tuple[str, ...]:
+    return without_unit(name_words(name))
 
 
 def _holds(words: list[str], name: tuple[str, ...]) -> bool:

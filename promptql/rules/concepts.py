@@ -15,6 +15,7 @@ SIZE = ("size", "area", "population", "volume", "revenue", "employees", "capacit
 SCORE = ("rating", "score", "stars", "points", "votes", "grade", "rank")
 POPULARITY = ("popularity", "votes", "views", "downloads", "followers", "sales", *SCORE)
 AGE = ("age",)
+BIRTH = ("born", "birth", "birthday", "birthdate", "dob")
 HEIGHT = ("height", "elevation", "altitude")
 WEIGHT = ("weight", "mass")
 PAY = ("salary", "wage", "income", "earnings", "pay")

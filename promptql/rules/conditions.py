@@ -12,7 +12,7 @@ from promptql.predicate import compare, describe
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, time_fields
 from promptql.rules.events import is_recorded, recorded_in
-from promptql.rules.linking import EXACT
+from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.values import Trust, ValueLink, is_category, is_subject
 from promptql.rules.words import singular
@@ -80,6 +80,9 @@ def _add(reading: Reading, links: list[ValueLink]) -> None:
     guessed = guessed or any(link.rival is not None for link in links)
     support = Support.INFERRED if guessed else Support.EXACT if exact else Support.FUZZY
     reading.assume(f"'{words}' = {describe(condition)}", support)
+    filled = links[0].field.filled
+    if denial is not None and filled is not None and filled < reading.collection.rows:
+        reading.assume(f"documents without {name} are not {words} either", Support.FUZZY)
 
 
 def read_label_nouns(reading: Reading) -> None:
@@ -128,6 +131,12 @@ def read_when(reading: Reading) -> None:
         reading.use(verbs)
 
 
+def _is_apart(reading: Reading, link: FieldLink) -> bool:
+    """Whether a figure was asked for by each value of a field that cannot be grouped by, such as a long text."""
+    figure = reading.aggregate is not None or reading.counted
+    return figure and not link.field.groupable and reading.word(link.start - 1) in {"by", "per", "each", "every"}
+
+
 def read_nouns(reading: Reading) -> None:
     """The collection's own name, what its documents record ("sold" of orders), and fields named only to be shown."""
     called = (reading.collection.name, *reading.collection.synonyms, *recorded_in(tuple(reading.collection.fields)))
@@ -137,7 +146,7 @@ def read_nouns(reading: Reading) -> None:
     narrowed = {name for condition in reading.conditions for name in fields_of(condition.predicate)}
     for link in reading.fields:
         span = range(link.start, link.end)
-        if reading.used & set(span) or link.field.type is FieldType.BOOLEAN:
+        if reading.used & set(span) or link.field.type is FieldType.BOOLEAN or _is_apart(reading, link):
             continue
         verb_of_condition = link.strength < EXACT and link.field.name in narrowed  # "films that Nolan directed"
         if link.field not in reading.wanted and not verb_of_condition:

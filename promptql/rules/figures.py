@@ -29,6 +29,7 @@ _FUNCTIONS = {
     "max": Function.MAX,
 }
 _HOW_MANY = ("how", "many")
+_HOW_MUCH = ("how", "much")
 _MEASURED = {
     "old": AGE, "tall": HEIGHT, "high": HEIGHT, "heavy": WEIGHT, "long": LENGTH, "expensive": PRICE, "dear": PRICE,
     "fast": SPEED,
@@ -53,6 +54,10 @@ def read_figures(reading: Reading) -> None:
     for index in range(len(reading.tokens)):
         if reading.aggregate is None and _counts_at(reading, index):
             _read_count(reading, index + 2 if reading.word(index) != "count" else index + 1)
+        elif reading.aggregate is None and (reading.word(index), reading.word(index + 1)) == _HOW_MUCH:
+            link = reading.field_at(index + 2)
+            if link is not None and link.field.numeric and not reading.used & set(range(link.start, link.end)):
+                _read_own_number(reading, link)
 
 
 def _read_measure(reading: Reading) -> None:

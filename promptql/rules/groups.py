@@ -69,11 +69,21 @@ def _read_after(reading: Reading, trigger: int) -> None:
         return
     if reading.word(trigger) == "by" and _sorts(reading, link):
         return
+    if _ends_name(reading, trigger, link):
+        reading.use((trigger, *range(link.start, link.end)))
+        return
     while link is not None and link.field.groupable:
         _add(reading, link)
         reading.use((trigger,))
         follows = reading.word(link.end) in _LISTED
         link = reading.field_at(link.end + 1) if follows else None
+
+
+def _ends_name(reading: Reading, trigger: int, link: FieldLink) -> bool:
+    """As in "total hours per month" of a field "hours_per_month": the words are the end of its name."""
+    words = name_words(link.field.name)
+    named = any(other.field is link.field and other.start < trigger for other in reading.fields)
+    return named and words[-2:] == (reading.word(trigger), reading.word(link.start))
 
 
 def _field_after(reading: Reading, trigger: int) -> FieldLink | None:

@@ -86,9 +86,7 @@ def _part_links(
     names: Mapping[str, tuple[str, ...]],
 ) -> list[FieldLink]:
     """The name without its unit, or its first word where no other field has that word: "area", "released"."""
-    core = words
-    while len(core) > 1 and core[-1] in _UNITS:
-        core = core[:-1]
+    core = without_unit(words)
     if len(words) == 1 or core[-1] == "id" or words[-1] == "id":
         return []
     parts = [core] if core != words else []
@@ -103,6 +101,13 @@ def _part_links(
             if telling and strength >= STEM and not any(mentions_collection(token, collection) for token in span):
                 found.append(FieldLink(field, start, start + len(part), PART))
     return found
+
+
+def without_unit(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a field's name without those behind that tell how it is measured: "honey_kg" is honey."""
+    while len(words) > 1 and words[-1] in _UNITS:
+        words = words[:-1]
+    return words
 
 
 def _strength(token: Token, word: str) -> float:

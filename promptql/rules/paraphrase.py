@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from promptql.catalog import Catalog, CollectionInfo, FieldInfo
+from promptql.catalog import Catalog, CollectionInfo, FieldInfo, SemanticType
 from promptql.meanings import Meanings
 from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.planning import read_question
-from promptql.rules.words import name_words, tokenize
+from promptql.rules.words import NEGATIONS, Token, name_words, tokenize
 
 # Of MiniLM's cosines: "client" and "customer" 0.61, "wage" and "salary" 0.72, "spent" and "total" 0.53; of words that
 # have little to do with each other up to 0.45 (2026-11-30, 30 words by 20 names).
@@ -21,6 +21,8 @@ MARGIN_MIN = 0.08  # before the next name
 WORDS_MAX = 4
 NAMES_MAX = 2_000
 CHARACTERS_MIN = 3
+_NO = ("un", "in", "im", "ir", "dis", "non", "mis")
+_NAMES_OF = frozenset({SemanticType.PERSON, SemanticType.PLACE, SemanticType.KEY})  # values that mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ def paraphrases(
     for word, row in zip(words, likeness, strict=True):
         order = np.argsort(-row)
         best, rest = float(row[order[0]]), float(row[order[1]]) if len(order) > 1 else 0.0
-        if best >= LIKENESS_MIN and best - rest >= MARGIN_MIN:
-            name = list(names)[int(order[0])]
+        name = list(names)[int(order[0])]
+        if best >= LIKENESS_MIN and best - rest >= MARGIN_MIN and not _denies(word, name):
             found.append(Paraphrase(word, name, names[name].name, best))
     return sorted(found, key=lambda item: -item.likeness)
 
@@ -86,8 +88,25 @@ def _unheard(question: str, infos: list[CollectionInfo], asked_at: datetime | No
         return []
     tokens = tokenize(question)
     heard = sorted(set.intersection(*left))
-    words = [tokens[index].text for index in heard if tokens[index].folded not in COMPARATIVES]  # "older" compares
+    # "older" compares, and a name is nobody else's: Manchester is no Leeds
+    heard = [index for index in heard if tokens[index].folded not in COMPARATIVES and not _is_name(tokens, index)]
+    words = [tokens[index].text for index in heard]
     return [word for word in words if word.isalpha() and len(word) >= CHARACTERS_MIN][:WORDS_MAX]
+
+
+def _is_name(tokens: Sequence[Token], index: int) -> bool:
+    """Whether a word is written as a name within a sentence."""
+    others = [token.text for token in tokens if token.text.isalpha()]
+    return index > 0 and tokens[index].text[0].isupper() and not all(text[0].isupper() for text in others)
+
+
+def _denies(word: str, name: str) -> bool:
+    """Whether one says no to the other: "repaired" and "not repairable", "paid" and "unpaid" are near in meaning."""
+    said, called = tokenize(word), tokenize(name)
+    if any((token.folded in NEGATIONS) for token in called) != any(token.folded in NEGATIONS for token in said):
+        return True
+    pairs = [(one.root, other.root) for one in said for other in called]
+    return any(one in {f"{no}{other}" for no in _NO} or other in {f"{no}{one}" for no in _NO} for one, other in pairs)
 
 
 def _names(infos: list[CollectionInfo]) -> Mapping[str, FieldInfo]:
@@ -97,7 +116,7 @@ def _names(infos: list[CollectionInfo]) -> Mapping[str, FieldInfo]:
         for field in info.fields.values():
             names.setdefault(" ".join(name_words(field.name)), field)
             if field.small:
-                for value, _ in field.values:
+                for value, _ in field.values if field.semantic not in _NAMES_OF else ():
                     if isinstance(value, str) and value.replace(" ", "").isalpha():
                         names.setdefault(value, field)
     names.pop("", None)

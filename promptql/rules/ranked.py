@@ -26,7 +26,7 @@ _MOST = frozenset("most fewest least highest lowest largest greatest biggest sma
 _LITTLE = frozenset("fewest least lowest smallest".split())
 _EACH = frozenset({"by", "per"})
 _WHICH = frozenset({"which", "what"})
-_HAS = frozenset("has have had with made makes make placed received got wrote".split())
+_HAS = frozenset("has have had with made makes make placed received got wrote gave give gives produced".split())
 
 
 @dataclass(slots=True)

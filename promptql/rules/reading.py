@@ -19,6 +19,7 @@ from promptql.rules.words import NEGATIONS, STOPWORDS, Token, singular, tokenize
 from promptql.steps import Function
 
 _DOING = frozenset({"did", "do", "does", "has", "have", "had"})
+_PARTICLES = frozenset({"out", "off"})  # behind a verb they change what it says: "sold out"
 _PASSIVE = frozenset({"was", "were", "is", "are", "been"})
 
 
@@ -129,7 +130,9 @@ class Reading:
     def content(self) -> set[int]:
         """The words that carry meaning and must be explained."""
         small = STOPWORDS - NEGATIONS  # "not" changes everything
-        return {index for index, token in enumerate(self.tokens) if token.folded not in small}
+        said = {index for index, token in enumerate(self.tokens) if token.folded not in small}
+        ends = {link.end for link in self.fields}
+        return said | {index for index in ends if index > 1 and self.word(index) in _PARTICLES}
 
     def ignorable(self) -> str | None:
         """The one word left unexplained, where it is a verb that says no more than the words beside it."""

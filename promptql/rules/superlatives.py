@@ -5,9 +5,11 @@ from __future__ import annotations
 from engine import FieldType
 from promptql.catalog import FieldInfo
 from promptql.plan import Support
-from promptql.rules.concepts import AFTER_MOST, SUPERLATIVES, measured_by, time_fields
-from promptql.rules.linking import FieldLink
+from promptql.rules.concepts import AFTER_MOST, AGE, BIRTH, SUPERLATIVES, is_unmeasured, measured_by, time_fields
+from promptql.rules.linking import EXACT, FieldLink
+from promptql.rules.measures import is_intensive
 from promptql.rules.reading import Ranking, Reading
+from promptql.rules.words import singular
 from promptql.steps import Function
 
 MEASURE_AFTER_MAX = 3  # words between a superlative and the field that it ranks by
@@ -65,9 +67,12 @@ def _read_adjective(reading: Reading, index: int) -> None:
     adjective = SUPERLATIVES[reading.word(index)]
     word = reading.word(index)
     measure = _measure_after(reading, index) or _measure_by(reading, index)
+    if measure is not None and measure.strength < EXACT and is_unmeasured(word, measure.field.name):
+        measure = None  # "the youngest actor" is none of the stars
     if measure is not None:
         reading.use((index, *range(measure.start, measure.end)))
         reading.ranking = Ranking(measure.field, adjective.descending, word)
+        _read_ranked_values(reading, index, measure)
         return
     noun = reading.field_at(_next_content(reading, index))
     sized = word in {"largest", "biggest", "smallest"}
@@ -80,13 +85,29 @@ def _read_adjective(reading: Reading, index: int) -> None:
         if noun.field not in reading.groups:
             reading.groups.append(noun.field)
         return
-    field = measured_by(reading.collection, adjective.measures)
+    field, descending = measured_by(reading.collection, adjective.measures), adjective.descending
+    if field is None and adjective.measures == AGE:  # who was born last is the youngest
+        field, descending = measured_by(reading.collection, BIRTH), not adjective.descending
     if field is not None:
         reading.use((index,))
         measured = noun is not None and noun.field.type is FieldType.TEXT
         if noun is not None and measured and noun.field.name != reading.collection.label:  # "longest docstring"
             reading.use(range(noun.start, noun.end))
-        _rank(reading, field, word, descending=adjective.descending)
+        _rank(reading, field, word, descending=descending)
+
+
+def _read_ranked_values(reading: Reading, index: int, measure: FieldLink) -> None:
+    """As in "top 3 genres by sales": values that several documents share, by what those have together."""
+    noun = reading.field_at(_next_content(reading, index))
+    if noun is None or noun.end > measure.start or not _is_subject(noun.field) or noun.field in reading.groups:
+        return
+    word = reading.word(noun.end - 1)
+    shared = any(count > 1 for _, count in noun.field.values)
+    if shared and singular(word) != word and noun.field.name != reading.collection.label:
+        reading.groups.append(noun.field)
+        reading.use(range(noun.start, noun.end))
+        if is_intensive(measure.field.name):
+            reading.aggregate = (Function.AVG, measure.field)
 
 
 def _read_ordinal(reading: Reading, index: int) -> None:

@@ -8,12 +8,13 @@ from promptql.catalog import Catalog
 from promptql.plan import Assumption, Support
 from promptql.planned import Planned
 from promptql.rules.asked import Asked, span_mask
-from promptql.rules.columns import Column, identifying
+from promptql.rules.columns import identifying
 from promptql.rules.cues import STOP
 from promptql.rules.entities import key_column
 from promptql.rules.forms import Form
 from promptql.rules.generate import understood
 from promptql.rules.joins import NotJoinedError
+from promptql.rules.linking import without_unit
 from promptql.rules.measures import is_intensive
 from promptql.rules.money import money_field, speaks_of_money
 from promptql.rules.ranked import FIGURES, Ranked, grouped_in, ranked_in
@@ -130,14 +131,7 @@ class _Tops(Form):
     def _number(self, table: int, start: int, end: int) -> tuple[int, int] | None:
         """The column of numbers that the words name, in that collection before others; None where several do."""
         words = self.asked.words
-        found: list[tuple[int, int]] = []
-        for number, column in enumerate(self.view.columns):
-            if column.kind != "number" or not column.stored_numbers or identifying(column.words):
-                continue
-            size = len(column.words)
-            at = next((i for i in range(start, end - size + 1) if _named(words[i : i + size], column)), None)
-            if at is not None:
-                found.append((number, span_mask(at, at + size)))
+        found = self._called(start, end, whole=True) or self._called(start, end, whole=False)
         if not found:
             for i in range(start, end):
                 name = money_field(words[i], self.catalog) if speaks_of_money(words[i]) else None
@@ -149,6 +143,20 @@ class _Tops(Form):
         best = own or found
         longest = [item for item in best if item[1].bit_count() == max(m.bit_count() for _, m in best)]
         return longest[0] if len(longest) == 1 else None
+
+    def _called(self, start: int, end: int, *, whole: bool) -> list[tuple[int, int]]:
+        """Columns of numbers by their `whole` name, else by it without its unit: "honey" of "honey_kg"."""
+        found: list[tuple[int, int]] = []
+        for number, column in enumerate(self.view.columns):
+            if column.kind != "number" or not column.stored_numbers or identifying(column.words):
+                continue
+            name = column.words if whole else without_unit(tuple(column.words))
+            size = len(name)
+            spans = range(start, end - size + 1)
+            at = next((i for i in spans if _named(self.asked.words[i : i + size], name)), None)
+            if at is not None:
+                found.append((number, span_mask(at, at + size)))
+        return found
 
     def _measured(self, table: int) -> int | None:
         """The column of numbers, or times, that a superlative measures: a price, else what was paid."""
@@ -182,8 +190,7 @@ class _Tops(Form):
         return clauses
 
 
-def _named(words: Sequence[str], column: Column) -> bool:
-    return len(words) == len(column.words) and all(
-        forms(word) & forms(own) and (word not in STOP or word == own)
-        for word, own in zip(words, column.words, strict=True)
+def _named(words: Sequence[str], name: Sequence[str]) -> bool:
+    return len(words) == len(name) and all(
+        forms(word) & forms(own) and (word not in STOP or word == own) for word, own in zip(words, name, strict=True)
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
+from promptql.catalog import CollectionInfo
 from promptql.comparing import is_number
-from promptql.expressions import Compare, Predicate, Value, fields_of
+from promptql.expressions import Compare, Not, Predicate, Value, fields_of
 from promptql.ground import Base, base_of, says_what
 from promptql.plan import Plan
-from promptql.predicate import conjunction, conjuncts
+from promptql.predicate import conjunction, conjuncts, missing
 from promptql.shape import is_plain, shape_of
 from promptql.steps import (
     Aggregation,
@@ -74,6 +75,19 @@ class Parts:
         """One figure of the documents; their order and number go."""
         group = Group("", "", (), (aggregation,))
         return replace(self, group=group, having=(), order=(), limit=None, shown=None, values=None)
+
+    def measured(self, fn: Function, field: str, info: CollectionInfo) -> Parts:
+        """With one figure of another field, or another one of the same, of the same documents and groups."""
+        assert self.group is not None
+        (before,) = self.group.aggs
+        alias = f"{fn.value}_{field}"
+        old, new = Not(missing(before.field or "")), info.fields[field]
+        where = tuple(part for part in self.where if part != old)
+        if new.filled is not None and new.filled < info.rows:
+            where = (*where, Not(missing(field)))
+        order = tuple(replace(key, field=alias) if key.field == before.alias else key for key in self.order)
+        group = replace(self.group, aggs=(Aggregation(fn, field, alias),))
+        return replace(self, where=where, group=group, having=(), order=order, shown=None, values=None)
 
     def showing(self, names: tuple[str, ...], *, asked: bool = True) -> Parts:
         """With more columns, where they are asked for also in the values; a table of groups stays as it is."""

@@ -8,17 +8,20 @@ from datetime import datetime
 
 from promptql.answer import Band
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
-from promptql.editing import Parts, parts_of, parts_over
+from promptql.editing import COUNT_ALIAS, Parts, parts_of, parts_over
 from promptql.errors import PlanError
 from promptql.expressions import Operator, Predicate, fields_of
 from promptql.ground import Base, joined_info
 from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import compare, describe
+from promptql.rules.figures import FUNCTIONS
+from promptql.rules.linking import mentions_collection
+from promptql.rules.measures import is_intensive
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading
-from promptql.rules.words import normalize
-from promptql.steps import LIMIT_MAX, Aggregation, ChartKind, Limit, Order, Scan, Search, Visualize
+from promptql.rules.words import normalize, tokenize
+from promptql.steps import LIMIT_MAX, Aggregation, ChartKind, Function, Limit, Order, Scan, Search, Visualize
 from promptql.validation import validate
 
 _BEGINS = re.compile(
@@ -37,6 +40,8 @@ _LISTS = re.compile(
     re.IGNORECASE,
 )
 _POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", re.IGNORECASE)
+_LEANS = re.compile(r"(?:and|but|only|just|also|(?:what|how) about)\b", re.IGNORECASE)
+_STANDS_FOR = re.compile(r"\b(?:it|they|them|of (?:these|those))\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"how many(?: (?:are|were) (?:there|they|those|it))?\s*\??", re.IGNORECASE)
 _ELLIPTIC = re.compile(r"(?:and|but|now|(?:what|how) about|what if) (?:for |in |with )?[\w.,]+\s*\?*", re.IGNORECASE)
 _INSTEAD = re.compile(
@@ -92,6 +97,8 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
     _edit(edit, question, reading, info)
     if not edit.changed:
         return None
+    if isinstance(edit.parts.source, Search) and (edit.parts.counted or edit.parts.group is not None):
+        return None  # how many passages were looked for is no figure
     steps = edit.parts.steps()
     ignored = [word for word in dict.fromkeys(reading.unexplained()) if _is_ignored(word, reading)]
     assumptions = (
@@ -108,6 +115,14 @@ def follow_up(question: str, before: Planned, catalog: Catalog, asked_at: dateti
     sure = before.confidence * (1.0 if not ignored else 0.5)
     band = before.band if not ignored or before.band is Band.SEARCH else Band.ASSUMPTIONS
     return Planned(plan, sure, band, planner=before.planner)
+
+
+def leans_back(question: str, catalog: Catalog) -> str | None:
+    """The word of a question by which it leans on what was said before; None where it stands for itself."""
+    found, infos = _STANDS_FOR.search(question), catalog.collections.values()
+    if found is None and not any(mentions_collection(token, info) for token in tokenize(question) for info in infos):
+        found = _LEANS.match(question.strip())
+    return None if found is None else found[0].strip()
 
 
 def _ground(plan: Plan, catalog: Catalog) -> tuple[Parts, CollectionInfo] | None:
@@ -150,7 +165,11 @@ def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) ->
         edit.take(edit.parts.with_condition(named, instead=True))
     if not reading.conditions and _ELLIPTIC.fullmatch(question.strip()) and len(reading.numbers) == 1:
         edit.take(edit.parts.with_number(reading.numbers[0].value))
-    if reading.aggregate is not None and reading.ranking is None:
+    measured = _measured_instead(question, reading, edit.parts)
+    if measured is not None:
+        reading.use(range(len(reading.tokens)))
+        edit.take(edit.parts.measured(*measured, info))
+    elif reading.aggregate is not None and reading.ranking is None:
         fn, field = reading.aggregate
         edit.take(edit.parts.aggregated(Aggregation(fn, field.name, f"{fn.value}_{field.name}")))
     if _LISTS.fullmatch(question.strip()):
@@ -176,6 +195,32 @@ def _named_instead(question: str, parts: Parts, info: CollectionInfo) -> Predica
     return None
 
 
+def _measured_instead(question: str, reading: Reading, parts: Parts) -> tuple[Function, str] | None:
+    """As in "and the revenue?", "and the maximum?": the same figure of another field, or another figure of the same."""
+    match = _INSTEAD.fullmatch(question.strip())
+    group = parts.group
+    if match is None or group is None or len(group.aggs) != 1 or group.aggs[0].field is None:
+        return None
+    if reading.conditions or reading.groups or reading.ranking is not None or reading.counted:
+        return None
+    before = group.aggs[0]
+    said = [FUNCTIONS[token.folded] for token in reading.tokens if token.folded in FUNCTIONS]
+    fields = list(dict.fromkeys(link.field for link in reading.fields))
+    linked = {index for link in reading.fields for index in range(link.start, link.end)}
+    rest = {reading.word(index) for index in reading.content() - linked} - FUNCTIONS.keys()
+    if rest or len(said) > 1 or len(fields) > 1 or not (said or fields):
+        return None
+    field = fields[0] if fields else reading.collection.fields.get(before.field or "")
+    if field is None or not field.numeric or field.identifier:
+        return None
+    if said:
+        return said[0], field.name
+    if before.fn not in FUNCTIONS.values():
+        return None
+    adds_up = before.fn is not Function.SUM or not is_intensive(field.name)
+    return before.fn if adds_up else Function.AVG, field.name
+
+
 def _listed(parts: Parts, info: CollectionInfo) -> Parts:
     """The documents that were counted or summed; what was listed stays."""
     if parts.group is None and not parts.counted:
@@ -192,6 +237,9 @@ def _regroup(edit: _Edit, question: str, reading: Reading) -> None:
         edit.take(edit.parts.showing(tuple(field.name for field in fields)))
     elif reading.groups:
         edit.take(edit.parts.grouped(tuple(field.name for field in reading.groups)))
+    elif reading.counted and not reading.conditions and edit.parts.group is not None and not edit.parts.group.by:
+        edit.take(edit.parts.aggregated(Aggregation(Function.COUNT, None, COUNT_ALIAS)))  # of what the figure is of
+        edit.changed = True
     elif reading.counted and not reading.conditions:
         edit.take(replace(edit.parts, counted=True))
 

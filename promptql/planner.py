@@ -13,7 +13,7 @@ from promptql.catalog import Catalog
 from promptql.compounds import retold
 from promptql.context import Context
 from promptql.errors import LLMPlanningError, PlanCancelledError, PlannerUnavailableError, QuestionError
-from promptql.followup import follow_up
+from promptql.followup import follow_up, leans_back
 from promptql.lessons import NO_LESSONS, Lessons
 from promptql.llm.cache import PlanCache
 from promptql.llm.planning import plan_by_llm
@@ -107,9 +107,20 @@ def _draft(context: Context, before: Planned | None, lessons: Lessons) -> tuple[
     if followed is not None:
         return followed, None
     try:
-        return plan_without_llm(context), None
+        planned = plan_without_llm(context)
     except QuestionError as error:
         return None, error
+    return planned if before is None else _anew(planned, question, catalog), None
+
+
+def _anew(planned: Planned, question: str, catalog: Catalog) -> Planned:
+    """A question that leans on the one before, but could not be read as a change of it, says so and is less sure."""
+    word = leans_back(question, catalog)
+    if word is None or planned.band is Band.SEARCH:
+        return planned
+    said = Assumption(f"'{word}' was read without what was said before", Support.INFERRED)
+    plan = replace(planned.plan, assumptions=(said, *planned.plan.assumptions))
+    return replace(planned, plan=plan, band=Band.ASSUMPTIONS if planned.band is Band.ANSWER else planned.band)
 
 
 def _gone_on(context: Context, before: Planned) -> Planned | None:

@@ -15,7 +15,7 @@ from promptql.rules.words import STOPWORDS, name_words, tokenize
 from promptql.steps import Function
 
 FIELD_AFTER_MAX = 6  # words between "average" and the field that it is of
-_FUNCTIONS = {
+FUNCTIONS = {
     "average": Function.AVG,
     "mean": Function.AVG,
     "avg": Function.AVG,
@@ -44,7 +44,7 @@ def read_figures(reading: Reading) -> None:
     """The aggregate that is asked for, and whether rows are to be counted."""
     _read_measure(reading)
     for index in range(len(reading.tokens)):
-        fn = _FUNCTIONS.get(reading.word(index))
+        fn = FUNCTIONS.get(reading.word(index))
         if fn is None or reading.aggregate is not None or index in reading.used:  # a column "total" that is compared
             continue
         link = _numeric_near(reading, index)
@@ -84,7 +84,7 @@ def asks_for_figure(question: str) -> bool:
     if any(pair in {("how", "many"), ("how", "much")} for pair in pairwise(words)):
         return True
     content = next((word for word in words if word not in STOPWORDS or word in {"number", "count", "total"}), "")
-    return content in _FUNCTIONS or content in {"number", "count"}
+    return content in FUNCTIONS or content in {"number", "count"}
 
 
 def _numeric_near(reading: Reading, index: int) -> FieldLink | None:

@@ -168,3 +168,31 @@ def test_a_collection_without_text_is_not_said_to_lack_the_answer(ask: Callable[
     assert answer.band is Band.SEARCH
     assert "data does not say" not in answer.text
     assert "tickets_sold" in answer.text
+
+
+CONVERSATIONS = [
+    ("apiary", ["Total honey in 2025", "and revenue?"], (570.0,), Band.ANSWER),
+    ("apiary", ["Total honey in 2025", "by variety", "what about revenue?", "only linden"], (("linden", 420.0),), None),
+    ("apiary", ["What is the average of mites?", "and the maximum?"], (14,), Band.ANSWER),
+    ("apiary", ["How many inspections were calm?", "how many of those?"], (2,), None),
+    ("apiary", ["Which notes speak of mites?", "How many inspections does it have?"], (4,), Band.ASSUMPTIONS),
+]
+
+
+@pytest.mark.parametrize(("name", "questions", "expected", "band"), CONVERSATIONS)
+def test_conversations(
+    ask: Callable[..., Any], name: str, questions: list[str], expected: tuple[object, ...], band: Band | None
+) -> None:
+    """Another figure of the same documents; what could not be taken for a change is told to be asked anew."""
+    for question in questions:
+        answer = ask(name, question, conversation=questions[-1] + questions[0])
+    assert answer.values == expected
+    assert band in (None, answer.band)
+
+
+def test_what_could_not_go_on_is_said_to_be_asked_anew(ask: Callable[..., Any]) -> None:
+    """The figure of all is no figure of what was just spoken of."""
+    ask("apiary", "Total honey in 2025", conversation="anew")
+    answer = ask("apiary", "what about mites?", conversation="anew")
+    assert "'what about' was read without what was said before" in [item.text for item in answer.assumptions]
+    assert answer.band is Band.ASSUMPTIONS

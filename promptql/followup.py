@@ -8,6 +8,7 @@ from datetime import datetime
 
 from promptql.answer import Band
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
+from promptql.drawing import kind_named
 from promptql.editing import COUNT_ALIAS, Parts, parts_of, parts_over
 from promptql.errors import PlanError
 from promptql.expressions import Operator, Predicate, fields_of
@@ -21,7 +22,7 @@ from promptql.rules.measures import is_intensive
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading
 from promptql.rules.words import normalize, tokenize
-from promptql.steps import LIMIT_MAX, Aggregation, ChartKind, Function, Limit, Order, Scan, Search, Visualize
+from promptql.steps import LIMIT_MAX, Aggregation, Function, Limit, Order, Scan, Search, Visualize
 from promptql.validation import validate
 
 _BEGINS = re.compile(
@@ -55,10 +56,6 @@ _FALLING = re.compile(r"\bdesc(?:ending)?\b|\b(?:highest|largest|newest|latest|m
 _RISING = re.compile(r"\basc(?:ending)?\b|\b(?:lowest|smallest|oldest|earliest|least) first\b", re.IGNORECASE)
 _CUTS = re.compile(r"\b(?P<which>first|top|last|next)\b(?:\s+(?P<digits>\d{1,5}))?", re.IGNORECASE)
 _DRAWS = re.compile(r"\b(?:plot|draw|chart|graph|diagram|visuali[sz]e)\b", re.IGNORECASE)
-_KINDS = {
-    "bar": ChartKind.BAR, "line": ChartKind.LINE, "scatter": ChartKind.POINT, "area": ChartKind.AREA,
-    "heatmap": ChartKind.HEATMAP, "heat": ChartKind.HEATMAP,
-}  # fmt: skip
 _SHOWS = re.compile(r"\b(?:show|list|add|include|with|too|also|as well)\b", re.IGNORECASE)
 _OF_FOLLOWUPS = frozenset(
     """sort order sorted ordered rank reverse reversed first top last next descending ascending desc asc bar line area
@@ -303,9 +300,7 @@ def _cut(edit: _Edit, question: str, reading: Reading) -> None:
 
 def _draw(edit: _Edit, question: str) -> None:
     if _DRAWS.search(question):
-        words = re.findall(r"\w+", question.lower())
-        kind = next((_KINDS[word] for word in words if word in _KINDS), ChartKind.AUTO)
-        edit.take(replace(edit.parts, chart=Visualize("", "", kind)))
+        edit.take(replace(edit.parts, chart=Visualize("", "", kind_named(question))))
 
 
 def _carried(before: Plan, past: Parts, parts: Parts) -> tuple[Assumption, ...]:

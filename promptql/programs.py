@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from promptql.errors import ArgumentError, ProgramError, nearest_name
-from promptql.expressions import Scalar
+from promptql.expressions import Scalar, Value
 from promptql.plan import Parameter, ParameterType, Plan
+from promptql.predicate import describe_expression
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 DESCRIPTION_CHARACTERS_MAX = 2_000
@@ -179,9 +181,23 @@ def bound(plan: Plan, given: Mapping[str, Any]) -> Plan:
             )
         if value is not None and not isinstance(value, (bool, int, float, str)):
             raise ArgumentError(f"not a constant: got={type(value).__name__}", pointer=f"/params/{name}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ArgumentError("a constant must be finite", pointer=f"/params/{name}")
         if value is not None:
             params[name] = replace(params[name], value=value)
     for name, item in params.items():
         if item.value is None:
             raise ArgumentError(f'parameter "{name}" has no value', pointer=f"/params/{name}", hint=item.type.value)
-    return replace(plan, params=params)
+    changed = [plan.params[name].value for name, item in params.items() if item.value != plan.params[name].value]
+    said = tuple(item for item in plan.assumptions if not any(_speaks_of(item.text, value) for value in changed))
+    return replace(plan, params=params, assumptions=said)
+
+
+def _speaks_of(text: str, value: Scalar) -> bool:
+    """Whether it tells of a value that is no longer meant, as in "'more than 2' = weight_kg > 2"."""
+    if value is None:
+        return False
+    return (
+        re.search(rf"(?<![\w.-]){re.escape(describe_expression(Value(value)))}(?![\w-])", text, re.IGNORECASE)
+        is not None
+    )

@@ -15,6 +15,7 @@ from promptql.answer import Band
 from promptql.catalog import CollectionInfo
 from promptql.compounds import Asking, plan_compound
 from promptql.context import Context
+from promptql.drawing import chart_asked, with_chart
 from promptql.errors import QuestionError
 from promptql.plan import Assumption, Support, ignored_words
 from promptql.planned import Planned
@@ -77,8 +78,26 @@ def _plan_as_said(context: Context) -> Planned:
         planned = _compound(heard) or _read_by_rules(context, context.heard.text)
         assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
         return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
+    drawn = _drawn(context)
+    if drawn is not None:
+        return drawn
     about = plan_themes(question, context.catalog, context.question.asked_at)
     return about or _compound(context) or _plan_with_money(context)
+
+
+def _drawn(context: Context) -> Planned | None:
+    """The plan of what a chart is asked of, with the chart; None where none is, or it has no groups to draw."""
+    asked = chart_asked(context.question.text)
+    if asked is None or chart_asked(asked[1]) is not None:
+        return None
+    try:
+        planned = _plan_as_said(_asked(context, asked[1]))
+    except QuestionError:
+        return None
+    if planned.band not in (Band.ANSWER, Band.ASSUMPTIONS):
+        return None
+    plan = with_chart(replace(planned.plan, question=context.question.text), asked[0], context.catalog)
+    return None if plan is None else replace(planned, plan=plan)
 
 
 def _plan_with_money(context: Context) -> Planned:

@@ -196,3 +196,26 @@ def test_what_could_not_go_on_is_said_to_be_asked_anew(ask: Callable[..., Any]) 
     answer = ask("apiary", "what about mites?", conversation="anew")
     assert "'what about' was read without what was said before" in [item.text for item in answer.assumptions]
     assert answer.band is Band.ASSUMPTIONS
+
+
+@pytest.mark.parametrize(
+    ("question", "mark"),
+    [
+        ("Draw a bar chart of honey per variety", "bar"),
+        ("plot total revenue by variety", "bar"),
+        ("Please show me a line chart of the number of harvests per year", "line"),
+    ],
+)
+def test_a_chart_that_is_asked_for_at_once(ask: Callable[..., Any], question: str, mark: str) -> None:
+    """Drawn from the groups that the rest of the question asks for."""
+    answer = ask("apiary", question)
+    (chart,) = answer.charts
+    drawn = chart.spec["mark"]
+    assert (drawn["type"] if isinstance(drawn, dict) else drawn) == mark
+    assert len(answer.values) > 1
+
+
+@pytest.mark.parametrize("question", ["plot of Late Trains", "chart of chart of plays", "draw"])
+def test_what_has_no_groups_is_not_drawn(ask: Callable[..., Any], question: str) -> None:
+    """A plot may be that of a play."""
+    assert ask("theatre", question).charts == ()

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import Database, Field, FieldType
-from promptql.errors import PlanError, ProgramError, ProgramNotFoundError
-from promptql.plan import Parameter, ParameterType, Plan
+from promptql.errors import ArgumentError, PlanError, ProgramError, ProgramNotFoundError
+from promptql.plan import Assumption, Parameter, ParameterType, Plan, Support
 from promptql.program_store import VERSIONS_MAX, ProgramStore
 from promptql.programs import Program, bound, input_schema, with_parameters
 
@@ -68,6 +69,25 @@ def test_parameters_are_bound() -> None:
         with pytest.raises(PlanError) as caught:
             bound(plan, given)
         assert (caught.value.pointer, caught.value.hint) == (pointer, hint)
+
+
+def test_a_run_does_not_tell_how_the_value_before_was_read() -> None:
+    """What another value of the parameter was taken for is no assumption of this run; the others stay."""
+    about = Assumption("the question is about the collection films", Support.EXACT)
+    read = Assumption("'after 1990' = year > 1990", Support.EXACT)
+    longer = Assumption("'19901' = a number", Support.EXACT)
+    plan = with_parameters(replace(plan_of(), assumptions=(read, longer, about)), {"since": 1990})
+    assert bound(plan, {"since": 2000}).assumptions == (longer, about)
+    assert bound(plan, {"since": 1990}).assumptions == (read, longer, about)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_parameter_is_finite(value: float) -> None:
+    """Refused with its place, as it cannot be written down."""
+    plan = with_parameters(plan_of(), {"since": 1990})
+    with pytest.raises(ArgumentError, match="finite") as caught:
+        bound(plan, {"since": value})
+    assert caught.value.pointer == "/params/since"
 
 
 def test_versions_survive_a_restart(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         if planned is not None:
             if planned.band is Band.ANSWER:
                 return _reserved(question, infos, planned)
-            if _misordered(question, planned, infos):
+            if context.tables.joined is None and _misordered(question, planned, infos):
                 with suppress(QuestionError):
                     worded = _timed(context, question)
                     if worded.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, worded, infos):

@@ -223,7 +223,7 @@ def _read_by_rules(context: Context, question: str) -> Planned:
             amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
             if amount is not None:
                 return amount
-            if _misordered(question, planned, infos):
+            if context.tables.joined is None and _misordered(question, planned, infos):
                 with suppress(QuestionError):
                     other = _timed(context, question)
                     if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):

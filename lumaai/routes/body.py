@@ -143,7 +143,7 @@ def _validated(data: Any, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise invalid_request(error, data, "body does not have the right shape") from error
+        raise invalid_request(error, data, "body does not have the right shape", model) from error
 
 
 def parse_json(content: bytes) -> Any:
@@ -196,4 +196,4 @@ def validated_query(scope: Scope, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise invalid_request(error, values, "query string does not have the right shape") from error
+        raise invalid_request(error, values, "query string does not have the right shape", model) from error

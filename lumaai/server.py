@@ -24,6 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from lumaai.app import Application, create_app, raw_problem
 from lumaai.database import Database
+from lumaai.ending import UPLOAD_SECONDS_MAX
 from lumaai.errors import InvalidRequestError, LumaError
 from lumaai.routes.upload import is_upload
 from lumaai.settings import Settings, load_settings
@@ -498,6 +499,9 @@ class Server(uvicorn.Server):
         last.daemon = True
         last.start()
         log.info("service.draining", extra={"requests": len(self.server_state.tasks)})
+        app = self.config.loaded_app
+        if isinstance(app, Application):
+            asyncio.get_running_loop().call_later(UPLOAD_SECONDS_MAX, app.state.service.ending.begin)
         await super().shutdown(sockets=sockets)  # which closes the database: all that was written is synced
         log.info("service.stopped")
 

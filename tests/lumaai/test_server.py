@@ -227,6 +227,24 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
         assert child.wait(START_SECONDS_MAX) == 0
 
 
+def test_an_upload_that_has_no_end_stops_at_its_next_batch(tmp_path: Path) -> None:
+    """SIGTERM amid an upload: after a while its answer says where it goes on, and the process ends; nothing is lost."""
+    with running(tmp_path / "data") as (child, url):
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        with connected(url) as connection:
+            lines = b"".join(b'{"id": "%d"}\n' % number for number in range(300))
+            connection.sendall(UPLOAD_HEAD + b"%x\r\n%s\r\n" % (len(lines), lines))
+            assert _received(connection, b'"last_line":256')
+            child.send_signal(signal.SIGTERM)
+            said = _all_received(connection)
+        assert b'"code":"shutting_down"' in said
+        assert b'"stopped":true,"next_line":257' in said
+        assert said.endswith(b"0\r\n\r\n")
+        assert child.wait(START_SECONDS_MAX) == 0
+    with running(tmp_path / "data") as (_, url):
+        assert httpx.post(f"{url}/v1/collections/a/count", json={}).json() == {"count": 256}
+
+
 HEAD = b"POST /v1/collections/a/count HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
@@ -405,3 +423,10 @@ def _received(connection: socket.socket, wanted: bytes) -> bool:
             return False
         got += piece
     return True
+
+
+def _all_received(connection: socket.socket) -> bytes:
+    pieces = []
+    while piece := connection.recv(65_536):
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -27,7 +27,7 @@ from lumaai.database import Database
 from lumaai.ending import UPLOAD_SECONDS_MAX
 from lumaai.errors import InvalidRequestError, LumaError
 from lumaai.routes.upload import is_upload
-from lumaai.settings import Settings, load_settings
+from lumaai.settings import Settings, load_settings, misspelt
 from lumaai.telemetry import log_core
 
 log = logging.getLogger("lumaai")
@@ -164,6 +164,8 @@ def _reason(error: OSError) -> str:
 def _run(settings: Settings, listener: socket.socket, database: Database, began: float) -> None:
     log_core()
     sys.setswitchinterval(SWITCH_SECONDS)
+    for name, meant in misspelt(os.environ).items():
+        log.warning("setting.unknown", extra={"variable": name, "did_you_mean": meant})
     say_opened(database, time.perf_counter() - began)
     if settings.preload_models:
         threading.Thread(target=load_models, args=(database,), name="lumaai-models", daemon=True).start()

@@ -31,6 +31,7 @@ from lumaai.cli.top import top
 from lumaai.cli.upkeep import snapshot, upkeep
 from lumaai.errors import DatabaseLockedError, LumaError, UnauthorizedError
 from lumaai.options import check_durability
+from lumaai.sizes import bytes_of
 
 if TYPE_CHECKING:
     from lumaai.results import CollectionInfo
@@ -408,11 +409,10 @@ def serve(
 
 def _bytes(size: str) -> int:
     """Bytes of a size such as 512MB, 2 GiB or 100000."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?", size.strip(), re.IGNORECASE)
-    if found is None:
-        raise typer.BadParameter(f"not a size, such as 512MB or 2GiB: {size!r}", param_hint="--memory")
-    power = " KMGT".index(found[2].upper() or " ")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
+    try:
+        return bytes_of(size)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}: {size!r}", param_hint="--memory") from error
 
 
 @app.command()

@@ -20,7 +20,7 @@ from opentelemetry.trace import TracerProvider
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,6 +43,7 @@ from lumaai.routes import all_operations, upload
 from lumaai.routes.body import header
 from lumaai.routes.openapi import openapi_document
 from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_route
+from lumaai.routes.page import HEADERS, page
 from lumaai.routes.service import Service
 from lumaai.settings import Settings
 from lumaai.telemetry import RequestRecord, Telemetry
@@ -51,7 +52,8 @@ from lumaai.translation import translate
 from lumaai.turns import RETRY_AFTER_SECONDS
 from lumaai.wire import OPENAI_PARTS, as_openai
 
-PAGES = frozenset({"/", "/docs", "/openapi.json"})  # the way to the documentation, and FastAPI's own
+DOCS = "/docs"
+PAGES = frozenset({"/", DOCS, "/openapi.json"})  # the way to the documentation, and the documentation
 PROBLEM = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in logs and metrics only
 # What pages from the origins that LUMAAI_CORS_ORIGINS names may send, and read of answers. No cookies: there are none.
@@ -116,6 +118,7 @@ def create_app(
         version=lumaai.__version__,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         # Requests have spans where these are wanted; metrics and log lines are our own.
         telemetry={
@@ -135,9 +138,11 @@ def create_app(
         routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
     app.router.routes += routes
     app.router.routes.append(Route("/", _to_documentation, include_in_schema=False))
+    app.router.routes.append(Route(DOCS, _documentation, include_in_schema=False))
     guarded = service.gatekeeper.is_guarding
     document = openapi_document(operations, settings, version=lumaai.__version__, guarded=guarded)
     app.openapi = lambda: document  # type: ignore[method-assign]
+    app.state.page = functools.cache(functools.partial(page, document))  # made when it is first looked at
     app.add_exception_handler(HTTPException, _routing_error)
     edge = functools.partial(
         Edge,
@@ -445,7 +450,7 @@ def _as_luma_error(error: Exception) -> LumaError:
 
 
 async def _routing_error(request: Request, error: Exception) -> Response:
-    """Problem details for what the router itself refuses: unknown paths, and methods of FastAPI's own pages."""
+    """Problem details for what the router itself refuses: unknown paths, and methods of pages."""
     assert isinstance(error, HTTPException)
     luma_error: LumaError
     if error.status_code == 405:
@@ -462,7 +467,11 @@ async def _routing_error(request: Request, error: Exception) -> Response:
 
 
 async def _to_documentation(_: Request) -> Response:
-    return RedirectResponse("/docs")
+    return RedirectResponse(DOCS)
+
+
+async def _documentation(request: Request) -> Response:
+    return HTMLResponse(request.app.state.page(), headers=HEADERS)
 
 
 def _check_path(scope: Scope) -> None:

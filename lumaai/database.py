@@ -373,6 +373,11 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         Raises:
             NotFoundError: there is none.
         """
+        if name in self._aliases.table:  # to what it leads may not be for the caller to know
+            message = (
+                f"this is an alias: drop the collection behind it by its own name, or the alias alone: {name!r:.140}"
+            )
+            raise NotFoundError(message, code="collection_not_found")
         self._opened.reembeddings.forget(name)
         _shown(name)
         if name in self._native.collections():
@@ -399,9 +404,10 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
 
     def _scope(self, collections: list[str] | None) -> Scope:
         """Who asks, and of what."""
-        names = self._asked() if collections is None else list(dict.fromkeys(map(self.resolve, collections)))
+        said = {self.resolve(name): name for name in collections or ()}
+        names = self._asked() if collections is None else list(said)
         for name in names or ():
-            self._caller.check(Verb.ASK, name)
+            self._caller.check(Verb.ASK, name, said.get(name))
         return Scope(names, self._caller.id)
 
     @translated

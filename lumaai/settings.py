@@ -183,6 +183,10 @@ class Settings(ModelSettings):
         default=5.0, gt=0, description="Between two pieces of the head or the body of a request that is no upload."
     )
 
+    connections_max: int = Field(
+        default=10_000, ge=1, description="At once; half as many as files may be open, where that is less."
+    )
+
     search_threads: int = Field(default=max(2, CORES), ge=1, le=256)
     search_queue_max: int = Field(default=256, ge=0, description="Searches waiting for a thread.")
     search_wait_seconds_max: float = Field(

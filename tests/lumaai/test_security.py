@@ -311,6 +311,18 @@ def test_a_statement_takes_its_own_verb(world: World, query: str, takes: str) ->
     assert answer.status_code == 200, answer.text
 
 
+def test_no_key_ends_the_scrolls_of_another(world: World) -> None:
+    """However many it begins itself."""
+    path = "/v1/collections/films/scroll"
+    mine, others = world.keys["films"], world.keys["prefix"]
+    documents = {"documents": [{"id": f"scrolled-{number}"} for number in range(3)]}
+    assert world.call("POST", "/v1/collections/films/documents", MASTER, documents).status_code == 200
+    cursor = world.call("POST", path, mine, {"limit": 1}).json()["next_cursor"]
+    for _ in range(70):
+        assert world.call("POST", path, others, {"limit": 1}).json()["next_cursor"] is not None
+    assert world.call("POST", path, mine, {"limit": 1, "cursor": cursor}).status_code == 200
+
+
 def test_to_what_an_alias_leads_is_told_to_nobody_who_may_not(world: World) -> None:
     """Refusals name what was said, as where there is no such alias."""
     alias, key = "films-hidden", world.keys["prefix"]

@@ -312,12 +312,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """The head is whole."""
         self.room.work(self)
         self._stop_waiting()
-        self._in_body = True
         if not self._is_turned_away():
-            super().on_headers_complete()
+            super().on_headers_complete()  # or refuses a target that is none: then no body follows
             if self.parser.should_upgrade():
                 # The parser takes what follows for another protocol, and it is none of ours.
                 self.cycle.keep_alive = False
+        self._in_body = True
 
     def _is_turned_away(self) -> bool:
         """Answer what is refused at the door; the connection stays open, and the rest of its body is nobody's."""
@@ -331,6 +331,7 @@ class BoundedProtocol(HttpToolsProtocol):
         answer = door(self.parser.get_method().decode("ascii"), self.url.partition(b"?")[0], self.headers)
         if answer is None:
             return False
+        self._in_body = True
         self.cycle = cast("RequestResponseCycle", _ANSWERED)
         self.transport.write(answer)
         self.on_response_complete()

@@ -14,8 +14,9 @@ from lumaai import wire
 from lumaai.arrays import array_of_npy
 from lumaai.batch import Batch
 from lumaai.errors import ErrorDetail, InvalidRequestError
-from lumaai.routes.body import media_type, parse_json, read_bytes, require_media_type
+from lumaai.routes.body import media_type, read_bytes, require_media_type
 from lumaai.routes.operation import Call, M
+from lumaai.routes.parse import parse_json
 from lumaai.routes.upload import ARROW
 from lumaai.wire.faults import invalid_request
 

@@ -136,7 +136,9 @@ async def search_batch(call: Call) -> Response:
         )
         call.count_rows(rows)
         return json_response(content)
-    vectors = _vectors(body.vectors, _dim(collection, body.vector_field))
+    if isinstance(body.vectors, list):
+        _check_vectors(call, len(body.vectors))
+    vectors = await call.service.bodies.run(_vectors, body.vectors, _dim(collection, body.vector_field))
     return await _answer_vectors(call, collection, body, vectors)
 
 
@@ -144,10 +146,7 @@ async def _answer_vectors(
     call: Call, collection: Collection, body: wire.SearchBatchRequest, vectors: np.ndarray
 ) -> Response:
     _check_limit(call, body.limit)
-    maximum = call.service.settings.search_batch_max
-    if len(vectors) > maximum:
-        message = f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}"
-        raise TooLargeError.at("/vectors", message, maximum, len(vectors))
+    _check_vectors(call, len(vectors))
     _check_answer(call, len(vectors) * body.limit)
     content, rows = await run_while_wanted(
         call, call.service.searches, lambda gone: _search_batch(gone, collection, body, vectors)
@@ -208,6 +207,13 @@ def _check_limit(call: Call, rows: int, pointer: str = "") -> None:
     if rows > maximum:
         message = f"limit + offset is too large: search_limit_max={maximum} got={rows}"
         raise TooLargeError.at(f"{pointer}/limit", message, maximum, rows, code="limit_too_large")
+
+
+def _check_vectors(call: Call, count: int) -> None:
+    maximum = call.service.settings.search_batch_max
+    if count > maximum:
+        message = f"too many vectors in one request: search_batch_max={maximum} got={count}"
+        raise TooLargeError.at("/vectors", message, maximum, count)
 
 
 def _check_answer(call: Call, hits: int) -> None:

@@ -20,8 +20,8 @@ from lumaai.app import Edge
 from lumaai.audit import AuditLog
 from lumaai.auth import Gatekeeper
 from lumaai.limits import Lane
-from lumaai.routes.body import INLINE_BYTES_MAX
 from lumaai.routes.page import page
+from lumaai.routes.parse import INLINE_BYTES_MAX, PIECE_PARTS_MAX
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
 from lumaai.tracing import Tracing
@@ -420,6 +420,7 @@ def test_bodies_without_documents_have_a_smaller_limit(tmp_path: Path) -> None:
 def test_large_bodies_are_read_in_threads(service: Service) -> None:
     """They are read as small ones are, faults named alike, and are refused when too many are being read."""
     filling = {"id": "long", "text": "y" * INLINE_BYTES_MAX, "list": [[1, 2.5], None, "é"]}
+    filling["parts"] = [{"n": [number]} for number in range(PIECE_PARTS_MAX)]
     add = "/v1/collections/films/documents"
     assert service.post(add, {"documents": [filling, {"id": "2", "title": "x"}]}).json()["added"] == 1
     assert service.get(f"{add}/long").json() == filling

@@ -171,6 +171,16 @@ def test_translated_functions_let_all_other_errors_through(error: Any) -> None:
     assert caught.value is error
 
 
+def test_problem_details_name_a_thousand_errors() -> None:
+    """The others are counted: a body can have more than its sender reads."""
+    error = InvalidRequestError("wrong", errors=[ErrorDetail(f"/{number}", "x", "wrong") for number in range(1_003)])
+    problem = error.to_problem()
+    assert (len(problem["errors"]), problem["errors_left_out"]) == (1_000, 3)
+    assert problem["errors"][-1]["pointer"] == "/999"
+    assert len(from_problem(problem).errors) == 1_000
+    assert "errors_left_out" not in InvalidRequestError("wrong", errors=error.errors[:1_000]).to_problem()
+
+
 def test_importing_errors_loads_no_other_package_of_ours() -> None:
     """The client's part stays light."""
     code = (

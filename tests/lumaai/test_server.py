@@ -201,11 +201,11 @@ def test_an_upload_is_answered_while_it_comes_in(tmp_path: Path) -> None:
 
 def test_a_sender_that_does_not_listen_does_not_stop_an_upload(tmp_path: Path) -> None:
     """More answer than the sockets hold, unread until all is sent: neither side waits for the other."""
-    bad = b"x\n" * 40_000
+    mixed = b"".join(b'{"id": "%d"}\nx\n' % number for number in range(40_000))
     with running(tmp_path / "data") as (_, url):
         httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
         answer = httpx.post(
-            f"{url}/v1/collections/a/documents:bulk", content=bad, timeout=60,
+            f"{url}/v1/collections/a/documents:bulk", content=mixed, timeout=60,
             headers={"content-type": "application/x-ndjson"},
         )  # fmt: skip
     assert json.loads(answer.text.splitlines()[-1])["failed"] == 40_000

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from lumaai import wire
-from lumaai.wire.faults import invalid_request
+from lumaai.wire.faults import KNOWN_SAID_MAX, invalid_request
 
 
 def test_base64_and_lists_give_the_same_vector() -> None:
@@ -142,6 +142,17 @@ def test_no_class_of_pythons_is_named() -> None:
     with pytest.raises(ValidationError) as raised:
         wire.WriteDocuments.model_validate([])
     assert invalid_request(raised.value, [], "body", wire.WriteDocuments).message == "body: input should be an object"
+
+
+def test_many_unknown_keys_are_not_all_compared() -> None:
+    """The first are told what would be right, and all are named."""
+    body: dict[str, Any] = {"query": "a", **{f"limit{number}": 1 for number in range(60)}}
+    with pytest.raises(ValidationError) as raised:
+        wire.SearchRequest.model_validate(body)
+    errors = invalid_request(raised.value, body, "body", wire.SearchRequest).errors
+    assert len(errors) == 60
+    assert sum("did you mean limit?" in error.message for error in errors) == KNOWN_SAID_MAX
+    assert errors[-1].message == "unknown key"
 
 
 @pytest.mark.parametrize(

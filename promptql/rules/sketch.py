@@ -76,10 +76,15 @@ class Sketch:
 
 def columns_of(sketch: Sketch) -> set[int]:
     """Numbers of the columns that a sketch names itself, without those of sketches inside it."""
-    found = {item.column for item in sketch.select} | set(sketch.group)
-    found |= {test.column for clause in sketch.where for test in clause}
+    found = set(sketch.group)
+    for item in sketch.select:
+        found.add(item.column)
+    for clause in sketch.where:
+        for test in clause:
+            found.add(test.column)
     if sketch.pick is not None:
         found.add(sketch.pick.item.column)
     if sketch.having is not None:
         found.add(sketch.having[0].column)
-    return found - {ROWS}
+    found.discard(ROWS)
+    return found

@@ -16,9 +16,9 @@ import pytest
 from pydantic import SecretStr
 
 from lumaai import wire
-from lumaai.app import Edge
 from lumaai.audit import AuditLog
 from lumaai.auth import Gatekeeper
+from lumaai.edge import Edge
 from lumaai.limits import Lane
 from lumaai.routes.page import page
 from lumaai.routes.parse import INLINE_BYTES_MAX, PIECE_PARTS_MAX
@@ -419,7 +419,7 @@ def test_bodies_without_documents_have_a_smaller_limit(tmp_path: Path) -> None:
 
 def test_large_bodies_are_read_in_threads(service: Service) -> None:
     """They are read as small ones are, faults named alike, and are refused when too many are being read."""
-    filling = {"id": "long", "text": "y" * INLINE_BYTES_MAX, "list": [[1, 2.5], None, "é"]}
+    filling: dict[str, Any] = {"id": "long", "text": "y" * INLINE_BYTES_MAX, "list": [[1, 2.5], None, "é"]}
     filling["parts"] = [{"n": [number]} for number in range(PIECE_PARTS_MAX)]
     add = "/v1/collections/films/documents"
     assert service.post(add, {"documents": [filling, {"id": "2", "title": "x"}]}).json()["added"] == 1

@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lumaai.server import HEAD_BYTES_MAX, REST_SECONDS_MAX, url_of
+from lumaai.protocol import HEAD_BYTES_MAX, REST_SECONDS_MAX
+from lumaai.server import url_of
 
 PROGRAM = "from lumaai.server import serve; serve()"
 START_SECONDS_MAX = 30

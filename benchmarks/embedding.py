@@ -17,7 +17,7 @@ import models
 from benchmarks.data import SHARED_DATA, read_jsonl
 from benchmarks.report import Report
 from benchmarks.timing import in_turn, percentiles, seconds
-from lumaai.database import default_cache_directory
+from lumaai.environment import default_cache_directory
 
 DOCUMENTS, QUERIES, THREADS = 200, 200, 2
 TORCH = Path(__file__).parent.parent / ".venv-torch" / "bin" / "python"

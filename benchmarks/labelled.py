@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 import models
 from benchmarks.data import SHARED_DATA, Array, read_jsonl
-from lumaai.database import default_cache_directory
+from lumaai.environment import default_cache_directory
 
 ROWS = 2_000
 Row = Mapping[str, Any]

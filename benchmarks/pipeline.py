@@ -16,8 +16,8 @@ import models
 from benchmarks.embedding import THREADS, WEIGHTS, corpus_texts
 from benchmarks.report import Report
 from benchmarks.timing import load_average, percentiles, seconds
-from lumaai.database import default_cache_directory
 from lumaai.embedding import embed_documents
+from lumaai.environment import default_cache_directory
 
 ROUNDS = 3
 SEARCHES = 200

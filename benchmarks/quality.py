@@ -12,7 +12,7 @@ import models
 from benchmarks.data import SHARED_DATA, read_jsonl
 from benchmarks.metrics import ndcg
 from benchmarks.report import Report
-from lumaai.database import default_cache_directory
+from lumaai.environment import default_cache_directory
 
 PUBLISHED = {"scifact": "published .645 for the same model"}
 

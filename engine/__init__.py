@@ -105,12 +105,12 @@ if TYPE_CHECKING:
     from engine.search.scope import Condition as Condition
     from engine.snapshot import Snapshot as Snapshot
     from engine.sql.engine import SqlEngine as SqlEngine
-    from engine.sql.engine import SqlSearchRequest as SqlSearchRequest
     from engine.sql.expressions import NotInSqlError as NotInSqlError
     from engine.sql.relation import SqlRelation as SqlRelation
     from engine.sql.result import SqlColumn as SqlColumn
     from engine.sql.result import SqlResult as SqlResult
     from engine.sql.result import arrow_of as arrow_of
+    from engine.sql.run import SqlSearchRequest as SqlSearchRequest
     from engine.statistics import FieldStatistics as FieldStatistics
     from engine.store.options import StoreOptions as StoreOptions
     from engine.text.query import Expansion as Expansion
@@ -226,8 +226,9 @@ _MODULES = {
     "text.query": ["Expansion", "TextQuery"],
     "sql.expressions": ["NotInSqlError"],
     "sql.relation": ["SqlRelation"],
-    "sql.engine": ["SqlEngine", "SqlSearchRequest"],
+    "sql.engine": ["SqlEngine"],
     "sql.result": ["SqlColumn", "SqlResult", "arrow_of"],
+    "sql.run": ["SqlSearchRequest"],
     "vector.parameters": ["SearchParameters"],
     "store.options": ["StoreOptions"],
 }

@@ -444,6 +444,11 @@ class Snapshot:
         return held
 
     @property
+    def has_text_view(self) -> bool:
+        """Whether the text index was found to have all of it: who asks for that waits for nobody."""
+        return self._text_view is not None
+
+    @property
     def is_whole_text(self) -> bool:
         """Whether it has every document that there ever was up to the last one that its text index knows."""
         view = self.text_view()

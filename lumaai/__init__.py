@@ -213,7 +213,8 @@ def connect(
         raise InvalidRequestError("api_key belongs to an http address: a directory has no key")
     if not read_only:
         _check_unlocked(target)
-    from lumaai.database import Database, configured_llm, configured_model_options
+    from lumaai.database import Database
+    from lumaai.environment import configured_llm, configured_model_options
 
     options = model_options or configured_model_options()
     return Database(target, llm=configured_llm, progress=progress, read_only=read_only, model_options=options)

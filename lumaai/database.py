@@ -5,24 +5,23 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import engine
 import models
 from lumaai.access import Caller, Verb
 from lumaai.aliases import Aliases
-from lumaai.askable import AskableDatabase
-from lumaai.asked import Asked, Execution, Question
 from lumaai.collection import Collection
 from lumaai.declare import check_same, declared_schema
-from lumaai.embedded_teaching import EmbeddedTeacher
+from lumaai.embedded_models import EmbeddedModels
+from lumaai.embedded_questions import EmbeddedQuestions
 from lumaai.embedders import Embedders, LoadEmbedder, identity_of, precision_of
 from lumaai.embedding_cache import EmbeddingCaches
-from lumaai.errors import CorruptionError, ForbiddenError, InvalidRequestError, NotFoundError
+from lumaai.environment import default_cache_directory
+from lumaai.errors import CorruptionError, InvalidRequestError, NotFoundError
 from lumaai.ingestion.manifest import check_name, is_manifest, manifest_name
 from lumaai.jobs import Jobs, JobTable
 from lumaai.key_upkeep import KeyUpkeep
@@ -30,28 +29,20 @@ from lumaai.keys import Keyring
 from lumaai.model_options import ModelOptions
 from lumaai.opened import Opened
 from lumaai.options import check_durability
-from lumaai.query import Statements
-from lumaai.questions import LLMSource, Questions, Scope
+from lumaai.questions import LLMSource, Questions
 from lumaai.reranking import Rerankers
 from lumaai.results import CollectionInfo
 from lumaai.search import check_strings
-from lumaai.served_models import OURS, ServedModel, ServedModels, Task, check_known
+from lumaai.served_models import ServedModels
 from lumaai.snapshots import SNAPSHOTS, SnapshotDirectory
-from lumaai.sql import ROWS_DEFAULT, SECONDS_DEFAULT, Parameters, Queries, SqlResult
-from lumaai.texts import Scores, Vectors, check_dimensions, check_texts
-from lumaai.texts import check_query as check_reranked
-from lumaai.translation import translated, translated_events
+from lumaai.sql import Queries
+from lumaai.translation import translated
 from lumaai.upkeep import Upkeep, open_engine
-
-if TYPE_CHECKING:
-    from promptql import Answer, Event, Explanation, PlanCheck, Proposal, Tell
 
 _log = logging.getLogger("lumaai")
 
-ANSWER_ROWS_MAX = 10_000  # of a known answer that is given as SQL
 
-
-class Database(Upkeep, KeyUpkeep, AskableDatabase):
+class Database(Upkeep, KeyUpkeep, EmbeddedModels, EmbeddedQuestions):
     """Collections of documents in one directory. Safe for many threads; one process writes at a time.
 
     Close it, or use it in a `with` block. Models are loaded when they are first needed.
@@ -80,8 +71,6 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
             a database of a newer version (code "format_unsupported").
         CorruptionError: the files in it are damaged.
     """
-
-    _note_act: Callable[[str, str], None] | None = None
 
     @translated
     def __init__(
@@ -174,7 +163,7 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
             caller: who asks.
             note_act: told what a statement makes or drops.
         """
-        if caller.everything and note_act is None:
+        if caller.id == self._caller.id and caller.everything and note_act is None:
             return self
         seen = copy.copy(self)
         vars(seen).update(_caller=caller, _note_act=note_act)
@@ -298,14 +287,6 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         return [name for name in self._native.collections() if not is_manifest(name) and may(verb, name)]
 
     @translated
-    def list_models(self) -> list[ServedModel]:
-        """The models that callers may use by themselves: to ask, to embed and to rerank."""
-        asked = [OURS, *(f"{OURS}/{name}" for name in self._reached(Verb.ASK))]
-        embedders = self.served_models.embedders(self.collections())
-        by_task = {Task.CHAT: asked, Task.EMBEDDING: embedders, Task.RERANK: self.served_models.rerankers()}
-        return [ServedModel(name, task) for task, names in by_task.items() for name in names]
-
-    @translated
     def infos(self, names: Sequence[str] | None = None) -> list[CollectionInfo]:
         """Name, size and schema of all collections, by name; of one that is damaged, its name and what is wrong.
 
@@ -373,6 +354,11 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
         Raises:
             NotFoundError: there is none.
         """
+        if name in self._aliases.table:  # to what it leads may not be for the caller to know
+            message = (
+                f"this is an alias: drop the collection behind it by its own name, or the alias alone: {name!r:.140}"
+            )
+            raise NotFoundError(message, code="collection_not_found")
         self._opened.reembeddings.forget(name)
         _shown(name)
         if name in self._native.collections():
@@ -382,232 +368,6 @@ class Database(Upkeep, KeyUpkeep, AskableDatabase):
             self._native.drop_collection(manifest_name(name))
         self._native.drop_collection(name)
         self._opened.cursors.forget(name)
-
-    def _asked(self) -> list[str] | None:
-        """What a question is asked of that names no collection: all of them, but for the manifests of files.
-
-        Raises:
-            ForbiddenError: the caller may ask none of them.
-        """
-        names, caller = self._native.collections(), self._caller
-        if caller.everything and not any(map(is_manifest, names)):
-            return None
-        found = [name for name in names if not is_manifest(name) and caller.may(Verb.ASK, name)]
-        if not (found or caller.everything):
-            raise ForbiddenError("the key reaches no collection that is there", code="collection_not_allowed")
-        return found
-
-    def _scope(self, collections: list[str] | None) -> Scope:
-        """Who asks, and of what."""
-        names = self._asked() if collections is None else list(dict.fromkeys(map(self.resolve, collections)))
-        for name in names or ():
-            self._caller.check(Verb.ASK, name)
-        return Scope(names, self._caller.id)
-
-    @translated
-    def answer_told(self, asked: Asked, tell: Tell | None = None, cancelled: threading.Event | None = None) -> Answer:
-        """The answer to what is asked, with each event told in this thread.
-
-        What `tell` raises ends the work, and so does `cancelled` when it is set.
-        """
-        return self._questions.answer(asked, self._scope(asked.collections), tell, cancelled)
-
-    def _answer(self, asked: Asked) -> Answer:
-        return self.answer_told(asked)
-
-    def _events(self, asked: Asked) -> Iterator[Event]:
-        return translated_events(self._questions.events(asked, self._scope(asked.collections)), self._opened.explain)
-
-    @translated
-    def _proposal(self, question: Question) -> Proposal:
-        return self._questions.proposal(question, self._scope(question.collections))
-
-    @translated
-    def _check(self, execution: Execution) -> PlanCheck:
-        return self._questions.check(execution, self._scope(execution.collections))
-
-    @translated
-    def _explanation(self, execution: Execution) -> Explanation:
-        return self._questions.explanation(execution, self._scope(execution.collections))
-
-    def question_figures(self) -> dict[str, Any]:
-        """Answers by planner and band, and what the language model read and wrote for them, since the start."""
-        return self._questions.figures()
-
-    @property
-    def program_keeper(self) -> Questions:
-        """Where programs are kept; tells what `programs` does not: whether saving made a new version."""
-        return self._questions
-
-    @property
-    def _keeper(self) -> Questions:
-        return self._questions
-
-    @property
-    def _teacher(self) -> EmbeddedTeacher:
-        return EmbeddedTeacher(self._questions, lambda: self._scope(None), self._rows_of)
-
-    def _rows_of(self, query: str) -> list[Any]:
-        """The rows of a query that gives a question's answer; of one column the values."""
-        rows = self.sql(query, limit=ANSWER_ROWS_MAX).rows
-        return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else list(rows)
-
-    @translated
-    def sql(
-        self,
-        query: str,
-        params: Parameters | None = None,
-        *,
-        limit: int = ROWS_DEFAULT,
-        timeout: float = SECONDS_DEFAULT,
-        dialect: str = "duckdb",
-        explain: bool = False,
-    ) -> SqlResult:
-        """Run a query in SQL (DuckDB's) over the collections, as they are at this moment. Nothing can be written.
-
-        `search('films', 'space opera', 10)` stands for a table: the documents found, with their `_score`.
-
-        Args:
-            query: SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW TABLES, or EXPLAIN of one of these.
-            params: values of the parameters: a list for `?` and `$1`, a mapping for `$name`.
-            limit: rows at most.
-            timeout: seconds that it may take.
-            dialect: what it is written in, such as "duckdb", "sqlite", "postgres" or "mysql".
-            explain: say in the answer what ran.
-
-        Raises:
-            InvalidRequestError: the query is malformed (the message says where), not allowed (code
-                "sql_not_allowed"), or fails on what the documents hold.
-            NotFoundError: it names a collection that is not there.
-            TimeLimitError: it took too long.
-            MemoryLimitError: it needs more memory than it may take.
-        """
-        return self.sql_while(
-            None, query, params, limit=limit, timeout_seconds=timeout, dialect=dialect, explain=explain
-        )
-
-    @translated
-    def sql_while(
-        self,
-        cancelled: threading.Event | None,
-        query: str,
-        params: Parameters | None,
-        *,
-        limit: int,
-        timeout_seconds: float,
-        dialect: str,
-        explain: bool,
-        told: dict[str, Any] | None = None,
-    ) -> SqlResult:
-        """As `sql`; `cancelled` ends it when it is set, and `told` takes in what runs."""
-        caller = self._caller
-        visible = None if caller.everything else lambda name: caller.may(Verb.READ, name)
-        return self._queries.run(
-            query, params, limit=limit, timeout_seconds=timeout_seconds, dialect=dialect, explain=explain,
-            visible=visible, aliases=self._aliases.table, cancelled=cancelled, told=told,
-        )  # fmt: skip
-
-    @translated
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        model: str | None = None,
-        as_queries: bool = False,
-        dimensions: int | None = None,
-    ) -> Vectors:
-        """Vectors of texts, (n, dim) float32: of each as a whole, up to the tokens that the model reads.
-
-        Args:
-            texts: at least one, none empty.
-            model: one that a collection uses, or the database's own; None for that.
-            as_queries: they are queries, not documents; not every model makes a difference.
-            dimensions: the first so many numbers of each, scaled to length 1; None: all.
-
-        Raises:
-            InvalidRequestError: an empty text, or more dimensions than the model has.
-            NotFoundError: there is no such model here.
-            ModelUnavailableError: it cannot be had.
-        """
-        wanted, given = check_dimensions(dimensions), check_texts("texts", texts)
-        name = self.embedder_named(model)
-        return self.served_models.embed(given, name, as_queries=as_queries, dimensions=wanted).vectors
-
-    def embedder_named(self, model: str | None) -> str:
-        """An embedder that is given out; None means the database's own.
-
-        Raises:
-            NotFoundError: it is none.
-        """
-        name = self._default_model if model is None else model
-        check_known(name, self.served_models.embedders(self.collections()))
-        return name
-
-    @translated
-    def rerank(self, query: str, texts: Sequence[str], *, model: str | None = None) -> Scores:
-        """How well texts answer a query, (n,) float32 in their order; larger is better, within one call.
-
-        Args:
-            query: what is looked for.
-            texts: at least one, none empty.
-            model: a reranker; None for the database's own.
-
-        Raises:
-            InvalidRequestError: a blank query or an empty text.
-            NotFoundError: there is no such reranker here.
-            ModelUnavailableError: it cannot be had.
-        """
-        checked, given = check_reranked(query), check_texts("texts", texts)
-        if model is not None:
-            check_known(model, self.served_models.rerankers())
-        return self.served_models.score(checked, given, model)
-
-    @translated
-    def query(
-        self,
-        language: str,
-        query: str | Mapping[str, Any],
-        params: Parameters | None = None,
-        *,
-        limit: int = ROWS_DEFAULT,
-        timeout: float = SECONDS_DEFAULT,
-    ) -> SqlResult:
-        """Run a statement in one of the query languages. They read one collection, and write.
-
-        Args:
-            language: "lql" (like SQL), "jql" (JSON) or "nql" (English); see `engine.languages`.
-            query: the statement; of JQL the object or its text.
-            params: of LQL, for each `?` in turn.
-            limit: rows of the answer at most.
-            timeout: seconds that it may take; looked at between its stages and before it writes.
-
-        Returns:
-            The rows found; after a write one row with the number of documents.
-
-        Raises:
-            InvalidRequestError: the statement is malformed; the message says where.
-            NotFoundError: it names a collection that is not there.
-            TimeLimitError: it took too long; nothing was written.
-            LumaError: what a write may raise.
-        """
-        return self.query_while(None, language, query, params, limit=limit, timeout_seconds=timeout)
-
-    @translated
-    def query_while(
-        self,
-        cancelled: threading.Event | None,
-        language: str,
-        query: str | Mapping[str, Any],
-        params: Parameters | None,
-        *,
-        limit: int,
-        timeout_seconds: float,
-    ) -> SqlResult:
-        """As `query`; `cancelled` ends it when it is set, unless it writes already."""
-        statements = Statements(self, self._opened, self._caller, self._note_act)
-        return statements.run(
-            language, query, params, limit=limit, timeout_seconds=timeout_seconds, cancelled=cancelled
-        )
 
     @translated
     def stats(self) -> dict[str, Any]:
@@ -690,35 +450,6 @@ def _declared_precisions(embed: object, default_model: str) -> dict[str, str]:
         if isinstance(spec, Mapping) and isinstance(spec.get("identity"), Mapping):
             found[str(spec.get("model") or default_model)] = precision_of(spec["identity"])
     return found
-
-
-def default_cache_directory() -> Path:
-    """Where models are kept: `$XDG_CACHE_HOME/lumaai`, by default `~/.cache/lumaai`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lumaai"
-
-
-def configured_llm() -> models.LLM | None:
-    """The language model that the environment names, or None.
-
-    Raises:
-        InvalidRequestError: a variable of the environment is wrong.
-    """
-    from lumaai.settings import load_settings
-
-    return load_settings().llm
-
-
-def configured_model_options() -> ModelOptions:
-    """How models are run, as the environment says.
-
-    Raises:
-        InvalidRequestError: a variable of the environment is wrong.
-    """
-    if not any(name.startswith("LUMAAI_") or name == "OPENAI_API_KEY" for name in os.environ):
-        return ModelOptions()  # spares reading the settings
-    from lumaai.settings import load_model_settings
-
-    return load_model_settings().model_options
 
 
 def _directory(path: object) -> Path:

@@ -25,7 +25,7 @@
     └── InternalError                500
 
 `lumaai.translation` turns the errors of `engine`, `models` and `promptql` into these. `to_problem` writes an error as
-RFC 9457 problem details, and `from_problem` reads it back as the same class.
+RFC 9457 problem details (with `PROBLEM_ERRORS_MAX` errors), and `from_problem` reads it back as the same class.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 _TYPE_PREFIX = "urn:lumaai:error:"
+# How many errors problem details name: a body of a megabyte can have more than its sender reads.
+PROBLEM_ERRORS_MAX = 1_000
 
 JSONValue = Any  # None | bool | int | float | str | list | dict: what `json.loads` gives
 
@@ -124,6 +126,8 @@ class LumaError(Exception):
     def to_problem(self, *, instance: str | None = None) -> dict[str, JSONValue]:
         """The error as RFC 9457 problem details: `type` names the class, `code` says finer which.
 
+        More errors than `PROBLEM_ERRORS_MAX` are counted in `errors_left_out`.
+
         Args:
             instance: the request's id.
         """
@@ -133,9 +137,11 @@ class LumaError(Exception):
             "status": self.status,
             "detail": self.message,
             "code": self.code,
-            "errors": [detail.to_json() for detail in self.errors],
+            "errors": [detail.to_json() for detail in self.errors[:PROBLEM_ERRORS_MAX]],
             "retryable": self.retryable,
         }
+        if len(self.errors) > PROBLEM_ERRORS_MAX:
+            problem["errors_left_out"] = len(self.errors) - PROBLEM_ERRORS_MAX
         if instance is not None:
             problem["instance"] = instance
         if self.retry_after is not None:

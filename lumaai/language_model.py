@@ -55,7 +55,7 @@ def configured(settings: Settings) -> models.LLM | None:
     Raises:
         LLMError: a key or prices cannot be read from their file.
     """
-    from lumaai.database import default_cache_directory
+    from lumaai.environment import default_cache_directory
 
     name = provider_of(settings)
     if name is None:

@@ -29,6 +29,7 @@ from engine.writes.inference import all_fit, contradicts, fits, grow_field, infe
 
 BATCH_DOCUMENTS_MAX = 100_000
 BATCH_BYTES_MAX = 512 * 1024 * 1024  # of documents as they are stored, and as much of vectors
+FAULTS_MAX = 100  # of one document that are named
 # Strings of a first batch that are categories: so many of them, and so few different ones.
 CATEGORY_VALUES_MIN = 20
 CATEGORY_SHARE_MAX = 0.3
@@ -63,6 +64,7 @@ class Batch:
         own_vectors: the vectors that documents carried, by field.
         errors: the documents that cannot be stored; where there are any, the batch must not be.
         expires: when each expires, in microseconds since 1970; empty where no field of theirs says so.
+        faults: how many fields of a document cannot be stored; `FAULTS_MAX` of them are among the errors.
     """
 
     base: Schema
@@ -73,6 +75,7 @@ class Batch:
     own_vectors: dict[str, VectorRows] = field(default_factory=dict)
     errors: list[DocumentError] = field(default_factory=list)
     expires: list[int] = field(default_factory=list)
+    faults: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -315,7 +318,10 @@ def _widened(batch: Batch, name: str, spec: Field, entries: list[tuple[int, JSON
 
 
 def _refuse(batch: Batch, entries: list[tuple[int, JSON]], fault: Fault) -> None:
-    batch.errors.extend(_error(index, batch.documents[index], fault) for index, _ in entries)
+    for index, _ in entries:
+        batch.faults[index] = batch.faults.get(index, 0) + 1
+        if batch.faults[index] <= FAULTS_MAX:
+            batch.errors.append(_error(index, batch.documents[index], fault))
 
 
 def _new_field_fault(schema: Schema, name: str, count: int) -> Fault | None:

@@ -8,6 +8,7 @@ from asyncio import Semaphore
 from collections.abc import AsyncIterator
 
 from lumaai.aio.streams import AsyncStream
+from lumaai.errors import DatabaseClosedError
 from lumaai.http.address import Address, proxy_of
 from lumaai.http.message import NotConnectedError, ProtocolError, Reader, Request, Response
 from lumaai.http.pool import CONNECT_SECONDS_MAX, CONNECTIONS_MAX, IDLE_SECONDS_MAX, PROXY_REPLY_BYTES_MAX
@@ -48,6 +49,7 @@ class AsyncPool:
         """The whole answer.
 
         Raises:
+            DatabaseClosedError: it was closed.
             NotConnectedError: nothing was sent.
             TimeoutError: nothing came for as long as is waited; never where `patient`.
             OSError: the connection broke.
@@ -63,6 +65,7 @@ class AsyncPool:
         await self._room.acquire()
         exchange = AsyncExchange(self, None if patient else self.timeout_seconds)
         try:
+            self._check_open()
             stream = self._kept() or await self._connected()
             await exchange.begin(stream, request.encode(self.address.authority, self._prefix))
         except BaseException:
@@ -78,6 +81,10 @@ class AsyncPool:
             else:
                 stream.close()
         self._room.release()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise DatabaseClosedError("the client is closed")
 
     def _kept(self) -> AsyncStream | None:
         if self._process != os.getpid():  # after a fork they are the parent's

@@ -140,7 +140,7 @@ def _loaded(name: str, precision: str | None) -> Embedder:
     """The model, as the environment says, with progress in a terminal."""
     from dataclasses import replace
 
-    from lumaai.database import configured_model_options, default_cache_directory
+    from lumaai.environment import configured_model_options, default_cache_directory
 
     options = configured_model_options()
     if precision is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import secrets
 import sys
 import time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 HISTORY_LINES = 1_000
 HITS = 10
+LIMIT_DIGITS_MAX = 6  # below the million rows that a query may have
 CONTINUED = "...> "
 HELP = """SQL ends with ";" and may take several lines; a question or a search is one line.
   \\sql              queries in SQL; SHOW TABLES and DESCRIBE name as well
@@ -53,7 +55,7 @@ class Mode(StrEnum):
     epilog=examples(
         "lumaai shell                                  SQL first; \\ask and \\search films change over",
         "lumaai shell --mode ask --url http://127.0.0.1:8000",
-        "echo 'SELECT 1;' | lumaai shell               reads what it is given, and ends",
+        "echo 'SELECT 1;' | lumaai shell               reads what it is given, and ends; with 1 if something failed",
     )
 )
 def shell(
@@ -95,6 +97,7 @@ class Shell:
         self._search_mode, self._filter = "hybrid", ""
         self._conversation = secrets.token_hex(8)
         self._is_timing = False
+        self._has_failed = False
         self._lines: list[str] = []
 
     @property
@@ -105,8 +108,21 @@ class Shell:
         return f"search {self._collection}> " if self.mode is Mode.SEARCH else f"{self.mode.value}> "
 
     def run(self) -> None:
-        """Until Ctrl-D or the command q; Ctrl-C gives up what has been typed, or what is running."""
+        """Until Ctrl-D or the command q; Ctrl-C gives up what has been typed, or what is running.
+
+        Raises:
+            typer.Exit: with 1, at the end of what was piped in, if something in it could not be done.
+        """
         is_typed = sys.stdin.isatty()
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(
+                errors="surrogateescape"
+            )  # what is no text is refused where it is asked, as elsewhere
+        self._read(is_typed=is_typed)
+        if self._has_failed and not is_typed:
+            raise typer.Exit(1)
+
+    def _read(self, *, is_typed: bool) -> None:
         if is_typed:
             with_history(self.complete)
             typer.echo(HELP, err=True)
@@ -163,14 +179,14 @@ class Shell:
             result = self._database.sql(text, limit=self._limit, timeout=self._timeout, dialect=self._dialect)
             print_result(result, self._form)
         except LumaError as error:
-            _complain(error)
+            self._complain(error.message)
 
     def question(self, text: str) -> None:
         """Answer one question; it may go on from the one before."""
         try:
             answer = self._database.ask(text, conversation=self._conversation)
         except LumaError as error:
-            _complain(error)
+            self._complain(error.message)
             return
         match self._form:
             case Format.JSON:
@@ -187,7 +203,7 @@ class Shell:
             found = self._database.collection(collection)
             hits = found.search(text, mode=self._search_mode, filter=self._filter or None, limit=limit)
         except LumaError as error:
-            _complain(error)
+            self._complain(error.message)
             return
         if self._form is Format.JSON:
             output.print_json(hits.to_json())
@@ -224,7 +240,7 @@ class Shell:
         match words:
             case ["format", ("table" | "json" | "csv") as form]:
                 self._form = Format(form)
-            case ["limit", number] if number.isdecimal() and int(number):
+            case ["limit", number] if number.isdecimal() and len(number) <= LIMIT_DIGITS_MAX and int(number):
                 self._limit = int(number)
             case ["mode", mode] if mode in SEARCH_MODES:
                 self._search_mode = mode
@@ -238,13 +254,14 @@ class Shell:
             case ["help" | "h" | "?"]:
                 typer.echo(HELP)
             case _:
-                typer.echo(f"lumaai: no such command: {' '.join(words)}\n{HELP}", err=True)
+                self._complain(f"no such command: {' '.join(words)}")
+                typer.echo(HELP, err=True)
 
     def _enter(self, name: str) -> None:
         try:
             self._database.collection(name)
         except LumaError as error:
-            _complain(error)
+            self._complain(error.message)
             return
         self.mode, self._collection = Mode.SEARCH, name
 
@@ -252,10 +269,14 @@ class Shell:
         try:
             infos = self._database.infos()
         except LumaError as error:
-            _complain(error)
+            self._complain(error.message)
             return
         rows = [[info.name, f"{info.documents:,}", ", ".join(info.schema.get("fields", {}))[:80]] for info in infos]
         output.print_table([["collection", "documents", "fields"], ["──────────", "─────────", "──────"], *rows])
+
+    def _complain(self, message: str) -> None:
+        self._has_failed = True
+        typer.echo(output.plain(f"lumaai: {message}"), err=True)
 
     def complete(self, text: str, state: int) -> str | None:
         """Readline's completer: the `state`-th name of a collection, field or keyword that begins so."""
@@ -270,7 +291,7 @@ class Shell:
 
 def history_path() -> Path:
     """Where lines are kept between sessions."""
-    from lumaai.database import default_cache_directory
+    from lumaai.environment import default_cache_directory
 
     return default_cache_directory() / "shell-history"
 
@@ -303,7 +324,3 @@ def _keep_history(path: Path) -> None:
 
     with contextlib.suppress(OSError):  # a full disk must not end a session with a traceback
         readline.write_history_file(path)
-
-
-def _complain(error: LumaError) -> None:
-    typer.echo(output.plain(f"lumaai: {error.message}"), err=True)

@@ -112,7 +112,7 @@ def _language_model() -> LLM | None:
 
 def _model_options() -> ModelOptions:
     """How models are run, as the environment says."""
-    from lumaai.database import configured_model_options
+    from lumaai.environment import configured_model_options
 
     return configured_model_options()
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from threading import Semaphore
 
+from lumaai.errors import DatabaseClosedError
 from lumaai.http.address import Address, proxy_of
 from lumaai.http.blocking import Stream
 from lumaai.http.message import NotConnectedError, ProtocolError, Reader, Request, Response
@@ -52,6 +53,7 @@ class Pool:
         """The whole answer.
 
         Raises:
+            DatabaseClosedError: it was closed.
             NotConnectedError: nothing was sent.
             TimeoutError: nothing came for as long as is waited; never where `patient`.
             OSError: the connection broke.
@@ -67,6 +69,7 @@ class Pool:
         self._room.acquire()
         exchange = Exchange(self, None if patient else self.timeout_seconds)
         try:
+            self._check_open()
             stream = self._kept() or self._connected()
             exchange.begin(stream, request.encode(self.address.authority, self._prefix))
         except BaseException:
@@ -82,6 +85,10 @@ class Pool:
             else:
                 stream.close()
         self._room.release()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise DatabaseClosedError("the client is closed")
 
     def _kept(self) -> Stream | None:
         if self._process != os.getpid():  # after a fork they are the parent's

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lumaai.errors import InvalidRequestError, TooLargeError
 from lumaai.ingestion.parquet_files import document_of, in_microseconds
-from lumaai.ingestion.uploads import arrow_batches, row_bytes
+from lumaai.ingestion.sizes import row_sizes
+from lumaai.ingestion.uploads import arrow_batches
 
 _BODY = Path("body")  # what messages call it
 
@@ -39,17 +40,21 @@ def documents_of_arrow(content: bytes, *, bytes_max: int) -> list[dict[str, Any]
         TooLargeError: with all that dictionaries stand for, they are larger than `bytes_max`.
     """
     documents: list[dict[str, Any]] = []
-    size = 0
+    size = 0.0
     for batch in arrow_batches(_BODY, pa.BufferReader(content)):
         names = [field.name for field in batch.schema if pa.types.is_fixed_size_list(field.type)]
         found = {name: _vectors(batch.column(name)) for name in names}
         arrays = {name: array for name, array in found.items() if array is not None}
-        rest = in_microseconds(batch.drop_columns(list(arrays)) if arrays else batch)
-        for place in range(len(batch)):
-            row = rest.slice(place, 1)
-            size += sum(map(row_bytes, row.columns))
+        rest = batch.drop_columns(list(arrays)) if arrays else batch
+        try:
+            size += float(row_sizes(rest).sum())
             if size > bytes_max:
                 raise TooLargeError(f"documents are too large: body_bytes_max={bytes_max}", code="body_too_large")
+            rest = in_microseconds(rest)
+        except (ValueError, pa.ArrowException) as error:
+            raise InvalidRequestError(f"Arrow cannot be read: {error}", code="invalid_arrow") from error
+        for place in range(len(batch)):
+            row = rest.slice(place, 1)
             vectors = {name: array[place] for name, array in arrays.items()}
             documents.append({**_document(row, len(documents)), **vectors})
     if not documents:

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import decimal
 import math
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ _ROWS_AT_ONCE = 1024
 def read_parquet(path: Path) -> Iterator[Record]:
     """The rows of a Parquet file; null and NaN cells are left out.
 
-    Dates and times become ISO 8601 strings (to the microsecond), decimals numbers, binary cells base64, maps objects.
+    Dates and times become ISO 8601 strings (to the microsecond), decimals numbers, binary cells base64, maps objects,
+    UUIDs strings.
 
     Raises:
         InvalidRequestError: it is not Parquet, or damaged (code "file_malformed").
@@ -80,6 +82,11 @@ def _microsecond_type(kind: Any) -> Any:
             return pa.list_(_microsecond_type(kind.value_type))
         case pa.LargeListType():
             return pa.large_list(_microsecond_type(kind.value_type))
+        case pa.FixedSizeListType():
+            return pa.list_(_microsecond_type(kind.value_type), kind.list_size)
+        case pa.DictionaryType():
+            plain = _microsecond_type(kind.value_type)
+            return kind if plain == kind.value_type else plain
         case pa.StructType():
             return pa.struct([(field.name, _microsecond_type(field.type)) for field in kind])
         case pa.MapType():
@@ -94,7 +101,24 @@ def row_record(number: int, row: pa.RecordBatch, share: int) -> Record:
         (values,) = row.to_pylist(maps_as_pydicts="strict")
         return record_of(number, document_of(values), share)
     except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:
-        return Record(number, problem=str(error), bytes=share)
+        return Record(number, problem=problem_of(row, error), bytes=share)
+
+
+def problem_of(row: pa.RecordBatch, error: Exception) -> str:
+    """What is wrong with a row that Python cannot hold; of a time zone that there is not, Arrow says something else."""
+    for field in row.schema:
+        zone = field.type.tz if pa.types.is_timestamp(field.type) else None
+        if zone is not None and not _is_known(zone):
+            return f"column {field.name!r:.60} has an unknown time zone: {zone!r:.60}"
+    return str(error)
+
+
+def _is_known(zone: str) -> bool:
+    try:
+        pa.lib.string_to_tzinfo(zone)
+    except (ValueError, pa.ArrowException):
+        return False
+    return True
 
 
 def document_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +149,8 @@ def json_value(value: Any) -> Any:
             return value.total_seconds()
         case decimal.Decimal():
             return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
+        case uuid.UUID():
+            return str(value)
         case bytes():
             return base64.b64encode(value).decode()
         case dict():

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,11 +15,15 @@ from lumaai.errors import InvalidRequestError, TooLargeError
 from lumaai.ingestion.csv_files import read_csv
 from lumaai.ingestion.parquet_files import check_names, in_microseconds, row_record
 from lumaai.ingestion.record import Record
+from lumaai.ingestion.sizes import row_sizes
 from lumaai.ingestion.source import opened
 
 # Rows that are decoded at once; and what a group of rows in a Parquet file may take, as it says itself.
 ROWS_AT_ONCE = 256
 ROW_GROUP_BYTES_MAX = 1 << 30
+# What all rows may take written out, whatever the file is, and so many times as long as it: a value that stands in all
+# rows is in it once.
+ROWS_FREELY_BYTES, ROWS_TIMES_MAX = 1 << 30, 1_000
 FILE_MAGIC = b"ARROW1\0\0"
 # Fields of Arrow's flatbuffers (format/Message.fbs): of a message its header, of record batches their compression, of
 # dictionary batches the record batch in them.
@@ -50,22 +55,27 @@ def read_upload(path: Path, *, fields: Mapping[str, Any], row_bytes_max: int) ->
 def _parquet(path: Path, row_bytes_max: int) -> Iterator[Record]:
     with opened(path) as file:
         try:
-            names = [field.name for field in pq.read_schema(file) if _is_long(field.type)]
+            schema = pq.ParquetFile(file).schema
+            columns = [schema.column(number) for number in range(len(schema))]
             # Kept as dictionaries, so that one large value that is in every row is in memory once.
-            table = pq.ParquetFile(file, read_dictionary=names)
+            texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+            table = pq.ParquetFile(file, read_dictionary=texts)
             check_names(path, table.schema_arrow.names)
             for number in range(table.num_row_groups):
                 size = table.metadata.row_group(number).total_byte_size
                 if size > ROW_GROUP_BYTES_MAX:
                     raise TooLargeError(f"a row group of {path} is too large: maximum={ROW_GROUP_BYTES_MAX} got={size}")
-            yield from _rows(table.iter_batches(batch_size=ROWS_AT_ONCE), row_bytes_max)
+            yield from _rows(path, table.iter_batches(batch_size=ROWS_AT_ONCE), row_bytes_max)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _malformed(path, "Parquet", error) from error
 
 
 def _arrow(path: Path, row_bytes_max: int) -> Iterator[Record]:
     with pa.memory_map(str(path)) as file:
-        yield from _rows(arrow_batches(path, file), row_bytes_max)
+        try:
+            yield from _rows(path, arrow_batches(path, file), row_bytes_max)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _malformed(path, "Arrow", error) from error
 
 
 def arrow_batches(path: Path, file: Any) -> Iterator[Any]:
@@ -92,31 +102,23 @@ def arrow_batches(path: Path, file: Any) -> Iterator[Any]:
         raise _malformed(path, "Arrow", error) from error
 
 
-def _rows(batches: Any, row_bytes_max: int) -> Iterator[Record]:
-    number = 0
+def _rows(path: Path, batches: Any, row_bytes_max: int) -> Iterator[Record]:
+    number, total = 0, 0.0
+    bytes_max = max(ROWS_FREELY_BYTES, ROWS_TIMES_MAX * path.stat().st_size)
     for whole in batches:
         for start in range(0, len(whole), ROWS_AT_ONCE):
-            readable = in_microseconds(whole.slice(start, ROWS_AT_ONCE))
-            for index in range(len(readable)):
+            part = whole.slice(start, ROWS_AT_ONCE)
+            sizes = row_sizes(part)
+            total += float(np.minimum(sizes, row_bytes_max).sum())
+            if total > bytes_max:
+                raise TooLargeError(f"the rows of {path} are too large written out: maximum={bytes_max}")
+            readable = in_microseconds(part)
+            for index, size in enumerate(sizes.tolist()):
                 number += 1
-                row = readable.slice(index, 1)
-                size = sum(map(row_bytes, row.columns))
                 if size > row_bytes_max:
-                    yield Record(number, problem=f"row is too large: maximum={row_bytes_max} got={size} bytes")
+                    yield Record(number, problem=f"row is too large: maximum={row_bytes_max} got={size:.0f} bytes")
                 else:
-                    yield row_record(number, row, size)
-
-
-def row_bytes(column: Any) -> int:
-    """What one value takes; of a dictionary what it stands for."""
-    if isinstance(column, pa.DictionaryArray):
-        value = column[0].value
-        return 0 if value is None else len(value.as_buffer()) if hasattr(value, "as_buffer") and value.is_valid else 8
-    return int(column.nbytes)
-
-
-def _is_long(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+                    yield row_record(number, readable.slice(index, 1), int(size))
 
 
 def _refuse_compressed(path: Path, messages: Any) -> None:

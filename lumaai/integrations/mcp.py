@@ -11,15 +11,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ToolError
-from mcp.types import ToolAnnotations
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp.types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import Field
 
 from lumaai import __version__
 from lumaai.client import Client
 from lumaai.database import Database
-from lumaai.errors import LumaError
+from lumaai.errors import LumaError, NotFoundError
 
 R = TypeVar("R")
 
@@ -140,6 +140,34 @@ class Tools:
         return result.to_json()
 
 
+class Server(MCPServer[Any]):
+    """A server that refuses arguments which a tool does not have: what a misspelt filter leaves out, no model sees."""
+
+    async def list_tools(self) -> list[Tool]:
+        """The tools; their schemas say that there are no other arguments."""
+        tools = await super().list_tools()
+        return [
+            tool.model_copy(update={"input_schema": {**tool.input_schema, "additionalProperties": False}})
+            for tool in tools
+        ]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """The result of a tool.
+
+        Raises:
+            ToolError: it does not have these arguments, or refuses them.
+        """
+        known = next(
+            (tool.input_schema.get("properties", {}) for tool in await self.list_tools() if tool.name == name), None
+        )
+        unknown = [] if known is None else [each for each in arguments if each not in known]
+        if known is not None and unknown:
+            raise ToolError(f"{name} has no argument {unknown[0]!r:.60}: expected {', '.join(known)}")
+        return await super().call_tool(name, arguments, context)
+
+
 READING = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ADDING = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
@@ -151,9 +179,7 @@ def create_server(database: Database | Client, *, writable: bool = False) -> MCP
         database: embedded or behind an address; it stays the caller's to close.
         writable: whether models may make collections, add and delete documents.
     """
-    server: MCPServer[Any] = MCPServer(
-        "lumaai", title="LumaDB AI", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING"
-    )
+    server = Server("lumaai", title="LumaDB AI", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING")
     tools = Tools(database)
     reading = (
         tools.list_collections, tools.describe_collection, tools.search, tools.get_documents, tools.count, tools.sql,
@@ -173,6 +199,8 @@ def create_server(database: Database | Client, *, writable: bool = False) -> MCP
         """Size and schema of a collection."""
         try:
             return json.dumps(await tools.describe_collection(name))
+        except NotFoundError as error:
+            raise ResourceNotFoundError(error.message) from error
         except LumaError as error:
             raise ResourceError(error.message) from error
 

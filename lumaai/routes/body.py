@@ -7,22 +7,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-import msgspec
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from lumaai.errors import InvalidRequestError
+from lumaai.routes.parse import is_quick, no_collections, parse_json, parse_large
 from lumaai.turns import Turns
 from lumaai.wire.faults import invalid_request
 
 M = TypeVar("M", bound=BaseModel)
 
-# Reading so much holds the event loop for about a millisecond; what is larger is read in a thread.
-INLINE_BYTES_MAX = 256 << 10
-# Beyond so many pieces, splitting a body takes more memory than it is worth.
-COMMAS_MAX = 4_000_000
 CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 
@@ -109,7 +104,7 @@ async def read_body(
     may_lack: bool = False,
     turns: Turns | None = None,
 ) -> M:
-    """The JSON body as `model`; a large one is read by `in_thread`, so that other requests go on.
+    """The JSON body as `model`; one that takes long is read by `in_thread`, so that other requests go on.
 
     Args:
         scope: of the request.
@@ -121,6 +116,7 @@ async def read_body(
 
     Raises:
         InvalidRequestError: not JSON (400), not of this type (415) or not of this shape (422, naming places).
+        TooLargeError: it has more lists and objects than any body needs.
         OverloadedError: its turn did not come in time.
     """
     if may_lack and not media_type(scope):
@@ -133,54 +129,40 @@ async def read_body(
         await turns.take()
     if may_lack and not content:
         return _validated({}, model)
-    if len(content) <= INLINE_BYTES_MAX:
+    if is_quick(content):
         return _validated(parse_json(content), model)
-    read: M = await in_thread(lambda: _validated(_parse_large(content), model))
+    read: M = await in_thread(_read_large, content, model)
     return read
+
+
+def _read_large(content: bytes, model: type[M]) -> M:
+    with no_collections():
+        read = _validated_large(content, model)
+    if not isinstance(read, InvalidRequestError):
+        return read
+    try:
+        raise read  # from here, and without its cause: what was read is gone before garbage is collected again
+    finally:
+        del read
+
+
+def _validated_large(content: bytes, model: type[M]) -> M | InvalidRequestError:
+    data = parse_large(content)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        return _refused(error, data, model)
 
 
 def _validated(data: Any, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise invalid_request(error, data, "body does not have the right shape") from error
+        raise _refused(error, data, model) from error
 
 
-def parse_json(content: bytes) -> Any:
-    """A JSON value. NaN and Infinity are read, so that what uses the value can name their place and refuse them.
-
-    Raises:
-        InvalidRequestError: status 400; not UTF-8, cut off, too deep (200 levels) or not JSON otherwise.
-    """
-    try:
-        return from_json(content)
-    except ValueError as error:
-        raise InvalidRequestError(f"body is not valid JSON: {error}", code="invalid_json", status=400) from error
-
-
-def _parse_large(content: bytes) -> Any:
-    """As `parse_json`, an object's lists item by item: one call would keep other threads waiting until it is done.
-
-    What cannot be split (or is not JSON in the eyes of the splitter, such as NaN) is parsed in one.
-    """
-    if content.count(b",") > COMMAS_MAX:
-        return parse_json(content)
-    try:
-        return {key: _parse_list(raw) for key, raw in _split_object(content).items()}
-    except (msgspec.MsgspecError, InvalidRequestError, RecursionError):
-        # Once more as a whole, for the message that names the place in the body.
-        return parse_json(content)
-
-
-def _parse_list(raw: msgspec.Raw) -> Any:
-    content = bytes(raw)
-    if content[:1] != b"[" or content[1:].lstrip()[:1] not in {b"{", b"["}:
-        return parse_json(content)
-    return [parse_json(bytes(item)) for item in _split_list(content)]
-
-
-_split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+def _refused(error: ValidationError, data: Any, model: type[BaseModel]) -> InvalidRequestError:
+    return invalid_request(error, data, "body does not have the right shape", model)
 
 
 def validated_query(scope: Scope, model: type[M]) -> M:
@@ -196,4 +178,4 @@ def validated_query(scope: Scope, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise invalid_request(error, values, "query string does not have the right shape") from error
+        raise invalid_request(error, values, "query string does not have the right shape", model) from error

@@ -36,6 +36,9 @@ from lumaai.routes.upload import ARROW, CSV, PARQUET, TSV, Row, kept, rows
 BATCH_DOCUMENTS = 256
 BATCH_BYTES_MAX = 4 << 20
 MESSAGE_CHARACTERS_MAX = 300
+# So many lines may fail however few are good; beyond that, no more than are good. Each takes fifty times as many bytes
+# in the answer as in the upload, where that is gzip of nonsense many thousand times as many.
+FAILED_MAX = 10_000
 # A model that does not answer is asked again, so many times, with twice the wait in between each time.
 MODEL_AWAY = "remote_model_unavailable"
 MODEL_TRIES = 4
@@ -46,8 +49,9 @@ async def bulk(call: Call) -> Response:
     """Add or replace the documents of an upload: NDJSON, CSV, Parquet or Arrow, also gzipped; bad rows are named.
 
     The answer has a line for each batch that is written, for each row that is refused, and at the end a summary. What
-    a model refuses is found out document by document. A cut upload goes on without loss and without doubles: send it
-    again with the same Idempotency-Key, or what is behind the last line that was answered, with `first_line`.
+    a model refuses is found out document by document. It ends where more than 10,000 rows, and most of all, are
+    refused. A cut upload goes on without loss and without doubles: send it again with the same Idempotency-Key, or
+    what is behind the last line that was answered, with `first_line`.
     """
     asked = call.query(wire.BulkQuery)
     key = call.idempotency_key()
@@ -163,6 +167,14 @@ class Upload:
                     yield self._failed(bad)
                 if self._stopped:
                     break
+                if not batch.documents:  # what is read and not written yet would be lost
+                    self._call.service.ending.check()
+                if self._is_hopeless(len(batch.documents)):
+                    async for line in self._flushed(batch):
+                        yield line
+                    self._answered_line = self._line
+                    message = f"most lines are refused, {self._totals['failed']} so far: is it of the type it says?"
+                    raise InvalidRequestError(message, code="too_many_errors")
         if not self._stopped:
             async for line in self._flushed(batch):
                 yield line
@@ -179,6 +191,12 @@ class Upload:
         batch.lines.append(row.line)
         batch.bytes += row.bytes
         return None
+
+    def _is_hopeless(self, waiting: int) -> bool:
+        """Whether so many lines were refused that the upload is something else, or is meant to be a burden."""
+        totals = self._totals
+        good = totals["added"] + totals["replaced"] + totals["skipped"] + waiting
+        return totals["failed"] >= FAILED_MAX and totals["failed"] > good
 
     def _failed(self, bad: Line) -> Line:
         self._totals["failed"] += 1

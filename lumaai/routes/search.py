@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -34,7 +35,9 @@ PLAIN_KEYS = frozenset(
     {"query", "vector", "id", "vector_field", "limit", "offset", "filter", "select", "params", "explain"}
 )
 # With these keys only, a search's kind tells how long it takes.
-SHORT_KEYS = frozenset({"mode", "vector", "id", "vector_field", "limit", "offset", "filter", "select"})
+SHORT_KEYS = frozenset({"mode", "query", "vector", "id", "vector_field", "limit", "offset", "filter", "select"})
+# Words without phrases, signs and fields: how many they are tells about how long they take.
+PLAIN_WORDS = re.compile(r"[\w\s]{1,256}")
 
 
 async def search(call: Call) -> Response:
@@ -73,15 +76,21 @@ async def _run(service: Service, kind: Hashable | None, work: Callable[..., R], 
 def _kind(collection: Collection, body: wire.SearchRequest) -> Hashable | None:
     """What searches take about as long as this one; None: no other, or it may wait.
 
-    Who searches words waits for the text index to have all that was written; who embeds, for a model.
+    Who searches words waits for the text index to have all that was written, if it has not; who embeds, for a model.
     """
-    given, field = body.model_fields_set, body.vector_field
+    given, field, words = body.model_fields_set, body.vector_field, 0
     if not given <= SHORT_KEYS or isinstance(body.filter, str) or not is_plain(body.filter):
         return None
     if field is not None and (not isinstance(field, str) or len(field) > CHARACTERS_MAX):
         return None
+    if "query" in given:
+        if body.mode != "keyword" or not body.query or PLAIN_WORDS.fullmatch(body.query) is None:
+            return None
+        if not collection.has_text_at_hand:
+            return None
+        words = len(body.query.split())
     size = (body.limit + body.offset).bit_length()
-    return collection.name, frozenset(given), size, field, shape_of(body.filter)
+    return collection.name, frozenset(given), words, size, field, shape_of(body.filter)
 
 
 def _search(
@@ -127,7 +136,9 @@ async def search_batch(call: Call) -> Response:
         )
         call.count_rows(rows)
         return json_response(content)
-    vectors = _vectors(body.vectors, _dim(collection, body.vector_field))
+    if isinstance(body.vectors, list):
+        _check_vectors(call, len(body.vectors))
+    vectors = await call.service.bodies.run(_vectors, body.vectors, _dim(collection, body.vector_field))
     return await _answer_vectors(call, collection, body, vectors)
 
 
@@ -135,10 +146,7 @@ async def _answer_vectors(
     call: Call, collection: Collection, body: wire.SearchBatchRequest, vectors: np.ndarray
 ) -> Response:
     _check_limit(call, body.limit)
-    maximum = call.service.settings.search_batch_max
-    if len(vectors) > maximum:
-        message = f"too many vectors in one request: search_batch_max={maximum} got={len(vectors)}"
-        raise TooLargeError.at("/vectors", message, maximum, len(vectors))
+    _check_vectors(call, len(vectors))
     _check_answer(call, len(vectors) * body.limit)
     content, rows = await run_while_wanted(
         call, call.service.searches, lambda gone: _search_batch(gone, collection, body, vectors)
@@ -199,6 +207,13 @@ def _check_limit(call: Call, rows: int, pointer: str = "") -> None:
     if rows > maximum:
         message = f"limit + offset is too large: search_limit_max={maximum} got={rows}"
         raise TooLargeError.at(f"{pointer}/limit", message, maximum, rows, code="limit_too_large")
+
+
+def _check_vectors(call: Call, count: int) -> None:
+    maximum = call.service.settings.search_batch_max
+    if count > maximum:
+        message = f"too many vectors in one request: search_batch_max={maximum} got={count}"
+        raise TooLargeError.at("/vectors", message, maximum, count)
 
 
 def _check_answer(call: Call, hits: int) -> None:

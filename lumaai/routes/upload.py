@@ -20,8 +20,9 @@ from starlette.requests import ClientDisconnect
 from lumaai.errors import InvalidRequestError, LumaError, TooLargeError
 from lumaai.ingestion import Record
 from lumaai.job_work import IMPORTS
-from lumaai.routes.body import header, media_type, parse_json, require_media_type
+from lumaai.routes.body import header, media_type, require_media_type
 from lumaai.routes.operation import NDJSON, Call
+from lumaai.routes.parse import is_quick, parse_json, read_large
 
 LINES = frozenset({NDJSON, "application/jsonl", "application/x-jsonlines", "application/jsonlines"})
 CSV, TSV = "text/csv", "text/tab-separated-values"
@@ -34,10 +35,12 @@ UPLOADS = "uploads"
 # Decided before routing, and so on the whole path: a document's id may end like another route.
 _UPLOAD = re.compile(r"/v1/collections/[^/]+/documents:bulk")
 UTF8_BOM = b"\xef\xbb\xbf"
+_NOT_BLANK = re.compile(rb"\S")
 RECORDS_AT_ONCE = 256
 INFLATED_BYTES_AT_ONCE = 128 << 10
-# After so many lines others have their turn: a little gzip becomes millions of them.
-LINES_A_TURN = 256
+# After so many bytes of lines others have their turn; each counts for some beside its own. A little gzip becomes
+# millions of them.
+BYTES_A_TURN, LINE_BYTES_MIN = 32 << 10, 128
 # What documents inflate to stays far below (deflate itself ends at 1,032 times); little may be what it likes.
 INFLATED_TIMES_MAX = 200
 INFLATED_FREELY_BYTES = 32 << 20
@@ -97,45 +100,85 @@ async def rows(call: Call, fields: dict[str, Any], first_line: int) -> AsyncGene
 
 async def _lines(call: Call, first_line: int) -> AsyncGenerator[Row, None]:
     """A row for each line that is not blank; the bytes of one that is too long are dropped."""
-    number, bytes_max = first_line - 1, call.service.settings.line_bytes_max
-    line, is_long = bytearray(), False
+    lines, taken = _Lines(first_line, call.service.settings.line_bytes_max), 0
     async with aclosing(_pieces(call)) as pieces:
         async for piece in pieces:
-            *ends, rest = piece.split(b"\n")
-            for end in ends:
-                number += 1
-                if number % LINES_A_TURN == 0:
+            for number, line in lines.of(piece):
+                yield await _row(call, number, line)
+                taken += LINE_BYTES_MIN + len(line or b"")
+                if taken > BYTES_A_TURN:
                     await asyncio.sleep(0)
-                if not end and not line and not is_long:
-                    continue
-                line += end
-                line = _unmarked(line, number)
-                is_long = is_long or len(line) > bytes_max
-                if is_long or line.strip():
-                    yield _row(number, None if is_long else bytes(line), bytes_max)
-                line, is_long = bytearray(), False
-            is_long = is_long or len(line) + len(rest) > bytes_max
-            if is_long:
-                line = bytearray()
-            else:
-                line += rest
-    line = _unmarked(line, number + 1)
-    if is_long or line.strip():
-        yield _row(number + 1, None if is_long else bytes(line), bytes_max)
+                    taken = 0
+    for number, line in lines.rest():
+        yield await _row(call, number, line)
 
 
-def _unmarked(line: bytearray, number: int) -> bytearray:
-    """A whole line; the first without the mark that some editors put in front of UTF-8."""
-    return line.removeprefix(UTF8_BOM) if number == 1 else line
+class _Lines:
+    """Lines out of pieces of a text, with their numbers; blank ones are passed over many at a time.
+
+    Args:
+        first: number of the first.
+        bytes_max: of a line; one that has more is None.
+    """
+
+    def __init__(self, first: int, bytes_max: int) -> None:
+        self._number = first - 1
+        self._bytes_max = bytes_max
+        self._line, self._is_long = bytearray(), False
+
+    def of(self, piece: bytes) -> Iterator[tuple[int, bytes | None]]:
+        """The lines that end in a piece."""
+        place = self._past_blank(piece, 0)
+        while (end := piece.find(b"\n", place)) >= 0:
+            yield from self._ended(piece[place:end])
+            place = self._past_blank(piece, end + 1)
+        self._add(piece[place:])
+
+    def rest(self) -> Iterator[tuple[int, bytes | None]]:
+        """The last line, if it has no end."""
+        yield from self._ended(b"")
+
+    def _past_blank(self, piece: bytes, place: int) -> int:
+        """Where the first line begins from here on that has more than blanks, or the piece's last line."""
+        if self._line or self._is_long or not piece[place : place + 1].isspace():
+            return place
+        found = _NOT_BLANK.search(piece, place)
+        end = piece.rfind(b"\n", place, found.start() if found else len(piece)) + 1
+        if end:
+            self._number += piece.count(b"\n", place, end)
+        return end or place
+
+    def _add(self, part: bytes) -> None:
+        self._is_long = self._is_long or len(self._line) + len(part) > self._bytes_max
+        if self._is_long:
+            self._line = bytearray()
+        else:
+            self._line += part
+
+    def _ended(self, part: bytes) -> Iterator[tuple[int, bytes | None]]:
+        self._add(part)
+        self._number += 1
+        # Some editors put a mark in front of UTF-8.
+        line, is_long = bytes(self._line), self._is_long
+        line = line.removeprefix(UTF8_BOM) if self._number == 1 else line
+        self._line, self._is_long = bytearray(), False
+        if is_long or line.strip():
+            yield self._number, None if is_long else line
 
 
-def _row(number: int, raw: bytes | None, bytes_max: int) -> Row:
-    """One line as a document, or what is wrong with it."""
+async def _row(call: Call, number: int, raw: bytes | None) -> Row:
+    """One line as a document, or what is wrong with it; read in a thread where it takes long."""
+    settings = call.service.settings
     if raw is None:
-        return Row(number, None, ("line_too_long", f"line is too long: maximum={bytes_max} bytes"))
+        message = f"line is too long: maximum={settings.line_bytes_max} bytes"
+        return Row(number, None, ("line_too_long", message))
     try:
-        document = parse_json(raw)
-    except InvalidRequestError as error:
+        if is_quick(raw):
+            document = parse_json(raw)
+        else:
+            read = call.service.bodies.run_when_free
+            document = await read(read_large, raw, timeout_seconds=settings.request_seconds_max)
+    except (InvalidRequestError, TooLargeError) as error:
         message = error.message.removeprefix("body ").replace(" at line 1 column ", " at column ")
         return Row(number, None, (error.code, message))
     if not isinstance(document, dict):
@@ -223,12 +266,13 @@ async def _pieces(call: Call) -> AsyncGenerator[bytes, None]:
     Raises:
         InvalidRequestError: it stands still (408), or is not the gzip that it says (400).
         TooLargeError: inflated it is more than `bulk_bytes_max`.
+        OverloadedError: the service ends.
     """
     is_gzip = header(call.request.scope, b"content-encoding") in (b"gzip", b"x-gzip")
     inflate = Inflater(call.service.settings.bulk_bytes_max) if is_gzip else None
     while True:
         try:
-            async with asyncio.timeout(call.service.settings.request_seconds_max):
+            async with call.service.ending.wait(call.service.settings.request_seconds_max):
                 message = await call.request.receive()
         except TimeoutError as error:
             raise InvalidRequestError("the upload stood still", code="body_timeout", status=408) from error

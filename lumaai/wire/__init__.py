@@ -56,9 +56,39 @@ from lumaai.wire.answers import (
     StoredObject,
     WriteResponse,
 )
+from lumaai.wire.asking import (
+    QUESTION_CHARACTERS_MAX,
+    AskRequest,
+    ExecuteRequest,
+    PlanBody,
+    PlanRequest,
+    RunProgram,
+    SaveProgram,
+)
 from lumaai.wire.base import (
     Reading,
     Wire,
+)
+from lumaai.wire.collections import (
+    CreateCollection,
+    DescribeCollection,
+    EmbedSpec,
+    OptimizeCollection,
+    Reembed,
+    ScalarFieldSpec,
+    TtlSpec,
+    VectorFieldSpec,
+)
+from lumaai.wire.documents import (
+    CountDocuments,
+    DeleteDocuments,
+    FetchDocuments,
+    OrderSpec,
+    PatchDocument,
+    PutDocument,
+    ScrollDocuments,
+    WriteConditions,
+    WriteDocuments,
 )
 from lumaai.wire.facets import (
     FacetSpec,
@@ -81,6 +111,7 @@ from lumaai.wire.keys import (
     NewKey,
     RotateKey,
 )
+from lumaai.wire.maintenance import CheckDatabase, CreateSnapshot, ReclaimDisk, RestoreSnapshot
 from lumaai.wire.openai import (
     OPENAI_PARTS,
     ChatCompletion,
@@ -94,55 +125,23 @@ from lumaai.wire.openai import (
     RerankResponse,
     as_openai,
 )
+from lumaai.wire.parameters import (
+    BulkQuery,
+    ChangesQuery,
+    CollectionsQuery,
+    DatabaseChangesQuery,
+    DocumentsQuery,
+    NoQuery,
+    ProgramQuery,
+    ReadQuery,
+    SearchBatchQuery,
+    SearchQuery,
+)
 from lumaai.wire.queries import (
     QueryRequest,
     SqlColumn,
     SqlRequest,
     SqlResponse,
-)
-from lumaai.wire.requests import (
-    IDEMPOTENCY_KEY_PATTERN,
-    NAME_PATTERN,
-    QUERY_CHARACTERS_MAX,
-    QUESTION_CHARACTERS_MAX,
-    SNAPSHOT_PATTERN,
-    AskRequest,
-    BulkQuery,
-    ChangesQuery,
-    CheckDatabase,
-    CollectionsQuery,
-    CountDocuments,
-    CreateCollection,
-    CreateSnapshot,
-    DatabaseChangesQuery,
-    DeleteDocuments,
-    DescribeCollection,
-    DocumentsQuery,
-    EmbedSpec,
-    ExecuteRequest,
-    FetchDocuments,
-    NoQuery,
-    OptimizeCollection,
-    OrderSpec,
-    PatchDocument,
-    PlanBody,
-    PlanRequest,
-    ProgramQuery,
-    PutDocument,
-    ReadQuery,
-    ReclaimDisk,
-    Reembed,
-    RestoreSnapshot,
-    RunProgram,
-    SaveProgram,
-    ScalarFieldSpec,
-    ScrollDocuments,
-    SearchBatchQuery,
-    SearchQuery,
-    TtlSpec,
-    VectorFieldSpec,
-    WriteConditions,
-    WriteDocuments,
 )
 from lumaai.wire.searches import (
     Example,
@@ -161,6 +160,7 @@ from lumaai.wire.searches import (
     VectorExample,
 )
 from lumaai.wire.teaching import FeedbackRequest, LessonList, LessonReview, ReviewRequest
+from lumaai.wire.values import IDEMPOTENCY_KEY_PATTERN, NAME_PATTERN, QUERY_CHARACTERS_MAX, SNAPSHOT_PATTERN
 from lumaai.wire.vectors import (
     vector_of,
     vectors_of,

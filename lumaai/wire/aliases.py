@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lumaai.wire.base import Wire
-from lumaai.wire.requests import NAME_PATTERN
+from lumaai.wire.values import NAME_PATTERN
 
 
 class SetAlias(Wire):

@@ -36,6 +36,7 @@ class Problem(Wire):
     retry_after: float | None = Field(default=None, description="Seconds; also in the Retry-After header.")
     code: str
     errors: list[ErrorItem]
+    errors_left_out: int | None = Field(default=None, description="How many more there are, where that is too many.")
     retryable: bool
 
 

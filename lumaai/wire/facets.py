@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from lumaai.wire.base import Reading, Wire
-from lumaai.wire.requests import FieldName, Filter, Integer, Strings
+from lumaai.wire.values import FieldName, Filter, Integer, Strings
 
 FACETS_MAX = 64
 

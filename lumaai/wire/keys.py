@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lumaai.key_info import GRACE_SECONDS_MAX, NAME_CHARACTERS_MAX, REQUESTS_MAX, SECONDS_MAX
 from lumaai.wire.base import Wire
-from lumaai.wire.requests import Integer
+from lumaai.wire.values import Integer
 
 KEY_ID_PATTERN = r"^[0-9a-f]{12}$"
 COLLECTION_PATTERN = r"^([A-Za-z0-9_.\-]{0,127}\*|[A-Za-z0-9_.\-]{1,128})$"

@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from lumaai.wire.answers import Problem
+from lumaai.wire.asking import QUESTION_CHARACTERS_MAX
 from lumaai.wire.base import Wire
-from lumaai.wire.requests import QUESTION_CHARACTERS_MAX, Integer
+from lumaai.wire.values import Integer
 
 INPUTS_MAX = 2_048  # OpenAI's own bound
 MESSAGES_MAX = 512
@@ -27,16 +29,25 @@ ModelId = Annotated[str, Field(min_length=1, max_length=512, description="One of
 TokenIds = Annotated[list[Integer], Field(min_length=1, max_length=INPUTS_MAX, fail_fast=True)]
 
 
+def _few(value: Any) -> Any:
+    """The value, unless it is too long a list: of each member of a union that would be another complaint."""
+    if isinstance(value, list) and len(value) > INPUTS_MAX:
+        facts = {"maximum": INPUTS_MAX, "got": len(value)}
+        raise PydanticCustomError("too_long", "list should have at most {maximum} items, not {got}", facts)
+    return value
+
+
 class EmbeddingsRequest(Wire):
     """Texts to embed."""
 
     model: ModelId | None = Field(default=None, description="null: the service's own. OpenAI's own takes no null.")
-    input: (
+    input: Annotated[
         Text
         | Annotated[list[Text], Field(min_length=1, max_length=INPUTS_MAX, fail_fast=True)]
         | TokenIds
-        | Annotated[list[TokenIds], Field(min_length=1, max_length=INPUTS_MAX, fail_fast=True)]
-    ) = Field(description="A text or several. Token ids are refused: they are of another model's vocabulary.")
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=INPUTS_MAX, fail_fast=True)],
+        BeforeValidator(_few),
+    ] = Field(description="A text or several. Token ids are refused: they are of another model's vocabulary.")
     encoding_format: Literal["float", "base64"] | None = Field(
         default=None, description="base64: float32, little-endian; null: float."
     )
@@ -161,12 +172,19 @@ class ChatRequest(Wire):
     logprobs: Literal[False] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
+    functions: Annotated[list[Any], Field(max_length=0)] | None = None
+    function_call: Literal["none", "auto"] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
+    top_logprobs: Literal[0] | None = None
+    stop: Annotated[list[str], Field(max_length=0)] | None = None
     max_completion_tokens: Annotated[Integer, Field(ge=1)] | None = Without
     max_tokens: Annotated[Integer, Field(ge=1)] | None = Without
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Without
     top_p: Annotated[float, Field(ge=0, le=1)] | None = Without
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Without
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Without
+    logit_bias: dict[str, Any] | None = Without
+    prediction: dict[str, Any] | None = Without
     seed: Integer | None = Without
     parallel_tool_calls: bool | None = Without
     reasoning_effort: str | None = Without
@@ -175,6 +193,8 @@ class ChatRequest(Wire):
     store: bool | None = Without
     metadata: dict[str, Any] | None = Without
     prompt_cache_key: str | None = Without
+    prompt_cache_options: dict[str, Any] | None = Without
+    prompt_cache_retention: str | None = Without
     safety_identifier: str | None = Without
     user: str | None = Without
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from lumaai.wire.base import Reading
-from lumaai.wire.requests import Integer
+from lumaai.wire.values import Integer
 
 ParameterList = Annotated[list[Any], Field(max_length=1000, description="For ? and $1.")]
 ParameterObject = Annotated[dict[str, Any], Field(max_length=1000, description="For $name.")]

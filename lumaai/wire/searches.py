@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from lumaai.searchable import SEARCHES_MAX
 from lumaai.wire.base import Background, MinSequence, Reading, Wire
 from lumaai.wire.facets import Facets
-from lumaai.wire.requests import (
+from lumaai.wire.values import (
     QUERY_CHARACTERS_MAX,
     Base64Floats,
     DocumentId,

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from lumaai.wire.base import Wire
-from lumaai.wire.requests import PlanObject, finite
+from lumaai.wire.values import PlanObject, finite
 
 QUESTIONS_MAX = 1_000
 

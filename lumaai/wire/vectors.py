@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,8 +14,8 @@ BASE64_FLOATS = (
 )
 
 
-def vector_of(given: list[float] | str) -> np.ndarray:
-    """The (dim,) float32 vector of a request.
+def vector_of(given: Sequence[float] | Sequence[Sequence[float]] | str) -> np.ndarray:
+    """The (dim,) float32 vector of a request; of rows of equal length, (n, dim).
 
     Raises:
         ValueError: not base64, not whole float32 numbers, or a number float32 cannot hold.
@@ -49,4 +50,4 @@ def vectors_of(given: list[list[float]] | str, dim: int) -> np.ndarray:
     lengths = sorted({len(row) for row in given})
     if len(lengths) > 1:
         raise ValueError(f"vectors have different sizes: smallest={lengths[0]} largest={lengths[-1]}")
-    return np.stack([vector_of(row) for row in given])
+    return vector_of(given)

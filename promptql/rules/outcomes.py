@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from promptql.rules.columns import key_of, text_of
 from promptql.rules.generate import Candidate
@@ -35,6 +36,7 @@ def _cells(row: Sequence[object]) -> tuple[object, ...]:
     return tuple(sorted((_comparable(value) for value in row), key=lambda value: (isinstance(value, str), value)))
 
 
+@lru_cache(maxsize=65_536)
 def _comparable(value: object) -> float | str:
     if isinstance(value, int | float):
         return round(float(value), 6)

@@ -50,13 +50,19 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
         reserved = whole or sure < model.answer_confidence_min
         band = Band.ASSUMPTIONS if reserved else Band.ANSWER
         planned = Plan(question, plan.steps, plan.output, assumptions=found)
-        alternatives = _alternatives(question, outcomes, outcome, tables, catalog)
-        close = [item for item in alternatives if item["confidence"] >= CLOSE_SHARE * outcome.probability]
-        if sure < CLARIFY_CONFIDENCE_MAX and close:
+        if sure < CLARIFY_CONFIDENCE_MAX and (close := _close(question, outcomes, outcome, tables, catalog)):
             chosen = {"text": say(best.sketch, tables.view), "confidence": outcome.probability, "plan": plan.to_json()}
             return _ask_back(question, [chosen, *close], sure)
-        return Planned(planned, sure, band, alternatives)
+        return Planned(planned, sure, band, _alternatives(question, outcomes, outcome, tables, catalog))
     return None
+
+
+def _close(
+    question: str, outcomes: Sequence[Outcome], chosen: Outcome, tables: Tables, catalog: Catalog
+) -> list[Mapping[str, Any]]:
+    """Rival readings that are nearly as likely."""
+    rivals = _alternatives(question, outcomes, chosen, tables, catalog)
+    return [item for item in rivals if item["confidence"] >= CLOSE_SHARE * chosen.probability]
 
 
 def _takes_all(plan: Plan) -> bool:

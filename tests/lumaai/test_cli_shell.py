@@ -33,9 +33,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(tmp_path / "db")
 
 
-def typed(place: str, *lines: str, options: tuple[str, ...] = ()) -> Result:
-    result = CliRunner().invoke(app, ["shell", "--db", place, *options], input="\n".join(lines))
-    assert result.exit_code == 0, result.output
+def typed(place: str, *lines: str | bytes, options: tuple[str, ...] = (), code: int = 0) -> Result:
+    given = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
+    result = CliRunner().invoke(app, ["shell", "--db", place, *options], input=given)
+    assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return result
 
@@ -78,16 +79,28 @@ def test_what_there_is(place: str) -> None:
 
 
 def test_faults_do_not_end_it(place: str) -> None:
-    """A bad query, a collection that is not there, a command that is none."""
-    told = typed(place, "SELEC;", "\\search nothing", "\\nonsense", "\\limit 0", "\\timing", "SELECT 42 AS n;", "\\q")
-    assert told.stderr.count("lumaai: ") == 4
+    """A bad query, a collection that is not there, a command that is none; whoever piped it in sees it by the code."""
+    limits = "\\limit 0", "\\limit 1000001", f"\\limit {'9' * 5_000}", "\\limit ²"
+    told = typed(
+        place, "SELEC;", "\\search nothing", "\\nonsense", *limits, "\\timing", "SELECT 42 AS n;", "\\q", code=1
+    )  # fmt: skip
+    assert told.stderr.count("lumaai: ") == 7
     assert "42" in told.stdout
     assert "ms in all" in told.stderr
 
 
+def test_what_is_no_text_is_refused_and_the_rest_goes_on(place: str) -> None:
+    """Bytes that are no UTF-8, as a query, a question and words to search for."""
+    told = typed(
+        place, b"SELECT '\xff';", b"\\ask \xff\xfe?", b"\\search films \xff", b"\\d \xff", "SELECT 42 AS n;", code=1
+    )  # fmt: skip
+    assert told.stderr.count("lumaai: ") == 4
+    assert "42" in told.stdout
+
+
 def test_a_dot_may_begin_what_is_looked_for(place: str) -> None:
     """It begins a command among queries only."""
-    told = typed(place, "\\search films", ".NET creature", "\\sql", ".nonsense")
+    told = typed(place, "\\search films", ".NET creature", "\\sql", ".nonsense", code=1)
     assert "1  Alien" in told.stdout
     assert told.stderr.count("no such command") == 1
 

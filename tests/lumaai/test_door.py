@@ -155,6 +155,39 @@ def test_who_asks_for_http_2_is_answered_by_http_1(tmp_path: Path, name: str) ->
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+@pytest.mark.parametrize(
+    ("target", "rest", "status"),
+    [
+        (b"example.org:443", b"", 400),
+        (b"/v1/limits", b"", 405),
+        (b"/v1/limits", b"Content-Length: 100\r\n\r\npart", 405),
+        (b"/nothing", b"Connection: keep-alive\r\n", 404),
+        (SEARCH.encode(), b"Content-Length: 2\r\n\r\n{}GET /healthz HTTP/1.1\r\nHost: localhost\r\n", 405),
+    ],
+)
+def test_who_asks_for_a_tunnel_is_answered_and_left(
+    tmp_path: Path, before: bytes, target: bytes, rest: bytes, status: int
+) -> None:
+    """CONNECT leads nowhere: one answer that says that it is the last, and nothing that follows is a request."""
+
+    async def main(address: Address) -> list[bytes]:
+        host, port = address.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        if before:
+            writer.write(before)
+            assert (await answer(reader))[0] == 200
+        writer.write(b"CONNECT %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (target, rest))
+        found = await asyncio.wait_for(reader.read(), 4)  # the server ends the connection, not its keep-alive timer
+        writer.close()
+        return found.lower().split(b"http/1.1 ")[1:]
+
+    with listening(tmp_path) as address:
+        (told,) = asyncio.run(main(address))
+        assert told.startswith(b"%d " % status)
+        assert b"\r\nconnection: close\r\n" in told
+
+
 def test_who_does_not_read_refusals_gets_no_more_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They would be kept for that caller without end: once the connection takes no more, neither do we."""
     some, times = request() * 1_000, 80

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -169,6 +171,39 @@ def test_translated_functions_let_all_other_errors_through(error: Any) -> None:
     with pytest.raises(type(error)) as caught:
         fail()
     assert caught.value is error
+
+
+def test_translated_errors_keep_nothing_alive() -> None:
+    """What the frames held that they passed through goes with them, without looking for garbage: a large batch, say."""
+
+    class Held:
+        pass
+
+    held = Held()
+    alive = weakref.ref(held)
+
+    @translated
+    def fail(argument: Held) -> None:
+        raise engine.CollectionNotFoundError("films")
+
+    gc.disable()
+    try:
+        with pytest.raises(NotFoundError):
+            fail(held)
+        del held
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_problem_details_name_a_thousand_errors() -> None:
+    """The others are counted: a body can have more than its sender reads."""
+    error = InvalidRequestError("wrong", errors=[ErrorDetail(f"/{number}", "x", "wrong") for number in range(1_003)])
+    problem = error.to_problem()
+    assert (len(problem["errors"]), problem["errors_left_out"]) == (1_000, 3)
+    assert problem["errors"][-1]["pointer"] == "/999"
+    assert len(from_problem(problem).errors) == 1_000
+    assert "errors_left_out" not in InvalidRequestError("wrong", errors=error.errors[:1_000]).to_problem()
 
 
 def test_importing_errors_loads_no_other_package_of_ours() -> None:

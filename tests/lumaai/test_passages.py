@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumaai.database import default_cache_directory
+from lumaai.environment import default_cache_directory
 from lumaai.passages import SPECIAL_TOKENS, pieces_of
 from models import load_embedder
 from models.embedders.hashing import HashingEmbedder

@@ -36,6 +36,13 @@ def test_a_strict_schema_refuses_unknown_fields() -> None:
     assert (error.code, error.pointer) == ("unknown_field", "/0/b~1c")
 
 
+def test_of_one_document_so_many_faults_are_named() -> None:
+    """The first hundred of a thousand unknown fields; the other document's are named as well."""
+    errors = prepare([{f"b{number}": 1 for number in range(1_000)}, {"c": 1}], STRICT).errors
+    assert [error.pointer for error in errors[-2:]] == ["/0/b99", "/1/c"]
+    assert len(errors) == 101
+
+
 def test_the_schema_grows_with_the_batch() -> None:
     """New fields are inferred, integers widen to numbers, single values to lists."""
     first = prepare([{"n": 1, "s": "x"}], Schema()).schema

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lumaai.aio.pool import AsyncPool
+from lumaai.errors import DatabaseClosedError
 from lumaai.http import blocking
 from lumaai.http.message import NotConnectedError, ProtocolError, Request, Response
 from lumaai.http.pool import CONNECTIONS_MAX, Pool
@@ -86,6 +87,23 @@ def head_of(connection: socket.socket) -> bytes:
             return b""
         head += piece
     return head
+
+
+def test_a_closed_pool_sends_nothing(make: Make) -> None:
+    """As an embedded database that is closed, instead of connecting anew; closing it twice does no harm."""
+
+    def serve(connection: socket.socket) -> None:
+        while head_of(connection):
+            connection.sendall(ANSWER)
+
+    with listening(serve) as url:
+        pool = make(url)
+        assert pool.send().body == b"ok"
+        pool.close()
+        pool.close()
+        for _ in range(CONNECTIONS_MAX + 1):  # whose room is given back each time
+            with pytest.raises(DatabaseClosedError):
+                pool.send()
 
 
 def test_a_connection_that_was_ended_meanwhile_is_not_used(make: Make) -> None:

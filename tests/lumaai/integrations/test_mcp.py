@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters
-from mcp.types import TextContent, TextResourceContents
+from mcp.types import INVALID_PARAMS, TextContent, TextResourceContents
 
 from lumaai.database import Database
 from lumaai.integrations.mcp import create_server
@@ -115,6 +115,8 @@ def test_a_model_writes(database: Database) -> None:
         ("search", {"collection": "nothing", "query": "x"}, "does not exist"),
         ("search", {"collection": "films", "query": "x", "filter": "year >"}, "filter"),
         ("search", {"collection": "films", "query": "x", "limit": 1_000}, "limit"),
+        ("search", {"collection": "films", "query": "x", "where": "year > 1990"}, "has no argument 'where': expected"),
+        ("no_such_tool", {"x": 1}, "no_such_tool"),
         ("sql", {"query": "DROP TABLE films"}, ""),
         ("sql", {"query": "SELECT * FROM '/etc/passwd'"}, ""),
         ("add_documents", {"collection": "films", "documents": [{"id": "3"}]}, "add_documents"),
@@ -147,6 +149,26 @@ def test_collections_are_resources(database: Database) -> None:
 
     listed, films = ran(create_server(database), script)
     assert listed["collections"][0]["name"] == films["name"] == "films"
+
+
+def test_a_collection_that_is_not_there_is_no_resource(database: Database) -> None:
+    """The error says so, by the code of the protocol."""
+
+    async def script(client: Client) -> None:
+        with pytest.raises(MCPError, match="does not exist") as lost:
+            await client.read_resource("lumaai://collections/nothing")
+        assert lost.value.code == INVALID_PARAMS
+
+    ran(create_server(database), script)
+
+
+def test_schemas_say_that_there_are_no_other_arguments(database: Database) -> None:
+    """Clients that constrain what a model writes keep it to those that there are."""
+
+    async def script(client: Client) -> list[Any]:
+        return [tool.input_schema.get("additionalProperties") for tool in (await client.list_tools()).tools]
+
+    assert ran(create_server(database), script) == [False] * len(READING)
 
 
 def test_over_stdio(directory: Path) -> None:

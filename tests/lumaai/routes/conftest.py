@@ -25,6 +25,17 @@ def films(service: Service) -> Service:
 
 
 @pytest.fixture
+def titled(service: Service) -> Service:
+    """A service with three points that have a text each, of which two have "moon"."""
+    fields = {"vector": {"type": "vector", "dim": 2}, "title": {"type": "text"}}
+    assert service.put("/v1/collections/titled", {"fields": fields, "embed": {}}).status_code == 201
+    titles = ["moon base", "the moon", "sun"]
+    documents = [{**each, "title": title} for each, title in zip(VECTORS, titles, strict=True)]
+    assert service.post("/v1/collections/titled/documents", {"documents": documents}).status_code == 200
+    return service
+
+
+@pytest.fixture
 def points(service: Service) -> Service:
     """A service with three points of the plane."""
     body = {"fields": {"vector": {"type": "vector", "dim": 2}}, "embed": {}}

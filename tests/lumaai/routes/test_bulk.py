@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import io
 import json
+import struct
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from lumaai.errors import ModelUnavailableError
+from lumaai.ingestion import uploads
 from lumaai.routes import bulk
-from lumaai.routes.upload import LINES_A_TURN
+from lumaai.routes.parse import COUNTED_BYTES_MIN
+from lumaai.routes.upload import BYTES_A_TURN, LINE_BYTES_MIN
 from tests.lumaai.serving import Service, http_scope, problem_of, serving
+from tests.work import calls_of
 
 BULK = "/v1/collections/films/documents:bulk"
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -244,6 +249,94 @@ def test_a_value_that_stands_for_many_is_counted_in_each_row(tmp_path: Path) -> 
             assert (lines[-1]["added"], lines[-1]["failed"]) == (0, 50)
 
 
+WORD = pa.DictionaryArray.from_arrays(pa.array([0] * 2_000, pa.int32()), pa.array(["x" * 20_000]))
+VIEWS = pa.Array.from_buffers(
+    pa.string_view(),
+    2_000,
+    [None, pa.py_buffer(struct.pack("<i4sii", 20_000, b"xxxx", 0, 0) * 2_000), pa.py_buffer(b"x" * 20_000)],
+)
+ONES = pa.ListViewArray.from_arrays(
+    pa.array([0] * 2_000, pa.int32()), pa.array([2_000] * 2_000, pa.int32()), pa.array([1] * 2_000)
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (PARQUET, pa.ListArray.from_arrays([0, 2_000], WORD)),
+        (ARROW_STREAM, pa.ListArray.from_arrays([0, 2_000], WORD)),
+        (ARROW_STREAM, pa.MapArray.from_arrays([0, 2_000], pa.array([str(n) for n in range(2_000)]), WORD)),
+        (
+            ARROW_FILE,
+            pa.ListArray.from_arrays([0, 2_000], VIEWS),
+        ),
+        (ARROW_STREAM, pa.ListViewArray.from_arrays([0], [2_000], ONES)),
+    ],
+)
+def test_a_row_that_stands_for_too_much_is_refused_before_it_is_made(tmp_path: Path, kind: str, value: Any) -> None:
+    """Forty megabytes of a few kilobytes, however they are hidden; the row beside it goes in."""
+    table = pa.table({"id": ["large", "small"], "v": pa.concat_arrays([value, pa.nulls(1, value.type)])})
+    with serving(tmp_path, line_bytes_max=1 << 20) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        lines = lines_of(service.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind}))
+        assert [(line["line"], line["code"]) for line in lines if line["type"] == "error"] == [(1, "record_invalid")]
+        assert "row is too large" in lines[0]["message"]
+        assert lines[-1]["added"] == 1
+
+
+@pytest.mark.parametrize("kind", [PARQUET, ARROW_STREAM])
+def test_a_table_that_stands_for_too_much_is_refused(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that each may be so large, but not so many of one value."""
+    monkeypatch.setattr(uploads, "ROWS_FREELY_BYTES", 4 << 20)
+    monkeypatch.setattr(uploads, "ROWS_TIMES_MAX", 20)
+    ids = [str(number) for number in range(1_000)]
+    table = pa.table({"id": ids, "v": pa.array(["x" * 20_000] * 1_000).dictionary_encode()})
+    with serving(tmp_path) as service:
+        service.put("/v1/collections/films", {"embed": {}})
+        answer = service.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind})
+    problem_of(answer, 422, "too_large")
+    assert "maximum=4194304" in answer.text
+    assert str(service.database.path) not in answer.text
+
+
+VALUES: list[tuple[Any, Any]] = [
+    (pa.array(["x"]).dictionary_encode(), "x"),
+    (pa.array(["x"], pa.large_string()), "x"),
+    (pa.array(["x"], pa.string_view()), "x"),
+    (pa.array([1577934245123456789], pa.timestamp("ns")).dictionary_encode(), "2020-01-02T03:04:05.123456"),
+    (pa.array([[1577934245123456789]], pa.list_(pa.timestamp("ns"), 1)), ["2020-01-02T03:04:05.123456"]),
+    (pa.array([1577934245], pa.timestamp("s", "Europe/Paris")), "2020-01-02T04:04:05+01:00"),
+    (pa.array([1577934245000], pa.timestamp("ms", "+05:30")), "2020-01-02T08:34:05+05:30"),
+    (pa.array([Decimal("1.50")]), 1.5),
+    (pa.array([Decimal(12345678901234567890)]), 12345678901234567890),
+    (pa.array([[[1, 2], []]]), [[1, 2], []]),
+    (pa.array([[{"a": 1, "b": None}]]), [{"a": 1, "b": None}]),
+    (pa.array([[1.5, 2.5]], pa.list_(pa.float32(), 2)), [1.5, 2.5]),
+    (pa.array([b"0123456789abcdef"], pa.uuid()), "30313233-3435-3637-3839-616263646566"),
+    (pa.array([b"\x00\xff"]), "AP8="),
+]
+
+
+@pytest.mark.parametrize("kind", [PARQUET, ARROW_STREAM, ARROW_FILE])
+@pytest.mark.parametrize(("column", "value"), VALUES, ids=[str(column.type)[:40] for column, _ in VALUES])
+def test_values_of_tables_become_json(empty: Service, kind: str, column: Any, value: Any) -> None:
+    """Whatever writers make of a column; a null beside it is left out."""
+    table = pa.table({"id": ["a", "b"], "v": pa.concat_arrays([column, pa.nulls(1, column.type)])})
+    lines = lines_of(empty.request("POST", BULK, content=packed(table, kind), headers={"content-type": kind}))
+    assert lines[-1]["added"] == 2, lines
+    fetched = empty.post("/v1/collections/films/documents:fetch", {"ids": ["a", "b"]}).json()
+    assert fetched == {"documents": [{"id": "a", "v": value}, {"id": "b"}]}
+
+
+def test_a_time_zone_that_there_is_not_is_named(empty: Service) -> None:
+    """In each row, by its column."""
+    table = pa.table({"id": ["a"], "at": pa.array([1], pa.timestamp("s", "Nowhere/Land"))})
+    lines = lines_of(empty.request("POST", BULK, content=packed(table, PARQUET), headers={"content-type": PARQUET}))
+    assert lines[0]["message"] == "column 'at' has an unknown time zone: 'Nowhere/Land'"
+
+
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
     """A hundred kilobytes that become a hundred megabytes end at the limit, as one line or as many."""
     with serving(tmp_path, bulk_bytes_max=4 << 20, line_bytes_max=1024) as service:
@@ -335,9 +428,9 @@ def test_a_model_that_does_not_answer_is_asked_again(films: Service, monkeypatch
     assert [line["type"] for line in lines] == ["batch", "summary"]
 
 
-def test_blank_lines_without_end_hold_up_nobody(empty: Service) -> None:
-    """A few kilobytes of gzip become millions of lines: between some hundred of them others have their turn."""
-    content = gzip.compress(b"\n" * 1_000_000 + b'{"id": "last"}\n')
+def test_lines_without_end_hold_up_nobody(empty: Service) -> None:
+    """A few kilobytes of gzip become thousands of them: between some hundred of them others have their turn."""
+    content = gzip.compress(b"0\n" * 9_000 + b'{"id": "last"}\n')
 
     async def main() -> tuple[int, int]:
         turns = 0
@@ -357,4 +450,66 @@ def test_blank_lines_without_end_hold_up_nobody(empty: Service) -> None:
 
     status, turns = empty.runner.run(main())
     assert status == 200
-    assert turns >= 1_000_000 // LINES_A_TURN
+    assert turns >= 9_000 * LINE_BYTES_MIN // BYTES_A_TURN
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \t\n", b"\n \n\n"])
+def test_blank_lines_are_passed_over_many_at_a_time(empty: Service, blank: bytes) -> None:
+    """Two millions of them are less work than a line each would be, and are counted nevertheless."""
+    times = 2_000_000 // len(blank)
+    content = blank * times + b'{"id": "a"}\n' + blank * times + b"[]\n" + blank * times
+    zipped, headers = gzip.compress(content), {**NDJSON, "content-encoding": "gzip"}
+    answers: list[Any] = []
+    work = calls_of(lambda: answers.append(empty.request("POST", BULK, content=zipped, headers=headers)))
+    assert work < 30_000
+    lines = [json.loads(line) for line in answers[0].text.splitlines()]
+    breaks = blank.count(b"\n") * times
+    assert [(line["type"], line.get("line")) for line in lines[:-1]] == [("error", 2 * breaks + 2), ("batch", None)]
+    assert lines[1]["first_line"] == breaks + 1
+    assert (lines[-1]["added"], lines[-1]["failed"]) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_lines_are_the_same_wherever_pieces_end(empty: Service, size: int) -> None:
+    """Blank lines, blanks before and behind, and line ends of both kinds, in pieces of a few bytes."""
+    content = b'\xef\xbb\xbf\n  \n\r\n {"id": "1"} \r\n\n \n[]\n\n{"id": "2"}\n \n  {"id": "3"}'
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    sent = empty.send(http_scope("POST", BULK, NDJSON), [*messages, {"type": "http.request", "body": b""}])
+    lines = [json.loads(line) for line in b"".join(message.get("body", b"") for message in sent).splitlines()]
+    assert [line.get("line") for line in lines[:-2]] == [7]
+    assert (lines[-2]["first_line"], lines[-2]["last_line"]) == (4, 11)
+    assert (lines[-1]["added"], lines[-1]["lines"]) == (3, 11)
+
+
+def test_an_upload_of_nonsense_ends(empty: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most lines refused, and many: it is something else. What was good is in, and the answer says where it ended."""
+    monkeypatch.setattr(bulk, "FAILED_MAX", 100)
+    lines = upload(empty, b'{"id": "good"}\n' + b"0\n" * 500)
+    assert [line["type"] for line in lines] == [*["error"] * 100, "batch", "error", "summary"]
+    assert lines[-2]["code"] == "too_many_errors"
+    assert {key: lines[-1][key] for key in ("added", "failed", "stopped", "next_line")} == {
+        "added": 1, "failed": 100, "stopped": True, "next_line": 102,
+    }  # fmt: skip
+    assert upload(empty, b'{"id": "x", "year": "x"}\n' * 600)[-1]["stopped"] is True
+
+
+def test_many_bad_lines_among_more_good_ones_are_all_named(empty: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No number of bad lines ends an upload of which most is good."""
+    monkeypatch.setattr(bulk, "FAILED_MAX", 100)
+    content = b"".join(b'{"id": "%d"}\n{"id": "b%d"}\n0\n' % (n, n) for n in range(300))
+    lines = upload(empty, content)
+    assert (lines[-1]["added"], lines[-1]["failed"], lines[-1]["stopped"]) == (600, 300, False)
+    assert sum(line["type"] == "error" for line in lines) == 300
+
+
+def test_a_line_with_many_parts_is_read_in_a_thread(empty: Service) -> None:
+    """It goes in as others do; what is wrong with it is said as of others."""
+    parts = b"[" + b",".join([b"[]"] * COUNTED_BYTES_MIN) + b"]"
+    done = empty.app.state.service.bodies.done
+    lines = upload(empty, b'{"id": "1", "a": ' + parts + b'}\n{"id": "2", "a": ' + parts + b"\n" + parts)
+    assert empty.app.state.service.bodies.done == done + 3
+    assert [(line["line"], line["code"]) for line in lines if line["type"] == "error"] == [
+        (2, "invalid_json"), (3, "wrong_type"),
+    ]  # fmt: skip
+    assert lines[-1]["added"] == 1

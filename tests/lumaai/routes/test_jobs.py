@@ -120,6 +120,17 @@ def test_a_key_sees_and_stops_its_own_jobs_only(guarded: Service) -> None:
     problem_of(refused, 403)
 
 
+def test_a_job_of_the_environments_key_is_its_own(guarded: Service) -> None:
+    """Its owner is who started it, as in the log, and no other key sees it unless it administers what it is done to."""
+    answer = guarded.post("/v1/compact", {"background": True}, headers=bearer(MASTER))
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["owner"] == "environment"
+    assert ended(guarded, answer.headers["location"], headers=bearer(MASTER))["owner"] == "environment"
+    body = {"name": "k", "verbs": ["admin"], "collections": ["films"]}
+    other = bearer(guarded.post("/v1/keys", body, headers=bearer(MASTER)).json()["key"])
+    problem_of(guarded.get(answer.headers["location"], headers=other), 404, "job_not_found")
+
+
 def test_a_service_goes_on_with_what_an_earlier_one_left(tmp_path: Path) -> None:
     """Embedding anew that had not ended is done by the next service, under the same id."""
     with serving(tmp_path) as service:

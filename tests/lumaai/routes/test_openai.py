@@ -117,6 +117,14 @@ def test_what_is_no_text_is_refused(client: openai.OpenAI, texts: Any) -> None:
     assert str(refused.value.param).startswith("input")
 
 
+def test_more_texts_than_openai_takes_are_counted(client: openai.OpenAI) -> None:
+    """2,048 are embedded; of one more the error says how many, and nothing of what else an input might be."""
+    assert len(client.embeddings.create(model=MODEL, input=["a"] * 2_048).data) == 2_048
+    with pytest.raises(openai.BadRequestError, match="at most 2048 items, not 2049") as refused:
+        client.embeddings.create(model=MODEL, input=["a"] * 2_049)
+    assert refused.value.param == "input"
+
+
 def test_models_are_those_that_the_key_reaches(client: openai.OpenAI, address: str) -> None:
     """Of collections only those it may ask; an administrator sees all; each is found by its id."""
     ids = [model.id for model in client.models.list()]
@@ -144,6 +152,33 @@ def test_a_question_is_answered_with_citations(client: openai.OpenAI) -> None:
     assert found.usage is not None
     assert found.usage.total_tokens == 0
     assert found.model == "lumaai/films"
+
+
+def test_what_steers_sampling_changes_nothing(client: openai.OpenAI) -> None:
+    """All that the SDK can say and that needs nothing of us is taken."""
+    found = client.chat.completions.create(
+        model="lumaai/films",
+        messages=user(QUESTION),
+        frequency_penalty=1,
+        functions=[],
+        function_call="none",
+        logit_bias={"50256": -100},
+        logprobs=False,
+        metadata={"a": "b"},
+        modalities=["text"],
+        n=1,
+        prediction={"type": "content", "content": "2"},
+        presence_penalty=-1,
+        prompt_cache_retention="24h",
+        response_format={"type": "text"},
+        seed=1,
+        stop=[],
+        tools=[],
+        top_logprobs=0,
+        top_p=0.5,
+        user="me",
+    )
+    assert values(found) == [2]
 
 
 def test_a_conversation_goes_on(client: openai.OpenAI) -> None:
@@ -224,6 +259,8 @@ def test_the_asynchronous_sdk_works_as_well(address: str, key: str) -> None:
         ({"messages": [{"role": "robot", "content": "hello"}]}, "messages[0].role"),
         ({"messages": []}, "messages"),
         ({"n": 2}, "n"),
+        ({"stop": ["x"]}, "stop"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"extra_body": {"magic": 1}}, "magic"),
         ({"extra_body": {"collections": ["secrets"]}}, "collections"),

@@ -15,6 +15,7 @@ from tests.lumaai.serving import FILMS, Service, http_scope, problem_of
 
 FILMS_SEARCH = "/v1/collections/films/search"
 POINTS_SEARCH = "/v1/collections/points/search"
+TITLED_SEARCH = "/v1/collections/titled/search"
 BATCH = f"{POINTS_SEARCH}:batch"
 
 
@@ -245,18 +246,34 @@ def test_a_batch_in_turns_finds_what_one_call_finds(points: Service) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"query": "moon", "mode": "keyword"},
+        {"query": '"moon base"', "mode": "keyword"},
+        {"query": "moon " * 60, "mode": "keyword"},
+        {"query": "moon", "mode": "hybrid", "vector": [1, 0]},
         {"vector": [1, 0], "filter": {"id": {"$regex": "a"}}},
         {"vector": [1, 0], "filter": {"id": {"$in": ["a"] * 1_000}}},
         {"vector": [1, 0], "filter": {"x" * 1_000: 1}},
         {"vector": [1, 0], "vector_field": "x" * 1_000},
     ],
 )
-def test_what_may_take_long_never_runs_on_the_event_loop(points: Service, body: dict[str, Any]) -> None:
-    """However short the last ones were: words wait for the text index, patterns are wicked, large filters are kept."""
-    pace = points.app.state.service.pace
+def test_what_may_take_long_never_runs_on_the_event_loop(titled: Service, body: dict[str, Any]) -> None:
+    """However short the last ones were: patterns and phrases are wicked, large filters are kept."""
+    pace = titled.app.state.service.pace
     for _ in range(3):
-        points.post(POINTS_SEARCH, body)
+        assert titled.post(TITLED_SEARCH, body).status_code in (200, 422)
     assert not pace._seconds
-    assert points.post(POINTS_SEARCH, {"vector": [1, 0], "filter": {"id": {"$in": ["a"]}}}).status_code == 200
+    assert titled.post(TITLED_SEARCH, {"vector": [1, 0], "filter": {"id": {"$in": ["a"]}}}).status_code == 200
     assert len(pace._seconds) == 1
+
+
+def test_words_are_searched_on_the_event_loop_only_while_their_index_has_all_that_was_written(titled: Service) -> None:
+    """The first search after a write adds what was written, for as long as that takes."""
+    pace = titled.app.state.service.pace
+    body = {"query": "moon", "mode": "keyword"}
+    assert len(titled.post(TITLED_SEARCH, body).json()["hits"]) == 2
+    assert not pace._seconds
+    assert len(titled.post(TITLED_SEARCH, body).json()["hits"]) == 2
+    assert len(pace._seconds) == 1
+    pace._seconds.clear()
+    titled.post("/v1/collections/titled/documents", {"documents": [{"id": "new", "title": "moon", "vector": [1, 1]}]})
+    assert len(titled.post(TITLED_SEARCH, body).json()["hits"]) == 3
+    assert not pace._seconds

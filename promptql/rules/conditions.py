@@ -10,7 +10,7 @@ from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe
 from promptql.rules.comparisons import negate, negation_before
-from promptql.rules.concepts import APPEARING, time_fields
+from promptql.rules.concepts import APPEARING, COMPARATIVES, time_fields
 from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.linking import EXACT
 from promptql.rules.reading import Condition, Reading, begin_reading
@@ -44,13 +44,20 @@ def read_values(reading: Reading) -> None:
     """Values not yet explained become conditions; several of one field only where "and" or "or" joins them."""
     by_field: dict[str, list[ValueLink]] = {}
     for link in reading.values:
-        if reading.used & set(range(link.start, link.end)):
+        if reading.used & set(range(link.start, link.end)) or _is_compared(reading, link):
             continue
         linked = by_field.setdefault(link.field.name, [])
         if not linked or _joined(reading, linked[-1], link):
             linked.append(link)
     for links in by_field.values():
         _add(reading, links)
+
+
+def _is_compared(reading: Reading, link: ValueLink) -> bool:
+    """As in "cheaper than Low Water": what is sought is not what it is compared with."""
+    before = link.start - 2 if reading.word(link.start - 1) in {"the", "a", "an"} else link.start - 1
+    adjective = {reading.word(before - 1), reading.word(before - 2)}
+    return reading.word(before) == "than" and not adjective.isdisjoint(COMPARATIVES.keys() | {"more", "less", "fewer"})
 
 
 def _joined(reading: Reading, left: ValueLink, right: ValueLink) -> bool:

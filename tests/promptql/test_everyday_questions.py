@@ -273,3 +273,34 @@ def test_a_word_that_changes_nothing_is_not_heard(tables: Asked) -> None:
     answer = tables("shop").ask("How many products do we sell?")
     assert answer.values == (6,)
     assert not [item.text for item in answer.assumptions if item.text.startswith("'sell' =")]
+
+
+def test_how_many_are_in_stock_is_what_the_field_says(asked: Asked) -> None:
+    """Seven chairs of one kind, not one kind of chair."""
+    assert asked("shop").ask("How many chairs are in stock?").values == (7,)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the longest book cheaper than Low Water?",
+        "How many books are longer than Low Water and cheaper than Salt Maps?",
+    ],
+)
+def test_a_comparison_that_is_not_understood_is_no_name(asked: Asked, question: str) -> None:
+    """What is compared with is not what is looked for: a search, or said to be hardly understood."""
+    answer = asked("library").ask(question)
+    assert answer.band is not Band.ANSWER
+    assert answer.band is Band.SEARCH or answer.confidence < 0.3
+
+
+def test_an_hour_is_never_taken_for_a_minute(asked: Asked) -> None:
+    """A unit that is like another in meaning is not the same amount."""
+    answer = asked("radio").ask("How many minutes is Long Road?")
+    assert not [item.text for item in answer.assumptions if item.text.startswith("'minutes' =")]
+    assert answer.values != (340,)
+
+
+def test_years_between_two(asked: Asked) -> None:
+    """Thirteen, and not how many have both names."""
+    assert asked("library").ask("How many years older is Max than Lea?").values == (13,)

@@ -289,8 +289,7 @@ def _are_of(field: FieldInfo, run: Sequence[Named]) -> bool:
 
 def _ranked(reading: Reading, measure: Measure, values: list[str], by: FieldInfo, *, all_: bool = False) -> Planned:
     """The named documents in order, the first of them alone unless `all_`."""
-    name, field = reading.collection.name, measure.field.name
-    label = _called(reading.collection, by)
+    name, field, label = reading.collection.name, measure.field.name, by.name
     steps: list[Step] = [
         Scan("s1", name),
         Filter("s2", "s1", compare(by.name, Operator.IN, values)),

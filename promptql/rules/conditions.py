@@ -17,6 +17,7 @@ from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.values import Trust, ValueLink, is_category, is_subject
 from promptql.rules.words import singular
 
+_ONE_SHARE_MIN = 0.1  # of all names those that end with a noun in the singular, for it to mean them
 _LABELS_MAX = 1_000  # names that are looked through for their last words
 _JOINERS = frozenset({"and", "or", "nor"})
 _ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
@@ -114,11 +115,14 @@ def _label_nouns(reading: Reading) -> list[tuple[int, FieldInfo, list[Scalar]]]:
     found: list[tuple[int, FieldInfo, list[Scalar]]] = []
     for index in sorted(reading.content() - reading.used):
         token = reading.tokens[index]
-        asked = singular(token.folded) != token.folded or is_subject(reading.tokens, index)
+        plural = singular(token.folded) != token.folded
+        asked = plural or is_subject(reading.tokens, index)
         if not asked or token.text != token.folded or not token.text.isalpha() or reading.names_collection(index):
             continue
         named = [value for key, (value, _) in field.index.items() if " " in key and key.split(" ")[-1] in token.forms]
-        if named and len(named) < len(field.index):
+        # Of "which lake" there are several, and not few; else all of them are lakes.
+        least = 1 if plural else max(2, _ONE_SHARE_MIN * len(field.index))
+        if least <= len(named) < len(field.index):
             found.append((index, field, named))
     return found
 

@@ -304,3 +304,25 @@ def test_an_hour_is_never_taken_for_a_minute(asked: Asked) -> None:
 def test_years_between_two(asked: Asked) -> None:
     """Thirteen, and not how many have both names."""
     assert asked("library").ask("How many years older is Max than Lea?").values == (13,)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Which rug is the cheapest?", None),
+        ("Which is heavier, Sun Bread or Rye Loaf?", ("Rye Loaf",)),
+    ],
+)
+def test_a_noun_in_the_singular_means_several(
+    tmp_path_factory: pytest.TempPathFactory, question: str, expected: tuple[object, ...] | None
+) -> None:
+    """Of rugs of which one alone is called so the cheapest of all is meant; one of two is told by what named them."""
+    rugs = [
+        {"name": "Kilim", "sort": "Sun Bread", "price": 40, "weight": 3.0},
+        {"name": "Wool Rug", "sort": "Rye Loaf", "price": 90, "weight": 7.5},
+        {"name": "Berber", "sort": "Oat Bun", "price": 70, "weight": 5.0},
+    ]
+    with lumaai.connect(tmp_path_factory.mktemp("rugs")) as db:
+        db.create_collection("t1", embed={}).add(rugs)
+        answer = db.ask(question)
+    assert answer.values == expected if expected else "Wool Rug" not in answer.values

@@ -216,7 +216,7 @@ def main(arguments: list[str]) -> int:
     text = "\n".join(lines)
     print(text)
     if not arguments:
-        RESULTS.write_text(text + _notes(), encoding="utf-8")
+        RESULTS.write_text(f"{text}\n{_notes()}", encoding="utf-8")
     return 0
 
 

@@ -127,7 +127,12 @@ class Lane:
             self._release()
             raise OverloadedError("the service is shutting down", code="shutting_down") from error
         future.add_done_callback(self._release)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            # What it raised has this frame in its traceback: with both ways open, all that it holds is garbage that
+            # has to be looked for, a large body among it.
+            del future
 
     async def run_when_free(self, work: Callable[..., R], *args: Any, timeout_seconds: float) -> R:
         """As `run`, but waits for a place, for callers that hold a half-read upload.

@@ -139,6 +139,8 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
 
     A method's object may know more of them than they say themselves: what it has as `_opened` explains them.
     """
+    # An error has the frames that it passed through in its traceback: one of them that has the error as well keeps all
+    # that they hold, a large batch among it, until garbage is looked for.
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -147,11 +149,14 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
                 return await function(*args, **kwargs)
             except LumaError:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again
                 luma_error = _explained(error, args)
-                if luma_error is error:
-                    raise
-                raise luma_error from error
+                try:
+                    if luma_error is error:
+                        raise
+                    raise luma_error from error
+                finally:
+                    del luma_error  # see above
 
         return cast("Callable[P, R]", waited)
 
@@ -161,11 +166,14 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except LumaError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again
             luma_error = _explained(error, args)
-            if luma_error is error:
-                raise
-            raise luma_error from error
+            try:
+                if luma_error is error:
+                    raise
+                raise luma_error from error
+            finally:
+                del luma_error  # see above
 
     return call
 

@@ -44,7 +44,7 @@ from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Sort, step
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
 LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
-ACROSS_CONFIDENCE_MIN = 0.55  # of a reading over collections that are searched as well
+ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
 WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 FORMS = (plan_top, plan_unrecorded, plan_owned)
@@ -227,7 +227,7 @@ def _read_by_rules(context: Context, question: str) -> Planned:
             amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
             if amount is not None:
                 return amount
-            if _misordered(question, planned, infos):
+            if context.tables.joined is None and _misordered(question, planned, infos):
                 with suppress(QuestionError):
                     other = _timed(context, question)
                     if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):

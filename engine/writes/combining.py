@@ -82,7 +82,11 @@ class Combining:
                 self._requests.remove(request)
             raise
         if request.error is not None:
-            raise request.error
+            try:
+                raise request.error
+            finally:
+                # This frame is in the error's traceback: they would hold each other, and all documents of the batch.
+                request.error = None
         assert request.result is not None
         return request.result
 

@@ -137,14 +137,32 @@ async def read_body(
 
 def _read_large(content: bytes, model: type[M]) -> M:
     with no_collections():
-        return _validated(parse_large(content), model)
+        read = _validated_large(content, model)
+    if not isinstance(read, InvalidRequestError):
+        return read
+    try:
+        raise read  # from here, and without its cause: what was read is gone before garbage is collected again
+    finally:
+        del read
+
+
+def _validated_large(content: bytes, model: type[M]) -> M | InvalidRequestError:
+    data = parse_large(content)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        return _refused(error, data, model)
 
 
 def _validated(data: Any, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise invalid_request(error, data, "body does not have the right shape") from error
+        raise _refused(error, data, model) from error
+
+
+def _refused(error: ValidationError, data: Any, model: type[BaseModel]) -> InvalidRequestError:
+    return invalid_request(error, data, "body does not have the right shape", model)
 
 
 def validated_query(scope: Scope, model: type[M]) -> M:
@@ -160,4 +178,4 @@ def validated_query(scope: Scope, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise invalid_request(error, values, "query string does not have the right shape") from error
+        raise invalid_request(error, values, "query string does not have the right shape", model) from error

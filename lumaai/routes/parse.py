@@ -28,8 +28,10 @@ PIECE_BYTES_MAX, PIECE_PARTS_MAX = 32 << 10, 2_000
 LEVELS_MAX = 8
 # Beyond so many items, splitting takes more memory than it is worth.
 COMMAS_MAX = 4_000_000
-# Each takes 56 bytes or more when it is read, for two in the body.
-PARTS_MAX = 4_000_000
+# Each takes 56 bytes or more when it is read, for two in the body. What has so many as DEEP_PARTS_MIN may not be nested
+# deeper than documents are: to look through lists in lists for garbage takes ten times as long as through others.
+PARTS_MAX, DEEP_PARTS_MIN = 4_000_000, 100_000
+DEPTH_MAX = 64
 
 
 def parse_json(content: bytes) -> Any:
@@ -84,7 +86,7 @@ def parse_large(content: bytes) -> Any:
     What cannot be split (or is not JSON in the eyes of the splitter, such as NaN) is parsed in one.
 
     Raises:
-        InvalidRequestError: as for `parse_json`.
+        InvalidRequestError: as for `parse_json`; or it has many lists and objects and is nested too deep (422).
         TooLargeError: it has more than `PARTS_MAX` lists and objects.
     """
     parts = _count(content, b"[{")
@@ -94,18 +96,44 @@ def parse_large(content: bytes) -> Any:
     if content.count(b",") > COMMAS_MAX:
         return parse_json(content)
     try:
-        return _parsed(content, LEVELS_MAX)
+        return _parsed(content, LEVELS_MAX, DEPTH_MAX if parts > DEEP_PARTS_MIN else parts)
+    except _TooDeepError as error:
+        message = f"body is nested too deeply: maximum={DEPTH_MAX} where it has {parts} lists and objects"
+        raise InvalidRequestError(message, code="too_deep") from error
     except (msgspec.MsgspecError, InvalidRequestError, RecursionError):
         # Once more as a whole, for the message that names the place in the body.
         return parse_json(content)
 
 
-def _parsed(content: bytes, levels: int) -> Any:
-    if len(content) <= PIECE_BYTES_MAX or not levels or _count(content, b"[{") <= PIECE_PARTS_MAX:
+class _TooDeepError(Exception):
+    """Lists and objects are nested deeper than they may be."""
+
+
+def _parsed(content: bytes, levels: int, depth: int) -> Any:
+    """The value; nested `depth` deep at most."""
+    parts = _count(content, b"[{")
+    if len(content) <= PIECE_BYTES_MAX or not levels or parts <= PIECE_PARTS_MAX:
+        if parts > depth:
+            _check_depth(content, depth)
         return parse_json(content)
     if content.lstrip()[:1] == b"{":
-        return {key: _parsed(bytes(raw), levels - 1) for key, raw in _split_object(content).items()}
-    return [_parsed(bytes(raw), levels - 1) for raw in _split_list(content)]
+        return {key: _parsed(bytes(raw), levels - 1, depth - 1) for key, raw in _split_object(content).items()}
+    return [_parsed(bytes(raw), levels - 1, depth - 1) for raw in _split_list(content)]
+
+
+def _check_depth(content: bytes, depth: int) -> None:
+    """Refuse what is nested deeper: by its brackets, and where these do not tell, being in strings, by its value."""
+    brackets = content.translate(None, _NO_BRACKETS)
+    for _ in range(depth):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if not brackets:
+            return
+    level = [parse_json(content)]
+    for _ in range(depth):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [value for values in inside for value in values if isinstance(value, dict | list)]
+    if level:
+        raise _TooDeepError
 
 
 def _count(content: bytes, kinds: bytes) -> int:
@@ -113,5 +141,6 @@ def _count(content: bytes, kinds: bytes) -> int:
     return len(content) - len(content.translate(None, kinds))
 
 
+_NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode

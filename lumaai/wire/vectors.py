@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +14,7 @@ BASE64_FLOATS = (
 )
 
 
-def vector_of(given: list[float] | list[list[float]] | str) -> np.ndarray:
+def vector_of(given: Sequence[float] | Sequence[Sequence[float]] | str) -> np.ndarray:
     """The (dim,) float32 vector of a request; of rows of equal length, (n, dim).
 
     Raises:

@@ -19,8 +19,9 @@ from opentelemetry.trace import TracerProvider
 
 from lumaai.app import create_app
 from lumaai.database import Database
+from lumaai.protocol import BoundedProtocol
 from lumaai.questions import LLMSource
-from lumaai.server import BoundedProtocol, url_of
+from lumaai.server import url_of
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import subprocess
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -169,6 +171,29 @@ def test_translated_functions_let_all_other_errors_through(error: Any) -> None:
     with pytest.raises(type(error)) as caught:
         fail()
     assert caught.value is error
+
+
+def test_translated_errors_keep_nothing_alive() -> None:
+    """What the frames held that they passed through goes with them, without looking for garbage: a large batch, say."""
+
+    class Held:
+        pass
+
+    held = Held()
+    alive = weakref.ref(held)
+
+    @translated
+    def fail(argument: Held) -> None:
+        raise engine.CollectionNotFoundError("films")
+
+    gc.disable()
+    try:
+        with pytest.raises(NotFoundError):
+            fail(held)
+        del held
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_problem_details_name_a_thousand_errors() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +19,31 @@ def lane() -> Iterator[Lane]:
     made = Lane("test", threads=1, queue_max=1)
     yield made
     made.close(timeout_seconds=5)
+
+
+def test_what_fails_keeps_nothing_alive(lane: Lane) -> None:
+    """What the work held goes with its error, without looking for garbage: a large body, say."""
+
+    class Held:
+        pass
+
+    def fail(_: Held) -> None:
+        raise ValueError("no")
+
+    async def main() -> None:
+        held = Held()
+        alive = weakref.ref(held)
+        with pytest.raises(ValueError, match="no"):
+            await lane.run(fail, held)
+        del held
+        await asyncio.sleep(0.05)  # until the thread has nothing of it any more
+        assert alive() is None
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 def test_a_full_lane_refuses_at_once(lane: Lane) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,25 @@ def test_a_patch_of_other_fields_embeds_nothing(films: Collection, embedder: Cou
     assert vectors_of(films, "2") == before
     again = films.search("a creature on a moon", limit=1)[0]
     assert (again.id, again.passage) == (hit.id, hit.passage)
+
+
+def test_documents_that_are_refused_are_not_kept_alive(films: Collection) -> None:
+    """They go with the error, without looking for garbage: a refused batch may be large."""
+
+    class Given(dict[str, Any]):
+        pass
+
+    given = Given(id="9", year=float("nan"))
+    alive = weakref.ref(given)
+    gc.disable()
+    try:
+        with pytest.raises(InvalidRequestError, match="finite"):
+            films.add([given])
+        assert films.add([given], atomic=False).errors[0].code == "number_not_finite"
+        del given
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_a_patch_of_embedded_text_embeds_that_document(films: Collection, embedder: CountingEmbedder) -> None:

@@ -12,7 +12,7 @@ from lumaai.errors import InvalidRequestError, TooLargeError
 from lumaai.routes import parse
 from lumaai.routes.parse import INLINE_BYTES_MAX, INLINE_PARTS_MAX, LEVELS_MAX, is_quick, parse_large, read_large
 
-NEST = b"[" * 150 + b"]" * 150
+NEST = b"[" * 50 + b"]" * 50
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ NEST = b"[" * 150 + b"]" * 150
         (b"[" + b",".join([b"[]"] * INLINE_PARTS_MAX) + b"]", False),
         (b"[" + b",".join([b"1"] * 30_000) + b"]", False),
         (b"[" + b",".join([b'{"a":1}'] * (INLINE_PARTS_MAX // 2)) + b"]", False),
-        (b"[" + b",".join([NEST] * 14) + b"]", False),
+        (b"[" + b",".join([NEST] * 42) + b"]", False),
     ],
 )
 def test_what_is_small_is_quick_unless_it_has_many_parts(content: bytes, quick: bool) -> None:
@@ -71,14 +71,14 @@ def test_no_piece_is_large_that_has_many_parts(monkeypatch: pytest.MonkeyPatch) 
         return json.loads(content)
 
     monkeypatch.setattr(parse, "from_json", reading)
-    content = b'{"filter": {"a": [' + b",".join([NEST] * 1_400) + b"]}}"
-    assert len(parse_large(content)["filter"]["a"]) == 1_400
+    content = b'{"filter": {"a": [' + b",".join([NEST] * 4_000) + b"]}}"
+    assert len(parse_large(content)["filter"]["a"]) == 4_000
     assert max(sizes) <= parse.PIECE_BYTES_MAX
 
 
 def test_garbage_is_not_collected_meanwhile() -> None:
     """As many lists as start hundreds of collections start none, and afterwards there are some again."""
-    content = b"[" + b",".join([NEST] * 800) + b"]"
+    content = b"[" + b",".join([NEST] * 2_400) + b"]"
     seen: list[str] = []
 
     def collecting(phase: str, _: dict[str, int]) -> None:
@@ -90,7 +90,7 @@ def test_garbage_is_not_collected_meanwhile() -> None:
             value = parse_large(content)
             assert seen == []
         assert gc.isenabled()
-        assert len(value) == 800
+        assert len(value) == 2_400
         with pytest.raises(InvalidRequestError):
             read_large(content[:-1])
         assert gc.isenabled()
@@ -112,3 +112,30 @@ def test_more_lists_than_any_body_needs_are_refused(monkeypatch: pytest.MonkeyPa
     with pytest.raises(TooLargeError, match="maximum=10000 got=10002") as caught:
         parse_large(b"[" + b",".join([b"{}"] * 10_001) + b"]")
     assert caught.value.code == "too_many_values"
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize("wrapped", [b'{"documents": [%b]}', b'{"a": {"b": %b}}', b'[["x", {"y": [%b, 1]}]]'])
+def test_many_lists_may_not_be_nested_deeper_than_documents(wrapped: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """422 as soon as one is found that is; so many that are not, or one that is among few, are read."""
+    monkeypatch.setattr(parse, "DEEP_PARTS_MIN", 5_000)
+    outside = wrapped.count(b"[") + wrapped.count(b"{")
+    fitting = nested(parse.DEPTH_MAX - outside - 1)
+    many = b",".join([fitting] * 400)
+    assert json.loads(wrapped % (b"[%b]" % many)) == parse_large(wrapped % (b"[%b]" % many))
+    deeper = nested(parse.DEPTH_MAX - outside)
+    few = wrapped % (b"[%b]" % b",".join([deeper] * 40))
+    assert parse_large(few) == json.loads(few)
+    with pytest.raises(InvalidRequestError, match="nested too deeply: maximum=64") as caught:
+        parse_large(wrapped % (b"[%b]" % b",".join([fitting] * 200 + [deeper] + [fitting] * 200)))
+    assert (caught.value.status, caught.value.code) == (422, "too_deep")
+
+
+def test_brackets_in_strings_are_no_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, open or closed: what tells is the value."""
+    monkeypatch.setattr(parse, "DEEP_PARTS_MIN", 5_000)
+    value = {"documents": [{"text": "[" * 500}, {"text": "]{" * 300, "a": [{}, []]}] * 100}
+    assert parse_large(json.dumps(value).encode()) == value

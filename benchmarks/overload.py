@@ -102,7 +102,9 @@ def measure(report: Report, port: int, pid: int, seconds: float) -> None:
         taken,
         f"{refused:,} refused, {busy.unsent:,} not sent, {others} others; p99 of all {busy.percentile(0.99):.1f} ms",
     )
-    report.add("p99 of what is taken, to idle", f"{p99_busy / p99_idle:.2f} ×", "medians of windows", f"at most {P99_MAX:g} ×")
+    report.add(
+        "p99 of what is taken, to idle", f"{p99_busy / p99_idle:.2f} ×", "medians of windows", f"at most {P99_MAX:g} ×"
+    )
     grown = f"{before / 2**20:,.0f} → {after / 2**20:,.0f} MiB"
     report.add("memory of the service, before and after", grown, f"{after / before:.3f} ×", f"at most {GROWTH_MAX:g} ×")
     speed = again.rate / sustainable.rate

@@ -10,13 +10,14 @@ from promptql.answer import Band
 from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.editing import Parts, parts_of, parts_over
 from promptql.errors import PlanError
-from promptql.expressions import fields_of
+from promptql.expressions import Operator, Predicate, fields_of
 from promptql.ground import Base, joined_info
 from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
-from promptql.predicate import describe
+from promptql.predicate import compare, describe
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading
+from promptql.rules.words import normalize
 from promptql.steps import LIMIT_MAX, Aggregation, ChartKind, Limit, Order, Scan, Search, Visualize
 from promptql.validation import validate
 
@@ -38,6 +39,10 @@ _LISTS = re.compile(
 _POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"how many(?: (?:are|were) (?:there|they|those|it))?\s*\??", re.IGNORECASE)
 _ELLIPTIC = re.compile(r"(?:and|but|now|(?:what|how) about|what if) (?:for |in |with )?[\w.,]+\s*\?*", re.IGNORECASE)
+_INSTEAD = re.compile(
+    r"(?:and|but|(?:what|how) about)\s+(?:(?:for|of|with|in|by|from)\s+)?(?P<name>[^?!]{1,100}?)\s*[?.!]*",
+    re.IGNORECASE,
+)
 _NARROWS = re.compile(r"\b(?:only|just|those|these|ones?|them|without|except|excluding|but not|also)\b", re.IGNORECASE)
 _ORDERS = re.compile(r"\b(?:sort|order|rank|sorted|ordered|ranked)\b", re.IGNORECASE)
 _REVERSES = re.compile(r"\b(?:reversed?|other way round|backwards)\b", re.IGNORECASE)
@@ -138,6 +143,11 @@ def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) ->
     instead = _NARROWS.search(question) is None
     for condition in reading.conditions:
         edit.take(edit.parts.with_condition(condition.predicate, instead=instead))
+    named = None if reading.conditions else _named_instead(question, edit.parts, info)
+    if named is not None:
+        reading.use(range(len(reading.tokens)))
+        reading.assume(f"'{reading.raw(1, len(reading.tokens))}' = {describe(named)}", Support.EXACT)
+        edit.take(edit.parts.with_condition(named, instead=True))
     if not reading.conditions and _ELLIPTIC.fullmatch(question.strip()) and len(reading.numbers) == 1:
         edit.take(edit.parts.with_number(reading.numbers[0].value))
     if reading.aggregate is not None and reading.ranking is None:
@@ -150,6 +160,20 @@ def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) ->
     _reorder(edit, question, reading, info)
     _cut(edit, question, reading)
     _draw(edit, question)
+
+
+def _named_instead(question: str, parts: Parts, info: CollectionInfo) -> Predicate | None:
+    """As in "and Max?": another value of a field that a condition of the plan before compares."""
+    match = _INSTEAD.fullmatch(question.strip())
+    if match is None:
+        return None
+    for part in parts.where:
+        names = fields_of(part)
+        field = info.fields.get(next(iter(names))) if len(names) == 1 else None
+        value, _ = (None, 0) if field is None else field.index.get(normalize(match["name"]), (None, 0))
+        if field is not None and isinstance(value, str):
+            return compare(field.name, Operator.EQ, value)
+    return None
 
 
 def _listed(parts: Parts, info: CollectionInfo) -> Parts:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from engine import FieldType
@@ -16,10 +18,14 @@ from promptql.context import Context
 from promptql.errors import QuestionError
 from promptql.plan import Assumption, Support, ignored_words
 from promptql.planned import Planned
-from promptql.rules.absences import speaks_of_absence
+from promptql.rules.absences import speaks_of_absence, speaks_of_amounts
+from promptql.rules.amounts import plan_amount
 from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
+from promptql.rules.conditions import speaks_of_labels
 from promptql.rules.figures import asks_for_figure
+from promptql.rules.linking import mentions_collection
 from promptql.rules.money import in_words_of_the_data
+from promptql.rules.once import one_question
 from promptql.rules.owned import plan_owned
 from promptql.rules.paraphrase import Paraphrase, paraphrases
 from promptql.rules.periods import speaks_of_time
@@ -31,12 +37,17 @@ from promptql.rules.roles import speaks_of_roles
 from promptql.rules.tabular import plan_by_tables
 from promptql.rules.themes import plan_themes
 from promptql.rules.tops import plan_top
-from promptql.rules.words import name_words, root, tokenize
-from promptql.steps import Group, Scan, Sort
+from promptql.rules.units import in_units_of_the_data
+from promptql.rules.unrecorded import plan_unrecorded
+from promptql.rules.words import NEGATIONS, STOPWORDS, name_words, root, tokenize
+from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Sort, step_to_json
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
-ACROSS_CONFIDENCE_MIN = 0.55  # of a reading over collections that are searched as well
+LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
+ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
+WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
 SMALL_VERBS = LIGHT_VERBS | APPEARING
+FORMS = (plan_top, plan_unrecorded, plan_owned)
 AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
@@ -44,6 +55,21 @@ RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
 
 def plan_without_llm(context: Context) -> Planned:
     """The reading by rules; where there is none, that of the question with a name spelt as the data has it."""
+    with one_question():
+        return _plan(context)
+
+
+def _plan(context: Context) -> Planned:
+    question = context.question.text
+    said, converted = in_units_of_the_data(question, context.catalog)
+    if converted:
+        planned = _plan_as_said(_asked(context, said))
+        assumptions = (*converted, *planned.plan.assumptions)
+        return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
+    return _plan_as_said(context)
+
+
+def _plan_as_said(context: Context) -> Planned:
     question = context.question.text
     if context.heard is not None and context.heard.text != question:
         heard = _asked(context, context.heard.text)
@@ -124,7 +150,8 @@ def _respelt(context: Context, otherwise: Planned) -> Planned | None:
 def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
     """The reading of the question with words that mean what the data calls otherwise; None where that is no better."""
     question, asked_at = context.question.text, context.question.asked_at
-    if context.meanings is None:
+    settled = otherwise is not None and otherwise.band is not Band.SEARCH and otherwise.confidence >= RESPELT_FACTOR
+    if context.meanings is None or settled:  # no reading with other words is worth more
         return None
     try:
         found = paraphrases(question, context.catalog, context.meanings, asked_at)
@@ -137,7 +164,8 @@ def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
             text = item.within(text)
         with suppress(QuestionError):
             planned = _read_by_rules(context, text)
-            if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _is_better(planned, best):
+            heard = all(_reads(planned, item.field) for item in some)  # else the word would be heard and change nothing
+            if heard and planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _is_better(planned, best):
                 best, taken = planned, some
                 break
     if best is None or not taken:
@@ -145,6 +173,11 @@ def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
     said = [Assumption(item.explained(), Support.INFERRED) for item in taken]
     plan = replace(best.plan, question=question, assumptions=(*said, *best.plan.assumptions))
     return replace(best, plan=plan, band=Band.ASSUMPTIONS, confidence=RESPELT_FACTOR * best.confidence)
+
+
+def _reads(planned: Planned, field: str) -> bool:
+    """Whether a plan does anything with a field."""
+    return any(f'"{field}"' in json.dumps(step_to_json(step), ensure_ascii=False) for step in planned.plan.steps)
 
 
 def _is_better(planned: Planned, before: Planned | None) -> bool:
@@ -177,19 +210,24 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         spoken = (speaks_of_time, speaks_of_absence)
         times = timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken)
         tokens = tokenize(question)
-        neither = any(token.folded == "neither" for token in tokens)  # which the tables' weights do not know
-        if times or neither or any(speaks_of_roles(tokens, info) for info in infos):
+        named = {word for info in infos for field in info.fields for word in name_words(field)}
+        worded = any(token.folded in WORDED - named for token in tokens)
+        worded = worded or any(speaks_of_amounts(question, info, asked_at) for info in infos)
+        if times or worded or any(speaks_of_roles(tokens, info) for info in infos):
             with suppress(QuestionError):
                 return _timed(context, question)
         planned = plan_by_tables(question, context.tables, context.catalog)
         if planned is not None:
             if planned.band is Band.ANSWER:
-                return _reserved(question, infos, planned)
-            if _misordered(question, planned, infos):
+                return _reserved(question, infos, asked_at, planned)
+            amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
+            if amount is not None:
+                return amount
+            if context.tables.joined is None and _misordered(question, planned, infos):
                 with suppress(QuestionError):
-                    worded = _timed(context, question)
-                    if worded.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, worded, infos):
-                        return worded
+                    other = _timed(context, question)
+                    if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
+                        return other
             alone = timed and context.tables.joined is None  # of several, the words know one alone
             return _surer(context, question, planned, timed=alone) or planned
     try:
@@ -204,6 +242,36 @@ def _read_by_rules(context: Context, question: str) -> Planned:
     return _across(context, question) or planned
 
 
+def _counted(context: Context, question: str) -> Planned | None:
+    """As in "how many airlines are there", "how many hours did each employee work": what else than rows is counted.
+
+    Different values of a field that its plural names, of all documents; totals of each of a group, where all words but
+    a verb are explained. The tables' weights were fitted to data where such questions count rows.
+    """
+    if not question.lower().startswith("how many "):
+        return None
+    try:
+        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
+    except QuestionError:
+        return None
+    groups = [step for step in planned.plan.steps if isinstance(step, Group)]
+    if planned.band is Band.SEARCH or len(groups) != 1:
+        return None
+    fn, ignored = groups[0].aggs[0].fn, _ignored(planned)
+    distinct = not groups[0].by and fn is Function.COUNT_DISTINCT and not ignored
+    narrowed = any(isinstance(step, Filter) for step in planned.plan.steps)
+    distinct = distinct and not narrowed and not _is_amount(context, groups[0].aggs[0].field)
+    each = {"each", "every", "per"} & {token.folded for token in tokenize(question)}
+    totals = groups[0].by and each and fn is Function.SUM and ignored <= 1 and planned.confidence > GUESS_CONFIDENCE_MAX
+    return planned if distinct or totals else None
+
+
+def _is_amount(context: Context, field: str | None) -> bool:
+    """Whether the cells of a field are numbers, if written as text: how many of them is what they say."""
+    columns = context.tables.view.columns if context.tables is not None else ()
+    return any(column.name == field and column.kind == "number" for column in columns)
+
+
 def _across(context: Context, question: str) -> Planned | None:
     """A reading over several collections that refer to each other, by what of them is no text to be searched.
 
@@ -212,6 +280,9 @@ def _across(context: Context, question: str) -> Planned | None:
     tables = context.related()
     if tables is None:
         return None
+    amount = plan_amount(question, tables, context.catalog)
+    if amount is not None:
+        return replace(amount, confidence=min(amount.confidence, AMONG_SEVERAL_CONFIDENCE))
     planned = _formed(replace(context, tables=tables), question) or plan_by_tables(question, tables, context.catalog)
     if planned is None or planned.band is Band.CLARIFY or planned.confidence < ACROSS_CONFIDENCE_MIN:
         return None
@@ -227,9 +298,10 @@ def _across(context: Context, question: str) -> Planned | None:
     return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
 
 
-def _reserved(question: str, infos: Sequence[CollectionInfo], planned: Planned) -> Planned:
+def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, planned: Planned) -> Planned:
     """A sure reading with reserve where a value is in two fields alike, or an order is by what a word hardly means."""
-    doubtful = [link for info in infos for link in begin_reading(question, info).values if link.rival is not None]
+    links = (link for info in infos for link in begin_reading(question, info, asked_at).values)
+    doubtful = [link for link in links if link.rival is not None]
     said = [
         Assumption(f"'{link.value}' is in {link.field.name} and in {link.rival}: one was taken", Support.INFERRED)
         for link in doubtful
@@ -274,7 +346,7 @@ def _formed(context: Context, question: str) -> Planned | None:
     """The reading of a question of a known form over tables that explains every word of it; None for others."""
     if context.tables is None:
         return None
-    read = (form(question, context.tables, context.catalog) for form in (plan_top, plan_owned))
+    read = (form(question, context.tables, context.catalog) for form in FORMS)
     return next((planned for planned in read if planned is not None), None)
 
 
@@ -316,12 +388,34 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
         return None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
     ranks = _sorts(planned) and not _sorts(doubtful)  # "the oldest" is no first row
-    sure = groups or timed or ranks or doubtful.confidence < GUESS_CONFIDENCE_MAX
+    labels = doubtful.confidence < LABELS_CONFIDENCE_MAX and _speaks_of_labels(context, question)
+    denied = not _ignored(planned) and not NEGATIONS.isdisjoint(_ignored_words(doubtful))
+    more = denied or labels or _lists_documents(context, question, planned, doubtful)
+    sure = groups or timed or ranks or more or doubtful.confidence < GUESS_CONFIDENCE_MAX
     if not sure or planned.band is not Band.ANSWER:
         return None
     if context.tables is None or context.tables.joined is None or timed:
         return planned
     return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
+
+
+def _speaks_of_labels(context: Context, question: str) -> bool:
+    infos = context.catalog.collections.values()
+    return any(speaks_of_labels(question, info, context.question.asked_at) for info in infos)
+
+
+def _lists_documents(context: Context, question: str, planned: Planned, otherwise: Planned) -> bool:
+    """Whether documents are asked for by their collection's name, and one reading alone shows what they are called."""
+    first = next((token for token in tokenize(question) if token.folded not in STOPWORDS), None)
+    (output, shown) = (planned.plan.by_id[planned.plan.output], otherwise.plan.by_id[otherwise.plan.output])
+    if first is None or not isinstance(output, AnswerStep) or not isinstance(shown, AnswerStep):
+        return False
+    read = [context.catalog.collections[step.collection] for step in planned.plan.steps if isinstance(step, Scan)]
+    if len(read) != 1 or not mentions_collection(first, read[0]):
+        return False
+    said = {token.root for token in tokenize(question)}
+    named = {root(word) for field in shown.fields or () for word in name_words(field)} & said
+    return output.fields == (read[0].label,) and read[0].label not in (shown.fields or (read[0].label,)) and not named
 
 
 def _sorts(planned: Planned) -> bool:

@@ -16,7 +16,19 @@ from promptql.rules.concepts import TIME
 from promptql.rules.linking import telling_words
 from promptql.rules.words import name_words, plural, singular
 from promptql.shape import Shape, upwards
-from promptql.steps import Aggregation, Bucket, Function, Group, GroupKey, LookupStep, Order, Step, step_to_json
+from promptql.steps import (
+    Aggregation,
+    Bucket,
+    Filter,
+    Function,
+    Group,
+    GroupKey,
+    LookupStep,
+    Order,
+    Scan,
+    Step,
+    step_to_json,
+)
 
 NAMED_MAX = 3  # rows named in the sentence above a table
 NAMED_ALL = 5  # … but so few are all named
@@ -145,10 +157,24 @@ def spelled(text: str, plan: Plan) -> str:
         if isinstance(step, LookupStep):
             group = next((item for item in upwards(plan, step.input) if isinstance(item, Group)), None)
             item = next((item for item in group.aggs if item.alias == step.field), None) if group else None
+            words = None
             if item is not None:
                 words = f"the {_function_name(item)} {item.field}" if item.field else "the number of documents"
-                text = re.sub(rf"the value of {re.escape(step.id)}\b", words, text)
+            elif group is None:
+                words = _of_one(plan, step)
+            if words is not None:
+                text = re.sub(rf"the value of {re.escape(step.id)}\b", words.replace("\\", r"\\"), text)
     return text
+
+
+def _of_one(plan: Plan, step: LookupStep) -> str | None:
+    """As in "that of Max", where a document is looked up by one value."""
+    steps = upwards(plan, step.input)
+    where = [part for item in steps if isinstance(item, (Scan, Filter)) for part in conjuncts(item.where)]
+    match where:
+        case [Compare(Operator.EQ, _, Value(str(value)))]:
+            return f"that of {value}"
+    return None
 
 
 def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int) -> str:

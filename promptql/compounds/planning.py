@@ -51,15 +51,16 @@ class Asking:
 
 
 def plan_compound(asking: Asking) -> Planned | None:
-    """The plan of a share, a difference or a comparison; None for all other questions.
+    """The plan of a share, a difference, a comparison or what lies beyond something named; None for all others.
 
     Each part is planned by itself. Where one of them is not understood as a whole, the question is none of these.
     """
+    from promptql.compounds.beyond import plan_beyond
     from promptql.compounds.comparisons import plan_comparison
     from promptql.compounds.differences import plan_difference
     from promptql.compounds.shares import plan_share
 
-    for plan in (plan_share, plan_difference, plan_comparison):
+    for plan in (plan_share, plan_difference, plan_comparison, plan_beyond):
         planned = plan(asking)
         if planned is not None and _is_valid(planned, asking.catalog):
             return replace(planned, told=asking.question)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from promptql.errors import PromptQLError
 from promptql.evaluation.questions import EvaluationQuestion
-from promptql.evaluation.report import UNANSWERED, Outcome, Report
+from promptql.evaluation.report import UNANSWERED, Outcome, Report, planning_seconds
 from promptql.evaluation.scoring import Rule, same_values
 
 
@@ -27,6 +27,10 @@ class Answered(Protocol):
     @property
     def confidence(self) -> float:
         """How sure it is."""
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        """What it took, as an answer's."""
 
 
 Ask = Callable[[EvaluationQuestion], tuple[Answered, float]]  # the answer, and the seconds that are reported
@@ -82,4 +86,13 @@ def _outcome(
         return Outcome(question.category, False, UNANSWERED, 0.0, seconds, "error", question.question)
     right = rule(expected, answer.values)
     kind = "right" if right else "wrong" if len(answer.values) else "empty"
-    return Outcome(question.category, right, str(answer.band), answer.confidence, seconds, kind, question.question)
+    return Outcome(
+        question.category,
+        right,
+        str(answer.band),
+        answer.confidence,
+        seconds,
+        kind,
+        question.question,
+        planning_seconds(answer.usage),
+    )

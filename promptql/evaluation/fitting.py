@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-NEVER = 1e6  # the penalty that holds a weight where it is
+WEIGHT_MIN = 1e-3  # a smaller one is none
 MEMORY = 8  # steps that L-BFGS remembers
 SHRINK = 0.5  # of a step that does not gain
 STEP_MIN = 1e-6
+SETTLED = 1e-5  # of a function's value: a step that gains less is the last
 SUFFICIENT = 1e-4  # of the gain that the gradient promises (Armijo)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The readings of one question: features of each, and which of them give the right answer."""
+    """The readings of one question: features of each, and which of them give the right answer.
+
+    Attributes:
+        part: what the question belongs to, such as the database that it is asked of.
+    """
 
     readings: Sequence[Mapping[str, float]]
     right: Sequence[bool]
     weight: float = 1.0
+    part: str = ""
 
 
 class Examples:
@@ -33,6 +39,8 @@ class Examples:
         self._numbers: dict[str, int] = {}
         self._ids, self._values, self._starts = array("i"), array("f"), array("q", [0])
         self._right, self._questions, self._weights = array("b"), array("q", [0]), array("d")
+        self._parts: dict[str, int] = {}
+        self._part = array("i")
         for example in examples:
             self.add(example)
 
@@ -52,6 +60,7 @@ class Examples:
             self._right.append(is_right)
         self._questions.append(len(self._right))
         self._weights.append(example.weight)
+        self._part.append(self._parts.setdefault(example.part, len(self._parts)))
 
     def packed(self, chosen: Sequence[int] | None = None) -> Packed:
         """All of them, or those of these numbers, ready for `fit`."""
@@ -68,6 +77,7 @@ class Examples:
             np.repeat(np.arange(len(which), dtype=np.int32), questions[which + 1] - questions[which]),
             np.frombuffer(self._right, np.int8)[readings].astype(bool),
             np.frombuffer(self._weights, np.float64)[which],
+            np.frombuffer(self._part, np.int32)[which],
         )
 
 
@@ -78,7 +88,7 @@ class Packed:
     Attributes:
         names: (f,) features; ids, values, reading: (n,) which feature of which reading has which value.
         question: (r,) the question of each reading, ascending; right: (r,) whether it gives the right answer.
-        weights: (q,) of questions.
+        weights: (q,) of questions; part: (q,) number of the part that each belongs to.
     """
 
     names: list[str]
@@ -88,10 +98,31 @@ class Packed:
     question: npt.NDArray[np.int32]
     right: npt.NDArray[np.bool_]
     weights: Floats
+    part: npt.NDArray[np.int32]
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Packed:
+        """The same readings with the chosen (f,) features alone."""
+        kept = chosen[self.ids]
+        numbers = (np.cumsum(chosen) - 1).astype(np.int32)
+        return replace(
+            self,
+            names=[name for name, is_chosen in zip(self.names, chosen, strict=True) if is_chosen],
+            ids=numbers[self.ids[kept]],
+            values=self.values[kept],
+            reading=self.reading[kept],
+        )
 
     def seen(self) -> npt.NDArray[np.int64]:
         """(f,) in how many questions each feature occurs."""
-        pairs = np.unique(self.question[self.reading].astype(np.int64) * len(self.names) + self.ids)
+        return self._occurring_in(self.question)
+
+    def seen_in_parts(self) -> npt.NDArray[np.int64]:
+        """(f,) in the questions of how many parts each feature occurs."""
+        return self._occurring_in(self.part[self.question])
+
+    def _occurring_in(self, owner: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """(f,) with how many different owners (r,) of readings each feature occurs."""
+        pairs = np.unique(owner[self.reading].astype(np.int64) * len(self.names) + self.ids)
         return np.bincount(pairs % len(self.names), minlength=len(self.names))
 
 
@@ -108,7 +139,9 @@ def fit(
     *,
     l2: float | Callable[[str], float] = 1.0,
     seen_min: int = 5,
+    parts_min: int = 1,
     iterations: int = 400,
+    settled: float = SETTLED,
 ) -> dict[str, float]:
     """Weights that make right readings likely: the marginal likelihood of all right readings of a question, maximised.
 
@@ -120,24 +153,29 @@ def fit(
         prior: by name.
         l2: for all features, or by name.
         seen_min: features that fewer questions have keep their prior.
+        parts_min: so do those that questions of fewer parts have: what holds in two databases may be a habit of theirs.
         iterations: at most.
+        settled: share of its value that a step gains less than where the minimum is taken as found.
     """
     data = examples if isinstance(examples, Packed) else Examples(examples).packed()
     if not len(data.weights):
         return dict(prior)
-    anchor = np.array([prior.get(name, 0.0) for name in data.names])
-    penalty = np.array([l2(name) if callable(l2) else l2 for name in data.names])
-    penalty[data.seen() < seen_min] = NEVER
-    weights = minimize(lambda at: _loss(data, at, anchor, penalty), anchor.copy(), iterations)
-    fitted = {name: float(weight) for name, weight in zip(data.names, weights, strict=True) if abs(weight) > 1e-3}
-    return {**{name: weight for name, weight in prior.items() if name not in set(data.names)}, **fitted}
+    free = (data.seen() >= seen_min) & (data.seen_in_parts() >= parts_min)
+    known = np.array([prior.get(name, 0.0) for name in data.names])
+    held: Floats = np.zeros(len(data.question))
+    held += np.bincount(data.reading, np.where(free, 0.0, known)[data.ids] * data.values, len(data.question))
+    fitting, anchor = data.only(free), known[free]
+    penalty = np.array([l2(name) if callable(l2) else l2 for name in fitting.names])
+    weights = minimize(lambda at: _loss(fitting, held, at, anchor, penalty), anchor.copy(), iterations, settled)
+    fitted = dict(zip(fitting.names, map(float, weights), strict=True))
+    return {name: weight for name, weight in {**prior, **fitted}.items() if abs(weight) > WEIGHT_MIN}
 
 
-def _loss(data: Packed, weights: Floats, anchor: Floats, penalty: Floats) -> tuple[float, Floats]:
-    """The penalised negative log-likelihood and its gradient."""
+def _loss(data: Packed, held: Floats, weights: Floats, anchor: Floats, penalty: Floats) -> tuple[float, Floats]:
+    """The penalised negative log-likelihood and its gradient; held: (r,) what features not fitted say of a reading."""
     readings = len(data.question)
     firsts = np.flatnonzero(np.diff(data.question, prepend=-1))
-    scores = np.bincount(data.reading, weights[data.ids] * data.values, readings)
+    scores = held + np.bincount(data.reading, weights[data.ids] * data.values, readings)
     scores -= np.maximum.reduceat(scores, firsts)[data.question]
     likely = np.exp(scores)
     all_of, right_of = np.add.reduceat(likely, firsts), np.add.reduceat(likely * data.right, firsts)
@@ -150,7 +188,9 @@ def _loss(data: Packed, weights: Floats, anchor: Floats, penalty: Floats) -> tup
     return value + float(penalty @ away**2) / 2, gradient + penalty * away
 
 
-def minimize(function: Callable[[Floats], tuple[float, Floats]], at: Floats, iterations: int) -> Floats:
+def minimize(
+    function: Callable[[Floats], tuple[float, Floats]], at: Floats, iterations: int, settled: float = SETTLED
+) -> Floats:
     """Where a smooth function (value, gradient) is least, by L-BFGS with a backtracking line search."""
     value, gradient = function(at)
     steps: list[tuple[Floats, Floats]] = []
@@ -165,9 +205,8 @@ def minimize(function: Callable[[Floats], tuple[float, Floats]], at: Floats, ite
             size *= SHRINK
         if (moved - at) @ (slanted - gradient) > 1e-10:
             steps = [*steps[1 - MEMORY :], (moved - at, slanted - gradient)]
-        settled = abs(value - lower) <= 1e-5 * max(1.0, abs(value))
-        at, value, gradient = moved, lower, slanted
-        if settled:
+        gained, at, value, gradient = value - lower, moved, lower, slanted
+        if abs(gained) <= settled * max(1.0, abs(value)):
             break
     return at
 

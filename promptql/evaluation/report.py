@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,10 @@ class Outcome:
 
     Attributes:
         band: the answer's, "none" where there was no answer.
-        seconds: for planning, or for the whole answer; what the caller measured.
+        seconds: for the whole answer; what the caller measured.
         kind: "right", "wrong", "empty" or "error".
+        planning_seconds: from the words to the ranked plan, trying candidates included; None where it is not known.
+        processor_seconds: of processor time for the whole answer, which other processes do not lengthen; None likewise.
     """
 
     category: str
@@ -26,6 +28,14 @@ class Outcome:
     seconds: float
     kind: str
     question: str = ""
+    planning_seconds: float | None = None
+    processor_seconds: float | None = None
+
+
+def planning_seconds(usage: Mapping[str, Any]) -> float | None:
+    """What planning took of an answer with that `usage`: looking its words up in the data, and all up to the plan."""
+    taken = usage.get("milliseconds", {})
+    return (taken.get("gather", 0.0) + taken["plan"]) / 1000 if "plan" in taken else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,12 @@ class Report:
 
     def milliseconds(self, quantile: float) -> float:
         """A quantile of the time a question took."""
-        times = sorted(outcome.seconds for outcome in self.outcomes)
-        return 1000 * times[min(len(times) - 1, int(quantile * len(times)))] if times else 0.0
+        return _quantile([outcome.seconds for outcome in self.outcomes], quantile)
+
+    def planning_milliseconds(self, quantile: float) -> float | None:
+        """A quantile of the time that planning took; None where it is of no question known."""
+        known = [outcome.planning_seconds for outcome in self.outcomes if outcome.planning_seconds is not None]
+        return _quantile(known, quantile) if known else None
 
     def confusion(self) -> dict[str, dict[str, int]]:
         """Band → what became of its questions: right, wrong, empty, error."""
@@ -75,7 +89,14 @@ class Report:
             "bands": {n: {"coverage": round(c, 4), "precision": round(p, 4)} for n, (c, p) in self.by_band().items()},
             "milliseconds": {"p50": round(self.milliseconds(0.5), 2), "p99": round(self.milliseconds(0.99), 2)},
             "confusion": self.confusion(),
+            **self._planning(),
         }
+
+    def _planning(self) -> dict[str, Any]:
+        half, most = self.planning_milliseconds(0.5), self.planning_milliseconds(0.99)
+        if half is None or most is None:
+            return {}
+        return {"planning_milliseconds": {"p50": round(half, 2), "p99": round(most, 2)}}
 
     def to_markdown(self) -> str:
         """As tables."""
@@ -91,8 +112,20 @@ class Report:
         for name, (coverage, precision) in self.by_band().items():
             counts = [str(confusion[name].get(kind, 0)) for kind in ("right", "wrong", "empty", "error")]
             lines.append(f"| {name} | {coverage:.1%} | {precision:.1%} | {' | '.join(counts)} |")
-        lines += ["", f"Time: p50 {self.milliseconds(0.5):.1f} ms, p99 {self.milliseconds(0.99):.1f} ms."]
+        lines += ["", "| time | p50 | p99 |", "|---|---|---|"]
+        half, most = self.planning_milliseconds(0.5), self.planning_milliseconds(0.99)
+        if half is not None and most is not None:
+            lines.append(f"| planning | {half:.1f} ms | {most:.1f} ms |")
+        lines.append(f"| whole question | {self.milliseconds(0.5):.1f} ms | {self.milliseconds(0.99):.1f} ms |")
+        taken = [outcome.processor_seconds for outcome in self.outcomes if outcome.processor_seconds is not None]
+        if taken:
+            lines.append(f"| of processor time | {_quantile(taken, 0.5):.1f} ms | {_quantile(taken, 0.99):.1f} ms |")
         return "\n".join(lines)
+
+
+def _quantile(seconds: Sequence[float], quantile: float) -> float:
+    times = sorted(seconds)
+    return 1000 * times[min(len(times) - 1, int(quantile * len(times)))] if times else 0.0
 
 
 def _share(outcomes: Sequence[Outcome]) -> float:

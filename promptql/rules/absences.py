@@ -6,7 +6,7 @@ from datetime import datetime
 
 from engine import FieldType
 from promptql.catalog import CollectionInfo, FieldInfo
-from promptql.expressions import Not, Predicate
+from promptql.expressions import Not, Predicate, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe, missing
 from promptql.rules.linking import FieldLink
@@ -37,6 +37,10 @@ def read_absences(reading: Reading) -> None:
             place = _denied_at(reading, link.start)
             if place is not None:
                 _add(reading, missing(link.field.name), place, link.end, Support.FUZZY)
+        elif _is_amount(reading, link):
+            place = _denied_at(reading, link.start)
+            if place is not None:
+                _add(reading, compare(link.field.name, "=", 0), place, link.end, Support.FUZZY)
     for index, token in enumerate(reading.tokens):
         if index in reading.used or reading.value_at(index) is not None:
             continue
@@ -57,12 +61,29 @@ def read_presences(reading: Reading) -> None:
     if _ASKS_WHEN & {token.folded for token in reading.tokens} or reading.word(0) in WHETHER:
         return
     for link in reading.fields:
+        if _is_amount(reading, link):
+            _read_some(reading, link)
         if not _is_event(reading, link) or link.field in reading.groups:
             continue
         before = reading.word(link.start - 1)
         passive = before in _AUXILIARIES - {"to"} or before == "already"
         if passive or reading.names_collection(link.end) or reading.word(link.end) in _OBJECTS:
             _add(reading, Not(missing(link.field.name)), link.start, link.end, Support.FUZZY)
+
+
+def _read_some(reading: Reading, link: FieldLink) -> None:
+    """As in "were delayed": more than nothing, where no number says how much."""
+    bounded = any(link.field.name in fields_of(condition.predicate) for condition in reading.conditions)
+    if bounded:
+        reading.use(range(link.start, link.end))
+    elif reading.word(link.start - 1) in _AUXILIARIES - {"to"}:
+        _add(reading, compare(link.field.name, ">", 0), link.start, link.end, Support.FUZZY)
+
+
+def speaks_of_amounts(question: str, collection: CollectionInfo, asked_at: datetime) -> bool:
+    """Whether a question says that there is some, or none, of an amount by a verb: "were delayed", "not delayed"."""
+    reading = begin_reading(question, collection, asked_at)
+    return any(_is_amount(reading, link) for link in reading.fields)
 
 
 def speaks_of_absence(question: str, collection: CollectionInfo, asked_at: datetime) -> bool:
@@ -81,6 +102,15 @@ def _is_event(reading: Reading, link: FieldLink) -> bool:
     last = reading.word(link.end - 1)
     said = last.endswith("ed") or last in _PARTICIPLES
     return said and _may_lack(reading, link.field) and not reading.used & set(range(link.start, link.end))
+
+
+def _is_amount(reading: Reading, link: FieldLink) -> bool:
+    """Whether the words are a verb, as in "delayed", for an amount that is nothing for some documents."""
+    word, (first, *_) = reading.word(link.start), (*name_words(link.field.name), "")
+    if not word.endswith("ed") or word == first or link.end - link.start > 1 or not link.field.numeric:
+        return False
+    named = root(word) in {first, root(first)}
+    return named and link.field.least == 0 and link.start not in reading.used
 
 
 def _may_lack(reading: Reading, field: FieldInfo) -> bool:

@@ -117,6 +117,19 @@ class Column:
         return sum(len(self.rows_by_key[key]) for key in self.rows_by_key if key not in MISSING)
 
     @cached_property
+    def held(self) -> list[bool]:
+        """(n,) which cells hold something."""
+        missing = {key for key in self.rows_by_key if key in MISSING}
+        return [key not in missing for key in self.keys]
+
+    @cached_property
+    def named(self) -> Sequence[Cell]:
+        """(n,) cells, None for those that hold nothing."""
+        if all(self.held):
+            return self.cells
+        return [cell if held else None for cell, held in zip(self.cells, self.held, strict=True)]
+
+    @cached_property
     def stored_numbers(self) -> bool:
         """Whether the cells are numbers already, not text that looks like them."""
         return any(isinstance(value, (int, float)) and not isinstance(value, bool) for value in self.cells)

@@ -8,15 +8,16 @@ from engine import FieldType
 from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.rules.words import name_words
 
-LENGTH = ("length", "duration", "runtime", "minutes", "words", "characters", "pages", "size")
+LENGTH = ("length", "duration", "runtime", "minutes", "words", "characters", "pages", "size", "seconds", "hours")
 TIME = ("year", "date", "released", "published", "created", "time", "day", "born", "founded", "since")
-PRICE = ("price", "cost", "fee", "fare", "amount")
+PRICE = ("price", "cost", "fee", "fare", "amount", "rent")
 SIZE = ("size", "area", "population", "volume", "revenue", "employees", "capacity", *LENGTH)
 SCORE = ("rating", "score", "stars", "points", "votes", "grade", "rank")
 POPULARITY = ("popularity", "votes", "views", "downloads", "followers", "sales", *SCORE)
 AGE = ("age",)
 HEIGHT = ("height", "elevation", "altitude")
 WEIGHT = ("weight", "mass")
+PAY = ("salary", "wage", "income", "earnings", "pay")
 SPEED = ("speed", "velocity", "horsepower")
 
 # Verbs of coming to be, which every collection with a time uses of its documents: "released in 1999".
@@ -51,9 +52,11 @@ _STEMS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     ("earlier", "earliest", TIME, False),
     ("cheaper", "cheapest", PRICE, False),
     ("pricier", "priciest", PRICE, True),
-    ("higher", "highest", SCORE, True),
+    ("dearer", "dearest", PRICE, True),
+    ("costlier", "costliest", PRICE, True),
+    ("higher", "highest", (*SCORE, *HEIGHT), True),
     ("better", "best", SCORE, True),
-    ("lower", "lowest", SCORE, False),
+    ("lower", "lowest", (*SCORE, *HEIGHT), False),
     ("worse", "worst", SCORE, False),
     ("taller", "tallest", HEIGHT, True),
     ("heavier", "heaviest", WEIGHT, True),

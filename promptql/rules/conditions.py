@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from engine import FieldType
+from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe
@@ -10,9 +13,11 @@ from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, time_fields
 from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.linking import EXACT
-from promptql.rules.reading import Condition, Reading
+from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.values import Trust, ValueLink, is_category, is_subject
+from promptql.rules.words import singular
 
+_LABELS_MAX = 1_000  # names that are looked through for their last words
 _JOINERS = frozenset({"and", "or", "nor"})
 _ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
 
@@ -75,6 +80,40 @@ def _add(reading: Reading, links: list[ValueLink]) -> None:
     guessed = guessed or any(link.rival is not None for link in links)
     support = Support.INFERRED if guessed else Support.EXACT if exact else Support.FUZZY
     reading.assume(f"'{words}' = {describe(condition)}", support)
+
+
+def read_label_nouns(reading: Reading) -> None:
+    """A noun that names of documents end with: of "lamps" those that are called "Desk Lamp" or "Floor Lamp"."""
+    for index, field, named in _label_nouns(reading):
+        predicate = compare(field.name, Operator.IN, named)
+        reading.conditions.append(Condition(predicate, Trust.HINTED))
+        reading.use((index,))
+        reading.assume(f"'{reading.tokens[index].text}' = {describe(predicate)}", Support.FUZZY)
+
+
+def speaks_of_labels(question: str, collection: CollectionInfo, asked_at: datetime) -> bool:
+    """Whether a noun of a question is the last word of some documents' names, and nothing else."""
+    reading = begin_reading(question, collection, asked_at)
+    spans = [(link.start, link.end) for link in reading.fields] + [(link.start, link.end) for link in reading.values]
+    reading.use(index for start, end in spans for index in range(start, end))
+    return bool(_label_nouns(reading))
+
+
+def _label_nouns(reading: Reading) -> list[tuple[int, FieldInfo, list[Scalar]]]:
+    """The places of such nouns that nothing was made of, with the names that end with them."""
+    field = reading.collection.fields.get(reading.collection.label)
+    if field is None or field.many or not field.complete or not 1 < len(field.values) <= _LABELS_MAX:
+        return []
+    found: list[tuple[int, FieldInfo, list[Scalar]]] = []
+    for index in sorted(reading.content() - reading.used):
+        token = reading.tokens[index]
+        asked = singular(token.folded) != token.folded or is_subject(reading.tokens, index)
+        if not asked or token.text != token.folded or not token.text.isalpha() or reading.names_collection(index):
+            continue
+        named = [value for key, (value, _) in field.index.items() if " " in key and key.split(" ")[-1] in token.forms]
+        if named and len(named) < len(field.index):
+            found.append((index, field, named))
+    return found
 
 
 def read_when(reading: Reading) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 from promptql.catalog import FieldInfo
+from promptql.plan import Support
+from promptql.rules.concepts import AGE, HEIGHT, LENGTH, PAY, PRICE, SPEED, WEIGHT, measured_by
 from promptql.rules.events import QUANTITIES
 from promptql.rules.linking import EXACT, FieldLink
+from promptql.rules.measures import is_intensive
 from promptql.rules.reading import Reading
 from promptql.rules.words import STOPWORDS, name_words, tokenize
 from promptql.steps import Function
@@ -25,11 +28,20 @@ _FUNCTIONS = {
     "maximum": Function.MAX,
     "max": Function.MAX,
 }
+_HOW_MANY = ("how", "many")
+_MEASURED = {
+    "old": AGE, "tall": HEIGHT, "high": HEIGHT, "heavy": WEIGHT, "long": LENGTH, "expensive": PRICE, "dear": PRICE,
+    "fast": SPEED,
+}  # fmt: skip
+_COPULAS = frozenset({"is", "are", "was", "were", "does", "do", "did"})
+_COSTING, _WEIGHING = frozenset({"cost", "costs"}), frozenset({"weigh", "weighs"})
+_EARNING = frozenset({"earn", "earns", "earned"})
 _DISTINCT = frozenset({"different", "distinct", "unique"})
 
 
 def read_figures(reading: Reading) -> None:
     """The aggregate that is asked for, and whether rows are to be counted."""
+    _read_measure(reading)
     for index in range(len(reading.tokens)):
         fn = _FUNCTIONS.get(reading.word(index))
         if fn is None or reading.aggregate is not None or index in reading.used:  # a column "total" that is compared
@@ -41,6 +53,24 @@ def read_figures(reading: Reading) -> None:
     for index in range(len(reading.tokens)):
         if reading.aggregate is None and _counts_at(reading, index):
             _read_count(reading, index + 2 if reading.word(index) != "count" else index + 1)
+
+
+def _read_measure(reading: Reading) -> None:
+    """As in "how old is Max", "how much does the lamp cost": the field that is measured, of one that is named."""
+    if reading.word(0) != "how" or not reading.conditions_name_one() or reading.ranking is not None:
+        return
+    measures = _MEASURED.get(reading.word(1))
+    end = 2
+    if reading.word(1) == "much" and reading.word(2) in _COPULAS:
+        rest = {reading.word(i) for i in range(3, len(reading.tokens))}
+        measures = WEIGHT if rest & _WEIGHING else PAY if rest & _EARNING else PRICE
+    field = None if measures is None else measured_by(reading.collection, measures)
+    if field is None or any(link.field.ordered for link in reading.fields if link.field is not field):
+        return
+    reading.wanted.append(field)
+    verbs = _COSTING | _WEIGHING | _EARNING
+    reading.use([*range(end), *(i for i in range(len(reading.tokens)) if reading.word(i) in verbs)])
+    reading.assume(f"'{reading.raw(0, end)}' = {field.name}", Support.FUZZY)
 
 
 def asks_for_figure(question: str) -> bool:
@@ -86,11 +116,15 @@ def _read_count(reading: Reading, start: int) -> None:
 
 
 def _read_own_number(reading: Reading, link: FieldLink) -> None:
-    """As in "How many parameters does X have": the field itself, summed where there are groups."""
+    """As in "How many parameters does X have": the field itself of one document, and the total of several."""
     reading.use(range(link.start, link.end))
-    sold = QUANTITIES & set(name_words(link.field.name)) and not reading.conditions_name_one()
-    if reading.groups or sold:
+    sold = QUANTITIES & set(name_words(link.field.name))
+    several = not reading.conditions_name_one() and reading.ranking is None
+    if reading.groups or (several and (sold or not is_intensive(link.field.name))):
         reading.aggregate = (Function.SUM, link.field)
+        if several and not sold and not reading.groups:
+            said = reading.raw(0, link.end) if link.start == len(_HOW_MANY) else reading.raw(link.start, link.end)
+            reading.assume(f"'{said}' = the total {link.field.name}", Support.FUZZY)
     elif reading.ranking is None:
         reading.wanted.append(link.field)
 

@@ -13,6 +13,7 @@ from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.joins import Joined
 from promptql.rules.links import Headers, Mention, link_headers, link_values
 from promptql.rules.model import Model
+from promptql.rules.once import once
 from promptql.rules.operations import OPERATIONS
 from promptql.rules.outcome import overall_features, result_features
 from promptql.rules.parts import Conditions, Part, class_of, wanted_columns
@@ -239,6 +240,10 @@ def read(
 
 def understood(text: str, view: View) -> Asked:
     """The question taken apart; of a single collection its name, and what it records, explain themselves."""
+    return once(("understood", text), view, lambda: _understood(text, view))
+
+
+def _understood(text: str, view: View) -> Asked:
     asked = take_apart(text)
     if len(view.names) == 1:
         called = (view.names[0], view.titles[0], *recorded_in(tuple(column.name for column in view.columns)))

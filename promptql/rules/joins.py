@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from promptql.rules.columns import View, text_of
 from promptql.rules.sketch import Sketch, columns_of
 
 JOINED_ROWS_MAX = 60_000  # a larger join is not tried while planning
+NAMED_MAX = 20_000  # sets of columns whose collections are kept
+LAID_CELLS_MAX = 1_000_000  # of columns along joins that are kept: 8 MB
 TABLES_MAX = 6
+T = TypeVar("T")
 
 
 class NotJoinedError(Exception):
@@ -34,6 +39,31 @@ class Hop:
     column: int
 
 
+class Laid:
+    """Columns as they lie along joins, each made once and forgotten when there are many. Safe for many threads.
+
+    `_lock` guards `_kept` and `_cells`.
+    """
+
+    def __init__(self, cells_max: int = LAID_CELLS_MAX) -> None:
+        self._lock = threading.Lock()
+        self._cells_max = cells_max
+        self._cells = 0
+        self._kept: dict[Hashable, Sequence[Any]] = {}
+
+    def along(self, name: Hashable, own: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+        """(n,) the values of a collection's rows `own`, one for each row of a join; `name` says of which."""
+        known: Sequence[T] | None = self._kept.get(name)
+        if known is None:
+            known = [own[place] for place in places]
+            with self._lock:
+                if self._cells + len(known) > self._cells_max:
+                    self._kept, self._cells = {}, 0
+                self._kept[name] = known
+                self._cells += len(known)
+        return known
+
+
 class Joined:
     """The joins of a view's collections, each made once.
 
@@ -43,6 +73,8 @@ class Joined:
 
     def __init__(self, view: View, edges: Sequence[Edge]) -> None:
         self.view = view
+        self._tables = [column.table for column in view.columns]
+        self._named: dict[frozenset[int], tuple[int, ...]] = {}
         self.edges: dict[int, list[tuple[int, int, int]]] = {}
         for edge in edges:
             left, right = view.columns[edge.left].table, view.columns[edge.right].table
@@ -51,15 +83,19 @@ class Joined:
                 self.edges.setdefault(right, []).append((left, edge.right, edge.left))
         pairs = Counter(frozenset((view.columns[e.left].table, view.columns[e.right].table)) for e in edges)
         self._doubled = {pair for pair, number in pairs.items() if number > 1}
+        self.laid = Laid()
         self._rows: dict[tuple[object, ...], dict[int, Sequence[int]]] = {}
         self._paths: dict[tuple[object, ...], tuple[int, tuple[Hop, ...]]] = {}
 
     def tables_of(self, sketch: Sketch) -> tuple[int, ...]:
         """The collections that a sketch needs, in order; without those that only lead from one to another."""
-        needed = dict.fromkeys(sketch.tables)
-        for column in sorted(columns_of(sketch)):
-            needed.setdefault(self.view.columns[column].table)
-        return tuple(needed)
+        columns = columns_of(sketch)
+        named = self._named.get(columns)
+        if named is None:
+            named = tuple(dict.fromkeys(self._tables[column] for column in sorted(columns)))
+            if len(self._named) < NAMED_MAX:
+                self._named[columns] = named
+        return tuple(dict.fromkeys((*sketch.tables, *named))) if sketch.tables else named
 
     def path(self, sketch: Sketch) -> tuple[int, tuple[Hop, ...]]:
         """The first collection and those joined to it, each nearest to what is joined already.

@@ -10,6 +10,7 @@ from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.rules.events import recorded_in
 from promptql.rules.words import STOPWORDS, Token, forms, name_words, root
 
+PEOPLE = frozenset({"population", "people", "inhabitants", "residents", "populous", "populated"})
 # Words that mean the same when they name a field. English at large, nothing of any one data set.
 SYNONYMS: tuple[frozenset[str], ...] = (
     frozenset({"parameters", "parameter", "arguments", "argument", "params", "args"}),
@@ -17,14 +18,14 @@ SYNONYMS: tuple[frozenset[str], ...] = (
     frozenset({"rating", "score", "stars"}),
     frozenset({"genre", "category"}),
     frozenset({"kind", "type"}),
-    frozenset({"price", "cost"}),
+    frozenset({"price", "cost", "fee", "fare"}),
     frozenset({"quantity", "qty", "units"}),
     frozenset({"length", "duration", "runtime"}),
     frozenset({"author", "writer"}),
     frozenset({"country", "nation"}),
     frozenset({"company", "manufacturer", "maker"}),
     frozenset({"text", "description", "docstring", "documentation"}),
-    frozenset({"population", "people", "inhabitants", "residents", "populous", "populated"}),
+    PEOPLE,
     frozenset({"cast", "actor", "actress", "star", "starred", "starring"}),
     frozenset({"language", "speak", "speaks", "spoken"}),
 )
@@ -55,6 +56,9 @@ def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[Fi
     for name, words in names.items():
         field = collection.fields[name]
         found += (link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None)
+        for called in dict.fromkeys(filter(None, map(name_words, field.synonyms))):  # as a whole: they are no names
+            links = (_link_at(tokens, start, field, called) for start in range(len(tokens)))
+            found += (link for link in links if link is not None and link.end - link.start == len(called))
         found += _part_links(tokens, field, words, collection, names)
     found.sort(key=lambda link: (link.start - link.end, -link.strength))
     taken: dict[int, FieldLink] = {}
@@ -110,7 +114,7 @@ def _strength(token: Token, word: str) -> float:
     if token.folded in STOPWORDS:
         return 0.0
     word_root = root(word)
-    if token.root == word_root and len(word_root) >= 3:
+    if (token.root == word_root and len(word_root) >= 3) or (token.root == word and token.folded.endswith("ed")):
         return STEM
     if any(token.forms & group and forms(word) & group for group in SYNONYMS):
         return SYNONYM

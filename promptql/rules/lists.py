@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from promptql.rules.asked import span_mask
 from promptql.rules.columns import identifying
 from promptql.rules.draft import Features
 from promptql.rules.entities import EntityMention, key_column, label_columns, nearest
+from promptql.rules.parts import Part
 from promptql.rules.sketch import ROWS, Item
 from promptql.rules.words import singular
 
@@ -49,7 +51,7 @@ class Slot:
     label: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class Wanted:
     """A list of things that may be asked for."""
 
@@ -58,18 +60,24 @@ class Wanted:
     score: float
     rank: float = 0.0  # the score with what the words it explains are worth
 
-    @property
+    @cached_property
     def items(self) -> tuple[Item, ...]:
         """All items in order, each once."""
         return tuple(dict.fromkeys(item for slot in self.slots for item in slot.items))
 
-    @property
+    @cached_property
     def mask(self) -> int:
         """The words that it explains."""
         mask = 0
         for slot in self.slots:
             mask |= slot.mask
         return mask
+
+    @cached_property
+    def part(self) -> Part:
+        """The list as a piece of a sketch."""
+        features = [pair for slot in self.slots for pair in slot.features] + self.features
+        return Part(self.mask, features, column=self.items[0].column, head=self.mask, score=self.score)
 
 
 class Lists:

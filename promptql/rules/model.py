@@ -39,8 +39,12 @@ class Model:
 
     def score(self, features: Features) -> float:
         """The weighted sum."""
-        known = self.weights.get
-        return sum(known(name, 0.0) * value for name, value in features)
+        known, total = self.weights.get, 0.0
+        for name, value in features:
+            weight = known(name)
+            if weight is not None:
+                total += weight * value
+        return total
 
     def weight(self, name: str) -> float:
         """One weight."""

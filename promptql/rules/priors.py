@@ -57,5 +57,6 @@ RELATED_PRIOR: Mapping[str, float] = {
     "w:notyear:time:unsaid": -1.0, "w:number:linking:unsaid": -2.0,
     "w:number:linking:said": -0.5, "w:key:linking": -1.0, "w:key:fits:same": 0.7, "w:key:fits:far": 0.3,
     "w:key:other:far": -0.7, "w:ties:plain:many": -0.7, "w:ties:count:many": -0.5, "w:having:one": -1.5,
-    "w:key:shown:beside": 1.5, "z:items:1": -0.5, "z:items:-1": -0.7, "z:select:in:by": -0.7, "z:key:in:by": 0.7,
+    "w:key:shown:beside": 1.5, "w:measure:other": -0.7, "w:key:meant": -1.0,
+    "z:items:1": -0.5, "z:items:-1": -0.7, "z:select:in:by": -0.7, "z:key:in:by": 0.7,
 }  # fmt: skip

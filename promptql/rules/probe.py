@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from promptql.rules.columns import MISSING, Column, View
-from promptql.rules.joins import Joined, NotJoinedError
-from promptql.rules.sketch import ROWS, Condition, Item, Pick, Sketch
+from promptql.rules.joins import Joined, Laid, NotJoinedError
+from promptql.rules.sketch import ROWS, Clause, Condition, Item, Pick, Sketch
 
 Rows: TypeAlias = Sequence[int]
-Group: TypeAlias = tuple[Rows, tuple[object, ...]]
+T = TypeVar("T")
 NUMBER_TOLERANCE = 1e-9
 GROUPS_RANKED_MAX = 2_000
 
@@ -30,6 +31,9 @@ class Probe:
         self.view = view
         self._joined = joined
         self.rows_seen = 0
+        self._alone = Source(view, range(view.rows[0]))
+        self._sources: dict[tuple[int, ...], Source] = {}
+        self._rows: dict[tuple[tuple[int, ...], tuple[Clause, ...]], Rows] = {}
         self._grouped_rows: dict[object, list[list[int]]] = {}
         self._admitted: dict[tuple[Condition, tuple[int, ...]], frozenset[int]] = {}
 
@@ -47,12 +51,7 @@ class Probe:
 
     def _simple(self, sketch: Sketch) -> list[tuple[object, ...]]:
         source = self._source(sketch)
-        rows = source.rows
-        for clause in sketch.where:
-            admitted = self._admits(clause[0], source)
-            for test in clause[1:]:
-                admitted = admitted | self._admits(test, source)
-            rows = [row for row in rows if row in admitted] if len(admitted) < len(source.rows) else rows
+        rows = self._narrowed(sketch.where, source)
         self.rows_seen = len(rows)
         figures = any(item.fn for item in sketch.select)
         if sketch.group:
@@ -63,17 +62,39 @@ class Probe:
             rows = [row + sketch.shift for row in rows if 0 <= row + sketch.shift < len(source.rows)]
         if figures:
             return [tuple(self._figure(item, source, rows) for item in sketch.select)]
-        answer = list(zip(*(source.cells(item.column, rows) for item in sketch.select), strict=True))
+        answer = list(zip(*(source.cells_at(item.column, rows) for item in sketch.select), strict=True))
         return list(dict.fromkeys(answer)) if sketch.distinct else answer
 
     def _source(self, sketch: Sketch) -> Source:
         if self._joined is None:
-            return Source(self.view, range(self.view.rows[0]))
+            return self._alone
         try:
             path, places = self._joined.rows(sketch)
         except NotJoinedError as error:
             raise CannotRunError(str(error)) from error
-        return Source(self.view, range(len(next(iter(places.values())))), path, places)
+        known = self._sources.get(path)
+        if known is None:
+            rows = range(len(next(iter(places.values()))))
+            known = self._sources[path] = Source(self.view, rows, path, places, self._joined.laid)
+        return known
+
+    def _narrowed(self, where: tuple[Clause, ...], source: Source) -> Rows:
+        """The rows for which all clauses hold, in order; not to be changed."""
+        if not where:
+            return source.rows
+        known = self._rows.get((source.path, where))
+        if known is None:
+            known = self._rows[source.path, where] = self._held(where, source)
+        return known
+
+    def _held(self, where: tuple[Clause, ...], source: Source) -> Rows:
+        rows = self._narrowed(where[:-1], source)
+        admitted = self._admits(where[-1][0], source)
+        for test in where[-1][1:]:
+            admitted = admitted | self._admits(test, source)
+        if len(admitted) >= len(source.rows):
+            return rows
+        return sorted(admitted) if rows is source.rows else [row for row in rows if row in admitted]
 
     def _admits(self, test: Condition, source: Source) -> frozenset[int]:
         known = self._admitted.get((test, source.path))
@@ -86,16 +107,17 @@ class Probe:
         value = test.value
         if isinstance(value, Sketch):
             value = self._inner(test, value)
-        if source.path:
-            held = set(holding(column, test.op, value))
-            places = source.places(column.table)
-            return [row for row in source.rows if places[row] in held]
-        return holding(column, test.op, value)
+        held = holding(column, test.op, value)
+        places = source.places(column.table)
+        if places is None:
+            return held
+        among = set(held)
+        return [row for row, place in enumerate(places) if place in among]
 
     def _inner(self, test: Condition, sketch: Sketch) -> str | float | tuple[str, ...] | None:
         answer = self.run(sketch)
         if test.op in ("in", "not in"):
-            return tuple(dict.fromkeys(_key(row[0]) for row in answer))
+            return tuple(dict.fromkeys(_key(value) for value in dict.fromkeys(row[0] for row in answer)))
         values = list(dict.fromkeys(row[0] for row in answer))
         if len(values) != 1:
             raise CannotRunError("a comparison needs one value")
@@ -107,28 +129,46 @@ class Probe:
         if item.fn == "":
             if not rows:
                 raise CannotRunError("no row")
-            return source.cells(item.column, rows[:1])[0]
-        if item.column == ROWS:
-            return len(rows)
-        column = self.view.columns[item.column]
-        if item.fn == "count":
-            keys = column.keys
-            return sum(keys[place] not in MISSING for place in source.place(column.table, rows))
-        if item.fn == "distinct":
-            keys, cells = column.keys, column.cells
-            return len({cells[place] for place in source.place(column.table, rows) if keys[place] not in MISSING})
-        numbers = column.numbers
-        known = [number for place in source.place(column.table, rows) if (number := numbers[place]) is not None]
-        if not known:
+            return source.cells(item.column)[rows[0]]
+        figure = self._known_figures(item, source, (rows,))[0]
+        if figure is None:
             raise NothingKnownError("no number")
+        return figure
+
+    def _known_figures(self, item: Item, source: Source, groups: Sequence[Rows]) -> list[object]:
+        """The figure of each group; None where no cell of it holds a number."""
+        if item.column == ROWS:
+            return [len(group) for group in groups]
+        if item.fn == "":
+            cells = source.cells(item.column)
+            return [cells[group[0]] for group in groups]
+        if item.fn == "count":
+            filled = source.filled(item.column)
+            return [sum([filled[row] for row in group]) for group in groups]
+        if item.fn == "distinct":
+            cells, filled = source.cells(item.column), source.filled(item.column)
+            return [len({cells[row] for row in group if filled[row]}) for group in groups]
+        return self._measured(item, source, groups)
+
+    def _measured(self, item: Item, source: Source, groups: Sequence[Rows]) -> list[object]:
+        """Greatest, least, sums, averages of each group."""
+        column, numbers = self.view.columns[item.column], source.numbers(item.column)
+        known = [[number for row in group if (number := numbers[row]) is not None] for group in groups]
+        if not any(known):
+            return [None] * len(known)
         if item.fn in ("max", "min") and not column.ordered:
             raise CannotRunError("not ordered")
         if item.fn in ("sum", "avg", "range") and column.kind != "number":
             raise CannotRunError("not a number")
-        if item.fn in ("max", "min") and column.kind == "date":
-            best = FIGURES[item.fn](known)
-            return next(column.cells[p] for p in source.place(column.table, rows) if numbers[p] == best)
-        return FIGURES[item.fn](known)
+        figure = FIGURES[item.fn]
+        figures: list[object] = [figure(held) if held else None for held in known]
+        if item.fn not in ("max", "min") or column.kind != "date":
+            return figures
+        cells = source.cells(item.column)  # the day as it is written
+        return [
+            None if best is None else next(cells[row] for row in group if numbers[row] == best)
+            for best, group in zip(figures, groups, strict=True)
+        ]
 
     def _picked(self, pick: Pick, source: Source, rows: Rows) -> Rows:
         if pick.how == "first":
@@ -138,91 +178,109 @@ class Probe:
         if pick.how == "nth":
             return rows[pick.n - 1 : pick.n]
         column = self.view.columns[pick.item.column]
-        numbers = column.numbers if column.ordered else None
-        places = source.place(column.table, rows)
-        if numbers is None:
-            known_keys = [
-                (column.keys[place], row) for place, row in zip(places, rows, strict=True) if column.keys[place]
-            ]
-            return _best(known_keys, pick)
-        known = [(n, row) for place, row in zip(places, rows, strict=True) if (n := numbers[place]) is not None]
-        return _best(known, pick)
+        if not column.ordered:
+            keys = source.keys(pick.item.column)
+            return _best([(key, row) for row in rows if (key := keys[row])], pick)
+        numbers = source.numbers(pick.item.column)
+        return _best([(number, row) for row in rows if (number := numbers[row]) is not None], pick)
 
     def _grouped(self, sketch: Sketch, source: Source, rows: Rows) -> list[tuple[object, ...]]:
         groups = self._groups(sketch, source, rows)
         if sketch.having is not None:
             item, op, bound = sketch.having
-            figured = ((self._known(item, source, group), group) for group in groups)
+            figured = zip(self._known_figures(item, source, groups), groups, strict=True)
             groups = [group for found, group in figured if found is not None and COMPARE[op](_number(found), bound)]
         if sketch.pick is not None:
             item = sketch.pick.item
             if len(groups) > GROUPS_RANKED_MAX and item.column != ROWS:
                 raise CannotRunError("too many groups to be tried")
-            ranked: list[tuple[object, int]]
+            found = self._known_figures(item, source, groups)
             if item.column == ROWS:
-                ranked = [(len(group), number) for number, group in enumerate(groups)]
+                ranked: list[tuple[object, int]] = [(size, number) for number, size in enumerate(found)]
             else:
-                known = [(self._known(item, source, group), number) for number, group in enumerate(groups)]
-                ranked = [(_sortable(found), number) for found, number in known if found is not None]
+                ranked = [(_sortable(key), number) for number, key in enumerate(found) if key is not None]
             groups = [groups[number] for number in _best(ranked, sketch.pick)]
-        return [tuple(self._known(item, source, group) for item in sketch.select) for group in groups]
-
-    def _known(self, item: Item, source: Source, rows: Rows) -> object:
-        """The figure of a group; None where no cell holds a number."""
-        try:
-            return self._figure(item, source, rows)
-        except NothingKnownError:
-            return None
+        return list(zip(*(self._known_figures(item, source, groups) for item in sketch.select), strict=True))
 
     def _groups(self, sketch: Sketch, source: Source, rows: Rows) -> list[list[int]]:
         """The rows of each group, in the order of first appearance; groups without a name are left out."""
         name = (source.path, sketch.where, sketch.group)
         known = self._grouped_rows.get(name)
         if known is None:
-            columns = [self.view.columns[number] for number in sketch.group]
-            keys = []
-            for column in columns:
-                cells, own = column.cells, column.keys
-                places = source.place(column.table, rows)
-                keys.append([cells[place] if own[place] not in MISSING else None for place in places])
-            keyed: dict[object, list[int]] = {}
-            for row, key in zip(rows, keys[0] if len(keys) == 1 else zip(*keys, strict=True), strict=True):
-                keyed.setdefault(key, []).append(row)
-            if len(keys) == 1:
-                known = [group for key, group in keyed.items() if key is not None]
+            keyed: defaultdict[object, list[int]] = defaultdict(list)
+            named = [source.named(column) for column in sketch.group]
+            if len(named) == 1:
+                (cells,) = named
+                for row in rows:
+                    keyed[cells[row]].append(row)
+                keyed.pop(None, None)
             else:
-                known = [g for key, g in keyed.items() if any(part is not None for part in key)]  # type: ignore[attr-defined]
-            self._grouped_rows[name] = known
+                for row, key in zip(
+                    rows, zip(*([cells[row] for row in rows] for cells in named), strict=True), strict=True
+                ):
+                    keyed[key].append(row)
+                keyed.pop((None,) * len(named), None)
+            known = self._grouped_rows[name] = list(keyed.values())
         return known
 
 
 class Source:
-    """Rows to read from: a collection's own, or those of a join (`path` names it; empty for one collection)."""
+    """Rows to read from: a collection's own, or those of a join (`path` names it; empty for one collection).
+
+    Args:
+        joined: for each collection (n,) its row in each row of the join.
+        laid: keeps columns as they lie along joins.
+    """
 
     def __init__(
-        self, view: View, rows: Rows, path: tuple[int, ...] = (), joined: Mapping[int, Sequence[int]] | None = None
+        self,
+        view: View,
+        rows: Rows,
+        path: tuple[int, ...] = (),
+        joined: Mapping[int, Sequence[int]] | None = None,
+        laid: Laid | None = None,
     ) -> None:
         self.view = view
         self.rows = rows
         self.path = path
         self._places = joined or {}
+        self._laid = laid
 
-    def places(self, table: int) -> Sequence[int]:
-        """(n,) for each row of the join its row in a collection."""
-        return self._places[table]
+    def places(self, table: int) -> Sequence[int] | None:
+        """(n,) for each row of the join its row in a collection; None where they are the same."""
+        places = self._places.get(table)
+        return None if isinstance(places, range) else places
 
-    def place(self, table: int, rows: Rows) -> Rows:
-        """The rows of a collection that rows of the join come from."""
-        if not self.path:
-            return rows
-        places = self._places[table]
-        return [places[row] for row in rows]
+    def cells(self, column: int) -> Sequence[object]:
+        """(n,) the cells of a column, a row of the join each."""
+        return self._along(column, "cells", self.view.columns[column].cells)
 
-    def cells(self, column: int, rows: Rows) -> list[object]:
-        """The cells of a column in those rows."""
-        chosen = self.view.columns[column]
-        cells = chosen.cells
-        return [cells[place] for place in self.place(chosen.table, rows)]
+    def keys(self, column: int) -> Sequence[str]:
+        """(n,) its cells as they are compared."""
+        return self._along(column, "keys", self.view.columns[column].keys)
+
+    def numbers(self, column: int) -> Sequence[float | None]:
+        """(n,) its numbers, or dates as numbers."""
+        return self._along(column, "numbers", self.view.columns[column].numbers)
+
+    def filled(self, column: int) -> Sequence[bool]:
+        """(n,) which cells hold something."""
+        return self._along(column, "filled", self.view.columns[column].held)
+
+    def named(self, column: int) -> Sequence[object]:
+        """(n,) its cells, None for those that hold nothing."""
+        return self._along(column, "named", self.view.columns[column].named)
+
+    def cells_at(self, column: int, rows: Rows) -> Sequence[object]:
+        """Its cells in those rows."""
+        cells = self.cells(column)
+        return cells if rows is self.rows else [cells[row] for row in rows]
+
+    def _along(self, column: int, kind: str, own: Sequence[T]) -> Sequence[T]:
+        places = self.places(self.view.columns[column].table)
+        if places is None or self._laid is None:
+            return own
+        return self._laid.along((self.path, column, kind), own, places)
 
 
 def _best(ranked: Sequence[tuple[object, int]], pick: Pick) -> list[int]:

@@ -94,13 +94,7 @@ class Queries:
         for entity in self.entities:
             if entity.table in used:
                 mask |= entity.mask
-        part = self._part(wanted)
-        return Draft(name, sketch, (*rows.parts, part, *extra), named, mask, figures, part)
-
-    def _part(self, wanted: Wanted) -> Part:
-        features = [pair for slot in wanted.slots for pair in slot.features] + wanted.features
-        columns = [item.column for item in wanted.items]
-        return Part(wanted.mask, features, column=columns[0], head=wanted.mask, score=wanted.score)
+        return Draft(name, sketch, (*rows.parts, wanted.part, *extra), named, mask, figures, wanted.part)
 
     def _joins(self, sketch: Sketch) -> tuple[Features, set[int]]:
         joined = self.reading.joined

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from promptql.catalog import CollectionInfo, FieldInfo
@@ -13,9 +13,13 @@ from promptql.rules.concepts import LIGHT_VERBS
 from promptql.rules.dates import DateMention, find_dates
 from promptql.rules.linking import FieldLink, link_fields, mentions_collection
 from promptql.rules.mentions import NumberMention, QuotedMention, find_numbers, find_quoted
+from promptql.rules.once import once
 from promptql.rules.values import Trust, ValueLink, link_values
 from promptql.rules.words import NEGATIONS, STOPWORDS, Token, singular, tokenize
 from promptql.steps import Function
+
+_DOING = frozenset({"did", "do", "does", "has", "have", "had"})
+_PASSIVE = frozenset({"was", "were", "is", "are", "been"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class Reading:
 
     def conditions_name_one(self) -> bool:
         """Whether some value that is said names a single document."""
-        return any(link.field.identifier for link in self.values)
+        return any(link.field.identifier or link.count == 1 for link in self.values)
 
     def content(self) -> set[int]:
         """The words that carry meaning and must be explained."""
@@ -131,7 +135,22 @@ class Reading:
         """The one word left unexplained, where it is a verb that says no more than the words beside it."""
         words = set(self.unexplained())
         sound = bool(self.conditions or self.groups or self.ranking or self.aggregate)
-        return words.pop() if len(words) == 1 and words <= LIGHT_VERBS and sound else None
+        light = words <= LIGHT_VERBS or (self.aggregate is not None and self.aggregate[0] is Function.SUM)
+        if len(words) != 1 or not sound or not light:
+            return None
+        (word,) = words
+        return word if word in LIGHT_VERBS or self._is_verb(word) else None
+
+    def _is_verb(self, word: str) -> bool:
+        """As in "how many hours did Ana spend", "were worked": what is added up is told, and the verb says no more."""
+        place = next(index for index in sorted(self.content() - self.used) if self.word(index) == word)
+        if self.tokens[place].text != word or not word.isalpha():
+            return False
+        if self.word(place - 1) in _PASSIVE:
+            return word.endswith("ed")
+        doing = any(self.word(index) in _DOING for index in range(place))
+        ends = {link.end for link in self.values} | {link.end for link in self.fields}
+        return doing and place in ends
 
     def unexplained(self) -> list[str]:
         """The words that carry meaning, and that nothing was made of."""
@@ -152,6 +171,11 @@ def begin_reading(text: str, collection: CollectionInfo, asked_at: datetime | No
         asked_at: when, in the asker's time zone: "today" is a day of it. None: now, in UTC.
     """
     moment = datetime.now(UTC) if asked_at is None else asked_at
+    begun = once(("reading", text, moment), collection, lambda: _begin(text, collection, moment))
+    return replace(begun, used=set(), conditions=[], assumptions=[], groups=[], buckets={}, wanted=[])
+
+
+def _begin(text: str, collection: CollectionInfo, moment: datetime) -> Reading:
     tokens = tokenize(text)
     fields = link_fields(tokens, collection)
     quoted = find_quoted(text, tokens)

@@ -19,7 +19,7 @@ from promptql.rules.measures import measured
 from promptql.rules.nesting import NEGATED_OPS, denials
 from promptql.rules.parts import NO, YES
 from promptql.rules.shape import TIMED, everything
-from promptql.rules.sketch import ROWS, Condition, Item, Sketch
+from promptql.rules.sketch import ROWS, Condition, Item, Sketch, columns_of
 
 COUNTS = frozenset({"howmany", "numberof", "totalnumber", "count"})  # cues of a count
 YEARS = (1000.0, 2100.0)  # a number of four digits that may be a year
@@ -84,9 +84,17 @@ class Senses:
             for _, *pair in edges
             for number in pair
         }
+        self.measuring = [fields for index in range(len(words)) if (fields := self._measuring(index))]
         self._own: dict[int, int | None] = {}
         self._places: dict[tuple[int, int], tuple[str, int]] = {}
         self._anchors = {number.start: self._anchor(number.start) for number in asked.numbers}
+
+    def _measuring(self, index: int) -> set[int]:
+        """The fields that hold what a superlative measures: ages and years for "oldest"; none for other words."""
+        if not self.superlative >> index & 1:
+            return set()
+        columns = enumerate(self.view.columns)
+        return {n for n, column in columns if column.ordered and measured(self.asked, 1 << index, column.words)}
 
     def _anchor(self, start: int) -> int:
         """The last word before a number that is not of its comparison; -1 where there is none."""
@@ -160,6 +168,8 @@ class Senses:
             where, masks[item.column] = self._place(item.column, wanted)
             if not item.fn and where.startswith("part:"):
                 yield from self._key(item.column)
+                if item.column in self.linking and self._owned_by_others(item.column, masks[item.column]):
+                    yield "w:key:meant", 1.0
             yield f"w:of:{where}", 1.0
         yield from self._together(draft.sketch, [mask for mask in masks.values() if mask])
 
@@ -209,6 +219,11 @@ class Senses:
             yield "w:key:own", 1.0
         elif column in self.linking:
             yield "w:key:foreign", 1.0
+
+    def _owned_by_others(self, column: int, mask: int) -> bool:
+        """Whether words that name a field name another collection in full: "each member" is no member id of a loan."""
+        table = self.view.columns[column].table
+        return any(e.table != table and not mask & ~e.mask and e.coverage >= 0.99 for e in self.entities)
 
     def _inside(self) -> bool:
         """Whether the words that call for a count are of a field's name: a phone number counts nothing."""
@@ -302,6 +317,8 @@ class Senses:
         having = draft.sketch.having
         if having is not None and having[1] == "=" and having[2] <= 1:
             yield "w:having:one", 1.0
+        if self.measuring:
+            yield from self._measures(draft.sketch)
         pick = draft.sketch.pick
         if pick is None:
             return
@@ -322,6 +339,18 @@ class Senses:
         if not pick.everything and pick.n == 1:
             kind = "count" if pick.item.column == ROWS else "figure" if pick.item.fn else "plain"
             yield f"w:ties:{kind}:{'one' if rows == 1 else 'few' if rows <= 3 else 'many'}", 1.0
+
+    def _measures(self, sketch: Sketch) -> Iterator[tuple[str, float]]:
+        """Whether the most or least is taken of what a superlative measures, where a collection read holds that."""
+        inside = list(_all(sketch))
+        read = {number for inner in inside for number in inner.tables}
+        read |= {self.view.columns[column].table for inner in inside for column in columns_of(inner)}
+        taken = {item.column for inner in inside for item in inner.select if item.fn}
+        taken |= {inner.pick.item.column for inner in inside if inner.pick is not None}
+        for fields in self.measuring:
+            known = {number for number in fields if self.view.columns[number].table in read}
+            if known:
+                yield f"w:measure:{'other' if known.isdisjoint(taken) else 'same'}", 1.0
 
 
 def _all(sketch: Sketch) -> Iterator[Sketch]:

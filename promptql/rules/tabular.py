@@ -12,7 +12,6 @@ from promptql.errors import PlanError
 from promptql.plan import Plan, ignored_words
 from promptql.planned import Planned
 from promptql.rules.asked import take_apart
-from promptql.rules.columns import text_of
 from promptql.rules.compile import compile_sketch
 from promptql.rules.confidence import confidence
 from promptql.rules.generate import Candidate, read, understood
@@ -51,15 +50,19 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
         reserved = whole or sure < model.answer_confidence_min
         band = Band.ASSUMPTIONS if reserved else Band.ANSWER
         planned = Plan(question, plan.steps, plan.output, assumptions=found)
-        alternatives = _alternatives(question, outcomes, outcome, tables, catalog)
-        others = [other for other in outcomes if not _same_cells(other, outcome)]
-        rivals = _alternatives(question, others, outcome, tables, catalog)
-        close = [item for item in rivals if item["confidence"] >= CLOSE_SHARE * outcome.probability]
-        if sure < CLARIFY_CONFIDENCE_MAX and close:
+        if sure < CLARIFY_CONFIDENCE_MAX and (close := _close(question, outcomes, outcome, tables, catalog)):
             chosen = {"text": say(best.sketch, tables.view), "confidence": outcome.probability, "plan": plan.to_json()}
             return _ask_back(question, [chosen, *close], sure)
-        return Planned(planned, sure, band, alternatives)
+        return Planned(planned, sure, band, _alternatives(question, outcomes, outcome, tables, catalog))
     return None
+
+
+def _close(
+    question: str, outcomes: Sequence[Outcome], chosen: Outcome, tables: Tables, catalog: Catalog
+) -> list[Mapping[str, Any]]:
+    """Rival readings that are nearly as likely."""
+    rivals = _alternatives(question, outcomes, chosen, tables, catalog)
+    return [item for item in rivals if item["confidence"] >= CLOSE_SHARE * chosen.probability]
 
 
 def _takes_all(plan: Plan) -> bool:
@@ -77,14 +80,6 @@ def _ask_back(question: str, options: Sequence[Mapping[str, Any]], confidence: f
     written = tuple(Option(item["text"], json.dumps(item["plan"], sort_keys=True)) for item in options)
     step = Clarify("s1", CLARIFICATION, written)
     return Planned(Plan(question, (step,), step.id), confidence, Band.CLARIFY, tuple(options[1:]))
-
-
-def _same_cells(one: Outcome, other: Outcome) -> bool:
-    """Whether two answers differ in the order of their columns alone: nobody is asked back about that."""
-    left, right = one.readings[0].answer, other.readings[0].answer
-    return len(left) == len(right) and all(
-        sorted(map(text_of, ours)) == sorted(map(text_of, theirs)) for ours, theirs in zip(left, right, strict=True)
-    )
 
 
 def _plan(question: str, candidate: Candidate, tables: Tables, catalog: Catalog) -> Plan | None:

@@ -46,6 +46,39 @@ def test_rare_features_keep_their_prior() -> None:
     assert weights["rare"] == pytest.approx(0.3, abs=1e-3)
 
 
+def test_what_few_parts_have_keeps_its_prior() -> None:
+    """A feature of many questions of one database alone is not fitted; one that two databases have is."""
+    readings = [{"good": 1.0, "habit": 1.0}, {"bad": 1.0}], [{"good": 1.0}, {"bad": 1.0}]
+    examples = [Example(pair, [True, False], part=part) for pair, part in zip(readings, "xy", strict=True)] * 5
+
+    weights = fit(examples, {"habit": 0.3}, seen_min=2, parts_min=2)
+
+    assert weights["habit"] == 0.3
+    assert weights["good"] > 0.3
+    assert fit(examples, {"habit": 0.3}, seen_min=2)["habit"] > 0.3
+
+
+def test_what_is_not_fitted_is_still_heard() -> None:
+    """A prior that separates the readings already leaves less to learn to the features that are fitted."""
+    examples = [Example([{"known": 1.0, "good": 1.0}, {"bad": 1.0}], [True, False], part=str(n)) for n in range(4)]
+    lone = [Example([{"good": 1.0}, {"bad": 1.0}], [True, False], part=str(n)) for n in range(4)]
+
+    held, alone = fit(examples, {"known": 5.0}, l2=lambda name: 0.1, seen_min=9), fit(lone, {}, l2=0.1, seen_min=1)
+    fitted = fit([*examples, *lone[:1]], {"known": 5.0}, l2=0.1, seen_min=5)
+
+    assert held == {"known": 5.0}
+    assert 0 < fitted["good"] < alone["good"]
+
+
+def test_chosen_examples_keep_their_parts() -> None:
+    """Leaving the questions of one database out leaves its features with their prior."""
+    packed = Examples([Example([{"a": 1.0}, {"b": 1.0}], [True, False], part=part) for part in "xxyyz"])
+
+    assert packed.packed().seen_in_parts().tolist() == [3, 3]
+    assert packed.packed([0, 1, 4]).seen_in_parts().tolist() == [2, 2]
+    assert packed.packed([2, 3]).seen().tolist() == [2, 2]
+
+
 def test_weights_of_features_that_do_not_occur_are_kept() -> None:
     """What is known of them stays known."""
     assert fit([question("good", "bad")], {"elsewhere": 1.5}, seen_min=1)["elsewhere"] == 1.5

@@ -7,10 +7,11 @@ import pytest
 from promptql.rules.asked import Asked
 from promptql.rules.columns import View
 from promptql.rules.confidence import confidence, logistic, signs
-from promptql.rules.generate import read, understood
+from promptql.rules.generate import Candidate, read, understood
 from promptql.rules.links import Headers
 from promptql.rules.model import Model, shipped_model
 from promptql.rules.outcomes import Outcome, by_outcome
+from promptql.rules.sketch import Item, Sketch
 
 VIEW = View({"films": {"title": ["Alien", "Brazil", "Casablanca"], "year": [1979, 1985, 1942]}})
 HEADERS = Headers(VIEW)
@@ -29,6 +30,18 @@ def test_answers_that_are_equal_are_put_together() -> None:
     assert len(set(answers)) == len(answers)
     assert sum(outcome.probability for outcome in outcomes) == pytest.approx(1.0)
     assert outcomes == sorted(outcomes, key=lambda outcome: -outcome.probability)
+
+
+def test_the_order_of_columns_makes_no_other_answer() -> None:
+    """A title with its year is the year with its title; the title with another's year is not."""
+    answers = [("Alien", 1979), ("Brazil", 1985)], [(1979.0, "alien"), (1985, "Brazil")], [("Alien", 1985)]
+    sketch = Sketch((Item(0), Item(1)))
+    readings = [Candidate(sketch, list(rows), [], 0.0, 0, probability=0.25) for rows in answers]
+
+    outcomes = by_outcome(readings)
+
+    assert [(len(outcome.readings), outcome.probability) for outcome in outcomes] == [(2, 0.5), (1, 0.25)]
+    assert outcomes[0].readings[0] is readings[0]
 
 
 def test_words_left_over_are_a_sign() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ from promptql.errors import QuestionError
 from promptql.expressions import And, Not, Operator, Predicate
 from promptql.plan import Plan, Support
 from promptql.predicate import compare, conjunction
+from promptql.rules.once import one_question
 from promptql.rules.planning import plan_by_rules
+from promptql.rules.reading import Reading, begin_reading
 from promptql.steps import Aggregation, AnswerStep, Filter, Function, Group, Limit, Order, Scan, Search, Sort
 from promptql.validation import validate
+from tests.work import calls_of
 
 COUNT = Aggregation(Function.COUNT, None, "n")
 FUNCTION = compare("kind", "=", "function")
@@ -300,3 +304,22 @@ def test_operators_at_least_and_at_most(films: Catalog) -> None:
     plan = plan_by_rules("movies with a rating of at least 8.4", films).plan
     assert parts(plan)["where"] == compare("rating", Operator.GE, 8.4)
     assert "sort" not in parts(plan)
+
+
+def test_words_are_linked_once_for_a_question(films: Catalog) -> None:
+    """Read twice within one question costs little more than once, and what was found is not shared to be changed."""
+    info, asked_at = films.collections["movies"], datetime(2026, 1, 1, tzinfo=UTC)
+    question = "How many movies with a rating above 8 did Ridley Scott direct after 1980?"
+
+    def begin() -> Reading:
+        return begin_reading(question, info, asked_at)
+
+    begin()  # words are known
+    once = calls_of(begin)
+    with one_question():
+        first = begin()
+        again = calls_of(begin)
+        first.use((0, 1))
+        assert begin().used == set()
+    assert again < once / 5
+    assert calls_of(begin) > once / 2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from promptql.rules.columns import View
-from promptql.rules.joins import Edge, Joined
+from promptql.rules.joins import Edge, Joined, Laid
 from promptql.rules.probe import CannotRunError, Probe
 from promptql.rules.sketch import ROWS, Condition, Item, Pick, Sketch
 
@@ -43,6 +43,13 @@ SKETCHES: list[tuple[Sketch, list[tuple[Any, ...]]]] = [
     (Sketch((Item(NAME),), pick=Pick("nth", n=2)), [("Bob",)]),
     (Sketch((Item(NAME),), ((Condition(NAME, "=", "bob"),),), shift=1), [("Cleo",)]),
     (Sketch((Item(CITY),), group=(CITY,), pick=Pick("max", Item(ROWS, "count"))), [("Rome",)]),
+    (Sketch((Item(CITY), Item(POINTS, "max")), group=(CITY,)), [("Rome", 1200.0), ("Oslo", 300.0)]),
+    (Sketch((Item(NAME), Item(POINTS, "avg")), group=(NAME,), pick=Pick("min", Item(POINTS, "avg"))),
+     [("Bob", 300.0), ("Dan", 300.0)]),
+    (Sketch((Item(CITY), Item(DATE, "max")), group=(CITY,)), [("Rome", "3 May 1990"), ("Oslo", "2 June 1991")]),
+    (Sketch((Item(NAME), Item(POINTS, "sum")), IN_ROME, group=(NAME,)), [("Ann", 1200.0), ("Cleo", None)]),
+    (Sketch((Item(CITY), Item(NAME, "distinct"), Item(NAME, "count")), group=(CITY,)),
+     [("Rome", 2, 2), ("Oslo", 1, 1)]),
     (Sketch((Item(CITY),), group=(CITY,), having=(Item(ROWS, "count"), ">", 1.0)), [("Rome",)]),
     (Sketch((Item(NAME),), ((Condition(POINTS, ">", Sketch((Item(POINTS, "avg"),))),),)), [("Ann",)]),
     (
@@ -88,3 +95,13 @@ def test_rows_are_joined_over_relationships() -> None:
     assert probe.run(counted) == [("Ann", 2), ("Bob", 1)]
     without = Sketch((Item(name),), ((Condition(key, "not in", Sketch((Item(author),))),),))
     assert probe.run(without) == [("Cleo",)]
+
+
+def test_columns_are_laid_along_joins_once() -> None:
+    """The second time it is the same list; when there are too many cells all are forgotten."""
+    laid = Laid(cells_max=5)
+    first = laid.along("a", ["x", "y"], [1, 0, 1])
+    assert first == ["y", "x", "y"]
+    assert laid.along("a", ["x", "y"], [1, 0, 1]) is first
+    assert laid.along("b", [1, 2], [0, 0, 1]) == [1, 1, 2]
+    assert laid.along("a", ["x", "y"], [1, 0, 1]) is not first

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promptql.rules.columns import numbering
+from promptql.rules.columns import View, numbering
 from promptql.rules.draft import Draft
 from promptql.rules.entities import link_entities
 from promptql.rules.generate import read, understood
-from promptql.rules.links import link_headers
+from promptql.rules.joins import Edge, Joined
+from promptql.rules.links import Headers, link_headers
 from promptql.rules.model import Model, shipped_model
 from promptql.rules.nesting import denials
 from promptql.rules.outcomes import by_outcome
@@ -114,6 +115,42 @@ def test_what_refers_to_others_orders_nothing() -> None:
     names = found("Which book has the most?", Sketch((Item(TITLE),), pick=Pick("max", Item(AUTHOR))), rows=5)
 
     assert {"w:key:linking", "w:ties:plain:many"} <= names
+
+
+def test_the_oldest_is_taken_of_an_age() -> None:
+    """Where a collection that is read holds what a superlative measures, another order is told apart."""
+    question = "Which writer is the oldest?"
+
+    assert "w:measure:same" in found(question, Sketch((Item(FIRST),), pick=Pick("max", Item(AGE))))
+    assert "w:measure:same" in found(question, Sketch((Item(AGE, "max"),)))
+    assert "w:measure:other" in found(question, Sketch((Item(FIRST),), pick=Pick("max", Item(WRITER))))
+    assert "w:measure:other" in found(question, Sketch((Item(FIRST),)))
+    inner = Sketch((Item(FIRST),), (((Condition(AGE, "=", Sketch((Item(AGE, "max"),)))),),))
+    assert "w:measure:same" in found(question, inner)
+
+
+def test_what_is_not_read_is_not_measured() -> None:
+    """The oldest of books that have no age measures nothing; nor does a word without a measure."""
+    names = found("Which book is the oldest?", Sketch((Item(TITLE),), pick=Pick("max", Item(PAGES))))
+    names |= found("Which writer has the most?", Sketch((Item(FIRST),), pick=Pick("max", Item(AGE))))
+
+    assert not any(name.startswith("w:measure") for name in names)
+
+
+def test_the_name_of_a_collection_is_no_key_of_another() -> None:
+    """As "each author" names authors, not the number by which a book refers to its author; "author id" does name it."""
+    view = View({"authors": {"id": [1, 2], "name": ["Ada", "Bo"]}, "books": {"id": [1, 2, 3], "author_id": [1, 1, 2]}})
+    joined = Joined(view, [Edge(3, 0)])
+
+    def names(question: str) -> set[str]:
+        asked = understood(question, view)
+        mentions, entities = link_headers(asked, view, Headers(view)), link_entities(asked, view)
+        senses = Senses(asked, view, mentions, entities, joined, Shapes(asked, view, mentions, entities, joined).kinds)
+        grouped = Sketch((Item(3), Item(ROWS, "count")), group=(3,))
+        return {name for name, _ in senses.features(Draft("", grouped, (), [], (1 << len(asked.words)) - 1), 2)}
+
+    assert "w:key:meant" in names("How many books has each author?")
+    assert "w:key:meant" not in names("How many books has each author id?")
 
 
 def test_numbers_that_repeat_count() -> None:

@@ -109,20 +109,19 @@ def read_tables(prepared: Prepared) -> Tables:
 
 def outcome(promptql: PromptQL, question: PublicQuestion, collections: Sequence[str]) -> Outcome:
     """What becomes of one question."""
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     try:
         answer = promptql.ask(question.question, collections=list(collections), planner="rules")
     except PromptQLError:
         seconds = time.perf_counter() - began
         return Outcome(question.category, False, UNANSWERED, 0.0, seconds, "error", question.question)
-    seconds = time.perf_counter() - began
+    seconds, processor = time.perf_counter() - began, time.process_time() - worked
     rows = [tuple(v) if isinstance(v, list | tuple) else (v,) for v in answer.values]
     right = question.right(rows)
     kind = "right" if right else "wrong" if rows else "empty"
     planning = planning_seconds(answer.usage)
-    return Outcome(
-        question.category, right, answer.band.value, answer.confidence, seconds, kind, question.question, planning
-    )
+    text, band = question.question, answer.band.value
+    return Outcome(question.category, right, band, answer.confidence, seconds, kind, text, planning, processor)
 
 
 def on_tables(questions: Sequence[PublicQuestion], tables: TableSet) -> Report:
@@ -217,7 +216,7 @@ def main(arguments: list[str]) -> int:
     text = "\n".join(lines)
     print(text)
     if not arguments:
-        RESULTS.write_text(text + _notes(), encoding="utf-8")
+        RESULTS.write_text(f"{text}\n{_notes()}", encoding="utf-8")
     return 0
 
 

@@ -95,8 +95,13 @@ class Caller:
         """Whether they may do that to all collections, and so to the database as a whole."""
         return self.everything or any(grant.allows(verb) and grant.covers_all for grant in self.grants)
 
-    def check(self, verb: Verb, collection: str) -> None:
+    def check(self, verb: Verb, collection: str, said: str | None = None) -> None:
         """Refuse what they may not do; whether there is such a collection makes no difference.
+
+        Args:
+            verb: what they would do.
+            collection: to what.
+            said: what they called it, where that is an alias: to what it leads is told to nobody who may not.
 
         Raises:
             ForbiddenError: code "collection_not_allowed", or "verb_not_allowed" where no collection would do.
@@ -104,7 +109,8 @@ class Caller:
         if not self.may(verb, collection):
             self.check_somewhere(verb)
             raise ForbiddenError(
-                f"the key does not allow to {verb} collection {collection!r:.140}", code="collection_not_allowed"
+                f"the key does not allow to {verb} collection {(said or collection)!r:.140}",
+                code="collection_not_allowed",
             )
 
     def check_somewhere(self, verb: Verb) -> None:

@@ -62,6 +62,9 @@ class Aliases:
             table, names = dict(self.table), self._opened.native.collections()
             if alias in names:
                 raise ConflictError(f"there is a collection of that name: {alias!r}", code="collection_exists")
+            if collection in table:
+                message = f"this is an alias itself: give the collection that it leads to: {collection!r:.140}"
+                raise NotFoundError(message, code="collection_not_found")
             if collection not in names or is_manifest(collection):
                 raise NotFoundError(f"collection does not exist: {collection!r:.140}", code="collection_not_found")
             is_new = alias not in table

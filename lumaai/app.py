@@ -15,14 +15,14 @@ from opentelemetry.trace import TracerProvider
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import lumaai
 from lumaai.database import Database
 from lumaai.door import turned_away
-from lumaai.edge import Edge
+from lumaai.edge import DOCS, Edge
 from lumaai.errors import (
     InvalidRequestError,
     LumaError,
@@ -31,6 +31,7 @@ from lumaai.problems import problem_response
 from lumaai.routes import all_operations, upload
 from lumaai.routes.openapi import openapi_document
 from lumaai.routes.operation import MethodNotAllowedError, Resource, no_such_route
+from lumaai.routes.page import HEADERS, page
 from lumaai.routes.service import Service
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
@@ -95,6 +96,7 @@ def create_app(
         version=lumaai.__version__,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         # Requests have spans where these are wanted; metrics and log lines are our own.
         telemetry={
@@ -114,9 +116,11 @@ def create_app(
         routes.append(Route(_converted(path), Resource(path, there), include_in_schema=False))
     app.router.routes += routes
     app.router.routes.append(Route("/", _to_documentation, include_in_schema=False))
+    app.router.routes.append(Route(DOCS, _documentation, include_in_schema=False))
     guarded = service.gatekeeper.is_guarding
     document = openapi_document(operations, settings, version=lumaai.__version__, guarded=guarded)
     app.openapi = lambda: document  # type: ignore[method-assign]
+    app.state.page = functools.cache(functools.partial(page, document))  # made when it is first looked at
     app.add_exception_handler(HTTPException, _routing_error)
     edge = functools.partial(
         Edge,
@@ -193,7 +197,7 @@ class Application(FastAPI):
 
 
 async def _routing_error(request: Request, error: Exception) -> Response:
-    """Problem details for what the router itself refuses: unknown paths, and methods of FastAPI's own pages."""
+    """Problem details for what the router itself refuses: unknown paths, and methods of pages."""
     assert isinstance(error, HTTPException)
     luma_error: LumaError
     if error.status_code == 405:
@@ -210,7 +214,11 @@ async def _routing_error(request: Request, error: Exception) -> Response:
 
 
 async def _to_documentation(_: Request) -> Response:
-    return RedirectResponse("/docs")
+    return RedirectResponse(DOCS)
+
+
+async def _documentation(request: Request) -> Response:
+    return HTMLResponse(request.app.state.page(), headers=HEADERS)
 
 
 def _converted(path: str) -> str:

@@ -244,10 +244,11 @@ class Collection(WritableCollection, EmbeddedSearches, CountableCollection):
         filter: Filter | None = None,  # noqa: A002
         order_by: Order | None = None,
         bytes_max: int | None = None,
+        owner: str = "",
     ) -> tuple[list[bytes], str | None]:
         """As `scroll`: the documents as the bytes they are stored as, and the next cursor.
 
-        A page ends early, with at least one document, before it is larger than `bytes_max`.
+        A page ends early, with at least one document, before it is larger than `bytes_max`; the cursor is `owner`'s.
         """
         check_page(limit)
         position = 0
@@ -267,7 +268,7 @@ class Collection(WritableCollection, EmbeddedSearches, CountableCollection):
         end = position + (len(documents) or limit)
         if end >= len(pin.ordinals):
             return documents, None
-        return documents, self._opened.cursors.start(pin, end) if cursor is None else cursor_at(end)
+        return documents, self._opened.cursors.start(pin, end, owner) if cursor is None else cursor_at(end)
 
     @translated
     def optimize(self, *, wait: bool = True) -> None:

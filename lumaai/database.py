@@ -354,6 +354,11 @@ class Database(Upkeep, KeyUpkeep, EmbeddedModels, EmbeddedQuestions):
         Raises:
             NotFoundError: there is none.
         """
+        if name in self._aliases.table:  # to what it leads may not be for the caller to know
+            message = (
+                f"this is an alias: drop the collection behind it by its own name, or the alias alone: {name!r:.140}"
+            )
+            raise NotFoundError(message, code="collection_not_found")
         self._opened.reembeddings.forget(name)
         _shown(name)
         if name in self._native.collections():

@@ -43,9 +43,10 @@ class EmbeddedQuestions(EmbeddedQueries, AskableDatabase):
 
     def _scope(self, collections: list[str] | None) -> Scope:
         """Who asks, and of what."""
-        names = self._asked() if collections is None else list(dict.fromkeys(map(self._aliases.resolve, collections)))
+        said = {self._aliases.resolve(name): name for name in collections or ()}
+        names = self._asked() if collections is None else list(said)
         for name in names or ():
-            self._caller.check(Verb.ASK, name)
+            self._caller.check(Verb.ASK, name, said.get(name))
         return Scope(names, self._caller.id)
 
     @translated

@@ -281,7 +281,7 @@ def _read_search(body: dict[str, Any], place: str) -> wire.SearchRequest:
         return SearchRequest.model_validate(body)
     except ValidationError as error:
         with at(place):
-            raise invalid_request(error, body, "search does not have the right shape") from error
+            raise invalid_request(error, body, "search does not have the right shape", SearchRequest) from error
 
 
 def _check_paged(body: wire.SearchRequest) -> None:

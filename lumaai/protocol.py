@@ -11,7 +11,8 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lumaai.app import Application
-from lumaai.errors import InvalidRequestError
+from lumaai.connections import FILES_WANTED, Connections
+from lumaai.errors import InvalidRequestError, OverloadedError
 from lumaai.problems import raw_problem
 from lumaai.routes.upload import is_upload
 
@@ -47,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     idle_seconds_max = IDLE_SECONDS_MAX
+    room = Connections(FILES_WANTED)
     # Bytes that are no part of a body that is read, since the last such part; and how long to wait for the next.
     _idle_bytes = 0
     _idle_bytes_max = HEAD_BYTES_MAX
@@ -65,7 +67,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a first request."""
         super().connection_made(transport)  # type: ignore[arg-type]  # a transport of TCP
-        self._expect_head()
+        if self.room.enter(self):
+            self._expect_head()
+            return
+        error = OverloadedError("too many connections at once", code="too_many_connections", retry_after=1.0)
+        self.transport.write(raw_problem(error, secrets.token_hex(8), closes=True))
+        self.transport.close()
+
+    def make_room(self) -> None:
+        """Close it for another one."""
+        self._stop_waiting()
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
@@ -79,6 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        self.room.work(self)
         self._stop_waiting()
         if not self._is_turned_away():
             super().on_headers_complete()  # or refuses a target that is none: then no body follows
@@ -115,13 +128,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body, self._ended = False, True
         self._stop_waiting()
         super().on_message_complete()
+        self._rest_if_idle()
 
     def on_response_complete(self) -> None:
         """Take the rest of a body that nobody read, within bounds."""
         super().on_response_complete()
+        self._rest_if_idle()
         if self._in_body and self.cycle.response_complete and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._wait(REST_SECONDS_MAX, REST_BYTES_MAX, self.transport.close)
+
+    def _rest_if_idle(self) -> None:
+        is_answered = self._last is not None and self._last.response_complete
+        if is_answered and not self._in_body and not self.transport.is_closing():
+            self.room.wait(self)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; what is no body that somebody reads must be little."""
@@ -156,6 +176,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
+        self.room.leave(self)
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -252,6 +273,6 @@ def _without_upgrade(data: bytes) -> bytes:
     return _UPGRADE.sub(b"x-not-upgraded", head) + end + rest
 
 
-def bounded_protocol(idle_seconds_max: float) -> type[BoundedProtocol]:
-    """The protocol with a bound of its own on how long heads and bodies may stop coming."""
-    return type("ConfiguredProtocol", (BoundedProtocol,), {"idle_seconds_max": idle_seconds_max})
+def bounded_protocol(idle_seconds_max: float, room: Connections) -> type[BoundedProtocol]:
+    """The protocol with bounds of its own on how long heads and bodies may stop coming, and on connections."""
+    return type("ConfiguredProtocol", (BoundedProtocol,), {"idle_seconds_max": idle_seconds_max, "room": room})

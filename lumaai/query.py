@@ -79,26 +79,26 @@ class Statements:
 
     def snapshot(self, collection: str) -> engine.Snapshot:
         """See `Target.snapshot`."""
-        collection = self._database.resolve(collection)
-        self._caller.check(Verb.READ, collection)
-        return self._opened.native.collection(collection).snapshot()
+        name = self._database.resolve(collection)
+        self._caller.check(Verb.READ, name, collection)
+        return self._opened.native.collection(name).snapshot()
 
     def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
         """See `Target.insert`."""
-        self._caller.check(Verb.WRITE, self._database.resolve(collection))
+        self._caller.check(Verb.WRITE, self._database.resolve(collection), collection)
         return self._database.collection(collection).insert([dict(document) for document in documents]).added
 
     def patch(self, collection: str, patches: Sequence[Mapping[str, Any]]) -> int:
         """See `Target.patch`."""
         name = self._database.resolve(collection)
-        self._caller.check(Verb.WRITE, name)
+        self._caller.check(Verb.WRITE, name, collection)
         if len(patches) > 1:
             self._check_alike(name, patches[0])
         return self._database.collection(collection).patch([dict(patch) for patch in patches]).replaced
 
     def delete(self, collection: str, where: Mapping[str, Any] | str) -> int:
         """See `Target.delete`."""
-        self._caller.check(Verb.WRITE, self._database.resolve(collection))
+        self._caller.check(Verb.WRITE, self._database.resolve(collection), collection)
         return self._database.collection(collection).delete(filter=where).deleted
 
     def create(self, collection: str, fields: Mapping[str, Any]) -> None:

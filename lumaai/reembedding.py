@@ -142,10 +142,9 @@ class Reembeddings:
         going_on = {hidden_name(work.source): work for work in self._works.values() if work.is_alive}
         for hidden in filter(lambda name: name.startswith(_PREFIX), native.hidden_collections()):
             work = going_on.get(hidden)
-            if work is not None and work.is_alive:
-                work.catch_up()
-            elif hidden in native.hidden_collections():
-                native.drop_collection(hidden)
+            if work is None or not work.has_caught_up():
+                with suppress(engine.CollectionNotFoundError):  # whoever cancels it drops the copy as well
+                    native.drop_collection(hidden)
 
     def sweep(self) -> None:
         """Drop what was replaced when an earlier process ended before it had dropped it, and copies of nothing."""
@@ -212,6 +211,22 @@ class _Work:
                 copied += self._copy(snapshot, ordinals)
             return copied
 
+    def has_caught_up(self) -> bool:
+        """Copy what is not yet; whether it goes on then. Else it has ended, and its copy may be dropped.
+
+        Raises:
+            Exception: what copying failed with, where nobody has told it to stop.
+        """
+        try:
+            if self.is_alive:
+                self.catch_up()
+                return True
+        except Exception:
+            if not self._stopping.is_set() and self.is_alive:
+                raise
+        self.stop()
+        return False
+
     def _run(self) -> None:
         try:
             self._copy_all()
@@ -221,7 +236,7 @@ class _Work:
             self._switched(self.source.name)
             log.info("reembedding.done", extra={"collection": self.source.name, "documents": self.state.total})
         except Exception as error:  # noqa: BLE001 - told to whoever asks
-            self.error = translate(error) or error
+            self.error = _without_frames(translate(error) or error)
             ended = "cancelled" if self._stopping.is_set() else "failed"
             self.state = replace(self.state, state=ended, error=str(self.error))
             log.warning("reembedding.failed", extra={"collection": self.source.name, "error": type(error).__name__})
@@ -301,6 +316,16 @@ class _Work:
                 self._native.drop_collection(self._hidden)
         except engine.EngineError as error:  # closed meanwhile: the next opening drops it
             log.info("reembedding.not_dropped", extra={"reason": type(error).__name__})
+
+
+def _without_frames(error: Exception) -> Exception:
+    """An error that is kept: without what its frames hold, which are snapshots of what may have to vanish."""
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        if (each := waiting.pop()) is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            waiting += [each.__cause__, each.__context__]
+    return error
 
 
 def _field_of(schema: engine.Schema, field: str | None) -> str:

@@ -9,7 +9,7 @@ import secrets
 import struct
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -50,8 +50,9 @@ class Pinned(Protocol):
 class Cursors:
     """The scrolls and searches under way. Safe for many threads; the lock guards the table of pins.
 
-    A pin is dropped when it has not been used for `PIN_SECONDS_MAX`, when `PINS_MAX` others were used since, or when it
-    is `PIN_AGE_SECONDS_MAX` old.
+    A pin is dropped when it has not been used for `PIN_SECONDS_MAX`, or is `PIN_AGE_SECONDS_MAX` old. Where there are
+    more than `PINS_MAX`, whoever has most loses the one that they did not use for longest: nobody ends the scrolls of
+    others by beginning many.
     The secret lives as long as the process: a restart ends every scroll.
     """
 
@@ -61,15 +62,16 @@ class Cursors:
         self._process = secrets.token_bytes(8)
         self._pins: OrderedDict[int, tuple[Pinned, float]] = OrderedDict()  # with when each was used
         self._begun: dict[int, float] = {}
+        self._owners: dict[int, str] = {}
         self._made = 0
         self._lock = threading.Lock()
 
-    def start(self, pin: Pinned, position: int) -> str:
-        """A cursor to the rows of `pin` from `position` on."""
+    def start(self, pin: Pinned, position: int, owner: str = "") -> str:
+        """A cursor to the rows of `pin` from `position` on; `owner` is whoever asked."""
         with self._lock:
             self._made += 1
             now = self._clock()
-            self._pins[self._made], self._begun[self._made] = (pin, now), now
+            self._pins[self._made], self._begun[self._made], self._owners[self._made] = (pin, now), now, owner
             self._drop_old()
             return self._write(self._made, position)
 
@@ -124,17 +126,22 @@ class Cursors:
         with self._lock:
             self._pins.clear()
             self._begun.clear()
+            self._owners.clear()
 
     def _drop_old(self) -> None:
         oldest = self._clock() - PIN_SECONDS_MAX
         while self._pins:
             number, (_, used) = next(iter(self._pins.items()))
-            if used >= oldest and len(self._pins) <= PINS_MAX:
-                return
+            if used >= oldest:
+                break
             self._drop(number)
+        while len(self._pins) > PINS_MAX:
+            counts = Counter(self._owners.values())
+            most = max(counts.values())
+            self._drop(next(number for number in self._pins if counts[self._owners[number]] == most))
 
     def _drop(self, number: int) -> None:
-        del self._pins[number], self._begun[number]
+        del self._pins[number], self._begun[number], self._owners[number]
 
     def _write(self, number: int, position: int) -> str:
         payload = _PAYLOAD.pack(self._process, number, position)

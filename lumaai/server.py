@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -18,11 +19,13 @@ from typing import NoReturn
 
 import uvicorn
 
-from lumaai.app import create_app
+from lumaai.app import Application, create_app
+from lumaai.connections import Connections, files_max
 from lumaai.database import Database
+from lumaai.ending import UPLOAD_SECONDS_MAX
 from lumaai.errors import InvalidRequestError, LumaError
 from lumaai.protocol import bounded_protocol
-from lumaai.settings import Settings, load_settings
+from lumaai.settings import Settings, load_settings, misspelt
 from lumaai.telemetry import log_core
 
 log = logging.getLogger("lumaai")
@@ -153,6 +156,8 @@ def _reason(error: OSError) -> str:
 def _run(settings: Settings, listener: socket.socket, database: Database, began: float) -> None:
     log_core()
     sys.setswitchinterval(SWITCH_SECONDS)
+    for name, meant in misspelt(os.environ).items():
+        log.warning("setting.unknown", extra={"variable": name, "did_you_mean": meant})
     say_opened(database, time.perf_counter() - began)
     if settings.preload_models:
         threading.Thread(target=load_models, args=(database,), name="lumaai-models", daemon=True).start()
@@ -165,7 +170,7 @@ def _run(settings: Settings, listener: socket.socket, database: Database, began:
         app,
         ssl_context_factory=None if context is None else lambda *_: context,
         loop="uvloop",
-        http=bounded_protocol(settings.idle_seconds_max),
+        http=bounded_protocol(settings.idle_seconds_max, Connections.within(settings.connections_max, files_max())),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -255,6 +260,9 @@ class Server(uvicorn.Server):
         last.daemon = True
         last.start()
         log.info("service.draining", extra={"requests": len(self.server_state.tasks)})
+        app = self.config.loaded_app
+        if isinstance(app, Application):
+            asyncio.get_running_loop().call_later(UPLOAD_SECONDS_MAX, app.state.service.ending.begin)
         await super().shutdown(sockets=sockets)  # which closes the database: all that was written is synced
         log.info("service.stopped")
 

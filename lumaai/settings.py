@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -24,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lumaai.access import ALL, Grant
 from lumaai.errors import InvalidRequestError
+from lumaai.sizes import bytes_of
 from models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -38,6 +42,8 @@ S = TypeVar("S", bound="ModelSettings")
 
 # RFC 7518, 3.2: a key of HS256 has at least as many bits as its hash.
 JWT_SECRET_CHARACTERS_MIN = 32
+# Of difflib's ratio: from where on a name of a variable is taken for a misspelt setting.
+NEAR_ENOUGH = 0.9
 
 
 class ModelSettings(BaseSettings):
@@ -64,6 +70,11 @@ class ModelSettings(BaseSettings):
     rerank_base_url: str | None = Field(default=None, description="The service of rerankers named openai:NAME.")
     rerank_api_key: SecretStr | None = None
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _sizes(cls, given: Any, info: ValidationInfo) -> Any:
+        return bytes_of(given) if isinstance(given, str) and str(info.field_name).endswith("bytes_max") else given
 
     @model_validator(mode="after")
     def _redis_has_an_address(self) -> Self:
@@ -170,6 +181,10 @@ class Settings(ModelSettings):
     request_seconds_max: float = Field(default=60.0, gt=0, description="For uploads: between two pieces.")
     idle_seconds_max: float = Field(
         default=5.0, gt=0, description="Between two pieces of the head or the body of a request that is no upload."
+    )
+
+    connections_max: int = Field(
+        default=10_000, ge=1, description="At once; half as many as files may be open, where that is less."
     )
 
     search_threads: int = Field(default=max(2, CORES), ge=1, le=256)
@@ -304,10 +319,25 @@ def _read(kind: type[S], given: dict[str, Any]) -> S:
         problems = []
         for item in error.errors(include_input=False, include_url=False):
             place = ".".join(map(str, item["loc"]))
+            if item["loc"] and item["loc"][0] in kind.model_fields and item["loc"][0] not in given:
+                place = f"LUMAAI_{str(item['loc'][0]).upper()}{place.removeprefix(str(item['loc'][0]))}"
             message = item["msg"].removeprefix("Value error, ")
             problems.append(f"{place}: {message}" if place else message)
         # The cause would quote the values, keys among them.
         raise InvalidRequestError(f"settings are wrong: {'; '.join(problems)}", code="settings_invalid") from None
+
+
+def misspelt(names: Iterable[str]) -> dict[str, str]:
+    """Names of environment variables that are no setting's, and the setting whose name each nearly is.
+
+    Others may be anybody's: of a service called lumaai Kubernetes makes some.
+    """
+    known = {f"LUMAAI_{name.upper()}" for name in Settings.model_fields} | {"LUMAAI_DATA", "LUMAAI_URL"}
+    found = {}
+    for name in sorted(set(names) - known):
+        if name.startswith("LUMAAI_") and (near := difflib.get_close_matches(name, sorted(known), 1, NEAR_ENOUGH)):
+            found[name] = near[0]
+    return found
 
 
 def _secret(given: SecretStr | None) -> str | None:

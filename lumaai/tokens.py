@@ -6,6 +6,7 @@ over a public key, meets no key. `exp` and `aud` are required.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -32,6 +33,8 @@ JWKS_BYTES_MAX = 1 << 20
 JWKS_KEYS_MAX = 100
 FETCH_SECONDS_MAX = 5.0
 RSA_BITS_MIN = 2048
+# Subjects that are longer go by a hash.
+SUBJECT_CHARACTERS_MAX = 200
 
 # What roles allow unless LUMAAI_JWT_ROLES says otherwise.
 DEFAULT_ROLES: Mapping[str, Grant] = {
@@ -145,8 +148,11 @@ class TokenReader:
         subject = claims.get("sub")
         names = _role_names(claims, self._roles_claim)
         grants = tuple(self._roles[name] for name in names if name in self._roles)
-        name = subject if isinstance(subject, str) and subject.isprintable() else "unnamed"
-        return Bearer(name[:200], grants, float(claims["exp"]) + LEEWAY_SECONDS)
+        try:
+            until = float(claims["exp"]) + LEEWAY_SECONDS
+        except OverflowError:  # an integer beyond what a float holds passes the library's own comparison
+            raise _invalid("its exp is no time") from None
+        return Bearer(_name_of(subject), grants, until)
 
 
 @dataclass
@@ -269,6 +275,15 @@ _REASONS = {
 
 def _invalid(reason: str) -> UnauthorizedError:
     return UnauthorizedError(f"the token is not valid: {reason}", code="token_invalid")
+
+
+def _name_of(subject: object) -> str:
+    """A name for logs and for what belongs to a caller: another for each subject, whatever it is made of."""
+    if not isinstance(subject, str):
+        return "unnamed"
+    if subject.isprintable() and len(subject) <= SUBJECT_CHARACTERS_MAX:
+        return subject
+    return f"blake2b:{hashlib.blake2b(subject.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
 
 
 def _role_names(claims: Mapping[str, Any], path: str) -> list[str]:

@@ -62,8 +62,8 @@ class Upkeep:
         rows = check_changes(after, limit)
         may = self._caller.may
         if collection is not None:
-            collection = self.resolve(collection)
-            self._caller.check(Verb.READ, collection)
+            said, collection = collection, self.resolve(collection)
+            self._caller.check(Verb.READ, collection, said)
 
         # What is noted of ingested files is no document of anybody's; who names a manifest may follow it.
         def passed_over(name: str) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,7 +24,21 @@ if TYPE_CHECKING:
     from lumaai.ingestion import DirectorySummary
     from lumaai.results import CollectionInfo, WriteResult
 
+STANDARD_INPUT = Path("-")
 _SHARED_SHOWN_MAX = 20
+
+
+@contextmanager
+def with_standard_input(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """The files, with what comes from standard input in the place of "-", as JSONL, kept while they are read."""
+    if STANDARD_INPUT not in files:
+        yield list(files)
+        return
+    with TemporaryDirectory(prefix="lumaai-") as directory:
+        kept = Path(directory) / "stdin.jsonl"
+        with kept.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [kept if path == STANDARD_INPUT else path for path in files]
 
 
 def refuse_unreadable(files: Sequence[Path]) -> None:

@@ -31,6 +31,7 @@ from lumaai.cli.top import top
 from lumaai.cli.upkeep import snapshot, upkeep
 from lumaai.errors import DatabaseLockedError, LumaError, UnauthorizedError
 from lumaai.options import check_durability
+from lumaai.sizes import bytes_of
 
 if TYPE_CHECKING:
     from lumaai.results import CollectionInfo
@@ -121,12 +122,18 @@ def options(
         "lumaai add films films.jsonl more.csv",
         "lumaai add notes *.md --db ./notes-data",
         "lumaai add films films.jsonl --embed title,plot",
+        "lumaai scroll films | lumaai add copies -",
         "lumaai add films films.jsonl --strict --url http://127.0.0.1:8000",
     )
 )
 def add(
     collection: Collection,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, Parquet, text or Markdown.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE", help="JSONL, JSON, CSV, Parquet, text or Markdown; - reads JSONL from standard input."
+        ),
+    ],
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
     embed: Annotated[
@@ -147,7 +154,7 @@ def add(
     A collection that is missing is made. Documents with a known id are replaced, unchanged ones cost nothing,
     a bad line is reported and left out.
     """
-    from lumaai.cli.adding import HowToWrite, add_files, refuse_unreadable
+    from lumaai.cli.adding import HowToWrite, add_files, refuse_unreadable, with_standard_input
 
     fields = _embedded_fields(embed, no_embed=no_embed)
     if insert and patch:
@@ -155,9 +162,10 @@ def add(
     if durability is not None:
         check_durability(durability)
     how = HowToWrite("insert" if insert else "patch" if patch else "add", durability)
-    refuse_unreadable(files)
-    with opened(directory, url, make=True) as database:
-        failed = add_files(database, collection, files, strict=strict, embed=fields, how=how)
+    with with_standard_input(files) as paths:
+        refuse_unreadable(paths)
+        with opened(directory, url, make=True) as database:
+            failed = add_files(database, collection, paths, strict=strict, embed=fields, how=how)
     if failed:
         raise typer.Exit(1)
 
@@ -408,11 +416,10 @@ def serve(
 
 def _bytes(size: str) -> int:
     """Bytes of a size such as 512MB, 2 GiB or 100000."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?", size.strip(), re.IGNORECASE)
-    if found is None:
-        raise typer.BadParameter(f"not a size, such as 512MB or 2GiB: {size!r}", param_hint="--memory")
-    power = " KMGT".index(found[2].upper() or " ")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
+    try:
+        return bytes_of(size)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}: {size!r}", param_hint="--memory") from error
 
 
 @app.command()

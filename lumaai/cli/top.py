@@ -117,10 +117,17 @@ def _show(look: Callable[[], Between], address: str, *, once: bool) -> None:
     from rich.live import Live
 
     console = Console()
-    if once:
-        console.print(_screen(facts(look()), address))
+    if once or not console.is_terminal:  # in a pipe or a file one look comes after the other
+        try:
+            console.print(_screen(facts(look()), address))
+            while not once:
+                console.file.flush()
+                console.print()
+                console.print(_screen(facts(look()), address))
+        except KeyboardInterrupt:
+            return
         return
-    with Live(_waiting(address), console=console, auto_refresh=False, screen=console.is_terminal) as live:
+    with Live(_waiting(address), console=console, auto_refresh=False, screen=True) as live:
         try:
             while True:
                 live.update(_screen(facts(look()), address), refresh=True)

@@ -20,8 +20,9 @@ async def set_alias(call: Call) -> Response:
     Takes `admin` on the collection that it is to lead to, on the one that it leads to now, and on the alias's own name.
     """
     alias, collection = call.path("a"), (await call.body(wire.SetAlias)).collection
-    for name in (alias, call.service.database.resolve(alias), collection):
+    for name in (alias, collection):
         call.caller.check(Verb.ADMIN, name)
+    call.caller.check(Verb.ADMIN, call.service.database.resolve(alias), alias)
     is_new = await call.service.writes.run(call.service.database.set_alias, alias, collection)
     return json_response(msgspec.json.encode({"alias": alias, "collection": collection}), 201 if is_new else 200)
 
@@ -46,7 +47,7 @@ async def drop_alias(call: Call) -> Response:
     """Remove an alias; its collection stays. Takes `admin` on that, and on the alias's own name."""
     alias = call.path("a")
     for name in (alias, call.service.database.resolve(alias)):
-        call.caller.check(Verb.ADMIN, name)
+        call.caller.check(Verb.ADMIN, name, alias)
     await call.service.writes.run(call.service.database.drop_alias, alias)
     return Response(status_code=204)
 

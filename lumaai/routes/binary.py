@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,22 @@ def is_binary(call: Call) -> bool:
     if media_type(scope) in BINARY:
         return True
     if scope["query_string"]:
-        call.query(wire.NoQuery)
+        _refuse_query(call)
     return False
+
+
+def _refuse_query(call: Call) -> None:
+    """Refuse what is said in the query string, and say where it belongs."""
+    try:
+        call.query(wire.NoQuery)
+    except InvalidRequestError as error:
+        body = call.operation.body
+        belong = [pair[0] for pair in parse_qsl(call.request.scope["query_string"].decode("latin-1"), True)]
+        if body is None or not all(name in body.model_fields for name in belong):
+            raise
+        message = f"goes into a JSON body, and into the query string only beside an array: {', '.join(belong)}"
+        details = [ErrorDetail(f"/{name}", "unknown_key", message) for name in belong]
+        raise InvalidRequestError(message, code="unknown_key", errors=details) from error
 
 
 async def search_of(call: Call) -> wire.SearchRequest:
@@ -142,7 +157,7 @@ def _validated(model: type[M], data: dict[str, Any]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise invalid_request(error, data, "query string does not have the right shape") from error
+        raise invalid_request(error, data, "query string does not have the right shape", model) from error
 
 
 def _base64(vector: Array) -> str:

@@ -151,18 +151,18 @@ def _validated_large(content: bytes, model: type[M]) -> M | InvalidRequestError:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        return _refused(error, data)
+        return _refused(error, data, model)
 
 
 def _validated(data: Any, model: type[M]) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _refused(error, data) from error
+        raise _refused(error, data, model) from error
 
 
-def _refused(error: ValidationError, data: Any) -> InvalidRequestError:
-    return invalid_request(error, data, "body does not have the right shape")
+def _refused(error: ValidationError, data: Any, model: type[BaseModel]) -> InvalidRequestError:
+    return invalid_request(error, data, "body does not have the right shape", model)
 
 
 def validated_query(scope: Scope, model: type[M]) -> M:
@@ -178,4 +178,4 @@ def validated_query(scope: Scope, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise invalid_request(error, values, "query string does not have the right shape") from error
+        raise invalid_request(error, values, "query string does not have the right shape", model) from error

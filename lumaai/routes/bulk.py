@@ -167,6 +167,8 @@ class Upload:
                     yield self._failed(bad)
                 if self._stopped:
                     break
+                if not batch.documents:  # what is read and not written yet would be lost
+                    self._call.service.ending.check()
                 if self._is_hopeless(len(batch.documents)):
                     async for line in self._flushed(batch):
                         yield line

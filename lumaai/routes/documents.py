@@ -134,15 +134,16 @@ async def scroll_documents(call: Call) -> Response:
         raise TooLargeError.at("/limit", message, maximum, body.limit, code="limit_too_large")
     collection = call.service.database.collection(call.path("c"))
     content, rows = await call.service.searches.run(
-        _scrolled, collection, body, call.service.settings.response_bytes_max
+        _scrolled, collection, body, call.service.settings.response_bytes_max, call.caller.id
     )
     call.count_rows(rows)
     return json_response(content)
 
 
-def _scrolled(collection: Collection, body: wire.ScrollDocuments, bytes_max: int) -> tuple[bytes, int]:
+def _scrolled(collection: Collection, body: wire.ScrollDocuments, bytes_max: int, owner: str) -> tuple[bytes, int]:
+    order_by = _order(body.order_by)
     documents, next_cursor = collection.scroll_raw(
-        limit=body.limit, cursor=body.cursor, filter=body.filter, order_by=_order(body.order_by), bytes_max=bytes_max
+        limit=body.limit, cursor=body.cursor, filter=body.filter, order_by=order_by, bytes_max=bytes_max, owner=owner
     )
     content = {"documents": [msgspec.Raw(raw) for raw in documents], "next_cursor": next_cursor}
     return msgspec.json.encode(content), len(documents)

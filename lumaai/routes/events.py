@@ -105,7 +105,10 @@ class EventStream(Response):
                 await self._sent(send, self._framing.written(event))
                 try:
                     event = await self._next()
-                except Exception as error:  # noqa: BLE001 - told to the caller: a status it is too late for
+                except Exception as error:
+                    if self._gone.is_set():  # what ended so has failed nobody
+                        raise ClientDisconnect from error
+                    # Told to the caller: it is too late for a status.
                     await self._sent(send, self._framing.failed(self._told(error, scope)))
                     break
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -216,6 +216,8 @@ def _query_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
         return
     for name, schema in operation.query.model_json_schema().get("properties", {}).items():
         text = schema.pop("description", "")
+        if operation.body is not None:  # which says it itself where it is JSON
+            text = f"Of bodies that are arrays; JSON has a key for it. {text}".rstrip()
         yield {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
 

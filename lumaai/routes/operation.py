@@ -204,7 +204,7 @@ class Operation:
             ForbiddenError: saying what they lack.
         """
         if "c" in path_params:
-            caller.check(self.verb, resolve(path_params["c"]))
+            caller.check(self.verb, resolve(path_params["c"]), path_params["c"])
         elif self.reach is Reach.DATABASE:
             caller.check_everywhere(self.verb)
         elif self.reach is Reach.SOME:

@@ -16,6 +16,7 @@ from lumaai.collection import Collection
 from lumaai.database import Database
 from lumaai.documents import Write
 from lumaai.embedding import EmbedBounds
+from lumaai.ending import Ending
 from lumaai.errors import LumaError
 from lumaai.figures import Figure, figures
 from lumaai.keys import KeyUse
@@ -82,6 +83,7 @@ class Service:
     replays: Replays
     declaring: threading.Lock  # held while a collection is compared with what a request expects, and changed
     tracing: Tracing
+    ending: Ending
 
     @classmethod
     def of(cls, database: Database, settings: Settings, telemetry: Telemetry, tracing: Tracing) -> Service:
@@ -112,6 +114,7 @@ class Service:
             replays=Replays(lambda: database.records("replay")),
             declaring=threading.Lock(),
             tracing=tracing,
+            ending=Ending(),
         )
 
     @property

@@ -266,12 +266,13 @@ async def _pieces(call: Call) -> AsyncGenerator[bytes, None]:
     Raises:
         InvalidRequestError: it stands still (408), or is not the gzip that it says (400).
         TooLargeError: inflated it is more than `bulk_bytes_max`.
+        OverloadedError: the service ends.
     """
     is_gzip = header(call.request.scope, b"content-encoding") in (b"gzip", b"x-gzip")
     inflate = Inflater(call.service.settings.bulk_bytes_max) if is_gzip else None
     while True:
         try:
-            async with asyncio.timeout(call.service.settings.request_seconds_max):
+            async with call.service.ending.wait(call.service.settings.request_seconds_max):
                 message = await call.request.receive()
         except TimeoutError as error:
             raise InvalidRequestError("the upload stood still", code="body_timeout", status=408) from error

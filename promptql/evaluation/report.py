@@ -18,6 +18,7 @@ class Outcome:
         seconds: for the whole answer; what the caller measured.
         kind: "right", "wrong", "empty" or "error".
         planning_seconds: from the words to the ranked plan, trying candidates included; None where it is not known.
+        processor_seconds: of processor time for the whole answer, which other processes do not lengthen; None likewise.
     """
 
     category: str
@@ -28,6 +29,7 @@ class Outcome:
     kind: str
     question: str = ""
     planning_seconds: float | None = None
+    processor_seconds: float | None = None
 
 
 def planning_seconds(usage: Mapping[str, Any]) -> float | None:
@@ -115,6 +117,9 @@ class Report:
         if half is not None and most is not None:
             lines.append(f"| planning | {half:.1f} ms | {most:.1f} ms |")
         lines.append(f"| whole question | {self.milliseconds(0.5):.1f} ms | {self.milliseconds(0.99):.1f} ms |")
+        taken = [outcome.processor_seconds for outcome in self.outcomes if outcome.processor_seconds is not None]
+        if taken:
+            lines.append(f"| of processor time | {_quantile(taken, 0.5):.1f} ms | {_quantile(taken, 0.99):.1f} ms |")
         return "\n".join(lines)
 
 

@@ -53,6 +53,9 @@ _COMPARATORS: tuple[tuple[tuple[str, ...], Operator], ...] = (
     (("<",), Operator.LT),
     (("=",), Operator.EQ),
 )
+_BY_FIRST: dict[str, list[tuple[tuple[str, ...], Operator]]] = {}
+for _words, _op in _COMPARATORS:
+    _BY_FIRST.setdefault(_words[0], []).append((_words, _op))
 _SUFFIXES = {
     ("or", "more"): Operator.GE,
     ("or", "greater"): Operator.GE,
@@ -196,7 +199,7 @@ def _read_comparison(reading: Reading, start: int) -> None:
 
 def _comparator_at(reading: Reading, start: int) -> tuple[Operator, tuple[str, ...], int] | None:
     """The operator there, the measures it hints at, and the index after it."""
-    for words, op in _COMPARATORS:
+    for words, op in _BY_FIRST.get(reading.word(start), ()):
         if all(reading.word(start + offset) == word for offset, word in enumerate(words)):
             return op, TIME if words[0] in _TIME_WORDS else (), start + len(words)
     adjective = COMPARATIVES.get(reading.word(start))

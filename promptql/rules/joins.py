@@ -12,6 +12,7 @@ from promptql.rules.columns import View, text_of
 from promptql.rules.sketch import Sketch, columns_of
 
 JOINED_ROWS_MAX = 60_000  # a larger join is not tried while planning
+NAMED_MAX = 20_000  # sets of columns whose collections are kept
 LAID_CELLS_MAX = 1_000_000  # of columns along joins that are kept: 8 MB
 TABLES_MAX = 6
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Joined:
     def __init__(self, view: View, edges: Sequence[Edge]) -> None:
         self.view = view
         self._tables = [column.table for column in view.columns]
+        self._named: dict[frozenset[int], tuple[int, ...]] = {}
         self.edges: dict[int, list[tuple[int, int, int]]] = {}
         for edge in edges:
             left, right = view.columns[edge.left].table, view.columns[edge.right].table
@@ -87,8 +89,13 @@ class Joined:
 
     def tables_of(self, sketch: Sketch) -> tuple[int, ...]:
         """The collections that a sketch needs, in order; without those that only lead from one to another."""
-        named = [self._tables[column] for column in sorted(columns_of(sketch))]
-        return tuple(dict.fromkeys((*sketch.tables, *named)))
+        columns = columns_of(sketch)
+        named = self._named.get(columns)
+        if named is None:
+            named = tuple(dict.fromkeys(self._tables[column] for column in sorted(columns)))
+            if len(self._named) < NAMED_MAX:
+                self._named[columns] = named
+        return tuple(dict.fromkeys((*sketch.tables, *named))) if sketch.tables else named
 
     def path(self, sketch: Sketch) -> tuple[int, tuple[Hop, ...]]:
         """The first collection and those joined to it, each nearest to what is joined already.

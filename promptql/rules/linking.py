@@ -56,6 +56,9 @@ def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[Fi
     for name, words in names.items():
         field = collection.fields[name]
         found += (link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None)
+        for called in dict.fromkeys(filter(None, map(name_words, field.synonyms))):  # as a whole: they are no names
+            links = (_link_at(tokens, start, field, called) for start in range(len(tokens)))
+            found += (link for link in links if link is not None and link.end - link.start == len(called))
         found += _part_links(tokens, field, words, collection, names)
     found.sort(key=lambda link: (link.start - link.end, -link.strength))
     taken: dict[int, FieldLink] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 ROWS = -1  # in place of a column's number: the rows themselves
@@ -72,10 +72,19 @@ class Sketch:
     tables: tuple[int, ...] = ()
     via: int = 0
     combine: tuple[str, Sketch] | None = None
+    named: frozenset[int] | None = field(default=None, init=False, compare=False, repr=False)  # by `columns_of`
 
 
-def columns_of(sketch: Sketch) -> set[int]:
+def columns_of(sketch: Sketch) -> frozenset[int]:
     """Numbers of the columns that a sketch names itself, without those of sketches inside it."""
+    known = sketch.named
+    if known is None:
+        known = frozenset(_columns_of(sketch))
+        object.__setattr__(sketch, "named", known)
+    return known
+
+
+def _columns_of(sketch: Sketch) -> set[int]:
     found = set(sketch.group)
     for item in sketch.select:
         found.add(item.column)

@@ -174,7 +174,8 @@ def test_probes_tell_how_the_service_is(tmp_path: Path) -> None:
     """0 where it is well; 1 and why with a wrong key, when it may not serve, and when nobody answers."""
 
     def probe(what: str, port: int, key: str = KEY) -> tuple[int, str]:
-        environment = {"LUMAAI_PORT": str(port), "LUMAAI_API_KEY": key, "PATH": ""}
+        environment = {"LUMAAI_PORT": str(port), "LUMAAI_API_KEY": key, "PATH": "", "LUMAAI_HOST": "0.0.0.0"}
+        environment |= {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}  # is not asked
         command = [sys.executable, str(DEPLOY / "health.py"), what]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stderr

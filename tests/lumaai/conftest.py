@@ -20,8 +20,8 @@ Run = Callable[..., Result]
 def run() -> Run:
     """A command in this process; it ends with an exit code, never with a traceback."""
 
-    def invoke(*arguments: str | Path) -> Result:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    def invoke(*arguments: str | Path, standard_input: str | None = None) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=standard_input)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert "Traceback" not in result.output
         return result

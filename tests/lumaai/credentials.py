@@ -55,6 +55,7 @@ def bad_tokens() -> dict[str, str]:
     return {
         "expired token": token(exp=now - 3600),
         "token without an end": token(exp=None),
+        "token that ends beyond all times": token(exp=10**400),
         "token that is not valid yet": token(nbf=now + 3600),
         "token for another audience": token(aud="somebody-else"),
         "token for nobody in particular": token(aud=None),

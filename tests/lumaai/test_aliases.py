@@ -55,8 +55,8 @@ def test_an_alias_stands_for_its_collection_everywhere(target: Target) -> None:
 def test_names_are_either_collections_or_aliases(target: Target) -> None:
     """None becomes both, and none leads to what is not there or to another alias."""
     target.set_alias("films", "v1")
-    for collection in ("gone", "films"):
-        with pytest.raises(NotFoundError):
+    for collection, says in (("gone", "does not exist"), ("films", "this is an alias itself")):
+        with pytest.raises(NotFoundError, match=says):
             target.set_alias("other", collection)
     with pytest.raises(ConflictError) as caught:
         target.set_alias("v2", "v1")
@@ -65,7 +65,7 @@ def test_names_are_either_collections_or_aliases(target: Target) -> None:
         with pytest.raises(ConflictError) as caught:
             target.create_collection("films", exist_ok=exist_ok)
         assert caught.value.code == "alias_exists"
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match="this is an alias: drop the collection behind it"):
         target.drop("films")
     with pytest.raises(NotFoundError):
         target.drop_alias("v1")

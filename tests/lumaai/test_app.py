@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
 import json
 import re
@@ -18,6 +20,7 @@ from lumaai.audit import AuditLog
 from lumaai.auth import Gatekeeper
 from lumaai.edge import Edge
 from lumaai.limits import Lane
+from lumaai.routes.page import page
 from lumaai.routes.parse import INLINE_BYTES_MAX, PIECE_PARTS_MAX
 from lumaai.settings import Settings
 from lumaai.telemetry import Telemetry
@@ -302,7 +305,46 @@ def test_docs_show_every_operation_once(service: Service) -> None:
         for status, answer in operation["responses"].items():
             if int(status) >= 400 and operation["operationId"] != "readyz":
                 assert list(answer["content"]) == ["application/problem+json"]
-    assert "/openapi.json" in service.get("/docs").text
+
+
+def test_the_page_of_the_documentation_needs_nothing_from_elsewhere(service: Service) -> None:
+    """It has every operation and every schema that it refers to, and browsers run no script but its own."""
+    answer = service.get("/docs")
+    text = answer.text
+    document: dict[str, Any] = service.get("/openapi.json").json()
+    assert 'href="/openapi.json"' in text
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert f'<details id="{operation["operationId"]}">' in text
+            assert f'data-method="{method.upper()}" data-path="{path}"' in text
+    assert set(re.findall('href="#(schema-[^"]*)"', text)) <= set(re.findall('id="(schema-[^"]*)"', text))
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|@import|url\(""", text)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; ")
+    for kind, content in (("script", text.partition("<script>")[2]), ("style", text.partition("<style>")[2])):
+        own = content.partition(f"</{kind}>")[0].encode()
+        digest = base64.b64encode(hashlib.sha256(own).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert text.count("<script>") == 1
+    assert 'id="key"' not in text  # where none is asked for, none is to be typed in
+
+
+def test_words_of_others_are_no_markup_of_the_page() -> None:
+    """Descriptions, names and defaults are text, whatever is in them."""
+    evil = "</script><script>alert(1)</script>"
+    schema = {"type": "object", "description": evil, "properties": {evil: {"default": evil, "description": evil}}}
+    operation = {
+        "operationId": "x", "summary": evil, "description": evil, "tags": ["t"], "responses": {},
+        "parameters": [{"name": "p", "in": "query", "required": False, "description": evil, "schema": {}}],
+        "requestBody": {"content": {"application/json": {"schema": {"examples": [evil]}}}},
+    }  # fmt: skip
+    document = {
+        "info": {"title": evil, "version": evil, "description": evil},
+        "tags": [{"name": "t", "description": evil}],
+        "paths": {"/x": {"post": operation}},
+        "components": {"schemas": {"X": schema}},
+    }
+    assert page(document).count(b"<script>") == 1
 
 
 def test_ask_refuses_what_is_no_question(service: Service) -> None:

@@ -82,6 +82,19 @@ def test_a_bad_line_is_reported_and_the_others_go_in(run: Run, films: Path) -> N
     assert run("count", "films").stdout == "4\n"
 
 
+def test_documents_come_through_a_pipe(run: Run, films: Path) -> None:
+    """JSONL from standard input, also beside files; a bad line is named by its number; nothing is left behind."""
+    more = json.dumps({"id": "9", "title": "from a pipe"}) + "\noops\n"
+    result = run("add", "films", "-", films, standard_input=more)
+    assert result.exit_code == 1
+    assert "stdin.jsonl:2: malformed JSON" in result.stderr
+    assert "4 added, 0 replaced, 0 unchanged, 1 failed" in result.stdout
+    kept = Path(result.stderr.partition("lumaai: ")[2].partition("/stdin.jsonl")[0])
+    assert not kept.exists()
+    copied = run("add", "copies", "-", standard_input=run("scroll", "films").stdout)
+    assert "4 added, 0 replaced, 0 unchanged, 0 failed" in copied.stdout
+
+
 def test_strict_stops_at_the_first_bad_line(run: Run, films: Path) -> None:
     """Its batch does not go in, and a collection that would stay empty is not left behind."""
     films.write_text(films.read_text() + "oops\n")

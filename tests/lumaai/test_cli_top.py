@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lumaai.cli.top import _show
+from lumaai.scrape import Between, Scrape
 from tests.lumaai.conftest import Run
 from tests.lumaai.serving import FILMS, listening
 
@@ -50,3 +52,19 @@ def test_top_shows_what_a_service_does(run: Run, tmp_path: Path, monkeypatch: py
         assert (refused.exit_code, "key" in refused.output) == (1, True)
     gone = run("top", "--url", address, "--once")
     assert (gone.exit_code, "no service answers" in gone.output) == (1, True)
+
+
+def test_in_a_pipe_one_look_comes_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no terminal gets each as it is had, without codes; Ctrl-C is the end of it."""
+    looks = iter([Between(Scrape.of(""), Scrape.of(""), 1.0)] * 2)
+
+    def look() -> Between:
+        found = next(looks, None)
+        if found is None:
+            raise KeyboardInterrupt
+        return found
+
+    _show(look, "http://there", once=False)
+    said = capsys.readouterr().out
+    assert said.count("http://there") == 2
+    assert "\x1b" not in said

@@ -198,6 +198,34 @@ def test_purge_gives_up_what_was_cut_short(filled: Path, monkeypatch: pytest.Mon
         assert native.hidden_collections() == []
 
 
+def test_what_is_left_of_a_cancelled_one_holds_nothing(filled: Path) -> None:
+    """Why it ended is kept, and none of what it was reading then: a purge right afterwards finds nobody reading."""
+    allowed = threading.Event()
+    with database_at(filled, lambda name: Held(16, allowed) if name == "new" else HashingEmbedder(64)) as database:
+        database.reembed("films", "new", wait=False)
+        threading.Timer(0.2, allowed.set).start()
+        database.cancel_reembedding("films")
+        database["films"].delete(ids=["d1"])
+        database.purge()  # refuses after a minute where somebody still reads
+        assert database["films"].count() == 599
+
+
+def test_purge_waits_for_one_that_is_cancelled_meanwhile(filled: Path) -> None:
+    """It is no failure of the purge's; the copy goes, as it does when it was cut short."""
+    allowed = threading.Event()
+    with database_at(filled, lambda name: Held(16, allowed) if name == "new" else HashingEmbedder(64)) as database:
+        database.reembed("films", "new", wait=False)
+        database["films"].delete(ids=["d1"])
+        database._opened.reembeddings.tell_to_stop("films")
+        threading.Timer(0.3, allowed.set).start()
+        database.purge()
+        assert database._native.hidden_collections() == []
+        state = database.reembedding("films")
+        assert state is not None
+        assert state.state == "cancelled"
+        assert model_of(database["films"])[1] == 64
+
+
 def test_bad_requests_change_nothing(filled: Path) -> None:
     """Unknown collections, models and fields, and collections that embed nothing."""
     with database_at(filled) as database:

@@ -127,6 +127,21 @@ def test_scrolls_end_when_unused_or_crowded_out(films: Collection) -> None:
     assert all(cursors.resume(cursor)[0] is pin for cursor in newer)
 
 
+def test_nobody_crowds_out_the_scrolls_of_others(films: Collection) -> None:
+    """Whoever has most loses their own, the one unused for longest."""
+    cursors = Cursors()
+    snapshot = films._native.snapshot()
+    pin = Pin("films", None, snapshot, snapshot.ordinals())
+    quiet = [cursors.start(pin, 1, "quiet") for _ in range(3)]
+    loud = [cursors.start(pin, 1, "loud") for _ in range(2 * PINS_MAX)]
+    assert all(cursors.resume(cursor)[0] is pin for cursor in quiet)
+    kept = PINS_MAX - len(quiet)
+    assert all(cursors.resume(cursor)[0] is pin for cursor in loud[-kept:])
+    for cursor in loud[:-kept]:
+        with pytest.raises(GoneError):
+            cursors.resume(cursor)
+
+
 def test_cursors_of_lists_are_signed() -> None:
     """Of one kind of list and one process; changed in any place, they are refused."""
     cursors = Cursors()

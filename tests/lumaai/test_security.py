@@ -311,6 +311,44 @@ def test_a_statement_takes_its_own_verb(world: World, query: str, takes: str) ->
     assert answer.status_code == 200, answer.text
 
 
+def test_no_key_ends_the_scrolls_of_another(world: World) -> None:
+    """However many it begins itself."""
+    path = "/v1/collections/films/scroll"
+    mine, others = world.keys["films"], world.keys["prefix"]
+    documents = {"documents": [{"id": f"scrolled-{number}"} for number in range(3)]}
+    assert world.call("POST", "/v1/collections/films/documents", MASTER, documents).status_code == 200
+    cursor = world.call("POST", path, mine, {"limit": 1}).json()["next_cursor"]
+    for _ in range(70):
+        assert world.call("POST", path, others, {"limit": 1}).json()["next_cursor"] is not None
+    assert world.call("POST", path, mine, {"limit": 1, "cursor": cursor}).status_code == 200
+
+
+def test_to_what_an_alias_leads_is_told_to_nobody_who_may_not(world: World) -> None:
+    """Refusals name what was said, as where there is no such alias."""
+    alias, key = "films-hidden", world.keys["prefix"]
+    assert world.call("PUT", f"/v1/aliases/{alias}", MASTER, {"collection": "secret"}).status_code == 201
+    drop = {"language": "lql", "query": f'DROP COLLECTION "{alias}"'}
+    update = {"language": "lql", "query": f"UPDATE \"{alias}\" SET x = 1 WHERE id = '1'"}
+    for method, path, body in (
+        ("GET", f"/v1/collections/{alias}", None),
+        ("DELETE", f"/v1/collections/{alias}", None),
+        ("POST", f"/v1/collections/{alias}/search", {"query": "x"}),
+        ("POST", "/v1/query", {"language": "jql", "query": {"find": alias}}),
+        ("POST", "/v1/query", update),
+        ("POST", "/v1/query", drop),
+        ("POST", "/v1/ask", {"question": "How many documents are there?", "collections": [alias]}),
+        ("GET", f"/v1/changes?collection={alias}", None),
+        ("PUT", f"/v1/aliases/{alias}", {"collection": "films"}),
+        ("PUT", "/v1/aliases/films-other", {"collection": alias}),
+        ("DELETE", f"/v1/aliases/{alias}", None),
+    ):
+        answer = world.call(method, path, key, body)
+        assert answer.status_code in {403, 404}, (path, answer.text)
+        assert "secret" not in answer.text
+        assert alias in answer.json()["detail"]
+    assert world.call("GET", f"/v1/aliases/{alias}", MASTER).json() == {"alias": alias, "collection": "secret"}
+
+
 def test_an_alias_opens_no_other_collection(world: World) -> None:
     """It is the collection behind it that counts, however the alias is called; and who may make one must have both."""
     key = world.keys["prefix"]

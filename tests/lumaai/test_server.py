@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -228,6 +228,55 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
         assert child.wait(START_SECONDS_MAX) == 0
 
 
+def test_an_upload_that_has_no_end_stops_at_its_next_batch(tmp_path: Path) -> None:
+    """SIGTERM amid an upload: after a while its answer says where it goes on, and the process ends; nothing is lost."""
+    with running(tmp_path / "data") as (child, url):
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        with connected(url) as connection:
+            lines = b"".join(b'{"id": "%d"}\n' % number for number in range(300))
+            connection.sendall(UPLOAD_HEAD + b"%x\r\n%s\r\n" % (len(lines), lines))
+            assert _received(connection, b'"last_line":256')
+            child.send_signal(signal.SIGTERM)
+            said = _all_received(connection)
+        assert b'"code":"shutting_down"' in said
+        assert b'"stopped":true,"next_line":257' in said
+        assert said.endswith(b"0\r\n\r\n")
+        assert child.wait(START_SECONDS_MAX) == 0
+    with running(tmp_path / "data") as (_, url):
+        assert httpx.post(f"{url}/v1/collections/a/count", json={}).json() == {"count": 256}
+
+
+def test_connections_that_ask_nothing_make_room_for_others(tmp_path: Path) -> None:
+    """Many are opened and left alone: who comes then is answered, and so is who was there before and asks again."""
+    with running(tmp_path / "data", LUMAAI_CONNECTIONS_MAX="8") as (_, url):
+        host, port = url.removeprefix("http://").split(":")
+        with httpx.Client(base_url=url) as client, ExitStack() as opened:
+            assert client.put("/v1/collections/a", json={"embed": {}}).status_code == 201
+            idle = [opened.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(40)]
+            assert idle[0].recv(1) == b""  # closed without a word
+            with httpx.Client(base_url=url) as late:
+                assert late.get("/healthz").status_code == 200
+            assert client.post("/v1/collections/a/count", json={}).json() == {"count": 0}
+
+
+def test_where_all_connections_are_at_work_others_are_refused(tmp_path: Path) -> None:
+    """503 and no more; what is under way goes on, and afterwards there is room."""
+    with running(tmp_path / "data", LUMAAI_CONNECTIONS_MAX="2") as (_, url), ExitStack() as opened:
+        httpx.put(f"{url}/v1/collections/a", json={"embed": {}})
+        at_work = [opened.enter_context(connected(url)) for _ in range(2)]
+        for connection in at_work:
+            connection.sendall(UPLOAD_HEAD + b'c\r\n{"id": "1"}\n\r\n')
+        time.sleep(0.3)
+        with connected(url) as late:
+            assert code_of(late, 503) == "too_many_connections"
+        for connection in at_work:
+            connection.sendall(b"0\r\n\r\n")
+            assert _received(connection, b'"type":"summary"')
+        with connected(url) as late:
+            late.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert _received(late, b"HTTP/1.1 200")
+
+
 HEAD = b"POST /v1/collections/a/count HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
@@ -406,3 +455,10 @@ def _received(connection: socket.socket, wanted: bytes) -> bool:
             return False
         got += piece
     return True
+
+
+def _all_received(connection: socket.socket) -> bytes:
+    pieces = []
+    while piece := connection.recv(65_536):
+        pieces.append(piece)
+    return b"".join(pieces)

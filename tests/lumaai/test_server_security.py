@@ -8,6 +8,8 @@ import json
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,11 @@ def test_tls_by_files(tmp_path: Path) -> None:
             old.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
         ):
             assert secure.version() == "TLSv1.2"
+        probe = [sys.executable, str(Path(__file__).parents[2] / "deploy" / "health.py"), "readyz"]
+        for host in ("0.0.0.0", "127.0.0.1"):
+            environment = {"LUMAAI_HOST": host, "LUMAAI_PORT": str(port), **settings}
+            assert subprocess.run(probe, env=environment, check=False).returncode == 0
+        assert subprocess.run(probe, env={"LUMAAI_PORT": str(port)}, capture_output=True, check=False).returncode == 1
     finally:
         child.terminate()
         child.communicate(timeout=START_SECONDS_MAX)

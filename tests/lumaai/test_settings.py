@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 import lumaai
 from lumaai.errors import InvalidRequestError
-from lumaai.settings import Settings, is_loopback, load_settings
+from lumaai.settings import Settings, is_loopback, load_settings, misspelt
 from models import ScriptedLLM
 
 
@@ -96,11 +96,41 @@ def test_wrong_settings_are_one_error_without_their_values(monkeypatch: pytest.M
     """One line that names each; what was given, which may be a secret, is not in it."""
     monkeypatch.setenv("LUMAAI_PORT", "sesame")
     monkeypatch.setenv("LUMAAI_WRITE_THREADS", "0")
-    with pytest.raises(InvalidRequestError, match=r"settings are wrong: port: .*; write_threads: ") as caught:
+    with pytest.raises(
+        InvalidRequestError, match=r"settings are wrong: LUMAAI_PORT: .*; LUMAAI_WRITE_THREADS: "
+    ) as caught:
         load_settings()
     assert "sesame" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.code == "settings_invalid"
+
+
+def test_an_argument_that_is_wrong_is_called_what_it_was_given_as() -> None:
+    """The environment has nothing to do with it."""
+    with pytest.raises(InvalidRequestError, match="settings are wrong: port: "):
+        load_settings(port=-1)
+
+
+@pytest.mark.parametrize(("given", "size"), [("512MB", 512_000_000), ("2 GiB", 2 << 30), ("2000000", 2_000_000)])
+def test_sizes_are_written_as_on_the_command_line(monkeypatch: pytest.MonkeyPatch, given: str, size: int) -> None:
+    """Of all settings that are sizes."""
+    monkeypatch.setenv("LUMAAI_MEMORY_BYTES_MAX", given)
+    monkeypatch.setenv("LUMAAI_BODY_BYTES_MAX", given)
+    settings = load_settings()
+    assert (settings.memory_bytes_max, settings.body_bytes_max) == (size, size)
+    monkeypatch.setenv("LUMAAI_MEMORY_BYTES_MAX", "much")
+    with pytest.raises(InvalidRequestError, match="LUMAAI_MEMORY_BYTES_MAX: not a size, such as 512MB"):
+        load_settings()
+
+
+def test_variables_that_nearly_are_settings_are_found() -> None:
+    """A limit that is misspelt would else be none; what resembles nothing is somebody else's."""
+    others = ("LUMAAI_SERVICE_HOST", "LUMAAI_PORT_8000_TCP_ADDR", "LUMAAI_URL", "LUMAAI_DATA", "LUMAAI_API_KEY", "PATH")
+    assert misspelt(others) == {}
+    assert misspelt(["LUMAAI_REQUEST_PER_MINUTE", "LUMAAI_APIKEY", *others]) == {
+        "LUMAAI_REQUEST_PER_MINUTE": "LUMAAI_REQUESTS_PER_MINUTE",
+        "LUMAAI_APIKEY": "LUMAAI_API_KEY",
+    }
 
 
 def test_the_device_is_one_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +139,7 @@ def test_the_device_is_one_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUMAAI_DEVICE", "cuda")
     assert load_settings().device == "cuda"
     monkeypatch.setenv("LUMAAI_DEVICE", "gpu")
-    with pytest.raises(InvalidRequestError, match="device: Input should be 'auto', 'cpu' or 'cuda'"):
+    with pytest.raises(InvalidRequestError, match="LUMAAI_DEVICE: Input should be 'auto', 'cpu' or 'cuda'"):
         load_settings()
 
 

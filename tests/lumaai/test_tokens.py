@@ -84,6 +84,14 @@ def test_a_good_token_has_the_grants_of_its_roles() -> None:
     assert by_secret().read(token(roles=None).encode()).grants == ()
 
 
+def test_no_two_subjects_share_a_name() -> None:
+    """What belongs to a caller goes by it; long ones and those that no log line takes are told apart as well."""
+    subjects = ["a" * 200 + "b", "a" * 200 + "c", "a\nb", "a\nc", "a"]
+    names = [by_secret().read(token(sub=subject).encode()).subject for subject in subjects]
+    assert len(set(names)) == len(subjects)
+    assert all(name.isprintable() and len(name) <= 200 for name in names)
+
+
 @pytest.mark.parametrize("what", bad_tokens())
 def test_a_bad_token_opens_nothing(what: str) -> None:
     """Expired, not yet valid, for others, from others, unsigned, signed otherwise, changed, malformed."""

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from lumaai import wire
-from lumaai.wire.faults import invalid_request
+from lumaai.wire.faults import KNOWN_SAID_MAX, invalid_request
 
 
 def test_base64_and_lists_give_the_same_vector() -> None:
@@ -133,7 +133,7 @@ def test_of_a_choice_of_types_the_given_one_is_told_about(given: Any, code: str,
     body = {"vector": given}
     with pytest.raises(ValidationError) as raised:
         wire.SearchRequest.model_validate(body)
-    error = invalid_request(raised.value, body, "body does not have the right shape").errors[0]
+    error = invalid_request(raised.value, body, "body does not have the right shape", wire.SearchRequest).errors[0]
     assert (error.code, error.message) == (code, says)
 
 
@@ -141,4 +141,48 @@ def test_no_class_of_pythons_is_named() -> None:
     """A list where an object is expected."""
     with pytest.raises(ValidationError) as raised:
         wire.WriteDocuments.model_validate([])
-    assert invalid_request(raised.value, [], "body").message == "body: input should be an object"
+    assert invalid_request(raised.value, [], "body", wire.WriteDocuments).message == "body: input should be an object"
+
+
+def test_many_unknown_keys_are_not_all_compared() -> None:
+    """The first are told what would be right, and all are named."""
+    body: dict[str, Any] = {"query": "a", **{f"limit{number}": 1 for number in range(60)}}
+    with pytest.raises(ValidationError) as raised:
+        wire.SearchRequest.model_validate(body)
+    errors = invalid_request(raised.value, body, "body", wire.SearchRequest).errors
+    assert len(errors) == 60
+    assert sum("did you mean limit?" in error.message for error in errors) == KNOWN_SAID_MAX
+    assert errors[-1].message == "unknown key"
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "pointer", "says"),
+    [
+        (wire.SearchRequest, {"query": "a", "top_k": 3}, "/top_k", "did you mean limit? known are cursor, "),
+        (wire.SearchRequest, {"query": "a", "fliter": {}}, "/fliter", "did you mean filter? "),
+        (wire.SearchRequest, {"query": "a", "params": {"ef": 3}}, "/params/ef", "did you mean ef_search? "),
+        (wire.SearchRequest, {"positive": [{"text": "a", "w": 1}]}, "/positive/0/w", "known are id, text, vector"),
+        (wire.SearchBatchRequest, {"searches": [{"query": "a", "where": {}}]}, "/searches/0/where", "mean filter?"),
+        (
+            wire.CreateCollection,
+            {"fields": {"v": {"type": "vector", "dim": 4, "distance": "l2"}}},
+            "/fields/v/distance",
+            "did you mean metric? known are dim, ef_construction, index, m, metric, ",
+        ),
+        (
+            wire.CreateCollection,
+            {"fields": {"y": {"type": "integer", "dim": 4}}},
+            "/fields/y/dim",
+            "unknown key: known are declared, description, many, references, synonyms, type",
+        ),
+        (wire.WriteDocuments, {"documents": [{}], "x" * 100: 1}, "/" + "x" * 100, "unknown key: known are atomic, "),
+        (wire.NoQuery, {"a": "b"}, "/a", "unknown key: there is none to give here"),
+    ],
+)
+def test_what_is_known_is_said_where_a_key_is_not(model: Any, body: dict[str, Any], pointer: str, says: str) -> None:
+    """Of the object that the key is in, with the one that is meant, also where it is another database's word."""
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate(body)
+    (error,) = invalid_request(raised.value, body, "body", model).errors
+    assert (error.pointer, error.code) == (pointer, "unknown_key")
+    assert says in error.message

@@ -103,6 +103,27 @@ def test_work_ends_when_its_caller_leaves(films: Service, monkeypatch: pytest.Mo
     assert lane.taken == 0
 
 
+def test_a_stream_whose_caller_leaves_is_no_failure(films: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work ends at its next event, and the log has nginx's status for a caller who went away, and no error."""
+    whole = Database.answer_told
+
+    def told(self: Database, question: Any, tell: Any, cancelled: Any) -> Any:
+        def slow(event: Any) -> None:
+            tell(event)
+            assert cancelled.wait(20)
+
+        return whole(self, question, slow, None)
+
+    monkeypatch.setattr(Database, "answer_told", told)
+    body = json.dumps({"question": "How many films are there?", "stream": True}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    films.send({**scope, "headers": headers}, messages)
+    logged = [line for line in films.log() if line.get("route") == PATH or line["event"] == "request.failed"]
+    assert [(line["event"], line["status"]) for line in logged] == [("request", 499)]
+
+
 def test_a_stream_gives_its_place_back(films: Service) -> None:
     """One stream after the other, more than there are places."""
     capacity = films.app.state.service.asks.capacity

@@ -274,3 +274,13 @@ def test_malformed_rules_of_expiry_are_refused(service: Service, ttl: Any) -> No
     """422, at `/ttl`."""
     problem = problem_of(service.put("/v1/collections/films", {"ttl": ttl, "embed": {}}), 422)
     assert problem["errors"][0]["pointer"].startswith("/ttl")
+
+
+def test_options_in_the_query_string_of_a_json_body_are_refused_with_where_they_belong(films: Service) -> None:
+    """The query string says them only beside an array; nothing is written."""
+    given = {"documents": [{"id": "9"}]}
+    problem = problem_of(films.post(f"{DOCUMENTS}?mode=insert&atomic=false", given), 422, "unknown_key")
+    assert problem["detail"].startswith("goes into a JSON body")
+    assert [error["pointer"] for error in problem["errors"]] == ["/mode", "/atomic"]
+    assert "known are" not in problem_of(films.post(f"{DOCUMENTS}?moed=insert", given), 422, "unknown_key")["detail"]
+    problem_of(films.get(f"{DOCUMENTS}/9"), 404, "document_not_found")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from promptql import QuestionError
 from promptql.evaluation import EvaluationQuestion, evaluate, read_evaluation_questions
+from promptql.evaluation.report import Report
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def test_planning_has_times_of_its_own() -> None:
     assert report.to_json()["planning_milliseconds"] == {"p50": 7.0, "p99": 7.0}
     assert "| planning | 7.0 ms | 7.0 ms |\n| whole question | 100.0 ms | 100.0 ms |" in report.to_markdown()
     assert "planning_milliseconds" not in evaluate(questions[2:], ask).to_json()
+    assert "processor" not in report.to_markdown()
+    worked = [replace(outcome, processor_seconds=0.004) for outcome in report.outcomes]
+    assert "| of processor time | 4.0 ms | 4.0 ms |" in Report(worked).to_markdown()
 
 
 @pytest.mark.parametrize(

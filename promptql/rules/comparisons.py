@@ -19,6 +19,7 @@ AGED = frozenset({"older", "younger"})
 YEARS = (1000, 2200)  # a bare whole number in this range may be a year
 FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
 _SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
+_DENY_VERBS = frozenset({"not", "never", "nor", "neither"})  # "no honey in 2025" denies the honey
 _PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
 PASSED_OVER_MAX = 3
 _DECADE = re.compile(r"[12]\d\d0s")
@@ -157,7 +158,7 @@ def negation_before(reading: Reading, start: int) -> int | None:
         place -= 1
     if reading.word(place) in NEGATIONS:
         return place
-    verb = place < start - 1 and reading.word(place - 1) in NEGATIONS  # "not opened by Mo", "does not go to Rome"
+    verb = place < start - 1 and reading.word(place - 1) in _DENY_VERBS  # "not opened by Mo", "does not go to Rome"
     return place - 1 if verb and not _says_more(reading, place) else None
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from promptql.catalog import FieldInfo, SemanticType
 from promptql.plan import Support
 from promptql.rules.concepts import SUPERLATIVES
-from promptql.rules.linking import FieldLink
+from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.reading import Ranking, Reading
 from promptql.rules.words import name_words
 
+_AVERAGES = frozenset({"average", "mean", "avg", "median"})
 _TRIGGERS = frozenset({"per", "each", "every", "by", "across"})
 _PASSED_OVER = frozenset({"of", "the", "these", "most", "fewest", "different", "distinct", "in", "for"})
 _LISTED = frozenset({"and"})
@@ -65,6 +66,9 @@ def _read_documents(reading: Reading) -> None:
 
 def _read_after(reading: Reading, trigger: int) -> None:
     link = _field_after(reading, trigger)
+    if _is_of_each(reading, trigger):
+        reading.use((trigger, trigger + 1))
+        return
     if link is None or not link.field.groupable:
         return
     if reading.word(trigger) == "by" and _sorts(reading, link):
@@ -77,6 +81,14 @@ def _read_after(reading: Reading, trigger: int) -> None:
         reading.use((trigger,))
         follows = reading.word(link.end) in _LISTED
         link = reading.field_at(link.end + 1) if follows else None
+
+
+def _is_of_each(reading: Reading, trigger: int) -> bool:
+    """As in "the average weight per parcel", which is that of all parcels."""
+    named = [link for link in reading.fields if link.start == trigger + 1 and link.strength == EXACT]
+    averaged = {token.folded for token in reading.tokens} & _AVERAGES
+    each = reading.word(trigger) in {"per", "each", "every"}
+    return bool(averaged) and each and not named and reading.names_collection(trigger + 1)
 
 
 def _ends_name(reading: Reading, trigger: int, link: FieldLink) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from engine import FieldType
@@ -57,7 +58,9 @@ def read_periods(reading: Reading) -> None:
         following = reading.dates[place + 1] if place + 1 < len(reading.dates) else None
         if following is not None and _is_range(reading, first, following):
             last = following
-        place += 2 if last is not first else 1
+        elif following is not None:
+            first = last = _of_same_year(reading, first, following)
+        place += 2 if last is following else 1
         if not reading.used & set(range(first.start, last.end)):
             _read_period(reading, first, last)
 
@@ -138,6 +141,19 @@ def _is_range(reading: Reading, first: DateMention, last: DateMention) -> bool:
     if not between <= _UNTIL | {"the"}:
         return False
     return "and" not in between or reading.word(first.start - 1) in {"between", "from"}
+
+
+def _of_same_year(reading: Reading, first: DateMention, following: DateMention) -> DateMention:
+    """As in "in April or May 2025": the year that is said once is that of both."""
+    between = {reading.word(index) for index in range(first.end, following.start)}
+    if not first.inferred or following.inferred or not between or not between <= {"or", "and", "in"}:
+        return first
+    years = following.first.year - first.first.year
+    try:
+        begin, until = (day.replace(year=day.year + years) for day in (first.first, first.until))
+    except ValueError:  # the 29th of February
+        return first
+    return replace(first, first=begin, until=until, inferred=False)
 
 
 def _read_period(reading: Reading, first: DateMention, last: DateMention) -> None:

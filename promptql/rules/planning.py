@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 
 from promptql.catalog import Catalog, CollectionInfo
 from promptql.errors import PlanError, QuestionError
+from promptql.expressions import And, Or, fields_of
 from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import describe
 from promptql.rules.absences import read_absences, read_presences
 from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
+from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.conditions import read_label_nouns, read_named_values, read_nouns, read_values, read_when
 from promptql.rules.figures import read_figures
 from promptql.rules.groups import read_groups
@@ -19,10 +22,11 @@ from promptql.rules.linking import EXACT
 from promptql.rules.measures import is_intensive
 from promptql.rules.periods import read_buckets, read_periods, read_time_verbs
 from promptql.rules.ranking import ANSWER_CONFIDENCE_MIN, Candidate, band, score
-from promptql.rules.reading import Reading, begin_reading
+from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.superlatives import read_superlatives
 from promptql.rules.templates import TEMPLATES, Template
 from promptql.rules.values import Trust
+from promptql.rules.words import Token
 from promptql.steps import Function
 from promptql.validation import validate
 
@@ -94,6 +98,7 @@ def read_question(question: str, collection: CollectionInfo, asked_at: datetime 
     for trigger in TRIGGERS:
         trigger(reading)
     _read_bare_category(reading)
+    _read_either(reading)
     _read_held(reading)
     if reading.ranking is not None and reading.ranking.field is None and reading.groups:
         what = " and ".join(field.name for field in reading.groups)
@@ -115,6 +120,51 @@ def _read_held(reading: Reading) -> None:
         reading.aggregate, reading.wanted = (Function.SUM, field), []
         said = reading.raw(held.start - 1, held.end)
         reading.assume(f"'{said}' = the total {field.name}", Support.FUZZY)
+
+
+def _read_either(reading: Reading) -> None:
+    """As in "calm or with more than 10 mites": two conditions are alternatives where "or" stands between them.
+
+    So are those of one field, as in "in April or May", however many others there are, and periods with "and" between.
+    """
+    found = [(place, item) for item in reading.conditions if (place := _place_of(reading, item)) is not None]
+    if len(found) < len(reading.conditions):
+        return
+    found.sort(key=lambda item: item[0])
+    ors = [token.start for token, after in pairwise(reading.tokens) if _joins(token, after)]
+    joined = False
+    for index in range(len(found) - 2, -1, -1):
+        (one, first), (other, second) = found[index], found[index + 1]
+        alternatives = any(one[1] <= at < other[0] for at in ors)
+        same = fields_of(first.predicate) == fields_of(second.predicate)
+        listed = same and reading.text[one[1] : other[0]].strip(" ,").lower() == "and" and _are_periods(first, second)
+        if listed or (alternatives and (same or len(found) == 2)):
+            either = Or((first.predicate, second.predicate))
+            found[index : index + 2] = [((one[0], other[1]), Condition(either, min(first.trust, second.trust)))]
+            reading.assume(f"'{'and' if listed else 'or'}' = {describe(either)}", Support.EXACT)
+        elif alternatives:
+            joined = True
+    if joined:
+        reading.assume("'or' was read as 'and'", Support.INFERRED)
+    if len(found) < len(reading.conditions):
+        reading.conditions = [item for _, item in found]
+
+
+def _are_periods(*conditions: Condition) -> bool:
+    """Whether each is a time with a beginning and an end."""
+    return all(isinstance(item.predicate, And) and len(item.predicate.items) == 2 for item in conditions)
+
+
+def _joins(token: Token, after: Token) -> bool:
+    return token.folded == "or" and after.folded not in COMPARATIVES.keys() | {"more", "less", "fewer", "not"}
+
+
+def _place_of(reading: Reading, condition: Condition) -> tuple[int, int] | None:
+    """Where the words stand that a condition was read from, by what was assumed of them."""
+    end = f"' = {describe(condition.predicate)}"
+    said = next((item.text[1 : -len(end)] for item in reading.assumptions if item.text.endswith(end)), None)
+    at = -1 if said is None else reading.text.find(said)
+    return None if said is None or at < 0 else (at, at + len(said))
 
 
 def _read_bare_category(reading: Reading) -> None:

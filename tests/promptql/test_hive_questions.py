@@ -118,6 +118,14 @@ FIGURES = [
     # "Star" means an actor, but no number of stars does.
     ("theatre", "Who is the youngest actor?", {"Yuki Tan"}),
     ("theatre", "Who is the oldest actor?", {"Sam Abara"}),
+    # "Or" between conditions, also of several fields; the year said once is that of both.
+    ("apiary", "How many inspections were calm or had more than 10 mites?", {3}),
+    ("apiary", "How many inspections were before May 2025 or after May 2025?", {3}),
+    ("apiary", "How many inspections were there in April and June 2025?", {3}),
+    ("apiary", "How many inspections in April or June 2025 had more than 1 mites?", {2}),
+    ("apiary", "How many hives are Langstroth or Warré with queen year above 2022?", {2}),
+    # Of all documents, and not of each date.
+    ("apiary", "average honey per harvest", {18.125}),
     # The end of a field's name is no time to group by.
     ("cafe", "Total hours of all volunteers per month", {10.5}),
 ]
@@ -136,6 +144,8 @@ def test_figures(ask: Callable[..., Any], name: str, question: str, expected: se
     [
         ("apiary", "How many mites did Birch have in its last inspection?"),  # not those of all inspections
         ("apiary", "Which hive has more mites than Coral?"),
+        ("apiary", "Which hives produced no honey in 2025?"),  # not those whose queen is not of 2025
+        ("apiary", "who inspected Coral?"),  # not when
         ("theatre", "Total tickets sold in Leeds"),  # not those of plays in which somebody from Leeds plays
         ("theatre", "How many performances are there in Manchester?"),  # Manchester is no Leeds
         ("theatre", "Which performance sold out?"),  # not all that sold
@@ -168,6 +178,13 @@ def test_a_collection_without_text_is_not_said_to_lack_the_answer(ask: Callable[
     assert answer.band is Band.SEARCH
     assert "data does not say" not in answer.text
     assert "tickets_sold" in answer.text
+
+
+def test_an_or_that_is_not_understood_is_told(ask: Callable[..., Any]) -> None:
+    """Of three conditions it is not said which are alternatives."""
+    answer = ask("apiary", "How many calm inspections were in June 2025 or had more than 1 mites?")
+    assert "'or' was read as 'and'" in [item.text for item in answer.assumptions]
+    assert answer.band is not Band.ANSWER
 
 
 CONVERSATIONS = [

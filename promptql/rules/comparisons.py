@@ -19,6 +19,7 @@ AGED = frozenset({"older", "younger"})
 YEARS = (1000, 2200)  # a bare whole number in this range may be a year
 FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
 _SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
+_OF_YEARS = frozenset({"in", "of", "from", "during", "year"})
 _DENY_VERBS = frozenset({"not", "never", "nor", "neither"})  # "no honey in 2025" denies the honey
 _PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
 PASSED_OVER_MAX = 3
@@ -336,7 +337,7 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
         _add(reading, before.field, _bounded(before.field, Operator.EQ, mention.value), before.start, mention.end)
         return
     year = isinstance(mention.value, int) and YEARS[0] <= mention.value <= YEARS[1]
-    if year and reading.word(mention.start - 1) in {"in", "of", "from", "during", "year"}:
+    if year and (reading.word(mention.start - 1) in _OF_YEARS or _is_another_year(reading, mention.start)):
         times = time_fields(reading.collection)
         fields = [field for field in times if _holds(field, mention.value)]
         if not fields and any(map(reading.names_collection, range(len(reading.tokens)))):
@@ -347,6 +348,13 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
             support = Support.FUZZY if len(fields) == 1 else Support.INFERRED
             start = mention.start if denial is None else denial
             _add(reading, fields[0], predicate, start, mention.end, support)
+
+
+def _is_another_year(reading: Reading, start: int) -> bool:
+    """As in "in 2024 or 2025": a year beside one that was read."""
+    other = next((number for number in reading.numbers if number.end == start - 1), None)
+    read = other is not None and other.start in reading.used and reading.word(other.start - 1) in _OF_YEARS
+    return read and reading.word(start - 1) in {"and", "or"}
 
 
 def _joiners(field: FieldInfo, reading: Reading) -> frozenset[str]:

@@ -124,6 +124,9 @@ FIGURES = [
     ("apiary", "How many inspections were there in April and June 2025?", {3}),
     ("apiary", "How many inspections in April or June 2025 had more than 1 mites?", {2}),
     ("apiary", "How many hives are Langstroth or Warré with queen year above 2022?", {2}),
+    ("apiary", "How many inspections were there in 2024 or 2025?", {4}),
+    ("apiary", "total honey in 2024 and 2025", {72.5}),
+    ("apiary", "How many hives have a queen from 2022 or 2024?", {2}),
     # Of all documents, and not of each date.
     ("apiary", "average honey per harvest", {18.125}),
     # The end of a field's name is no time to group by.

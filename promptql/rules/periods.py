@@ -52,15 +52,17 @@ _OVER_TIME = ((2, DateUnit.HOUR), (60, DateUnit.DAY), (365, DateUnit.WEEK), (365
 def read_periods(reading: Reading) -> None:
     """Dates become conditions on the field that holds times."""
     _read_ages(reading)
+    dates = list(reading.dates)
+    for index in range(len(dates) - 2, -1, -1):
+        if not _is_range(reading, dates[index], dates[index + 1]):
+            dates[index] = _of_same_year(reading, dates[index], dates[index + 1])
     place = 0
-    while place < len(reading.dates):
-        first = last = reading.dates[place]
-        following = reading.dates[place + 1] if place + 1 < len(reading.dates) else None
+    while place < len(dates):
+        first = last = dates[place]
+        following = dates[place + 1] if place + 1 < len(dates) else None
         if following is not None and _is_range(reading, first, following):
             last = following
-        elif following is not None:
-            first = last = _of_same_year(reading, first, following)
-        place += 2 if last is following else 1
+        place += 2 if last is not first else 1
         if not reading.used & set(range(first.start, last.end)):
             _read_period(reading, first, last)
 
@@ -146,7 +148,9 @@ def _is_range(reading: Reading, first: DateMention, last: DateMention) -> bool:
 def _of_same_year(reading: Reading, first: DateMention, following: DateMention) -> DateMention:
     """As in "in April or May 2025": the year that is said once is that of both."""
     between = {reading.word(index) for index in range(first.end, following.start)}
-    if not first.inferred or following.inferred or not between or not between <= {"or", "and", "in"}:
+    comma = reading.text[reading.tokens[first.end - 1].end : reading.tokens[following.start].start].strip() == ","
+    listed = comma or (bool(between) and between <= {"or", "and", "in"})
+    if not first.inferred or following.inferred or not listed:
         return first
     years = following.first.year - first.first.year
     try:

@@ -132,21 +132,26 @@ def _read_either(reading: Reading) -> None:
         return
     found.sort(key=lambda item: item[0])
     ors = [token.start for token, after in pairwise(reading.tokens) if _joins(token, after)]
-    joined = False
+    joined, said = False, dict[int, str]()  # the condition's place, and the word that joins its parts
     for index in range(len(found) - 2, -1, -1):
         (one, first), (other, second) = found[index], found[index + 1]
         alternatives = any(one[1] <= at < other[0] for at in ors)
         same = fields_of(first.predicate) == fields_of(second.predicate)
         listed = same and reading.text[one[1] : other[0]].strip(" ,").lower() == "and" and _are_periods(first, second)
         if listed or (alternatives and (same or len(found) == 2)):
-            either = Or((first.predicate, second.predicate))
-            found[index : index + 2] = [((one[0], other[1]), Condition(either, min(first.trust, second.trust)))]
-            reading.assume(f"'{'and' if listed else 'or'}' = {describe(either)}", Support.EXACT)
+            rest = second.predicate.items if isinstance(second.predicate, Or) else (second.predicate,)
+            either = Condition(Or((first.predicate, *rest)), min(first.trust, second.trust))
+            found[index : index + 2] = [((one[0], other[1]), either)]
+            said.pop(other[0], None)
+            said[one[0]] = "and" if listed else "or"
         elif alternatives:
             joined = True
     if joined:
         reading.assume("'or' was read as 'and'", Support.INFERRED)
-    if len(found) < len(reading.conditions):
+    for place, item in found:
+        if place[0] in said:
+            reading.assume(f"'{said[place[0]]}' = {describe(item.predicate)}", Support.EXACT)
+    if said:
         reading.conditions = [item for _, item in found]
 
 

@@ -122,6 +122,7 @@ FIGURES = [
     ("apiary", "How many inspections were calm or had more than 10 mites?", {3}),
     ("apiary", "How many inspections were before May 2025 or after May 2025?", {3}),
     ("apiary", "How many inspections were there in April and June 2025?", {3}),
+    ("apiary", "How many inspections were there in April or May or June 2025?", {4}),
     ("apiary", "How many inspections in April or June 2025 had more than 1 mites?", {2}),
     ("apiary", "How many hives are Langstroth or Warré with queen year above 2022?", {2}),
     ("apiary", "How many inspections were there in 2024 or 2025?", {4}),

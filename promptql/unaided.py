@@ -20,7 +20,7 @@ from promptql.plan import Assumption, Support, ignored_words
 from promptql.planned import Planned
 from promptql.rules.absences import speaks_of_absence, speaks_of_amounts
 from promptql.rules.amounts import plan_amount
-from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
+from promptql.rules.concepts import APPEARING, COMPARATIVES, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
 from promptql.rules.conditions import speaks_of_labels
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.linking import mentions_collection
@@ -50,6 +50,7 @@ SMALL_VERBS = LIGHT_VERBS | APPEARING
 FORMS = (plan_top, plan_unrecorded, plan_owned)
 AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms
+UNCOMPARED_FACTOR = 0.4  # of a reading that leaves out "cheaper"
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
 
 
@@ -132,7 +133,10 @@ def _plan_simple(context: Context) -> Planned:
     ignored = bool(_ignored_words(planned))
     doubtful = planned.band is Band.SEARCH or planned.confidence < GUESS_CONFIDENCE_MAX or ignored
     better = _respelt(context, planned) if ignored else None
-    return better or (_paraphrased(context, planned) if structured and doubtful else None) or planned
+    better = better or (_paraphrased(context, planned) if structured and doubtful else None) or planned
+    if not COMPARATIVES.keys().isdisjoint(_ignored_words(better)):  # what was compared was taken for something else
+        return replace(better, confidence=UNCOMPARED_FACTOR * better.confidence)
+    return better
 
 
 def _respelt(context: Context, otherwise: Planned) -> Planned | None:

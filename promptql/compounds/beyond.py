@@ -29,6 +29,7 @@ from promptql.rules.concepts import (
 )
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading, begin_reading
+from promptql.rules.units import UNITS
 from promptql.rules.words import STOPWORDS, WHETHER, name_words, normalize
 from promptql.steps import (
     Aggregation,
@@ -288,8 +289,7 @@ def _are_of(field: FieldInfo, run: Sequence[Named]) -> bool:
 
 def _ranked(reading: Reading, measure: Measure, values: list[str], by: FieldInfo, *, all_: bool = False) -> Planned:
     """The named documents in order, the first of them alone unless `all_`."""
-    name, field = reading.collection.name, measure.field.name
-    label = _called(reading.collection, by)
+    name, field, label = reading.collection.name, measure.field.name, by.name
     steps: list[Step] = [
         Scan("s1", name),
         Filter("s2", "s1", compare(by.name, Operator.IN, values)),
@@ -322,7 +322,7 @@ def _apart(reading: Reading) -> Planned | None:
     after = one.end if one is not None else found[1] if found is not None else end
     taken = {*range(link.start, link.end), *range(measure.start, measure.end), *range(than, after)}
     rest = [i for i in range(len(words)) if i not in taken]
-    small = _LITTLE | _VERBS.keys() | _MORE | _LESS
+    small = _LITTLE | _VERBS.keys() | _MORE | _LESS | UNITS.keys() | {"year", "years"}
     if not all(words[i] in small or reading.names_collection(i) for i in rest):
         return None
     name, field = reading.collection.name, measure.field.name

@@ -10,13 +10,14 @@ from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe
 from promptql.rules.comparisons import negate, negation_before
-from promptql.rules.concepts import APPEARING, time_fields
+from promptql.rules.concepts import APPEARING, COMPARATIVES, time_fields
 from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.linking import EXACT
 from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.values import Trust, ValueLink, is_category, is_subject
 from promptql.rules.words import singular
 
+_ONE_SHARE_MIN = 0.1  # of all names those that end with a noun in the singular, for it to mean them
 _LABELS_MAX = 1_000  # names that are looked through for their last words
 _JOINERS = frozenset({"and", "or", "nor"})
 _ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
@@ -44,13 +45,20 @@ def read_values(reading: Reading) -> None:
     """Values not yet explained become conditions; several of one field only where "and" or "or" joins them."""
     by_field: dict[str, list[ValueLink]] = {}
     for link in reading.values:
-        if reading.used & set(range(link.start, link.end)):
+        if reading.used & set(range(link.start, link.end)) or _is_compared(reading, link):
             continue
         linked = by_field.setdefault(link.field.name, [])
         if not linked or _joined(reading, linked[-1], link):
             linked.append(link)
     for links in by_field.values():
         _add(reading, links)
+
+
+def _is_compared(reading: Reading, link: ValueLink) -> bool:
+    """As in "cheaper than Low Water": what is sought is not what it is compared with."""
+    before = link.start - 2 if reading.word(link.start - 1) in {"the", "a", "an"} else link.start - 1
+    adjective = {reading.word(before - 1), reading.word(before - 2)}
+    return reading.word(before) == "than" and not adjective.isdisjoint(COMPARATIVES.keys() | {"more", "less", "fewer"})
 
 
 def _joined(reading: Reading, left: ValueLink, right: ValueLink) -> bool:
@@ -107,11 +115,14 @@ def _label_nouns(reading: Reading) -> list[tuple[int, FieldInfo, list[Scalar]]]:
     found: list[tuple[int, FieldInfo, list[Scalar]]] = []
     for index in sorted(reading.content() - reading.used):
         token = reading.tokens[index]
-        asked = singular(token.folded) != token.folded or is_subject(reading.tokens, index)
+        plural = singular(token.folded) != token.folded
+        asked = plural or is_subject(reading.tokens, index)
         if not asked or token.text != token.folded or not token.text.isalpha() or reading.names_collection(index):
             continue
         named = [value for key, (value, _) in field.index.items() if " " in key and key.split(" ")[-1] in token.forms]
-        if named and len(named) < len(field.index):
+        # Of "which lake" there are several, and not few; else all of them are lakes.
+        least = 1 if plural else max(2, _ONE_SHARE_MIN * len(field.index))
+        if least <= len(named) < len(field.index):
             found.append((index, field, named))
     return found
 

@@ -12,6 +12,7 @@ from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.meanings import Meanings
 from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.planning import read_question
+from promptql.rules.units import UNITS
 from promptql.rules.words import name_words, tokenize
 
 # Of MiniLM's cosines: "client" and "customer" 0.61, "wage" and "salary" 0.72, "spent" and "total" 0.53; of words that
@@ -70,8 +71,9 @@ def paraphrases(
     for word, row in zip(words, likeness, strict=True):
         order = np.argsort(-row)
         best, rest = float(row[order[0]]), float(row[order[1]]) if len(order) > 1 else 0.0
-        if best >= LIKENESS_MIN and best - rest >= MARGIN_MIN:
-            name = list(names)[int(order[0])]
+        name = list(names)[int(order[0])]
+        other_unit = word.lower() in UNITS and bool(UNITS.keys() & set(name.split()))  # an hour is no minute
+        if best >= LIKENESS_MIN and best - rest >= MARGIN_MIN and not other_unit:
             found.append(Paraphrase(word, name, names[name].name, best))
     return sorted(found, key=lambda item: -item.likeness)
 

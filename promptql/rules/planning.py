@@ -16,12 +16,14 @@ from promptql.rules.conditions import read_label_nouns, read_named_values, read_
 from promptql.rules.figures import read_figures
 from promptql.rules.groups import read_groups
 from promptql.rules.linking import EXACT
+from promptql.rules.measures import is_intensive
 from promptql.rules.periods import read_buckets, read_periods, read_time_verbs
 from promptql.rules.ranking import ANSWER_CONFIDENCE_MIN, Candidate, band, score
 from promptql.rules.reading import Reading, begin_reading
 from promptql.rules.superlatives import read_superlatives
 from promptql.rules.templates import TEMPLATES, Template
 from promptql.rules.values import Trust
+from promptql.steps import Function
 from promptql.validation import validate
 
 ALTERNATIVES_MAX = 2
@@ -92,6 +94,7 @@ def read_question(question: str, collection: CollectionInfo, asked_at: datetime 
     for trigger in TRIGGERS:
         trigger(reading)
     _read_bare_category(reading)
+    _read_held(reading)
     if reading.ranking is not None and reading.ranking.field is None and reading.groups:
         what = " and ".join(field.name for field in reading.groups)
         more = "most" if reading.ranking.descending else "fewest"
@@ -100,6 +103,18 @@ def read_question(question: str, collection: CollectionInfo, asked_at: datetime 
                 f"'{reading.ranking.word}' {what} = {what} with the {more} of what is counted", Support.FUZZY
             )
     return reading
+
+
+def _read_held(reading: Reading) -> None:
+    """As in "how many chairs are in stock": how many the field says, and not how many documents there are."""
+    if not reading.counted or reading.aggregate is not None or len(reading.wanted) != 1 or reading.groups:
+        return
+    field = reading.wanted[0]
+    held = next((link for link in reading.fields if link.field is field), None)
+    if field.numeric and held is not None and reading.word(held.start - 1) == "in" and not is_intensive(field.name):
+        reading.aggregate, reading.wanted = (Function.SUM, field), []
+        said = reading.raw(held.start - 1, held.end)
+        reading.assume(f"'{said}' = the total {field.name}", Support.FUZZY)
 
 
 def _read_bare_category(reading: Reading) -> None:

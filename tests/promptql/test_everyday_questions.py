@@ -273,3 +273,56 @@ def test_a_word_that_changes_nothing_is_not_heard(tables: Asked) -> None:
     answer = tables("shop").ask("How many products do we sell?")
     assert answer.values == (6,)
     assert not [item.text for item in answer.assumptions if item.text.startswith("'sell' =")]
+
+
+def test_how_many_are_in_stock_is_what_the_field_says(asked: Asked) -> None:
+    """Seven chairs of one kind, not one kind of chair."""
+    assert asked("shop").ask("How many chairs are in stock?").values == (7,)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the longest book cheaper than Low Water?",
+        "How many books are longer than Low Water and cheaper than Salt Maps?",
+    ],
+)
+def test_a_comparison_that_is_not_understood_is_no_name(asked: Asked, question: str) -> None:
+    """What is compared with is not what is looked for: a search, or said to be hardly understood."""
+    answer = asked("library").ask(question)
+    assert answer.band is not Band.ANSWER
+    assert answer.band is Band.SEARCH or answer.confidence < 0.3
+
+
+def test_an_hour_is_never_taken_for_a_minute(asked: Asked) -> None:
+    """A unit that is like another in meaning is not the same amount."""
+    answer = asked("radio").ask("How many minutes is Long Road?")
+    assert not [item.text for item in answer.assumptions if item.text.startswith("'minutes' =")]
+    assert answer.values != (340,)
+
+
+def test_years_between_two(asked: Asked) -> None:
+    """Thirteen, and not how many have both names."""
+    assert asked("library").ask("How many years older is Max than Lea?").values == (13,)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Which rug is the cheapest?", None),
+        ("Which is heavier, Sun Bread or Rye Loaf?", ("Rye Loaf",)),
+    ],
+)
+def test_a_noun_in_the_singular_means_several(
+    tmp_path_factory: pytest.TempPathFactory, question: str, expected: tuple[object, ...] | None
+) -> None:
+    """Of rugs of which one alone is called so the cheapest of all is meant; one of two is told by what named them."""
+    rugs = [
+        {"name": "Kilim", "sort": "Sun Bread", "price": 40, "weight": 3.0},
+        {"name": "Wool Rug", "sort": "Rye Loaf", "price": 90, "weight": 7.5},
+        {"name": "Berber", "sort": "Oat Bun", "price": 70, "weight": 5.0},
+    ]
+    with lumaai.connect(tmp_path_factory.mktemp("rugs")) as db:
+        db.create_collection("t1", embed={}).add(rugs)
+        answer = db.ask(question)
+    assert answer.values == expected if expected else "Wool Rug" not in answer.values

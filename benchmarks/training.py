@@ -175,27 +175,42 @@ def related(pool: Executor, weights: Weights) -> dict[str, Any]:
     those. Each database's questions are read anew with weights that were fitted to other databases' questions.
     """
     prior = related_prior(weights)
-    databases = sorted({question.part for question in questions_of("spider")})
-    asked = {database: choose("spider", database.__eq__) for database in databases}
-    tasks = [(d, pool.submit(examples, prior, part)) for d in databases for part in asked[d].split()]
-    packed, owner = Examples(), []
-    for database, task in tasks:
-        for example in task.result():
-            before = len(packed)
-            packed.add(example)
-            owner += [database] * (len(packed) - before)
     judged: list[tuple[str, Future[list[Trusted]]]] = []
-    for fold in range(FOLDS):
-        left = databases[fold::FOLDS]
-        known = [number for number, database in enumerate(owner) if database not in left]
-        fitted = shipped(_related_fit(prior, packed.packed(known)))
-        judged += [(d, pool.submit(_answers, fitted, part)) for d in left for part in asked[d].split()]
+    packed, owner = related_examples(pool, prior)
+    for left, fitted in left_out(prior, packed, owner):
+        judged += [(d, pool.submit(_answers, fitted, part)) for d in left for part in _asked(d).split()]
     outcomes = [answer for _, task in sorted(judged, key=lambda item: item[0]) for answer in task.result()]
     print(f"spider, held out: {share(outcomes):.3f}", flush=True)
     for category in sorted({outcome.category for outcome in outcomes}):
         print(f"spider, {category}, held out: {share([o for o in outcomes if o.category == category]):.3f}", flush=True)
     final = shipped(_related_fit(prior, packed.packed()))
     return {"weights": final, **calibrate_trust({"spider": outcomes}, PRECISION_MIN)}
+
+
+def related_examples(pool: Executor, prior: Weights) -> tuple[Examples, list[str]]:
+    """The examples of Spider that teach something, and the database of each."""
+    databases = sorted({question.part for question in questions_of("spider")})
+    tasks = [(d, pool.submit(examples, prior, part)) for d in databases for part in _asked(d).split()]
+    packed, owner = Examples(), list[str]()
+    for database, task in tasks:
+        for example in task.result():
+            before = len(packed)
+            packed.add(example)
+            owner += [database] * (len(packed) - before)
+    return packed, owner
+
+
+def left_out(prior: Weights, packed: Examples, owner: Sequence[str]) -> Iterator[tuple[list[str], dict[str, float]]]:
+    """Databases that are left out together, and the weights fitted to the others."""
+    databases = sorted({question.part for question in questions_of("spider")})
+    for fold in range(FOLDS):
+        left = databases[fold::FOLDS]
+        known = [number for number, database in enumerate(owner) if database not in left]
+        yield left, shipped(_related_fit(prior, packed.packed(known)))
+
+
+def _asked(database: str) -> Chosen:
+    return choose("spider", database.__eq__)
 
 
 def related_prior(weights: Weights) -> dict[str, float]:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.data import SHARED_DATA
-from benchmarks.training import Chosen, answers, choose, examples, questions_of, share, shipped, train
+from benchmarks.training import Chosen, answers, choose, examples, left_out, questions_of, share, shipped, train
+from promptql.evaluation.fitting import Example, Examples
 from promptql.rules.priors import PRIOR
 
 pytestmark = pytest.mark.skipif(
@@ -35,6 +36,18 @@ def test_parts_of_a_choice_are_the_choice() -> None:
 def test_only_weights_that_matter_are_shipped() -> None:
     """Rounded, in the order of their names."""
     assert shipped({"b": -0.5123, "a": 0.25, "c": 0.01}) == {"a": 0.25, "b": -0.512}
+
+
+def test_each_database_is_left_out_once_and_teaches_nothing_then() -> None:
+    """What four databases have in common is learned, unless one of the four is left out."""
+    databases = sorted({question.part for question in questions_of("spider")})
+    owner = [database for database in databases[:4] for _ in range(5)]
+    packed = Examples([Example([{"good": 1.0}, {"bad": 1.0}], [True, False], part=database) for database in owner])
+
+    found = list(left_out({}, packed, owner))
+
+    assert sorted(database for left, _ in found for database in left) == databases
+    assert {database for left, weights in found for database in left if "good" in weights} == set(databases[4:])
 
 
 def test_training_raises_what_is_held_out() -> None:

@@ -16,7 +16,7 @@ from engine import failpoints
 from engine.collection import Collection
 from engine.directory import forking
 from engine.directory.archive import ArchiveInfo, write_archive
-from engine.directory.durable import make_directory
+from engine.directory.durable import OWNERS_ALONE, make_directory
 from engine.directory.layout import INDEXES, STORE
 from engine.directory.lock import DirectoryLock
 from engine.directory.opening import SEAL_ROWS, OpenOptions, check_format, naming, prepare
@@ -160,7 +160,7 @@ class Database:
 
             with naming(directory):
                 return SecondaryDatabase(directory, chosen)
-        make_directory(directory)
+        make_directory(directory, OWNERS_ALONE)
         check_format(directory)
         return _own(directory, DirectoryLock(directory), chosen)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,8 +54,23 @@ class RecallReport:
     levels: tuple[RecallLevel, ...]
 
 
-def measure_recall(snapshot: Snapshot, field: str, queries: int, k: int, where: Filter | None) -> RecallReport:
+def measure_recall(
+    snapshot: Snapshot,
+    field: str,
+    queries: int,
+    k: int,
+    where: Filter | None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> RecallReport:
     """Compare searches with exact ones, with stored vectors as queries; none may find its own document.
+
+    Args:
+        snapshot: of the collection.
+        field: of vectors.
+        queries: how many stored vectors are asked for their neighbours; 1 to `QUERIES_MAX`.
+        k: neighbours; 1 to `K_MAX`.
+        where: only documents that satisfy it.
+        progress: called before each search with a stage, the searches done and all of them; what it raises ends it.
 
     Raises:
         InvalidInputError: `queries` or `k` is out of range, or there are no vectors.
@@ -66,10 +81,14 @@ def measure_recall(snapshot: Snapshot, field: str, queries: int, k: int, where: 
     asked, own = _sample(snapshot, field, queries)
     if not len(asked):
         raise InvalidInputError(f"there are no vectors to measure with: field={field!r}")
-    truth, exact = _run(snapshot, field, asked, own, k, where, EXACT)
+    kinds = (EXACT, *_parameters(snapshot, field))
+    runs: list[tuple[list[set[int]], list[float]]] = []
+    for parameters in kinds:
+        told = _told(progress, len(runs) * len(asked), len(kinds) * len(asked))
+        runs.append(_run(snapshot, field, asked, own, k, where, parameters, told))
+    truth, exact = runs[0]
     levels = []
-    for parameters in _parameters(snapshot, field):
-        found, times = _run(snapshot, field, asked, own, k, where, parameters)
+    for parameters, (found, times) in zip(kinds[1:], runs[1:], strict=True):
         shares = [len(a & b) / len(b) for a, b in zip(found, truth, strict=True) if b]
         levels.append(_level(parameters, float(np.mean(shares)) if shares else 1.0, times))
     return RecallReport(len(asked), k, _level(EXACT, 1.0, exact), tuple(levels))
@@ -108,15 +127,22 @@ def _run(
     k: int,
     where: Filter | None,
     how: SearchParameters,
+    told: Callable[[int], None],
 ) -> tuple[list[set[int]], list[float]]:
     """For each query, the ordinals of the k nearest others; and the seconds that each took."""
     found, times = [], []
-    for query, ordinal in zip(queries, own, strict=True):
+    for done, (query, ordinal) in enumerate(zip(queries, own, strict=True)):
+        told(done)
         started = time.perf_counter()
         hits = snapshot.search(query, k + 1, vector_field=field, where=where, parameters=how)
         times.append(time.perf_counter() - started)
         found.append(set([each for each in hits.ordinals.tolist() if each != ordinal][:k]))
     return found, times
+
+
+def _told(progress: Callable[[str, int, int], None] | None, before: int, total: int) -> Callable[[int], None]:
+    """Tells of the searches of one kind, which has `before` others before it."""
+    return lambda done: None if progress is None else progress("measuring", before + done, total)
 
 
 def _level(parameters: SearchParameters, recall: float, seconds: list[float]) -> RecallLevel:

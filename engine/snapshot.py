@@ -330,12 +330,18 @@ class Snapshot:
             raise
 
     def recall(
-        self, queries: int = 100, k: int = 10, *, vector_field: str | None = None, where: Filter | None = None
+        self,
+        queries: int = 100,
+        k: int = 10,
+        *,
+        vector_field: str | None = None,
+        where: Filter | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> RecallReport:
         """What searches of a vector field find, and how long they take, by parameter; see `measure_recall`."""
         from engine.recall import measure_recall
 
-        return measure_recall(self, self.vector_field(vector_field), queries, k, where)
+        return measure_recall(self, self.vector_field(vector_field), queries, k, where, progress)
 
     def vector_field(self, name: str | None) -> str:
         """The vector field of that name; None means the only one there is.

@@ -123,10 +123,10 @@ class EmbeddedSearches(SearchableCollection):
         return tuple(ordinal for ordinal in snapshot.ordinals_of(check_strings("id", [id_])) if ordinal is not None)
 
     @translated
-    def answer_raw(self, body: wire.SearchRequest, *, bytes_max: int | None = None) -> RawHits:
-        """A search of any kind: the way of the HTTP service."""
+    def answer_raw(self, body: wire.SearchRequest, *, bytes_max: int | None = None, owner: str = "") -> RawHits:
+        """A search of any kind: the way of the HTTP service. A cursor that it begins is `owner`'s."""
         if "cursor" in body.model_fields_set:
-            return self._page_raw(body, bytes_max)
+            return self._page_raw(body, bytes_max, owner)
         started = time.perf_counter()
         snapshot, request = Composer(self._native, self._opened).compose(body)
         found = snapshot.query(request)
@@ -138,7 +138,7 @@ class EmbeddedSearches(SearchableCollection):
         explain = found.explain if body.explain else None
         return RawHits(*raw, snapshot.sequence, milliseconds, explain, groups, facets, highlights, ran=found.explain)
 
-    def _page_raw(self, body: wire.SearchRequest, bytes_max: int | None) -> RawHits:
+    def _page_raw(self, body: wire.SearchRequest, bytes_max: int | None, owner: str) -> RawHits:
         """A page of a search, which goes on over the state and with the settings of its first one."""
         started = time.perf_counter()
         cursors, limit = self._opened.cursors, body.limit
@@ -155,7 +155,7 @@ class EmbeddedSearches(SearchableCollection):
         select = body.select if "select" in body.model_fields_set else pages.body.select
         raw = _raw_hits(pages.snapshot, found, select, bytes_max)
         is_first, first = not body.cursor, pages.body
-        next_cursor = None if end is None else cursors.start(pages, end) if is_first else cursor_at(end)
+        next_cursor = None if end is None else cursors.start(pages, end, owner) if is_first else cursor_at(end)
         facets = None
         if is_first and first.facets is not None:
             facets = engine.count_facets(pages.snapshot, _plain_facets(first), pages.request.where)
@@ -174,21 +174,34 @@ class EmbeddedSearches(SearchableCollection):
         *,
         bytes_max: int | None = None,
         cancelled: Callable[[], bool] | None = None,
+        owner: str = "",
     ) -> list[RawHits]:
         """Several searches, one after the other; `bytes_max` holds for each, `cancelled` ends them between two."""
         answers = []
         for place, body in enumerate(bodies):
             engine.check_wanted(cancelled)
             with at(f"/searches/{place}"):
-                answers.append(self.answer_raw(body, bytes_max=bytes_max))
+                answers.append(self.answer_raw(body, bytes_max=bytes_max, owner=owner))
         return answers
 
-    @translated
     def _recall(self, body: dict[str, Any]) -> RecallReport:
+        return self.recall_told(None, **body)
+
+    @translated
+    def recall_told(
+        self,
+        progress: Callable[[str, int, int], None] | None,
+        queries: int,
+        limit: int,
+        *,
+        vector_field: str | None = None,
+        filter: Filter | None = None,  # noqa: A002
+    ) -> RecallReport:
+        """As `recall`; `progress` is called with a stage, steps done and all of them, and what it raises ends it."""
         snapshot = self._native.snapshot()
         report = snapshot.recall(
-            body["queries"], body["limit"], where=where_of(body.get("filter"), snapshot),
-            vector_field=vector_field_of(snapshot.schema, body.get("vector_field"), embedded=False),
+            queries, limit, where=where_of(filter, snapshot), progress=progress,
+            vector_field=vector_field_of(snapshot.schema, vector_field, embedded=False),
         )  # fmt: skip
         levels = tuple(map(_recall_level, report.levels))
         return RecallReport(report.queries, report.k, _recall_level(report.exact), levels)

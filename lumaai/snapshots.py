@@ -32,6 +32,7 @@ from lumaai.reports import SNAPSHOT_NAME, SNAPSHOT_RESERVED, SNAPSHOT_UNFINISHED
 SNAPSHOTS = "snapshots"  # in the database's directory, where no other place is set
 ARCHIVE_FILE = "archive.json"
 PIECE_BYTES = 1 << 20
+DIRECTORY_MODE = 0o700  # snapshots hold what the database does: they are their owner's alone
 
 
 def new_snapshot_name() -> str:
@@ -63,7 +64,7 @@ class SnapshotDirectory:
         with self._making:
             if os.path.lexists(place):
                 raise ConflictError(f"snapshot exists already: {name!r}", code="snapshot_exists")
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
             yield place
 
     def sweep(self) -> None:

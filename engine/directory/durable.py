@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Modes of directories, before the umask. A database's is its owner's alone: keys would else keep from nobody on the
+# machine what they keep from callers. What is in it is as everybody's is, so that who means to share it opens one door.
+OWNERS_ALONE, EVERYBODYS = 0o700, 0o777
+
 
 def write_durably(file: Path, data: bytes) -> None:
     """Replace a file at one stroke, and fsync it and its directory.
@@ -21,8 +25,12 @@ def write_durably(file: Path, data: bytes) -> None:
     sync_directory(file.parent)
 
 
-def make_directory(path: Path) -> None:
+def make_directory(path: Path, mode: int = EVERYBODYS) -> None:
     """Make a directory, with those above it that are missing, so that their names are durable too.
+
+    Args:
+        path: one that is there stays as it is.
+        mode: of the directory itself; those above it are as everybody's are.
 
     Raises:
         OSError: the disk refuses it, or something else has the name.
@@ -30,7 +38,7 @@ def make_directory(path: Path) -> None:
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(exist_ok=True)
+    path.mkdir(mode, exist_ok=True)
     sync_directory(path.parent)
 
 

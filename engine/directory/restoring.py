@@ -23,7 +23,7 @@ from engine.directory.archive import (
     Progress,
 )
 from engine.directory.continuing import continue_above, has_past, keep_lasting, read_past, settle
-from engine.directory.durable import make_directory, sync_directory, write_durably
+from engine.directory.durable import OWNERS_ALONE, make_directory, sync_directory, write_durably
 from engine.directory.layout import (
     ARCHIVE_FILE,
     DATA,
@@ -71,7 +71,7 @@ def restore_archive(
         check_target(directory, replace=replace)
     try:
         check_there(archive)
-        make_directory(directory)
+        make_directory(directory, OWNERS_ALONE)
         lock = DirectoryLock(directory)
         try:
             finish_restore(directory)  # of an earlier one

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from starlette.responses import Response
 
+from engine import check_wanted
 from lumaai import wire
 from lumaai.access import Verb
 from lumaai.collection import Collection
@@ -57,8 +58,8 @@ async def explain(call: Call) -> Response:
 async def _answer(call: Call, body: wire.SearchRequest) -> Response:
     _check(call, body)
     collection = call.service.database.collection(call.path("c"))
-    bytes_max = call.service.settings.response_bytes_max
-    content, rows, ran = await _run(call.service, _kind(collection, body), _search, collection, body, bytes_max)
+    asked = collection, body, call.service.settings.response_bytes_max, call.caller.id
+    content, rows, ran = await _run(call.service, _kind(collection, body), _search, *asked)
     call.count_rows(rows)
     call.explain(lambda: ran)
     return json_response(content)
@@ -94,11 +95,11 @@ def _kind(collection: Collection, body: wire.SearchRequest) -> Hashable | None:
 
 
 def _search(
-    collection: Collection, body: wire.SearchRequest, bytes_max: int
+    collection: Collection, body: wire.SearchRequest, bytes_max: int, owner: str
 ) -> tuple[bytes, int, Mapping[str, Any] | None]:
     field = body.vector_field
     if not body.model_fields_set <= PLAIN_KEYS or not (field is None or isinstance(field, str)):
-        found = collection.answer_raw(body, bytes_max=bytes_max)
+        found = collection.answer_raw(body, bytes_max=bytes_max, owner=owner)
         return found.to_json_bytes(), len(found), found.ran
     hits = collection.search_raw(
         body.query if "query" in body.model_fields_set else None,
@@ -131,8 +132,9 @@ async def search_batch(call: Call) -> Response:
         searches = body.searches
         for place, each in enumerate(searches):
             _check(call, each, f"/searches/{place}")
+        owner = call.caller.id
         content, rows = await run_while_wanted(
-            call, call.service.searches, lambda gone: _search_many(gone, collection, searches, bytes_max)
+            call, call.service.searches, lambda gone: _search_many(gone, collection, searches, bytes_max, owner)
         )
         call.count_rows(rows)
         return json_response(content)
@@ -156,25 +158,34 @@ async def _answer_vectors(
 
 
 def _search_many(
-    gone: threading.Event, collection: Collection, bodies: Sequence[wire.SearchRequest], bytes_max: int
+    gone: threading.Event, collection: Collection, bodies: Sequence[wire.SearchRequest], bytes_max: int, owner: str
 ) -> tuple[bytes, int]:
-    answers = collection.answers_raw(bodies, bytes_max=bytes_max // len(bodies), cancelled=gone.is_set)
+    each_bytes_max = bytes_max // len(bodies)
+    answers = collection.answers_raw(bodies, bytes_max=each_bytes_max, cancelled=gone.is_set, owner=owner)
     content = msgspec.json.encode({"answers": [msgspec.Raw(each.to_json_bytes()) for each in answers]})
     return content, sum(map(len, answers))
 
 
 async def recall(call: Call) -> Response:
-    """What searches find of what is there, and how long they take, by parameter."""
+    """What searches find of what is there, and how long they take, by parameter. Who leaves ends it."""
     body = await call.body(wire.RecallRequest)
     if body.background:
         names = ("queries", "limit", "vector_field", "filter")
         return await started(call, "recall", call.path("c"), {name: getattr(body, name) for name in names})
     collection = call.service.database.collection(call.path("c"))
-    return json_response(await call.service.queries.run(_recall, collection, body))
+    return json_response(
+        await run_while_wanted(call, call.service.queries, lambda gone: _recall(gone, collection, body))
+    )
 
 
-def _recall(collection: Collection, body: wire.RecallRequest) -> bytes:
-    report = collection.recall(body.queries, body.limit, vector_field=body.vector_field, filter=body.filter)
+def _recall(gone: threading.Event, collection: Collection, body: wire.RecallRequest) -> bytes:
+    report = collection.recall_told(
+        lambda *_: check_wanted(gone.is_set),
+        body.queries,
+        body.limit,
+        vector_field=body.vector_field,
+        filter=body.filter,
+    )
     return msgspec.json.encode(report.to_json())
 
 

@@ -114,14 +114,21 @@ def without_unit(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _strength(token: Token, word: str) -> float:
-    if token.forms & forms(word):
+    return _likeness(token.folded, word)
+
+
+@lru_cache(maxsize=65_536)
+def _likeness(said: str, word: str) -> float:
+    """How well a folded word of a question is one of a field's name, 0 to 1."""
+    said_forms, said_root = forms(said), root(said)
+    if said_forms & forms(word):
         return EXACT
-    if token.folded in STOPWORDS:
+    if said in STOPWORDS:
         return 0.0
     word_root = root(word)
-    if (token.root == word_root and len(word_root) >= 3) or (token.root == word and token.folded.endswith("ed")):
+    if (said_root == word_root and len(word_root) >= 3) or (said_root == word and said.endswith("ed")):
         return STEM
-    if any(token.forms & group and forms(word) & group for group in SYNONYMS):
+    if any(said_forms & group and forms(word) & group for group in SYNONYMS):
         return SYNONYM
     return 0.0
 

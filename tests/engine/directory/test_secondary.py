@@ -343,13 +343,14 @@ except OSError as error:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody who may not write")
 def test_a_directory_that_cannot_be_written_can_be_read(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """By another user, beside the owner; opening it for writing is an OSError."""
+    """By another user, beside the owner, who has opened its door; opening it for writing is an OSError."""
     base = tmp_path_factory.mktemp("shared")
     for directory in (base, *list(base.parents)[:3]):  # with several test processes there is one more between
         if directory.name.startswith(("shared", "pytest-", "popen-")):
             directory.chmod(0o755)
     with Database.open(base / "db") as database:
         database.create_collection("c", Schema()).add([{"id": "1"}])
+        (base / "db").chmod(0o755)
         command = [sys.executable, "-c", UNPRIVILEGED, str(base / "db")]
         child = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert child.returncode == 0, child.stderr.decode()

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from engine.snapshot import QUERIES_A_TURN, Snapshot
+from lumaai.scroll import PINS_MAX
+from lumaai.wire import SearchRequest
 from tests.lumaai.serving import FILMS, Service, http_scope, problem_of
 
 FILMS_SEARCH = "/v1/collections/films/search"
@@ -277,3 +279,35 @@ def test_words_are_searched_on_the_event_loop_only_while_their_index_has_all_tha
     titled.post("/v1/collections/titled/documents", {"documents": [{"id": "new", "title": "moon", "vector": [1, 1]}]})
     assert len(titled.post(TITLED_SEARCH, body).json()["hits"]) == 3
     assert not pace._seconds
+
+
+def test_who_leaves_ends_the_measuring_of_recall(points: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two of its searches: a purge need not wait for what nobody will read."""
+    collection = points.database.collection("points")
+    steps: list[int] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        assert stage == "measuring"
+        assert total % 3 == 0
+        steps.append(done)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collection.recall_told(progress, 3, 1)
+    assert steps == [0, 1, 2, 3]
+    assert points.post("/v1/collections/points/search:recall", {"queries": 3, "limit": 1}).status_code == 200
+
+
+def test_search_cursors_belong_to_whoever_asked(points: Service) -> None:
+    """So that nobody ends the searches of others by beginning many."""
+    cursors = points.database._opened.cursors
+    collection = points.database.collection("points")
+    body = SearchRequest.model_validate({"vector": [1, 0], "limit": 1, "cursor": ""})
+    kept = collection.answer_raw(body, owner="one").next_cursor
+    assert kept is not None
+    for _ in range(PINS_MAX):
+        collection.answer_raw(body, owner="other")
+    assert collection.answer_raw(body.model_copy(update={"cursor": kept})).ids
+    assert points.post(POINTS_SEARCH, {"vector": [1, 0], "limit": 1, "cursor": ""}).status_code == 200
+    assert set(cursors._owners.values()) == {"one", "other", "anybody"}

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from promptql.catalog import Catalog, CollectionInfo
 from promptql.errors import PlanError, QuestionError
-from promptql.expressions import And, Compare, Operator, Or, fields_of
+from promptql.expressions import And, Compare, Operator, Or, Predicate, Value, fields_of
 from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import describe
@@ -157,9 +157,17 @@ def _read_either(reading: Reading) -> None:
 
 def _are_periods(*conditions: Condition) -> bool:
     """Whether each is a time with a beginning and an end, or a year."""
-    periods = all(isinstance(item.predicate, And) and len(item.predicate.items) == 2 for item in conditions)
-    equal = (isinstance(item.predicate, Compare) and item.predicate.op is Operator.EQ for item in conditions)
-    return periods or all(equal)
+    return all(_is_period(item.predicate) for item in conditions)
+
+
+def _is_period(predicate: Predicate) -> bool:
+    match predicate:
+        case And(items):
+            return len(items) == 2
+        case Compare(Operator.EQ, _, Value(int())):  # names of a list with "and" between are to be there all
+            return True
+        case _:
+            return False
 
 
 def _joins(token: Token, after: Token) -> bool:

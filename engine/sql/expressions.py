@@ -17,6 +17,7 @@ from engine.expressions import (
     Call,
     Case,
     Compare,
+    DateUnit,
     Expression,
     FieldRef,
     Not,
@@ -222,10 +223,12 @@ class Compiler:
         if not isinstance(unit, Value):
             raise InvalidInputError("a unit is a constant")
         name = self._bindings.bind(str(unit.value), "VARCHAR")
-        moments = ", ".join(self._moment(date) for date in dates)
+        moments = [self._moment(date) for date in dates]
         if call.fn is _F.DATE_DIFF:
-            return Sql(f"date_diff({name}, {moments})", _INTEGER)
-        return Sql(f"CAST(CAST(date_trunc({name}, {moments}) AS TIMESTAMP) AS TIMESTAMPTZ)", _DATETIME)
+            if unit.value == DateUnit.WEEK.value:  # DuckDB's own counts a week less from Mondays and Tuesdays backwards
+                moments = [f"date_trunc({name}, {moment})" for moment in moments]
+            return Sql(f"date_diff({name}, {', '.join(moments)})", _INTEGER)
+        return Sql(f"CAST(CAST(date_trunc({name}, {moments[0]}) AS TIMESTAMP) AS TIMESTAMPTZ)", _DATETIME)
 
     # ── conditions ──
 

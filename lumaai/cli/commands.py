@@ -400,12 +400,12 @@ def serve(
     only this machine can connect. With durability sync a write is answered when it is on disk, with interval within
     $LUMAAI_SYNC_INTERVAL_SECONDS (0.05) of that.
     """
-    gc.disable()  # until it answers: what is made by then stays, and looking through it takes a tenth of the time
-    from lumaai.server import serve as run
-
     directory = data or data_directory()
     refuse_file(directory)
+    gc.disable()  # until it answers: what is made by then stays, and looking through it takes a tenth of the time
     try:
+        from lumaai.server import serve as run
+
         run(
             directory=directory, host=host, port=port, insecure=insecure or None, durability=durability,
             memory_bytes_max=None if memory is None else _bytes(memory), device=device, snapshots_directory=snapshots,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,4 +79,5 @@ def test_slow_sql_is_logged_with_how_it_ran(tmp_path: Path) -> None:
         assert told["tables"][0]["rows_considered"] == 3
         assert told["milliseconds"] >= 100
         assert "AGGREGATE" in told["operators"][0]["operator"] or "AGGREGATE" in told["operators"][1]["operator"]
-    assert not [word for word in ("Alien", "1979", "hash", "title") if word in lines]
+    assert not [word for word in ("Alien", "hash", "title") if word in lines]
+    assert re.search(r"(?<![\w.])1979(?![\w.])", lines) is None  # milliseconds and ids may have these digits

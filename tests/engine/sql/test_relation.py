@@ -273,6 +273,19 @@ def test_whole_numbers_beyond_double_precision_are_compared_as_doubles(sql: SqlE
     }[op]  # fmt: skip
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_between_moments_are_counted_alike_in_both_directions(sql: SqlEngine, unit: str) -> None:
+    """On all days of four weeks around a year's end, before and after another moment, and before 1970."""
+    days = [f"{month}-{day:02}T{hour}:00:00Z" for month in ("2024-12", "1969-12", "2021-01") for day in range(18, 32)
+            for hour in ("00", "23")]  # fmt: skip
+    rows = relation([{"d": day} for day in days]).project(["d"])
+    for other in ("2023-05-17T10:00:00Z", "2025-01-01T00:00:00Z", "1969-12-22T00:00:00Z"):
+        for args in ((FieldRef("d"), Value(other)), (Value(other), FieldRef("d"))):
+            new = [("new", Call(ScalarFunction.DATE_DIFF, (Value(unit), *args)))]
+            found, _ = sql.collect(SqlRelation.of(rows).compute(new))
+            assert [row["new"] for row in found.rows()] == [row["new"] for row in rows.compute(new).rows()]
+
+
 def test_coverage_is_counted_alike(sql: SqlEngine) -> None:
     """By both ways, with missing keys that match nothing."""
     left = relation([{"k": "a"}, {"k": "a"}, {"k": None}, {"k": "b"}]).project(["k"])

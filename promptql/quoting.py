@@ -42,9 +42,10 @@ def quotes_said(context: Context, plan: Plan, rows: Rows, embedder: Embedder) ->
     if asks_for_figure(context.question.text):  # a passage is no figure
         text = f"{NO_FIGURE}\n\n{_quote_text(quotes, info, hedged=False)}"
         return Said(text, (), artifact, claims, confidence, Band.SEARCH)
-    values = _quote_values(context.question.text, quotes)
-    asked_by_name = len(rows.relation) == 1
-    return Said(_quote_text(quotes, info, hedged=not asked_by_name), values, artifact, claims, confidence, Band.SEARCH)
+    is_far = len(rows.relation) != 1 and quotes[0].score < NEAR_MIN  # one that was asked for by its name is at hand
+    text = _quote_text(quotes, info, hedged=is_far)
+    values = () if is_far else _quote_values(context.question.text, quotes)  # what answers nothing is no value
+    return Said(text, values, artifact, claims, confidence, Band.SEARCH)
 
 
 def _quote_row(quote: Quote) -> dict[str, Any]:
@@ -59,6 +60,6 @@ def _quote_values(question: str, quotes: Sequence[Quote]) -> tuple[str, ...]:
 
 def _quote_text(quotes: Sequence[Quote], info: CollectionInfo, *, hedged: bool) -> str:
     lines = [f"**{quote.label}**: “{' '.join(quote.text.split())}” [{mark}]" for mark, quote in enumerate(quotes, 1)]
-    if hedged and quotes[0].score < NEAR_MIN:
+    if hedged:
         lines.insert(0, f"Nothing in {info.name} answers this clearly. The nearest that it says:")
     return "\n\n".join(lines)

@@ -28,4 +28,5 @@ def test_what_bears_on_nothing_is_said_to(promptql: PromptQL) -> None:
     """A weak best sentence is introduced as such."""
     answer = promptql.ask("zzzz qqqq xxxx", collections=["stdlib"])
     assert answer.text.startswith("Nothing in stdlib answers this clearly.")
+    assert answer.values == ()
     assert answer.confidence < 0.3

@@ -32,6 +32,7 @@ OF_THE_SERVICE = frozenset(
         "search_raw",
         "answer_raw",
         "answers_raw",
+        "recall_told",
         "scroll_raw",
         "write_bounded",
         "snapshot_tar",

@@ -44,7 +44,7 @@ def quotes_said(context: Context, plan: Plan, rows: Rows, embedder: Embedder) ->
         return Said(text, (), artifact, claims, confidence, Band.SEARCH)
     is_far = len(rows.relation) != 1 and quotes[0].score < NEAR_MIN  # one that was asked for by its name is at hand
     text = _quote_text(quotes, info, hedged=is_far)
-    values = () if is_far else _quote_values(context.question.text, quotes)  # what answers nothing is no value
+    values = _quote_values(context.question.text, quotes, is_far=is_far)
     return Said(text, values, artifact, claims, confidence, Band.SEARCH)
 
 
@@ -52,10 +52,11 @@ def _quote_row(quote: Quote) -> dict[str, Any]:
     return {"id": quote.id, "label": quote.label, "sentence": quote.text, "score": quote.score}
 
 
-def _quote_values(question: str, quotes: Sequence[Quote]) -> tuple[str, ...]:
-    """As in "Which X …" is answered by the name of the best document, anything else by the sentences."""
-    first = question.split(maxsplit=1)[0].casefold()
-    return (quotes[0].label,) if first in {"which", "who"} else tuple(quote.text for quote in quotes)
+def _quote_values(question: str, quotes: Sequence[Quote], *, is_far: bool) -> tuple[str, ...]:
+    """As in "Which X …" is answered by the name of the best document, unless `is_far`; anything else by sentences."""
+    if question.split(maxsplit=1)[0].casefold() in {"which", "who"}:
+        return () if is_far else (quotes[0].label,)
+    return tuple(quote.text for quote in quotes)
 
 
 def _quote_text(quotes: Sequence[Quote], info: CollectionInfo, *, hedged: bool) -> str:

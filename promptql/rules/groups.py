@@ -118,6 +118,8 @@ def _sorts(reading: Reading, link: FieldLink) -> bool:
     """A ranking "by rating" orders rather than groups where a ranking or a plain list is asked for."""
     if reading.ranking is not None and reading.ranking.field is link.field:
         return True
+    if reading.ranking is not None and reading.ranking.field is not None and reading.limit is None:
+        return False  # "largest honey by year": another field's extreme of each
     if not link.field.ordered or _asks_for_figure(reading):
         return False
     if reading.ranking is None:

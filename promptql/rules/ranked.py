@@ -23,6 +23,9 @@ _ENDS = frozenset("in from with of for by on at during since after before betwee
 FIGURES = {"total": "sum", "sum": "sum", "overall": "sum", "combined": "sum", "average": "avg", "mean": "avg"}
 _COUNTS = ("number of", "count of", "amount of", "quantity of")
 _MOST = frozenset("most fewest least highest lowest largest greatest biggest smallest".split())
+# Of each group these are its own extremes: "lowest price per shop" orders no shops.
+_EXTREMES = _MOST - {"most", "fewest", "least"}
+_ARTICLES = frozenset({"the", "their", "its"})
 _LITTLE = frozenset("fewest least lowest smallest".split())
 _EACH = frozenset({"by", "per"})
 _WHICH = frozenset({"which", "what"})
@@ -135,6 +138,8 @@ def grouped_in(asked: Asked) -> Ranked | None:
     by = next((i for i in range(at + 1, len(words) - 1) if words[i] in _EACH), None)
     if by is None or any(word in _ENDS for word in words[at:by] if word != "of"):
         return None
+    if next((word for word in words[at:by] if word not in _ARTICLES), "") in _EXTREMES:
+        return None
     start = by + 1 + (words[by + 1] in ("each", "every", "the"))
     if start >= len(words):
         return None
@@ -176,7 +181,7 @@ def _take_figure(words: Sequence[str], top: Ranked) -> None:
     """Without the words that say how: "the number of", "the most"."""
     assert top.measure is not None
     start, end = top.measure
-    while start < end and (words[start] in _MOST or words[start] in ("the", "their", "its", "total", "overall")):
+    while start < end and (words[start] in _MOST or words[start] in _ARTICLES | {"total", "overall"}):
         if words[start] in _MOST:
             top.descending = words[start] not in _LITTLE
         if words[start] in FIGURES:

@@ -91,7 +91,12 @@ def _documents(reading: Reading) -> Chain:
 
 
 def _known(reading: Reading) -> list[Predicate]:
-    """Documents without the field say nothing about its average, nor is "none" the actor of the most films."""
+    """Documents without the field say nothing about its average, nor is "none" the actor of the most films.
+
+    Where each group is asked for, those of which nothing is known are among them, and told.
+    """
+    if reading.groups and reading.limit is None and _asks_for_each(reading):
+        return []
     fields = [reading.aggregate[1]] if reading.aggregate is not None else []
     fields += reading.groups if reading.ranking is not None else []
     rows = reading.collection.rows
@@ -232,6 +237,8 @@ def _inside_a_name(reading: Reading, link: ValueLink) -> bool:
     return bool(marks & set("._:/-"))
 
 
+_AMOUNTS = frozenset({"most", "fewest", "least", "top", "bottom"})
+
 TEMPLATES: tuple[Callable[[Reading], Draft | None], ...] = (figure, groups, top, listing, search)
 
 
@@ -241,12 +248,24 @@ def _aggregation(reading: Reading) -> Aggregation:
         return Aggregation(fn, field.name, _alias(fn, field, reading.collection))
     ranked = reading.ranking.field if reading.ranking is not None else None
     if ranked is not None and ranked.numeric and not reading.counted:
-        return Aggregation(Function.SUM, ranked.name, _alias(Function.SUM, ranked, reading.collection))
+        fn = _figure_of_ranked(reading)
+        return Aggregation(fn, ranked.name, _alias(fn, ranked, reading.collection))
     measured = reading.wanted[0] if len(reading.wanted) == 1 and reading.groups and ranked is None else None
     if measured is not None and measured.numeric and not measured.identifier and not reading.counted:
         fn = Function.AVG if is_intensive(measured.name) else Function.SUM  # "revenue by year"
         return Aggregation(fn, measured.name, _alias(fn, measured, reading.collection))
     return Aggregation(Function.COUNT, None, COUNT_ALIAS)
+
+
+def _figure_of_ranked(reading: Reading) -> Function:
+    """Groups are ranked by the sum ("which shop has the most sales"); of each, a superlative is its own extreme.
+
+    As in "the lowest price per shop", which ranks no shops. "The most" of each may still be all that it has.
+    """
+    ranking = reading.ranking
+    if ranking is None or reading.limit is not None or not _asks_for_each(reading) or ranking.word in _AMOUNTS:
+        return Function.SUM
+    return Function.MAX if ranking.descending else Function.MIN
 
 
 def _alias(fn: Function, field: FieldInfo, collection: CollectionInfo) -> str:

@@ -28,5 +28,7 @@ def test_what_bears_on_nothing_is_said_to(promptql: PromptQL) -> None:
     """A weak best sentence is introduced as such."""
     answer = promptql.ask("zzzz qqqq xxxx", collections=["stdlib"])
     assert answer.text.startswith("Nothing in stdlib answers this clearly.")
-    assert answer.values == ()
+    named = promptql.ask("Which zzzz qqqq xxxx?", collections=["stdlib"])
+    assert named.text.startswith("Nothing in stdlib answers this clearly.")
+    assert named.values == ()
     assert answer.confidence < 0.3

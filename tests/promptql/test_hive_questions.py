@@ -130,6 +130,14 @@ FIGURES = [
     ("apiary", "How many hives have a queen from 2022 or 2024?", {2}),
     # Of all documents, and not of each date.
     ("apiary", "average honey per harvest", {18.125}),
+    # A superlative of each group is its own extreme, and not the order of its sums.
+    ("apiary", "lowest honey per variety", {("linden", 22.5), ("clover", 12.0), ("sea lavender", 8.0)}),
+    (
+        "apiary",
+        "What is the highest honey of each variety?",
+        {("linden", 30.0), ("clover", 12.0), ("sea lavender", 8.0)},
+    ),
+    ("apiary", "largest mites by temper", {("Calm", 2), ("Nervous", 6), (None, 14)}),
     # The end of a field's name is no time to group by.
     ("cafe", "Total hours of all volunteers per month", {10.5}),
 ]

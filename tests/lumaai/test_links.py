@@ -6,7 +6,9 @@ In a file of its own: what a machine walks along is found in seconds, where all 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import schemathesis
@@ -15,7 +17,7 @@ from schemathesis.config import SchemathesisConfig
 
 from lumaai.routes import all_operations
 from lumaai.routes.links import LINKS
-from tests.lumaai.serving import serving
+from tests.lumaai.serving import FILMS, serving
 from tests.lumaai.test_schemathesis import CONFIG, EXAMPLES, Application, document, with_a_key_of_its_own
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -34,12 +36,6 @@ stateful_schema = schemathesis.openapi.from_dict(
 stateful_schema.app = application
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with serving(tmp_path_factory.mktemp("links"), model="hashing:16") as application.service:
-        yield
-
-
 def test_links_lead_to_what_there_is() -> None:
     """Operations that are there, their parameters by name, from answers that they have."""
     operations = {operation.id: operation for operation in all_operations()}
@@ -54,7 +50,25 @@ def test_links_lead_to_what_there_is() -> None:
 
 
 class Following(stateful_schema.as_state_machine()):  # type: ignore[misc]  # schemathesis has no types
-    """Requests one after the other, each made from answers to earlier ones, as the document's links lead."""
+    """Requests one after the other, each made from answers to earlier ones, as the document's links lead.
+
+    Each walk has a service of its own, with something of each kind: what it generates depends on answers, and so must
+    not on earlier walks.
+    """
+
+    def setup(self) -> None:
+        self._running = ExitStack()
+        folder = self._running.enter_context(TemporaryDirectory())
+        service = application.service = self._running.enter_context(serving(Path(folder), model="hashing:16"))
+        assert service.put("/v1/collections/films", {}).status_code == 201
+        assert service.post("/v1/collections/films/documents", {"documents": FILMS}).status_code == 200
+        plan = service.post("/v1/ask/plan", {"question": "How many films are there after 1980?"}).json()["plan"]
+        assert service.put("/v1/programs/since", {"plan": plan}).status_code == 201
+        assert service.post("/v1/snapshots", {"name": "first"}).status_code == 201
+        assert service.post("/v1/check", {"background": True}).status_code == 202
+
+    def teardown(self) -> None:
+        self._running.close()
 
     def before_call(self, case: schemathesis.Case) -> None:
         with_a_key_of_its_own(case)
@@ -62,6 +76,6 @@ class Following(stateful_schema.as_state_machine()):  # type: ignore[misc]  # sc
 
 TestLinks = Following.TestCase
 TestLinks.settings = settings(
-    max_examples=max(2, EXAMPLES // 10), stateful_step_count=6, deadline=None, derandomize=True, database=None,
+    max_examples=max(2, EXAMPLES // 5), stateful_step_count=20, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip

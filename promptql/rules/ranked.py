@@ -42,6 +42,7 @@ class Ranked:
         counted: documents are counted.
         named: only what is first is asked for, not its figure.
         all: every one is asked for, in order.
+        extreme: "max" or "min", where that of each is the figure.
     """
 
     n: int
@@ -53,6 +54,7 @@ class Ranked:
     counted: bool = False
     named: bool = False
     all: bool = False
+    extreme: str = ""
     assumed: list[Assumption] = field(default_factory=list)
 
 
@@ -138,14 +140,15 @@ def grouped_in(asked: Asked) -> Ranked | None:
     by = next((i for i in range(at + 1, len(words) - 1) if words[i] in _EACH), None)
     if by is None or any(word in _ENDS for word in words[at:by] if word != "of"):
         return None
-    if next((word for word in words[at:by] if word not in _ARTICLES), "") in _EXTREMES:
-        return None
     start = by + 1 + (words[by + 1] in ("each", "every", "the"))
     if start >= len(words):
         return None
     end = next((i for i in range(start + 1, len(words)) if words[i] in _ENDS), len(words))
     found = Ranked(1, descending=True, noun=(start, end), measure=(at, by), counted=counted, all=True)
     if not counted:
+        first = next((i for i in range(at, by) if words[i] not in _ARTICLES), at)
+        if words[first] in _EXTREMES and words[first + 1] not in FIGURES:
+            found.extreme = "min" if words[first] in _LITTLE else "max"
         _take_figure(words, found)
     counted = found.counted
     found.mask |= span_mask(0, begin) | span_mask(by, start) | (span_mask(begin, at) if counted else 0)

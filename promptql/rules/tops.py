@@ -113,7 +113,7 @@ class _Tops(Form):
         number, mask = named
         chosen = self.view.columns[number]
         if fn is None and (column is not None or chosen.table != table):
-            fn = "avg" if is_intensive(chosen.name) else "sum"
+            fn = self.top.extreme or ("avg" if is_intensive(chosen.name) else "sum")
         mask |= span_mask(start, start + 1) if fn is not None and words[start] in FIGURES else 0
         return Item(number, fn or ""), (chosen.table,) if chosen.table != table else (), mask
 

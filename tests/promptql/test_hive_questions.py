@@ -137,6 +137,8 @@ FIGURES = [
         "What is the highest honey of each variety?",
         {("linden", 30.0), ("clover", 12.0), ("sea lavender", 8.0)},
     ),
+    ("apiary", "lowest honey per hive", {("Amber", 22.5), ("Birch", 12.0), ("Coral", 8.0)}),
+    ("apiary", "highest total honey per hive", {("Amber", 52.5), ("Birch", 12.0), ("Coral", 8.0)}),
     ("apiary", "largest mites by temper", {("Calm", 2), ("Nervous", 6), (None, 14)}),
     # The end of a field's name is no time to group by.
     ("cafe", "Total hours of all volunteers per month", {10.5}),

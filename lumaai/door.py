@@ -6,9 +6,7 @@ import functools
 import re
 from collections.abc import Iterable
 
-from lumaai.errors import (
-    OverloadedError,
-)
+from lumaai.errors import OverloadedError
 from lumaai.problems import raw_problem, request_id_of
 from lumaai.routes.service import Service
 from lumaai.telemetry import RequestRecord

@@ -18,6 +18,7 @@ from lumaai.errors import ErrorDetail, InvalidRequestError
 from lumaai.opened import Opened
 from lumaai.pages import bounded
 from lumaai.ranked_pages import RankedPages
+from lumaai.reports import Progress, in_steps
 from lumaai.results import (
     BatchHits,
     Highlight,
@@ -190,17 +191,17 @@ class EmbeddedSearches(SearchableCollection):
     @translated
     def recall_told(
         self,
-        progress: Callable[[str, int, int], None] | None,
+        progress: Progress | None,
         queries: int,
         limit: int,
         *,
         vector_field: str | None = None,
         filter: Filter | None = None,  # noqa: A002
     ) -> RecallReport:
-        """As `recall`; `progress` is called with a stage, steps done and all of them, and what it raises ends it."""
+        """As `recall`; `progress` is called with a stage and a fraction 0..1, and what it raises ends it."""
         snapshot = self._native.snapshot()
         report = snapshot.recall(
-            queries, limit, where=where_of(filter, snapshot), progress=progress,
+            queries, limit, where=where_of(filter, snapshot), progress=in_steps(progress),
             vector_field=vector_field_of(snapshot.schema, vector_field, embedded=False),
         )  # fmt: skip
         levels = tuple(map(_recall_level, report.levels))

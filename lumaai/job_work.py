@@ -78,10 +78,6 @@ class Told:
             self._stage, self._shown = stage, now
             self._show({"stage": stage, "progress": fraction, "eta_seconds": self._eta(fraction, now)})
 
-    def steps(self, stage: str, done: int, total: int) -> None:
-        """As `at`, in steps."""
-        self.at(stage, done / max(1, total))
-
     def counted(self, stage: str, documents: int, total: int, *, before: int) -> None:
         """Where the work is, counted in documents, `before` of them done when it began.
 
@@ -193,7 +189,7 @@ def perform(database: Database, opened: Opened, request: JobRequest, told: Told,
         case "import":
             return _import(collection, upload_of(database, given), told)
         case _:
-            return collection.recall_told(told.steps, **given).to_json()
+            return collection.recall_told(told.at, **given).to_json()
 
 
 def upload_of(database: Database, arguments: Figures) -> Path:

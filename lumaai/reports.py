@@ -238,3 +238,10 @@ def check_snapshot_name(name: object) -> str:
         detail = ErrorDetail("/name", "snapshot_name_invalid", message)
         raise InvalidRequestError(message, code="snapshot_name_invalid", errors=[detail])
     return name
+
+
+def in_steps(progress: Progress | None) -> Callable[[str, int, int], None] | None:
+    """The engine's form of a progress callback: steps done and in all become a fraction."""
+    if progress is None:
+        return None
+    return lambda stage, done, total: progress(stage, min(1.0, done / max(1, total)))

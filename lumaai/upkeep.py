@@ -23,6 +23,7 @@ from lumaai.reports import (
     SnapshotInfo,
     check_changes,
     check_flag,
+    in_steps,
 )
 from lumaai.snapshots import SnapshotDirectory, TarOfSnapshot, new_snapshot_name, write_file
 from lumaai.translation import NO_ROOM, translated
@@ -96,7 +97,7 @@ class Upkeep:
         """
         wanted = new_snapshot_name() if name is None else name
         with self._snapshots.place_for(wanted) as place:
-            self._opened.native.archive(place, progress=_told(progress))
+            self._opened.native.archive(place, progress=in_steps(progress))
             return self._snapshots.info(wanted)
 
     @translated
@@ -137,7 +138,7 @@ class Upkeep:
         """
         with self._snapshots.reading(name) as source:
             info = self._snapshots.info(name)
-            self._opened.replace(lambda native: native.restore(source, progress=_told(progress)))
+            self._opened.replace(lambda native: native.restore(source, progress=in_steps(progress)))
         return info
 
     @translated
@@ -158,7 +159,7 @@ class Upkeep:
             repair: make again, from the store, what is derived from it and is damaged.
             progress: called with a stage and a fraction 0..1.
         """
-        report = self._opened.native.check(repair=check_flag("repair", repair), progress=_told(progress))
+        report = self._opened.native.check(repair=check_flag("repair", repair), progress=in_steps(progress))
         problems = tuple(
             CheckProblem(found.file, found.collection, found.what, found.repaired, tuple(found.ids))
             for found in report.problems
@@ -173,7 +174,7 @@ class Upkeep:
             What it did, such as the bytes before and after, and under "snapshots" the names of those there are: they
             keep what they hold.
         """
-        return self._with_snapshots(self._opened.native.compact(progress=_told(progress)))
+        return self._with_snapshots(self._opened.native.compact(progress=in_steps(progress)))
 
     @translated
     def purge(self, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -194,7 +195,7 @@ class Upkeep:
         self._snapshots.sweep()
         self._opened.reembeddings.before_purge()
         try:
-            figures = self._opened.native.purge(progress=_told(progress))
+            figures = self._opened.native.purge(progress=in_steps(progress))
         except engine.EngineError as error:
             if type(error) is not engine.EngineError:
                 raise
@@ -258,7 +259,7 @@ def restore_directory(
     source: str | Path, target: str | Path, *, replace: bool = False, progress: Progress | None = None
 ) -> SnapshotInfo:
     """See `lumaai.restore`."""
-    found = engine.restore_archive(Path(source), Path(target), replace=replace, progress=_told(progress))
+    found = engine.restore_archive(Path(source), Path(target), replace=replace, progress=in_steps(progress))
     return SnapshotInfo(found.name, found.sequence, found.bytes, found.files)
 
 
@@ -276,13 +277,6 @@ def open_engine(path: Path, open_it: Callable[[], T]) -> T:
         raise InvalidRequestError(
             f"cannot open a database in {path}: {error.strerror or error}", code="directory_unusable"
         ) from error
-
-
-def _told(progress: Progress | None) -> Callable[[str, int, int], None] | None:
-    """The engine's form of a progress callback: steps done and in all become a fraction."""
-    if progress is None:
-        return None
-    return lambda stage, done, total: progress(stage, min(1.0, done / max(1, total)))
 
 
 def _change(record: engine.ChangeRecord) -> Change:

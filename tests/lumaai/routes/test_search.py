@@ -284,18 +284,19 @@ def test_words_are_searched_on_the_event_loop_only_while_their_index_has_all_tha
 def test_who_leaves_ends_the_measuring_of_recall(points: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two of its searches: a purge need not wait for what nobody will read."""
     collection = points.database.collection("points")
-    steps: list[int] = []
+    steps: list[float] = []
 
-    def progress(stage: str, done: int, total: int) -> None:
+    def progress(stage: str, fraction: float) -> None:
         assert stage == "measuring"
-        assert total % 3 == 0
-        steps.append(done)
+        steps.append(fraction)
         if len(steps) == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         collection.recall_told(progress, 3, 1)
-    assert steps == [0, 1, 2, 3]
+    total = round(1 / steps[1])
+    assert total % 3 == 0
+    assert steps == [step / total for step in range(4)]
     assert points.post("/v1/collections/points/search:recall", {"queries": 3, "limit": 1}).status_code == 200
 
 

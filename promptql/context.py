@@ -26,6 +26,7 @@ class Context:
     Attributes:
         meanings: tells what words mean that name nothing; None where no model can.
         related: reads the columns of those that refer to each other, where some are searched too; None where none do.
+        beside: reads the columns of one that is searched, as a table; None where there are none, or too many cells.
         heard: the question with words that were learned from feedback in the data's own; None where there are none.
     """
 
@@ -36,6 +37,7 @@ class Context:
     heard: Heard | None = None
     meanings: Meanings | None = None
     related: Callable[[], Tables | None] = lambda: None
+    beside: Callable[[str], Tables | None] = lambda _: None
 
 
 def gather(
@@ -69,7 +71,8 @@ def gather(
     catalog = with_phrases(catalog, snapshots, _phrases(said))
     tables = reader.tables.read(catalog, snapshots)
     related = partial(reader.tables.related, catalog, snapshots)
-    return Context(question, snapshots, catalog, tables, heard, meanings, related)
+    beside = partial(reader.tables.beside, catalog, snapshots)
+    return Context(question, snapshots, catalog, tables, heard, meanings, related, beside)
 
 
 def _phrases(question: str) -> list[str]:

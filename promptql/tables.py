@@ -54,7 +54,12 @@ _PASSING = (AnswerStep, AssertStep, Visualize, Project, Sort, Limit)  # what the
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A table with all that its sentence is made from; `total` rows, of which the artifact has the first."""
+    """A table with all that its sentence is made from.
+
+    Attributes:
+        total: rows, of which the artifact has the first.
+        named: the first column is what the documents are called by.
+    """
 
     plan: Plan
     shape: Shape
@@ -63,6 +68,7 @@ class _Told:
     total: int
     claims: Sequence[Claim]
     names: Sequence[str]
+    named: bool
 
 
 def table_said(context: Context, planned: Planned, plan: Plan, rows: Rows) -> Said:
@@ -72,7 +78,9 @@ def table_said(context: Context, planned: Planned, plan: Plan, rows: Rows) -> Sa
     artifact = Artifact(ARTIFACT, shown_rows.fields, tuple(shown_rows.rows()))
     columns = _value_columns(plan, artifact)
     claims = claims_of_rows(rows.over(shown_rows), artifact, _keys(plan), context.snapshots)
-    told = _Told(plan, shape_of(plan), artifact, columns, total, claims, _names(context, artifact, claims, rows))
+    names = _names(context, artifact, claims, rows)
+    named = rows.grouped or context.catalog.collections[rows.collection].label in artifact.columns
+    told = _Told(plan, shape_of(plan), artifact, columns, total, claims, names, named)
     text = _verdict(plan.question, artifact, columns) + _text(told)
     warnings: tuple[Notice, ...] = ()
     if total > len(artifact.rows):
@@ -160,7 +168,7 @@ def _sentence(told: _Told) -> str:
     if not is_plain(told.plan):
         return rows_sentence(rows, told.columns, told.total)
     if shape.group is None:
-        return documents_sentence(shape, rows, told.columns, told.total, told.names)
+        return documents_sentence(shape, rows, told.columns, told.total, told.names, named=told.named)
     if not shape.group.by:
         documents = told.claims[0].citation.count if told.claims else 0
         return figure_sentence(shape, rows[0], documents)

@@ -21,8 +21,10 @@ from promptql.plan import Assumption, Support, ignored_words
 from promptql.planned import Planned
 from promptql.rules.absences import speaks_of_absence, speaks_of_amounts
 from promptql.rules.amounts import plan_amount
-from promptql.rules.concepts import APPEARING, COMPARATIVES, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
+from promptql.rules.beside import plan_beside
+from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.conditions import speaks_of_labels
+from promptql.rules.doubts import is_misordered, leaves_out, unmeasured
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.linking import mentions_collection
 from promptql.rules.money import in_words_of_the_data
@@ -42,13 +44,12 @@ from promptql.rules.tops import plan_top
 from promptql.rules.units import in_units_of_the_data
 from promptql.rules.unrecorded import plan_unrecorded
 from promptql.rules.words import NEGATIONS, STOPWORDS, name_words, root, tokenize
-from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Sort, step_to_json
+from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Search, Sort, step_to_json
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
 LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
 ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
 WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
-SMALL_VERBS = LIGHT_VERBS | APPEARING
 FORMS = (plan_top, plan_unrecorded, plan_owned)
 AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms
@@ -247,10 +248,10 @@ def _read_by_rules(context: Context, question: str) -> Planned:
             amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
             if amount is not None:
                 return amount
-            if context.tables.joined is None and _misordered(question, planned, infos):
+            if context.tables.joined is None and is_misordered(question, planned, infos):
                 with suppress(QuestionError):
                     other = _timed(context, question)
-                    if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
+                    if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not is_misordered(question, other, infos):
                         return other
             alone = timed and context.tables.joined is None  # of several, the words know one alone
             return _surer(context, question, planned, timed=alone) or planned
@@ -263,7 +264,14 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         return across
     if planned.band is not Band.SEARCH or context.tables is not None:
         return planned
-    return _across(context, question) or planned
+    return _across(context, question) or _beside(context, question, planned) or planned
+
+
+def _beside(context: Context, question: str, searched: Planned) -> Planned | None:
+    """What would else be searched, read by what of the same collection is no text; None where that is a guess."""
+    names = {step.collection for step in searched.plan.steps if isinstance(step, Scan | Search)}
+    tables = context.beside(*names) if len(names) == 1 else None
+    return None if tables is None else plan_beside(question, tables, context.catalog)
 
 
 def _counted(context: Context, question: str) -> Planned | None:
@@ -313,11 +321,7 @@ def _across(context: Context, question: str) -> Planned | None:
     read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
     if len(read) < 2 and planned.band is not Band.ANSWER:
         return None
-    names = (name_words(name) for collection in read for name in context.catalog.collections[collection].fields)
-    told = {root(word) for words in names for word in words}  # what the documents record: "borrowed" of loans
-    if _unmeasured(question, planned) or is_astray(question, planned.plan, context.catalog):
-        return None
-    if any(word not in SMALL_VERBS and root(word) not in told for word in _ignored_words(planned)):
+    if leaves_out(question, planned, context.catalog):
         return None
     return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
 
@@ -330,40 +334,11 @@ def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime
         Assumption(f"'{link.value}' is in {link.field.name} and in {link.rival}: one was taken", Support.INFERRED)
         for link in doubtful
     ]
-    said += [Assumption(text, Support.INFERRED) for text in _unmeasured(question, planned)]
+    said += [Assumption(text, Support.INFERRED) for text in unmeasured(question, planned)]
     if not said:
         return planned
     plan = replace(planned.plan, assumptions=(*planned.plan.assumptions, *said))
     return replace(planned, plan=plan, band=Band.ASSUMPTIONS)
-
-
-def _misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:
-    """Whether a superlative names what a field that is read measures, and the order is by another."""
-    by = {step.by[0].field for step in planned.plan.steps if isinstance(step, Sort)}
-    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
-    for token in tokenize(question):
-        adjective = SUPERLATIVES.get(token.folded)
-        if adjective is None:
-            continue
-        measured = (measured_by(info, adjective.measures) for info in infos if info.name in read)
-        wanted = {field.name for field in measured if field is not None}
-        if wanted and not wanted & by:
-            return True
-    return False
-
-
-def _unmeasured(question: str, planned: Planned) -> list[str]:
-    """Superlatives that measure something else than what the documents were ordered by, whose field is not named."""
-    orders = [step.by[0] for step in planned.plan.steps if isinstance(step, Sort)]
-    tokens = tokenize(question)
-    said = {token.root for token in tokens}
-    unnamed = [order for order in orders if not said.intersection(map(root, name_words(order.field)))]
-    return [
-        f"'{token.folded}' = {'greatest' if order.descending else 'least'} {order.field}"
-        for token in tokens
-        for order in unnamed
-        if is_unmeasured(token.folded, order.field)
-    ]
 
 
 def _formed(context: Context, question: str) -> Planned | None:

@@ -271,20 +271,39 @@ def _enumerated(names: Sequence[str], total: int) -> str:
 
 
 def documents_sentence(
-    shape: Shape, rows: Sequence[Mapping[str, Any]], values: Sequence[str], total: int, called: Sequence[str]
+    shape: Shape,
+    rows: Sequence[Mapping[str, Any]],
+    values: Sequence[str],
+    total: int,
+    called: Sequence[str],
+    *,
+    named: bool = True,
 ) -> str:
-    """The sentence above a list of documents; `values` are the columns that were asked for, `called` their names."""
+    """The sentence above a list of documents.
+
+    Args:
+        shape: of the plan.
+        rows: the first of them.
+        values: the columns that were asked for.
+        total: how many there are.
+        called: (rows,) what they are called.
+        named: the first column is what documents are called by.
+    """
     label = next(iter(rows[0]))
     if shape.sort is not None and shape.limit is not None:
         key = shape.sort.by[0]
         extreme = f"the {_extreme_word(key)} {key.field}"
         figures = [(name, shown(row.get(key.field))) for name, row in zip(called, rows, strict=True)]
         if len(rows) == 1:
-            return f"The {noun_of(shape, 1)} with {extreme} is {figures[0][0]}: {figures[0][1]}."
+            asked = {name: rows[0][name] for name in values if name not in (label, key.field) and name in rows[0]}
+            said = f"; {_told_cells(asked)}" if asked else ""  # "who wrote the longest book"
+            return f"The {noun_of(shape, 1)} with {extreme} is {figures[0][0]}: {figures[0][1]}{said}."
         if shape.limit.ties:
             names = ", ".join(name for name, _ in figures[:TABLE_ROWS_MAX])
             return f"{len(rows)} {noun_of(shape, len(rows))} share {extreme} ({figures[0][1]}): {names}."
         return f"The {len(rows)} {noun_of(shape, len(rows))} with {extreme}: {_listed(figures, total)}."
+    if total == 1 and not named and len(values) == 1 and values[0] in rows[0] and shape.where is not None:
+        return _facts(f"The {noun_of(shape, 1)}", {values[0]: rows[0][values[0]]})
     if total == 1 and [*values] != [label]:
         return _facts(called[0], {name: rows[0][name] for name in values if name in rows[0]})
     return f"{total} {noun_of(shape, total)}: {_enumerated(called[:NAMED_ALL], total)}."
@@ -294,11 +313,14 @@ def _facts(name: str, cells: Mapping[str, Any]) -> str:
     """What one document says."""
     if all(cell is None or cell == [] for cell in cells.values()):
         return f"The data does not say: {name} has no value of {' or '.join(cells)}."
-    said = ", ".join(
+    return f"{name}: {_told_cells(cells)}."
+
+
+def _told_cells(cells: Mapping[str, Any]) -> str:
+    return ", ".join(
         f"{field} {'are' if isinstance(cell, list) and len(cell) > 1 else 'is'} {shown(cell)}"
         for field, cell in cells.items()
     )
-    return f"{name}: {said}."
 
 
 def described(plan: Plan) -> str:

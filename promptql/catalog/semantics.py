@@ -73,7 +73,7 @@ _PERSON = frozenset(
 _PLACE = frozenset(
     """country countries nation city cities town state province region county location place address continent capital
     district venue stadium airport hometown birthplace nationality street destination origin headquarters
-    hq""".split()
+    hq harbour harbor port marina village island warehouse depot""".split()
 )
 _CODE = frozenset({"code", "codes", "sku", "isbn", "issn", "iso", "zip", "postcode", "abbreviation", "cca2", "cca3"})
 _TIME = frozenset({"year", "released", "published", "founded", "born", "died", "established", "built", "opened"})

@@ -23,7 +23,12 @@ _OF_YEARS = frozenset({"in", "of", "from", "during", "year"})
 _DENY_VERBS = frozenset({"not", "never", "nor", "neither"})  # "no honey in 2025" denies the honey
 _PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
 PASSED_OVER_MAX = 3
-_DECADE = re.compile(r"[12]\d\d0s")
+_DECADE = re.compile(r"(?P<century>[12]\d)?(?P<decade>\d0)s")
+_DECADES = {
+    "twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80,
+    "nineties": 90,
+}  # fmt: skip
+_CENTURIES = (1900, 2000)  # that a decade may be of which is said without one
 _LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})
 _TIME_WORDS = frozenset({"after", "since", "before", "until"})
 
@@ -76,8 +81,9 @@ def read_comparisons(reading: Reading) -> None:
     for start in range(len(reading.tokens)):
         if start in reading.used:
             continue
-        if _DECADE.fullmatch(reading.word(start)):
-            _read_decade(reading, start)
+        decade = _decade_at(reading, start)
+        if decade is not None:
+            _read_decade(reading, start, decade)
         elif reading.word(start) in {"between", "from"}:
             _read_between(reading, start)
         else:
@@ -225,17 +231,19 @@ def _counts_rows(reading: Reading, number: NumberMention) -> bool:
 def _field_for(
     reading: Reading, start: int, number: NumberMention, measures: tuple[str, ...]
 ) -> tuple[FieldInfo | None, Support]:
+    times = time_fields(reading.collection)
+    year = measures is TIME and YEARS[0] <= number.value <= YEARS[1]
     following = reading.field_at(number.end)
     if following is not None and following.field.ordered:
-        reading.use(range(following.start, following.end))
-        return following.field, Support.EXACT
+        other = year and following.field not in times and not _holds(following.field, number.value)
+        if not other:  # "after 2010 rated above 8"
+            reading.use(range(following.start, following.end))
+            return following.field, Support.EXACT
     before = [
         link
         for link in reading.fields
         if link.field.ordered and link.end <= start and start - link.end <= FIELD_BEFORE_MAX
     ]
-    times = time_fields(reading.collection)
-    year = measures is TIME and YEARS[0] <= number.value <= YEARS[1]
     if year and before and before[-1].field not in times and not _holds(before[-1].field, number.value):
         before = [link for link in before if link.field in times]  # "with more than 300 pages published after 2010"
     if before:
@@ -299,9 +307,25 @@ def _read_between(reading: Reading, start: int) -> None:
     _add(reading, field, both, start, high.end, support)
 
 
-def _read_decade(reading: Reading, start: int) -> None:
-    """As in "the 1980s": the ten years, of a time named before or of the only one that there is."""
-    year = int(reading.word(start)[:4])
+def _decade_at(reading: Reading, start: int) -> int | None:
+    """The first year of a decade: "the 1980s", "the 80s", "the eighties", of the century that the documents have."""
+    match = _DECADE.fullmatch(reading.word(start))
+    if match is not None and match["century"]:
+        return int(match["century"] + match["decade"])
+    decade = int(match["decade"]) if match is not None else _DECADES.get(reading.word(start))
+    if decade is None:
+        return None
+    times = time_fields(reading.collection)
+    found = [
+        century + decade
+        for century in _CENTURIES
+        if any(_holds(field, century + decade + year) for field in times for year in range(10))
+    ]
+    return None if not found else found[-1] if decade < 30 else found[0]
+
+
+def _read_decade(reading: Reading, start: int, year: int) -> None:
+    """The ten years, of a time named before or of the only one that there is."""
     span = NumberMention(year, start, start + 1)
     field, support = _field_for(reading, start, span, TIME)
     if field is None or field not in time_fields(reading.collection):

@@ -5,21 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 
 from engine import FieldType
-from promptql.catalog import CollectionInfo, FieldInfo
+from promptql.catalog import STRING_TYPES, CollectionInfo, FieldInfo
 from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, COMPARATIVES, time_fields
+from promptql.rules.cues import PERSON, related
 from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.values import Trust, ValueLink, is_category, is_subject
-from promptql.rules.words import singular
+from promptql.rules.words import name_words, root, singular
 
 _ONE_SHARE_MIN = 0.1  # of all names those that end with a noun in the singular, for it to mean them
 _LABELS_MAX = 1_000  # names that are looked through for their last words
 _JOINERS = frozenset({"and", "or", "nor"})
+_HELPING = frozenset({"has", "have", "had", "did", "does", "is", "was", "were", "are"})
+_WHO = frozenset({"who", "whom", "whose"})
 _ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
 
 
@@ -142,6 +145,32 @@ def read_when(reading: Reading) -> None:
         reading.use(verbs)
 
 
+def read_who(reading: Reading) -> None:
+    """As in "who makes the biggest boat": whom a verb names that one field's name is made of, which is shown."""
+    if reading.word(0) not in _WHO or reading.wanted:
+        return
+    place = next((i for i in range(1, len(reading.tokens)) if reading.word(i) not in _HELPING), 0)
+    if place == 0 or place in reading.used or reading.value_at(place) is not None:
+        return
+    doers = [
+        field
+        for name, field in reading.collection.fields.items()
+        if name != reading.collection.label and field.type in STRING_TYPES and _does(name_words(name), reading, place)
+    ]
+    if len(doers) == 1:
+        most = reading.ranking is not None and reading.ranking.field is None  # "who built the most boats"
+        (reading.groups if most and not reading.groups else reading.wanted).append(doers[0])
+        reading.use((place,))
+        reading.assume(f"'{reading.raw(0, place + 1)}' = {doers[0].name}", Support.FUZZY)
+
+
+def _does(names: tuple[str, ...], reading: Reading, place: int) -> bool:
+    """Whether a field's name is of whom does what a verb says: "builder" of "built", "author" of "wrote"."""
+    token = reading.tokens[place]
+    doer = any(name in PERSON or name.endswith(("er", "or", "ers", "ors")) for name in names)
+    return doer and any(related(form, name) or token.root == root(name) for form in token.forms for name in names)
+
+
 def _is_apart(reading: Reading, link: FieldLink) -> bool:
     """Whether a figure was asked for by each value of a field that cannot be grouped by, such as a long text."""
     figure = reading.aggregate is not None or reading.counted
@@ -158,6 +187,8 @@ def read_nouns(reading: Reading) -> None:
     for link in reading.fields:
         span = range(link.start, link.end)
         if reading.used & set(span) or link.field.type is FieldType.BOOLEAN or _is_apart(reading, link):
+            continue
+        if reading.word(0) in _WHO and link.strength < EXACT and link.field.ordered:  # "who stars in": not the rating
             continue
         verb_of_condition = link.strength < EXACT and link.field.name in narrowed  # "films that Nolan directed"
         if link.field not in reading.wanted and not verb_of_condition:

@@ -181,7 +181,7 @@ PERSON = frozenset(
 PLACE = frozenset(
     """location venue place city country site stadium hometown county state ground nation town province region arena
     locations district headquarters origin birthplace area territory circuit track home island village river station
-    campus field""".split()
+    campus field harbour harbor port airport marina warehouse depot address continent""".split()
 )
 TIME = frozenset(
     """date year time season aired airdate day month released release opened established founded built premiere debut

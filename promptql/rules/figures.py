@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from promptql.catalog import FieldInfo
 from promptql.plan import Support
-from promptql.rules.concepts import AGE, HEIGHT, LENGTH, PAY, PRICE, SPEED, WEIGHT, measured_by
+from promptql.rules.concepts import AGE, BIRTH, HEIGHT, LENGTH, PAY, PRICE, SPEED, WEIGHT, measured_by, time_fields
 from promptql.rules.events import QUANTITIES
 from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.measures import is_intensive
@@ -70,6 +70,9 @@ def _read_measure(reading: Reading) -> None:
         rest = {reading.word(i) for i in range(3, len(reading.tokens))}
         measures = WEIGHT if rest & _WEIGHING else PAY if rest & _EARNING else PRICE
     field = None if measures is None else measured_by(reading.collection, measures)
+    if field is None and measures == AGE:  # "how old is the bridge", of which the data has the year
+        times = time_fields(reading.collection)
+        field = measured_by(reading.collection, BIRTH) or (times[0] if len(times) == 1 else None)
     if field is None or any(link.field.ordered for link in reading.fields if link.field is not field):
         return
     reading.wanted.append(field)

@@ -15,8 +15,12 @@ from promptql.rules.joins import Edge, Joined
 from promptql.rules.links import Headers
 
 CELLS_MAX = 600_000  # of all collections that are asked together
+BESIDE_CELLS_MAX = (
+    100_000  # of a collection that is searched, and read as a table where its words alone would be searched
+)
 COLLECTIONS_MAX = 40
 RELATIONSHIP_CONFIDENCE_MIN = 0.6
+PHRASE_WORDS = 3  # a field of texts that are longer on average holds more than names
 PROSE_WORDS = 40  # a field whose values are longer on average is text to be searched, not a column
 _KINDS = frozenset(
     {FieldType.DATETIME, FieldType.KEYWORD, FieldType.TEXT, FieldType.INTEGER, FieldType.NUMBER, FieldType.BOOLEAN}
@@ -35,7 +39,7 @@ class Tables:
 class TableReader:
     """Reads collections as tables, each snapshot's columns once.
 
-    `_lock` guards `_columns`, `_tables` and `_related`, which forget a snapshot when nobody else holds it.
+    `_lock` guards `_columns`, `_tables`, `_related` and `_beside`, which forget a snapshot when nobody else holds it.
     """
 
     def __init__(self) -> None:
@@ -43,6 +47,7 @@ class TableReader:
         self._columns: WeakKeyDictionary[Snapshot, Mapping[str, Sequence[Cell]] | None] = WeakKeyDictionary()
         self._tables: WeakKeyDictionary[Snapshot, tuple[tuple[tuple[str, int], ...], Tables]] = WeakKeyDictionary()
         self._related: WeakKeyDictionary[Snapshot, tuple[tuple[tuple[str, int], ...], Tables]] = WeakKeyDictionary()
+        self._beside: WeakKeyDictionary[Snapshot, Tables] = WeakKeyDictionary()
 
     def read(self, catalog: Catalog, snapshots: Mapping[str, Snapshot]) -> Tables | None:
         """The collections as tables; None where one of them is none, or they are too large to be read whole."""
@@ -87,14 +92,30 @@ class TableReader:
             return known[1]
         columns = {}
         for name, chosen in fields.items():
-            relation = snapshots[name].relation(chosen)
-            read: dict[str, Sequence[Cell]] = {field: relation.column(field) for field in chosen}
-            columns[name] = {field: cells for field, cells in read.items() if not _is_prose(cells)}
+            columns[name] = _columns(snapshots[name], chosen)
         if not all(columns.values()):
             return None
         made = _tables(catalog, snapshots, columns)
         with self._lock:
             self._related[first] = (state, made)
+        return made
+
+    def beside(self, catalog: Catalog, snapshots: Mapping[str, Snapshot], name: str) -> Tables | None:
+        """Of one collection what is no text to be searched, as a table; None where that is nothing, or large."""
+        info, snapshot = catalog.collections[name], snapshots[name]
+        fields = [field.name for field in info.fields.values() if _is_column(field) and not _tells(field, info)]
+        if not fields or info.rows * len(fields) > BESIDE_CELLS_MAX:
+            return None
+        with self._lock:
+            known = self._beside.get(snapshot)
+        if known is not None:
+            return known
+        columns = _columns(snapshot, fields)
+        if not columns:
+            return None
+        made = _tables(catalog, snapshots, {name: columns})
+        with self._lock:
+            self._beside[snapshot] = made
         return made
 
     def _read(self, snapshot: Snapshot, info: CollectionInfo) -> Mapping[str, Sequence[Cell]] | None:
@@ -109,6 +130,20 @@ class TableReader:
         with self._lock:
             self._columns[snapshot] = columns
         return columns
+
+
+def _columns(snapshot: Snapshot, fields: Sequence[str]) -> dict[str, Sequence[Cell]]:
+    """The fields' cells, without fields of prose."""
+    relation = snapshot.relation(fields)
+    read: dict[str, Sequence[Cell]] = {field: relation.column(field) for field in fields}
+    return {field: cells for field, cells in read.items() if not _is_prose(cells)}
+
+
+def _tells(field: FieldInfo, info: CollectionInfo) -> bool:
+    """Whether its values are phrases and sentences, in which words stand for no more than themselves."""
+    texts = [value for value in field.samples if isinstance(value, str)]
+    long = sum(len(words_of(text)) for text in texts) > PHRASE_WORDS * len(texts)
+    return field.type is FieldType.TEXT and field.name != info.label and long
 
 
 def _tabular(info: CollectionInfo) -> bool:

@@ -10,6 +10,7 @@ from promptql.catalog import ID, CollectionInfo, FieldInfo
 from promptql.expressions import Scalar
 from promptql.rules.linking import FieldLink, mentions_collection
 from promptql.rules.mentions import QuotedMention
+from promptql.rules.nationalities import same_place
 from promptql.rules.roles import are_alike, fits_role
 from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words
 
@@ -119,6 +120,8 @@ def _stretches(tokens: Sequence[Token]) -> list[list[tuple[int, int, list[str]]]
             head = " ".join(token.folded for token in tokens[start : end - 1])
             whole = f"{head} {tokens[end - 1].folded}".strip()
             keys = [whole, *(f"{head} {form}".strip() for form in sorted(tokens[end - 1].forms))]
+            if tokens[start].text[:1].isupper():  # "Polish" is of Poland
+                keys += same_place(whole)
             here.append((start, end, keys))
         found.append(here)
     return found

@@ -1,0 +1,54 @@
+"""What speaks against a reading by tables: words passed over, an order by another measure than the question's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from promptql.catalog import Catalog, CollectionInfo
+from promptql.plan import ignored_words
+from promptql.planned import Planned
+from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
+from promptql.rules.strays import is_astray
+from promptql.rules.words import name_words, root, tokenize
+from promptql.steps import Scan, Sort
+
+SMALL_VERBS = LIGHT_VERBS | APPEARING
+
+
+def leaves_out(question: str, planned: Planned, catalog: Catalog) -> bool:
+    """Whether a reading passes over a word that says more than the documents record, or orders by another measure."""
+    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
+    names = (name_words(name) for collection in read for name in catalog.collections[collection].fields)
+    told = {root(word) for words in names for word in words}  # what the documents record: "borrowed" of loans
+    if unmeasured(question, planned) or is_astray(question, planned.plan, catalog):
+        return True
+    return any(word not in SMALL_VERBS and root(word) not in told for word in ignored_words(planned.plan.assumptions))
+
+
+def is_misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:
+    """Whether a superlative names what a field that is read measures, and the order is by another."""
+    by = {step.by[0].field for step in planned.plan.steps if isinstance(step, Sort)}
+    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
+    for token in tokenize(question):
+        adjective = SUPERLATIVES.get(token.folded)
+        if adjective is None:
+            continue
+        measured = (measured_by(info, adjective.measures) for info in infos if info.name in read)
+        wanted = {field.name for field in measured if field is not None}
+        if wanted and not wanted & by:
+            return True
+    return False
+
+
+def unmeasured(question: str, planned: Planned) -> list[str]:
+    """Superlatives that measure something else than what the documents were ordered by, whose field is not named."""
+    orders = [step.by[0] for step in planned.plan.steps if isinstance(step, Sort)]
+    tokens = tokenize(question)
+    said = {token.root for token in tokens}
+    unnamed = [order for order in orders if not said.intersection(map(root, name_words(order.field)))]
+    return [
+        f"'{token.folded}' = {'greatest' if order.descending else 'least'} {order.field}"
+        for token in tokens
+        for order in unnamed
+        if is_unmeasured(token.folded, order.field)
+    ]

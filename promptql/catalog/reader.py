@@ -27,6 +27,7 @@ CATEGORY_ROWS_EACH = 3.0  # a field whose values stand in so many documents each
 SAMPLE_DOCUMENTS = 40  # whose values stand for all of a field's
 SAMPLES_MAX = 20
 SAMPLE_CHARACTERS_MAX = 200
+LABEL_ROWS_EACH_MAX = 3  # on average; what more documents are called alike is no name of one
 LABEL_WORDS_MAX = 3.0  # on average; labels of more words are told by their names, such as "title"
 LABEL_CHARACTERS_MAX = 60
 PROSE = frozenset(
@@ -246,17 +247,17 @@ def _index(values: Sequence[tuple[Scalar, int]]) -> dict[str, tuple[Scalar, int]
 def _is_identifier(kind: FieldType, name: str, values: tuple[tuple[Scalar, int], ...], rows: int) -> bool:
     if kind is FieldType.BOOLEAN or not values:
         return False
-    if name.casefold() in LABEL_NAMES:
-        return True
     held = sum(count for _, count in values)
+    if name.casefold() in LABEL_NAMES:
+        return held <= LABEL_ROWS_EACH_MAX * len(values)  # the titles of employees are what they work as
     many_values = len(values) > CATEGORY_VALUES_MAX
     return many_values and held / len(values) < min(CATEGORY_ROWS_EACH, max(1.0, rows / 2))
 
 
 def _label(fields: Mapping[str, FieldInfo]) -> str:
+    """What documents are called: by a name that tells them apart, else by one that does not."""
     folded = {name.casefold(): name for name in fields}
-    for name in LABEL_NAMES:
-        if name in folded and fields[folded[name]].type in STRING_TYPES:
-            return folded[name]
+    named = [folded[name] for name in LABEL_NAMES if name in folded and fields[folded[name]].type in STRING_TYPES]
+    telling = [name for name in named if fields[name].identifier]
     identifiers = [info.name for info in fields.values() if info.identifier and not info.many]
-    return identifiers[0] if identifiers else "id"
+    return next(iter([*telling, *named, *identifiers]), ID)

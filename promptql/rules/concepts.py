@@ -28,7 +28,8 @@ LIGHT_VERBS = frozenset(
     """star stars starred starring speak speaks spoken live lives living appear appears appeared appearing feature
     features featured featuring play plays played act acts acted include includes including come comes came
     released published produced created located situated found held hold holds belong belongs use uses used using
-    offer offers share shares people place placed happen happened occur occurred take took""".split()
+    offer offers share shares people place placed happen happened occur occurred take took work works worked working
+    assigned stand stands stood lie lies""".split()
 )
 
 

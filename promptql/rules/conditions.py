@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from engine import FieldType
-from promptql.catalog import STRING_TYPES, CollectionInfo, FieldInfo
+from promptql.catalog import STRING_TYPES, CollectionInfo, FieldInfo, SemanticType
 from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, COMPARATIVES, time_fields
-from promptql.rules.cues import PERSON, related
+from promptql.rules.cues import PERSON, PLACE, related
 from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.reading import Condition, Reading, begin_reading
@@ -21,6 +21,10 @@ from promptql.rules.words import name_words, root, singular
 _ONE_SHARE_MIN = 0.1  # of all names those that end with a noun in the singular, for it to mean them
 _LABELS_MAX = 1_000  # names that are looked through for their last words
 _JOINERS = frozenset({"and", "or", "nor"})
+PLACES_MAX = 3  # that "where" asks for
+_BEING = frozenset(
+    {"live", "lives", "lie", "lies", "located", "situated", "found", "based", "stand", "stands", "kept", "be"}
+)
 _HELPING = frozenset({"has", "have", "had", "did", "does", "is", "was", "were", "are"})
 _WHO = frozenset({"who", "whom", "whose"})
 _ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
@@ -143,6 +147,21 @@ def read_when(reading: Reading) -> None:
     if named or (verbs and len(times) == 1):
         reading.wanted.append(named[0] if named else times[0])
         reading.use(verbs)
+
+
+def read_where(reading: Reading) -> None:
+    """As in "where is the Skua": the places that a document that is named has."""
+    if reading.word(0) != "where" or reading.wanted or not reading.conditions_name_one():
+        return
+    places = [
+        field
+        for field in reading.collection.fields.values()
+        if field.type in STRING_TYPES and (field.semantic is SemanticType.PLACE or PLACE & set(name_words(field.name)))
+    ]
+    if 0 < len(places) <= PLACES_MAX:
+        reading.wanted += places
+        reading.use(index for index in range(len(reading.tokens)) if reading.word(index) in _BEING)
+        reading.assume(f"'where' = {', '.join(field.name for field in places)}", Support.FUZZY)
 
 
 def read_who(reading: Reading) -> None:

@@ -163,7 +163,7 @@ SYNONYMS = tuple(
     record w-l
     series show program
     gender sex male female
-    salary wage income pay
+    salary wage income pay earn earns earned earning
     continent region""".splitlines()
 )
 SYNONYM_GROUPS: dict[str, set[int]] = {}

@@ -10,8 +10,9 @@ from promptql.planned import Planned
 from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
 from promptql.rules.strays import is_astray
 from promptql.rules.words import name_words, root, tokenize
-from promptql.steps import Scan, Sort
+from promptql.steps import Group, Scan, Sort
 
+_EACH = frozenset({"each", "every", "per"})
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 
 
@@ -20,9 +21,20 @@ def leaves_out(question: str, planned: Planned, catalog: Catalog) -> bool:
     read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
     names = (name_words(name) for collection in read for name in catalog.collections[collection].fields)
     told = {root(word) for words in names for word in words}  # what the documents record: "borrowed" of loans
-    if unmeasured(question, planned) or is_astray(question, planned.plan, catalog):
+    if (
+        unmeasured(question, planned)
+        or is_astray(question, planned.plan, catalog)
+        or _passes_over_each(question, planned)
+    ):
         return True
     return any(word not in SMALL_VERBS and root(word) not in told for word in ignored_words(planned.plan.assumptions))
+
+
+def _passes_over_each(question: str, planned: Planned) -> bool:
+    """Whether a figure is asked for of each, and the reading has one of all."""
+    each = any(token.folded in _EACH for token in tokenize(question))
+    groups = [step for step in planned.plan.steps if isinstance(step, Group)]
+    return each and bool(groups) and not any(step.by for step in groups)
 
 
 def is_misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:

@@ -27,6 +27,7 @@ SYNONYMS: tuple[frozenset[str], ...] = (
     frozenset({"text", "description", "docstring", "documentation"}),
     PEOPLE,
     frozenset({"cast", "actor", "actress", "star", "starred", "starring"}),
+    frozenset({"salary", "earn", "earns", "earned", "earnings"}),
     frozenset({"language", "speak", "speaks", "spoken"}),
 )
 EXACT, STEM, SYNONYM, PART = 1.0, 0.8, 0.7, 0.6
@@ -101,7 +102,8 @@ def _part_links(
             span = tokens[start : start + len(part)]
             strength = min(_strength(token, word) for token, word in zip(span, part, strict=True))
             telling = len(part) > 1 or len(part[0]) >= _PART_CHARACTERS_MIN
-            if telling and strength >= STEM and not any(mentions_collection(token, collection) for token in span):
+            enough = SYNONYM if part == core else STEM  # "costs" are the price of "price_eur"
+            if telling and strength >= enough and not any(mentions_collection(token, collection) for token in span):
                 found.append(FieldLink(field, start, start + len(part), PART))
     return found
 

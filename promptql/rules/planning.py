@@ -15,7 +15,15 @@ from promptql.predicate import describe
 from promptql.rules.absences import read_absences, read_presences
 from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
 from promptql.rules.concepts import COMPARATIVES
-from promptql.rules.conditions import read_label_nouns, read_named_values, read_nouns, read_values, read_when, read_who
+from promptql.rules.conditions import (
+    read_label_nouns,
+    read_named_values,
+    read_nouns,
+    read_values,
+    read_when,
+    read_where,
+    read_who,
+)
 from promptql.rules.figures import read_figures
 from promptql.rules.groups import read_groups
 from promptql.rules.linking import EXACT
@@ -51,6 +59,7 @@ TRIGGERS: tuple[Callable[[Reading], None], ...] = (
     read_figures,
     read_values,
     read_when,
+    read_where,
     read_who,
     read_time_verbs,
     read_nouns,

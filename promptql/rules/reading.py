@@ -20,6 +20,7 @@ from promptql.steps import Function
 
 _DOING = frozenset({"did", "do", "does", "has", "have", "had"})
 _PARTICLES = frozenset({"out", "off"})  # behind a verb they change what it says: "sold out"
+_PAST = frozenset("spent sold made taken given paid held built bought lent sent left won lost drunk eaten run".split())
 _PASSIVE = frozenset({"was", "were", "is", "are", "been"})
 
 
@@ -150,7 +151,7 @@ class Reading:
         if self.tokens[place].text != word or not word.isalpha():
             return False
         if self.word(place - 1) in _PASSIVE:
-            return word.endswith("ed")
+            return word.endswith("ed") or word in _PAST
         doing = any(self.word(index) in _DOING for index in range(place))
         ends = {link.end for link in self.values} | {link.end for link in self.fields}
         return doing and place in ends

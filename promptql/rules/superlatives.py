@@ -14,6 +14,7 @@ from promptql.steps import Function
 
 MEASURE_AFTER_MAX = 3  # words between a superlative and the field that it ranks by
 TOP_MAX = 1_000
+_BEHIND = frozenset({"", "in", "of", "at", "from", "among", "per", "by", "since", "for", "within"})
 _SMALL_WORDS = frozenset({"the", "number", "of", "in", "total", "average", "mean", "median", "their", "a"})
 
 
@@ -49,7 +50,11 @@ def _read_most(reading: Reading, index: int, *, descending: bool) -> None:
         return
     place = _next_content(reading, index)
     link = reading.field_at(place)
-    if reading.names_documents(place):
+    before = _measure_before(reading, index)
+    if before is not None:
+        reading.use((index, *range(before.start, before.end)))
+        _rank(reading, before.field, reading.raw(before.start, index + 1), descending=descending)
+    elif reading.names_documents(place):
         reading.use((index,))
         reading.ranking = Ranking(None, descending, reading.word(index))
     elif link is not None and link.field.many and link.field.groupable:  # "the most borders"
@@ -133,12 +138,21 @@ def _measure_after(reading: Reading, index: int) -> FieldLink | None:
     """The ordered field named right after: "highest rating", "most parameters", "largest number of votes"."""
     for place in range(index + 1, min(len(reading.tokens), index + 1 + MEASURE_AFTER_MAX + 1)):
         link = reading.field_at(place)
+        if link is not None and link.strength < EXACT and reading.value_at(place) is not None:
+            return None  # "the most open tickets": a status, and no time of opening
         if link is not None and link.field.ordered:
             return link
         described = link is not None and link.field.type is FieldType.TEXT  # "highest docstring length"
         if not described and reading.word(place) not in _SMALL_WORDS:
             return None
     return None
+
+
+def _measure_before(reading: Reading, index: int) -> FieldLink | None:
+    """As in "who earns the most": the number that the verb is of, where nothing follows that could be counted."""
+    if reading.word(index - 1) != "the" or reading.word(index + 1) not in _BEHIND:
+        return None
+    return next((link for link in reading.fields if link.end == index - 1 and link.field.numeric), None)
 
 
 def _measure_by(reading: Reading, index: int) -> FieldLink | None:

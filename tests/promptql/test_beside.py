@@ -72,6 +72,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Itera
         ("What does the Tern cost?", (38_500,)),
         ("Where is the Skua?", ("Oslo",)),
         ("Who built Gannet?", ("Lund & Sons",)),
+        ("By whom was the Gannet built?", ("Lund & Sons",)),
+        ("Which boat was launched first?", ("Puffin",)),
+        ("Which boat costs the most?", ("Gannet",)),
         ("Who makes the biggest boat?", ("Lund & Sons",)),
         ("Who built the longest boat in Oslo?", ("Marex",)),
         ("Which boats were launched in the nineties?", ("Tern",)),
@@ -131,11 +134,85 @@ def test_what_the_text_alone_says_is_searched(asked: PromptQL, question: str) ->
 def test_the_sentence_says_what_was_asked_for(asked: PromptQL) -> None:
     longest = asked.ask("Who built the longest boat?", collections=["boats"]).text
     assert longest == "The boat with the highest length_m is Gannet: 15; builder is Lund & Sons."
-    cost = asked.ask("What does the Tern cost?", collections=["boats"]).text
-    assert cost == "The boat where name is Tern: price_eur is 38500."
+    built = asked.ask("The Gannet was built by whom?", collections=["boats"]).text
+    assert built == "The boat where name is Gannet: builder is Lund & Sons."
 
 
 def test_what_is_too_large_is_searched(asked: PromptQL, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table is made of so many cells at most."""
     monkeypatch.setattr("promptql.rules.tables.BESIDE_CELLS_MAX", 10)
-    assert asked.ask("Which boats cost less than 50000?", collections=["boats"]).band is Band.SEARCH
+    assert asked.ask("By whom was the Gannet built?", collections=["boats"]).band is Band.SEARCH
+
+
+STAFF_FIELDS = {
+    "name": "text",
+    "title": "text",
+    "salary": "integer",
+    "city": "keyword",
+    "born": "datetime",
+    "hired": "datetime",
+    "office_id": "keyword",
+}
+OFFICE_FIELDS = {"name": "text", "floor": "integer"}
+DUTY_FIELDS = {"subject": "text", "status": "keyword", "hours": "number", "opened": "datetime", "staff_id": "keyword"}
+_STAFF: list[tuple[Any, ...]] = [
+    ("Ada Moe", "clerk", 41_000, "Hamar", "1971-02-03", "2019-05-01", "r0"),
+    ("Bo Vik", "clerk", 58_000, "Bergen", "1990-07-12", "2022-01-01", "r1"),
+    ("Cleo Berg", "cook", 39_000, "Hamar", "1978-11-30", "2012-09-01", "r2"),
+    ("Dag Lie", "clerk", 62_000, "Hamar", "1966-01-21", "2008-03-01", "r1"),
+    ("Elin Sand", "cook", 44_000, "Bergen", "1985-04-09", "2024-02-01", "r2"),
+    ("Finn Dahl", "clerk", 51_000, "Bergen", "1999-12-01", "2025-06-01", "r0"),
+    ("Gro Haug", "cook", 47_000, "Hamar", "1982-08-17", "2015-10-01", "r2"),
+    ("Hal Ness", "clerk", 36_000, "Bergen", "1975-05-05", "2020-04-01", "r0"),
+]
+_OFFICES: list[tuple[Any, ...]] = [("Archive", 0), ("Treasury", 3), ("Canteen", 1)]
+_DUTIES: list[tuple[Any, ...]] = [
+    ("The printer jams", "open", 2.5, "2026-02-03", "r0"),
+    ("The printer jams", "closed", 1.5, "2026-03-09", "r0"),
+    ("No hot water", "open", 4.0, "2026-03-20", "r2"),
+    ("The door squeaks", "open", 0.5, "2026-04-02", "r0"),
+    ("No hot water", "closed", 3.0, "2026-05-11", "r3"),
+    ("The door squeaks", "closed", 1.0, "2026-05-12", "r4"),
+    ("No hot water", "closed", 2.0, "2026-06-30", "r4"),
+    ("The printer jams", "open", 6.0, "2026-07-01", "r5"),
+]
+
+
+@pytest.fixture(scope="module")
+def staff(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Iterator[PromptQL]:
+    """Three collections that refer to each other, each with text that is searched."""
+    path: Path = tmp_path_factory.mktemp("staff") / "database"
+    with Database.open(path) as database:
+        fill(database, "employees", STAFF_FIELDS, _documents(STAFF_FIELDS, _STAFF), embedder, "name")
+        fill(database, "offices", OFFICE_FIELDS, _documents(OFFICE_FIELDS, _OFFICES), embedder, "name")
+        fill(database, "tickets", DUTY_FIELDS, _documents(DUTY_FIELDS, _DUTIES), embedder, "subject")
+        yield PromptQL(database, lambda _: embedder)
+
+
+@pytest.mark.parametrize(
+    ("question", "values"),
+    [
+        ("Who is the oldest employee?", ("Dag Lie",)),  # by name, and not by what they work as
+        ("Who earns the most?", ("Dag Lie",)),
+        ("Who earns more than 50000?", ("Bo Vik", "Dag Lie", "Finn Dahl")),
+        ("What does Bo Vik earn?", (58_000,)),
+        ("Where does Cleo Berg live?", ("Hamar",)),
+        ("How many employees live in Bergen?", (4,)),
+        ("How many employees were born in the seventies?", (3,)),
+        ("How many hours were spent on tickets in March?", (5.5,)),
+        ("How many tickets are open?", (4,)),
+    ],
+)
+def test_staff(staff: PromptQL, question: str, values: tuple[Any, ...]) -> None:
+    """Counted by hand in the tables above."""
+    answer = staff.ask(question)
+    assert answer.values == values, answer.text
+
+
+@pytest.mark.parametrize(
+    "question", ["Who has the most open tickets?", "How many open tickets does each employee have?"]
+)
+def test_what_is_open_is_no_time_of_opening(staff: PromptQL, question: str) -> None:
+    """Nor is a figure of all one of each: right, or no figure at all."""
+    answer = staff.ask(question)
+    assert answer.band in (Band.SEARCH, Band.CLARIFY) or "Ada Moe" in answer.text, answer.text

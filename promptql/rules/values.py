@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from promptql.catalog import ID, CollectionInfo, FieldInfo
+from promptql.catalog import ID, CollectionInfo, FieldInfo, SemanticType
 from promptql.expressions import Scalar
 from promptql.rules.linking import FieldLink, mentions_collection
 from promptql.rules.mentions import QuotedMention
 from promptql.rules.nationalities import same_place
 from promptql.rules.roles import are_alike, fits_role
-from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words
+from promptql.rules.units import UNITS
+from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words, normalize, singular
 
 SAID_RANKS = 4  # of what links are ordered by, what the question says; the rest is what is likely
 WORDS_MAX = 8  # longest value, in words, that is looked for
@@ -22,6 +23,7 @@ _ASKS_ABOUT_ONE = frozenset({"is", "was", "does", "when", "who", "where", "what"
 _HOW_MANY = ("how", "many")
 _CATEGORY_VALUES_MAX = 300  # the plural of a genre may be meant as one; that of one of thousands of names hardly
 _NAMED = frozenset({"named", "called", "titled"})
+_ORDINARY = frozenset({"polish", "turkey", "china", "chile"})  # words that are places where they are capitalized
 _JOINERS = frozenset({"the", "a", "an", "named", "called", "is", "of", "=", "equals", "are"})
 
 
@@ -50,6 +52,14 @@ class ValueLink:
     exact: bool
     trust: Trust
     rival: str | None = None
+
+
+def _same_units() -> dict[str, tuple[str, ...]]:
+    """Unit → the other ways to write it: "minutes" → "min", "mins", "minute"."""
+    return {unit: tuple(other for other in UNITS if UNITS[other] == UNITS[unit] and other != unit) for unit in UNITS}
+
+
+_SAME_UNIT = _same_units()
 
 
 def link_values(
@@ -120,8 +130,9 @@ def _stretches(tokens: Sequence[Token]) -> list[list[tuple[int, int, list[str]]]
             head = " ".join(token.folded for token in tokens[start : end - 1])
             whole = f"{head} {tokens[end - 1].folded}".strip()
             keys = [whole, *(f"{head} {form}".strip() for form in sorted(tokens[end - 1].forms))]
-            if tokens[start].text[:1].isupper():  # "Polish" is of Poland
+            if whole not in _ORDINARY or tokens[start].text[:1].isupper():  # "Polish" is of Poland
                 keys += same_place(whole)
+            keys += _SAME_UNIT.get(whole, ())
             here.append((start, end, keys))
         found.append(here)
     return found
@@ -174,7 +185,7 @@ def _trust(
     named = link.exact and link.start > 0 and tokens[link.start - 1].folded in _NAMED
     if near or named or _written_out(raw, text, words):
         return Trust.SURE
-    if link.field.small:
+    if link.field.small or _is_place_otherwise(link, raw, words):
         return Trust.SURE
     capitals = all(token.text[:1].isupper() for token in words if token.folded not in STOPWORDS)
     if link.start > 0 and label and capitals and text[words[0].start : words[-1].end] == raw:
@@ -185,6 +196,12 @@ def _trust(
     if content > 1:
         return Trust.HINTED if link.field.identifier else Trust.SURE
     return Trust.NONE
+
+
+def _is_place_otherwise(link: ValueLink, raw: str, words: Sequence[Token]) -> bool:
+    """As "French" of France, in a field of places."""
+    said = " ".join(token.folded for token in words)
+    return link.field.semantic is SemanticType.PLACE and normalize(raw) in same_place(said)
 
 
 def _perhaps(
@@ -199,10 +216,18 @@ def _perhaps(
     if not link.field.identifier:
         category = is_category(link.field)
         counted = category and tuple(token.folded for token in tokens[:2]) == _HOW_MANY and link.start == 2
-        return counted or ((link.exact or category) and _after_preposition(tokens, link.start))
+        asked = category and link.exact and _is_noun_asked_for(tokens, link.start)
+        return counted or asked or ((link.exact or category) and _after_preposition(tokens, link.start))
     named = any(mention.start < link.end and link.start < mention.end for mention in fields)
     lower = not any(token.text != token.text.lower() for token in tokens[1:])
     return label and link.exact and lower and not named and tokens[0].folded in _ASKS_ABOUT_ONE
+
+
+def _is_noun_asked_for(tokens: Sequence[Token], start: int) -> bool:
+    """As in "dramas of 2015", "French dramas": the plural that is asked for, of a place or not."""
+    plural = singular(tokens[start].folded) != tokens[start].folded
+    before = start - 1 if start and same_place(tokens[start - 1].folded) else start
+    return plural and is_subject(tokens, before)
 
 
 def _written_out(raw: str, text: str, words: Sequence[Token]) -> bool:

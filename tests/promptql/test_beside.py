@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ BOAT_FIELDS = {
     "price_eur": "number",
     "notes": "text",
 }
-LECTURE_FIELDS = {
+LECTURE_FIELDS: dict[str, Any] = {
     "title": "text",
     "speaker": "keyword",
     "country": "keyword",
@@ -32,6 +32,9 @@ LECTURE_FIELDS = {
     "year": "integer",
     "seats": "integer",
     "rating": "number",
+    "topics": {"type": "keyword", "many": True},
+    "duration": "integer",
+    "duration_unit": "keyword",
     "abstract": "text",
 }
 _BOATS: list[tuple[Any, ...]] = [
@@ -43,15 +46,75 @@ _BOATS: list[tuple[Any, ...]] = [
     ("Eider", "Marex", 8.8, 4, "2011-09-14", "Bergen", 51_000, "A family boat with a heated cabin."),
 ]
 _LECTURES: list[tuple[Any, ...]] = [
-    ("Bees in Winter", "Ada Moe", "Norway", "Blue Hall", 1984, 120, 4.5, "How hives keep warm under the snow."),
-    ("The Slow River", "Bo Lie", "Japan", "Attic", 1991, 40, 3.9, "Why rivers bend, told with sand and water."),
-    ("Old Clocks", "Ada Moe", "Japan", "Attic", 1996, 35, 4.8, "What escapements have to do with stars."),
-    ("On Rust", "Cleo Berg", "France", "Blue Hall", 2014, 90, 2.7, "Iron, and what the sea makes of it."),
-    ("Night Trains", "Bo Lie", "France", "Cellar", 2021, 60, 4.1, "Sleeping cars and the towns between."),
+    (
+        "Bees in Winter",
+        "Ada Moe",
+        "Norway",
+        "Blue Hall",
+        1984,
+        120,
+        4.5,
+        ["Stories", "Nature"],
+        45,
+        "min",
+        "How hives keep warm under the snow.",
+    ),
+    (
+        "The Slow River",
+        "Bo Lie",
+        "Japan",
+        "Attic",
+        1991,
+        40,
+        3.9,
+        ["Nature"],
+        30,
+        "min",
+        "Why rivers bend, told with sand and water.",
+    ),
+    (
+        "Old Clocks",
+        "Ada Moe",
+        "Japan",
+        "Attic",
+        1996,
+        35,
+        4.8,
+        ["Crafts"],
+        3,
+        "Evening",
+        "What escapements have to do with stars.",
+    ),
+    (
+        "On Rust",
+        "Cleo Berg",
+        "France",
+        "Blue Hall",
+        2014,
+        90,
+        2.7,
+        ["Crafts", "Nature"],
+        70,
+        "min",
+        "Iron, and what the sea makes of it.",
+    ),
+    (
+        "Night Trains",
+        "Bo Lie",
+        "France",
+        "Cellar",
+        2021,
+        60,
+        4.1,
+        ["Stories"],
+        2,
+        "Evening",
+        "Sleeping cars and the towns between.",
+    ),
 ]
 
 
-def _documents(fields: dict[str, str], rows: list[tuple[Any, ...]]) -> list[Document]:
+def _documents(fields: Mapping[str, Any], rows: list[tuple[Any, ...]]) -> list[Document]:
     return [{"id": f"r{i}", **dict(zip(fields, row, strict=True))} for i, row in enumerate(rows)]
 
 
@@ -93,11 +156,16 @@ def test_boats(asked: PromptQL, question: str, values: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     ("question", "values"),
     [
-        ("What is the longest Japanese lecture?", None),  # no field tells how long
+        ("What is the heaviest Japanese lecture?", None),  # no field tells how heavy
         ("Which Japanese lecture has the highest rating?", ("Old Clocks",)),
         ("Japanese lectures after 1990 rated above 4", ("Old Clocks",)),
         ("How many French lectures are there?", (2,)),
         ("Who held the most lectures?", None),
+        ("French lectures", ("On Rust", "Night Trains")),
+        ("french lectures after 2015", ("Night Trains",)),
+        ("Stories of 2021", ("Night Trains",)),
+        ("Japanese crafts", ("Old Clocks",)),
+        ("Lectures shorter than 40 minutes", ("The Slow River",)),
         ("Lectures of the nineties", ("The Slow River", "Old Clocks")),
         ("Lectures from the twenties", ("Night Trains",)),
         ("Who stars in Old Clocks?", None),  # not its rating, nor who spoke

@@ -22,8 +22,10 @@ from promptql.planned import Planned
 from promptql.rules.absences import speaks_of_absence, speaks_of_amounts
 from promptql.rules.amounts import plan_amount
 from promptql.rules.beside import plan_beside
+from promptql.rules.comparisons import speaks_of_stock
 from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.conditions import speaks_of_labels
+from promptql.rules.dated import plan_dated
 from promptql.rules.doubts import is_misordered, leaves_out, unmeasured
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.linking import mentions_collection
@@ -38,9 +40,11 @@ from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.roles import speaks_of_roles
 from promptql.rules.strays import is_astray
+from promptql.rules.tables import Tables
 from promptql.rules.tabular import plan_by_tables
 from promptql.rules.themes import plan_themes
 from promptql.rules.tops import plan_top
+from promptql.rules.trade import in_terms_of_sales
 from promptql.rules.units import in_units_of_the_data
 from promptql.rules.unrecorded import plan_unrecorded
 from promptql.rules.words import NEGATIONS, STOPWORDS, name_words, root, tokenize
@@ -67,10 +71,14 @@ def _plan(context: Context) -> Planned:
     question = context.question.text
     said, converted = in_units_of_the_data(question, context.catalog)
     if converted:
-        planned = _plan_as_said(_asked(context, said))
-        assumptions = (*converted, *planned.plan.assumptions)
-        return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
+        return _understood(_plan_as_said(_asked(context, said)), question, converted)
     return _plan_as_said(context)
+
+
+def _understood(planned: Planned, question: str, how: Sequence[Assumption]) -> Planned:
+    """The plan of a question that was asked in other words."""
+    plan = replace(planned.plan, question=question, assumptions=(*how, *planned.plan.assumptions))
+    return replace(planned, plan=plan)
 
 
 def _plan_as_said(context: Context) -> Planned:
@@ -78,11 +86,17 @@ def _plan_as_said(context: Context) -> Planned:
     if context.heard is not None and context.heard.text != question:
         heard = _asked(context, context.heard.text)
         planned = _compound(heard) or _read_by_rules(context, context.heard.text)
-        assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
-        return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
+        return _understood(planned, question, context.heard.assumptions)
     drawn = _drawn(context)
     if drawn is not None:
         return drawn
+    sense = in_terms_of_sales(question, context.catalog)
+    if sense is not None:
+        said = _asked(context, sense.question)
+        planned = _dated(said, sense.question) or _compound(said) or _plan_with_money(said)
+        read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
+        if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and sense.needs <= read:
+            return _understood(planned, question, (sense.how,))
     about = plan_themes(question, context.catalog, context.question.asked_at)
     return about or _compound(context) or _plan_with_money(context)
 
@@ -116,8 +130,12 @@ def _plan_with_money(context: Context) -> Planned:
     if formed is not None:
         return formed
     planned = _plan_simple(_asked(context, said))
-    plan = replace(planned.plan, question=question, assumptions=(*assumed, *planned.plan.assumptions))
-    return replace(planned, plan=plan)
+    if not any(_reads(planned, field.text.rpartition("= ")[2]) for field in assumed):  # "revenue" of what has none
+        across = _across(context, said)
+        if across is None:
+            return _plan_simple(context)
+        planned = across
+    return _understood(planned, question, assumed)
 
 
 def _asked(context: Context, question: str) -> Context:
@@ -226,35 +244,9 @@ def _read_by_rules(context: Context, question: str) -> Planned:
     So they do where the question speaks of times: the tables' weights were fitted to data without them.
     """
     asked_at = context.question.asked_at
-    if context.tables is not None:
-        formed = _formed(context, question)
-        if formed is not None:
-            return formed
-        infos = list(context.catalog.collections.values())
-        timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
-        spoken = (speaks_of_time, speaks_of_absence)
-        times = timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken)
-        tokens = tokenize(question)
-        named = {word for info in infos for field in info.fields for word in name_words(field)}
-        worded = any(token.folded in WORDED - named for token in tokens)
-        worded = worded or any(speaks_of_amounts(question, info, asked_at) for info in infos)
-        if times or worded or any(speaks_of_roles(tokens, info) for info in infos):
-            with suppress(QuestionError):
-                return _timed(context, question)
-        planned = plan_by_tables(question, context.tables, context.catalog)
-        if planned is not None:
-            if planned.band is Band.ANSWER:
-                return _reserved(question, infos, asked_at, planned)
-            amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
-            if amount is not None:
-                return amount
-            if context.tables.joined is None and is_misordered(question, planned, infos):
-                with suppress(QuestionError):
-                    other = _timed(context, question)
-                    if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not is_misordered(question, other, infos):
-                        return other
-            alone = timed and context.tables.joined is None  # of several, the words know one alone
-            return _surer(context, question, planned, timed=alone) or planned
+    by_tables = None if context.tables is None else _read_tables(context, context.tables, question)
+    if by_tables is not None:
+        return by_tables
     try:
         planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
     except QuestionError:
@@ -262,9 +254,50 @@ def _read_by_rules(context: Context, question: str) -> Planned:
         if across is None:
             raise
         return across
-    if planned.band is not Band.SEARCH or context.tables is not None:
+    if planned.band is Band.ANSWER or context.tables is not None:
         return planned
-    return _across(context, question) or _beside(context, question, planned) or planned
+    if planned.band is not Band.SEARCH:
+        return _dated(context, question) or planned
+    found = _across(context, question) or _dated(context, question)
+    return found or _beside(context, question, planned) or planned
+
+
+def _read_tables(context: Context, tables: Tables, question: str) -> Planned | None:
+    """Collections that are nothing but tables; None where neither forms nor weights make sense of the question."""
+    asked_at = context.question.asked_at
+    formed = _formed(context, question)
+    if formed is not None:
+        return formed
+    infos = list(context.catalog.collections.values())
+    timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
+    spoken = (speaks_of_time, speaks_of_absence)
+    times = timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken)
+    tokens = tokenize(question)
+    named = {word for info in infos for field in info.fields for word in name_words(field)}
+    worded = any(token.folded in WORDED - named for token in tokens)
+    said = (speaks_of_amounts, speaks_of_stock)
+    worded = worded or any(speaks(question, info, asked_at) for info in infos for speaks in said)
+    if times or worded or any(speaks_of_roles(tokens, info) for info in infos):
+        with suppress(QuestionError):
+            return _timed(context, question)
+        dated = _dated(context, question)
+        if dated is not None:
+            return dated
+    planned = plan_by_tables(question, tables, context.catalog)
+    if planned is not None:
+        if planned.band is Band.ANSWER:
+            return _reserved(question, infos, asked_at, planned)
+        amount = plan_amount(question, tables, context.catalog) or _counted(context, question)
+        if amount is not None:
+            return amount
+        if tables.joined is None and is_misordered(question, planned, infos):
+            with suppress(QuestionError):
+                other = _timed(context, question)
+                if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not is_misordered(question, other, infos):
+                    return other
+        alone = timed and tables.joined is None  # of several, the words know one alone
+        return _surer(context, question, planned, timed=alone) or planned
+    return None
 
 
 def _beside(context: Context, question: str, searched: Planned) -> Planned | None:
@@ -310,8 +343,10 @@ def _across(context: Context, question: str) -> Planned | None:
     None where it leaves a word out, or is a guess; of one collection alone only a sure one, as the words know those.
     """
     tables = context.related()
-    if tables is None:
-        return None
+    return None if tables is None else _related(context, tables, question)
+
+
+def _related(context: Context, tables: Tables, question: str) -> Planned | None:
     amount = plan_amount(question, tables, context.catalog)
     if amount is not None and not is_astray(question, amount.plan, context.catalog):
         return replace(amount, confidence=min(amount.confidence, AMONG_SEVERAL_CONFIDENCE))
@@ -341,6 +376,14 @@ def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime
     return replace(planned, plan=plan, band=Band.ASSUMPTIONS)
 
 
+def _dated(context: Context, question: str) -> Planned | None:
+    """A reading over several collections, one of them in a period that is said; None where there is none."""
+    tables = context.tables or context.related()
+    if tables is None or tables.joined is None:
+        return None
+    return plan_dated(question, context.catalog, context.question.asked_at, partial(_related, context, tables))
+
+
 def _formed(context: Context, question: str) -> Planned | None:
     """The reading of a question of a known form over tables that explains every word of it; None for others."""
     if context.tables is None:
@@ -359,6 +402,9 @@ def _timed(context: Context, question: str) -> Planned:
     planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
     if planned.band is Band.ANSWER or context.tables is None or context.tables.joined is None:
         return planned
+    dated = _dated(context, question)
+    if dated is not None:
+        return dated
     other = plan_by_tables(question, context.tables, context.catalog)
     if other is None or other.band is Band.CLARIFY or _ignored(other) >= _ignored(planned):
         return planned

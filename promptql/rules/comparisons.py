@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime
 
 from engine import FieldType
-from promptql.catalog import FieldInfo
+from promptql.catalog import CollectionInfo, FieldInfo, SemanticType
+from promptql.catalog.semantics import CURRENCIES
 from promptql.expressions import Not, Operator, Predicate
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe, missing
 from promptql.rules.concepts import AGE, APPEARING, COMPARATIVES, TIME, measured_by, time_fields
+from promptql.rules.linking import FieldLink
 from promptql.rules.mentions import NumberMention
-from promptql.rules.reading import Condition, Having, Reading
-from promptql.rules.words import NEGATIONS, WHETHER
+from promptql.rules.reading import Condition, Having, Reading, begin_reading
+from promptql.rules.words import NEGATIONS, WHETHER, name_words
 
 AGED = frozenset({"older", "younger"})
 YEARS = (1000, 2200)  # a bare whole number in this range may be a year
@@ -29,6 +32,7 @@ _DECADES = {
     "nineties": 90,
 }  # fmt: skip
 _CENTURIES = (1900, 2000)  # that a decade may be of which is said without one
+_STOCK = frozenset({"stock", "inventory"})
 _LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})
 _TIME_WORDS = frozenset({"after", "since", "before", "until"})
 
@@ -101,6 +105,11 @@ def read_plain_numbers(reading: Reading) -> None:
         if start is not None and link.start not in reading.used and link.field.type is not FieldType.BOOLEAN:
             _add(reading, link.field, _nothing(link.field), start, link.end)
             continue
+        start = _stocked_before(reading, link)
+        if start is not None:
+            some = reading.word(start) == "in"
+            _add(reading, link.field, compare(link.field.name, ">" if some else "=", 0), start, link.end)
+            continue
         start = _having_before(reading, link.start)
         if start is not None and link.start not in reading.used and _lacking(link.field, reading):
             _add(reading, link.field, Not(missing(link.field.name)), start, link.end)
@@ -115,6 +124,17 @@ def _lack_before(reading: Reading, start: int) -> int | None:
         return place
     denied = reading.word(place) in {"have", "has", "had"} and reading.word(place - 1) == "not"
     return place - 1 if denied else None
+
+
+def _stocked_before(reading: Reading, link: FieldLink) -> int | None:
+    """Where "out of stock" begins, or "in stock" of documents that are listed; "how many … in stock" adds them up."""
+    start, name = link.start, name_words(link.field.name)
+    if not link.field.numeric or link.start in reading.used or not _STOCK.intersection(name):
+        return None
+    if (reading.word(start - 2), reading.word(start - 1)) == ("out", "of"):
+        return start - 2
+    listed = reading.word(0) not in WHETHER | {"how"} and not reading.conditions_name_one()
+    return start - 1 if listed and reading.word(start - 1) == "in" else None
 
 
 def _having_before(reading: Reading, start: int) -> int | None:
@@ -132,6 +152,12 @@ def _nothing(field: FieldInfo) -> Predicate:
     """Zero where the field holds zeros, else no value."""
     zero = field.numeric and isinstance(field.least, (int, float)) and field.least <= 0
     return compare(field.name, "=", 0) if zero else missing(field.name)
+
+
+def speaks_of_stock(question: str, collection: CollectionInfo, asked_at: datetime) -> bool:
+    """Whether a question asks for what is in stock, or out of it, where a field says how many there are."""
+    reading = begin_reading(question, collection, asked_at)
+    return any(_stocked_before(reading, link) is not None for link in reading.fields)
 
 
 def read_flags(reading: Reading) -> None:
@@ -416,6 +442,9 @@ def _add(
     reading.conditions.append(Condition(predicate))
     reading.use(range(start, end))
     _use_appearing(reading, field, start)
+    currency = CURRENCIES.get(reading.word(end))
+    if currency is not None and field.semantic is SemanticType.MONEY and field.unit in (None, currency):
+        reading.use((end,))  # "under 100 euros"
     if field.name.casefold() not in reading.raw(start, end).casefold() or support is not Support.EXACT:
         reading.assume(f"'{reading.raw(start, end)}' = {describe(predicate)}", support)
 

@@ -13,7 +13,7 @@ from promptql.rules.mentions import QuotedMention
 from promptql.rules.nationalities import same_place
 from promptql.rules.roles import are_alike, fits_role
 from promptql.rules.units import UNITS
-from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words, normalize, singular
+from promptql.rules.words import NEGATIONS, STOPWORDS, Token, name_words, normalize, plural, singular
 
 SAID_RANKS = 4  # of what links are ordered by, what the question says; the rest is what is likely
 WORDS_MAX = 8  # longest value, in words, that is looked for
@@ -130,6 +130,7 @@ def _stretches(tokens: Sequence[Token]) -> list[list[tuple[int, int, list[str]]]
             head = " ".join(token.folded for token in tokens[start : end - 1])
             whole = f"{head} {tokens[end - 1].folded}".strip()
             keys = [whole, *(f"{head} {form}".strip() for form in sorted(tokens[end - 1].forms))]
+            keys.append(f"{head} {plural(tokens[end - 1].folded)}".strip())  # "the cheapest textile" of textiles
             if whole not in _ORDINARY or tokens[start].text[:1].isupper():  # "Polish" is of Poland
                 keys += same_place(whole)
             keys += _SAME_UNIT.get(whole, ())

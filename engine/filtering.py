@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -19,10 +20,10 @@ from engine.fields.columns import ID_FIELD, MISSING, build_column, path_column, 
 from engine.fields.filter import Filter
 from engine.fields.index_cache import IndexCache, is_indexed
 from engine.fields.indexes import FieldIndex
+from engine.fields.paths import Leaves, joint_type
 from engine.fields.select import Steps, select
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.segments.part import Part
-from engine.writes.inference import widen
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
@@ -145,18 +146,26 @@ def field_of(snapshot: Snapshot, name: str) -> Field:
     if root is None or root.type is not FieldType.JSON or "." not in name:
         known = ", ".join([ID, *snapshot.schema.fields])
         raise InvalidInputError(f"unknown field {name!r:.100}: expected one of {known:.1000}")
+    leaf = snapshot.fields.get(name)
+    if leaf is not None:
+        return leaf
     found: Field | None = None
     for part in snapshot.parts:
         own = PartFields(part, snapshot.schema, snapshot.indexes).column(name)
         if own is not None and own[1].null_count < len(own[1]):
-            found = own[0] if found is None else _common(found, own[0])
+            found = joint_type(found, own[0])
     return found or Field(FieldType.JSON)
 
 
-def _common(left: Field, right: Field) -> Field:
-    """A field that holds the values of both."""
-    type_ = widen(left.type, right.type) or FieldType.JSON
-    return Field(type_, many=(left.many or right.many) and type_ is not FieldType.JSON)
+def leaves_of(snapshot: Snapshot) -> Leaves:
+    """The paths within the JSON fields of a snapshot, deleted documents included; each part is read once."""
+    found = Leaves({})
+    for name, field in snapshot.schema.fields.items():
+        if field.type is FieldType.JSON:
+            for part in snapshot.parts:
+                column = partial(part.column, name, field)
+                found = found.joined(snapshot.leaf_cache.leaves(part, name, field, column))
+    return found
 
 
 def column_of(snapshot: Snapshot, i: int, name: str, field: Field) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -95,10 +95,19 @@ def path_column(json_column: Any, path: Sequence[str]) -> tuple[Field, Any]:
 
 def path_values(json_column: Any, path: Sequence[str]) -> list[JSON]:
     """The value at `path` in each row, `MISSING` where there is none."""
-    return [MISSING if text is None else _follow(_decoded(text), path) for text in json_column.to_pylist()]
+    return [MISSING if text is None else _follow(decoded(text), path) for text in json_column.to_pylist()]
 
 
-def _decoded(text: str | list[str | None]) -> JSON:
+def value_at(document: Mapping[str, JSON], name: str) -> JSON:
+    """What a document has in a field, or at a path within an object; None where there is nothing."""
+    if name in document:
+        return document[name]
+    found = _follow(document, name.split("."))
+    return None if found is MISSING else found
+
+
+def decoded(text: str | list[str | None]) -> JSON:
+    """The value that a JSON column has as text; a list of them, where it has lists."""
     if isinstance(text, str):
         return msgspec.json.decode(text)
     return [None if item is None else msgspec.json.decode(item) for item in text]

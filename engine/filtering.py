@@ -181,6 +181,13 @@ def column_of(snapshot: Snapshot, i: int, name: str, field: Field) -> Any:
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
     if (own.type, own.many) == (field.type, field.many):
         return column
+    root = snapshot.schema.fields.get(name.split(".", 1)[0], own)
+    kept = f"{name}\0{field.type}{' many' if field.many else ''}"
+    return snapshot.indexes.path(part, kept, root, lambda: (field, _as_type(column, own, field)))[1]
+
+
+def _as_type(column: Any, own: Field, field: Field) -> Any:
+    """A column of a path as another type, which holds all of its values."""
     values = column.to_pylist()
     if own.type is FieldType.JSON:
         values = [None if value is None else msgspec.json.decode(value) for value in values]

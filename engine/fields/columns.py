@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.schema import ID, JSON, Field, FieldType, Schema
-from engine.writes.inference import contradicts, infer_field, is_untyped, parse_datetime
+from engine.writes.inference import infer_field, is_untyped, parse_datetime, some_contradict
 
 _TYPES: dict[FieldType, Any] = {
     FieldType.TEXT: pa.large_string(),
@@ -88,7 +88,7 @@ def path_column(json_column: Any, path: Sequence[str]) -> tuple[Field, Any]:
     field = infer_field(path[-1], values) or Field(FieldType.JSON)
     if field.type is FieldType.DATETIME:  # the next part may hold strings that are not
         field = replace(field, type=FieldType.KEYWORD)
-    if is_untyped(field) or any(contradicts(field, value) for value in values):  # no value may be left out
+    if is_untyped(field) or some_contradict(field, values):  # no value may be left out
         field = Field(FieldType.JSON)
     return field, build_column(field, values)
 

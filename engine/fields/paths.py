@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from engine.document import is_unicode
 from engine.fields.columns import decoded
 from engine.schema import FIELD_NAME_BYTES_MAX, JSON, Field, FieldType
-from engine.writes.inference import contradicts, infer_field, is_point, is_untyped, widen
+from engine.writes.inference import infer_field, is_point, is_untyped, some_contradict, widen
 
 DEPTH_MAX = 8  # keys of a path
 PATHS_MAX = 200  # of a collection that are fields: those that most documents have
@@ -261,4 +261,4 @@ def _type_of(path: str, values: Sequence[JSON]) -> Field | None:
     field = infer_field(path.rpartition(".")[2], values)
     if field is None or is_untyped(field):
         return field
-    return Field(FieldType.JSON) if any(contradicts(field, value) for value in values) else field
+    return Field(FieldType.JSON) if some_contradict(field, values) else field

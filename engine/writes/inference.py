@@ -199,6 +199,12 @@ def contradicts(field: Field, value: JSON) -> bool:
     return not is_untyped(field) and not all(fits(field.type, item) for item in items)
 
 
+def some_contradict(field: Field, values: Sequence[JSON]) -> bool:
+    """Whether any of the values that `field` was inferred from contradicts it."""
+    present = [value for value in values if value is not None]
+    return not all_fit(field, present) and any(contradicts(field, value) for value in present)
+
+
 def grow_field(field: Field, value: JSON) -> Field | None:
     """`field`, widened if need be so that `value` fits; None where it cannot be.
 

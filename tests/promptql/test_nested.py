@@ -121,6 +121,17 @@ def test_answers_cite_the_documents_whose_leaves_they_tell(ask: Callable[[str], 
     assert [citation.ids for citation in answer.citations] == [("s7",)]
 
 
+def test_collections_are_joined_by_leaves(stations: Database, embedder_of: EmbedderOf) -> None:
+    """A key within an object leads to the other collection, and conditions on leaves of both hold."""
+    found = read_catalog(stations.snapshot()).relationships
+    assert [(item.left_field, item.right_field) for item in found] == [("station.code", "code")]
+    town_of = {item["code"]: item["site"]["town"] for item in STATIONS}
+    amounts = [item["bill"]["amount"] for item in REPAIRS if town_of[item["station"]["code"]] == "Oslo"]
+    planner = PromptQL(stations, embedder_of)
+    assert planner.ask("total bill amount of repairs in Oslo").values == (sum(amounts),)
+    assert dict(planner.ask("How many repairs were there in each town?").values)["Oslo"] == len(amounts)
+
+
 # ── plans ──
 
 _towns_drawn = st.sampled_from([*TOWNS, None])

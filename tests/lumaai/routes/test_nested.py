@@ -96,3 +96,15 @@ def test_other_ways_to_read_know_leaves_too(boats: Service) -> None:
     assert answer["rows"] == [["b11", "Graz"], ["b10", "Turin"]]
     lql = "SELECT harbour.town, AVG(harbour.fee) AS fee FROM boats GROUP BY harbour.town ORDER BY fee DESC"
     assert boats.post("/v1/query", {"language": "lql", "query": lql}).json()["rows"] == QUESTIONS[2][1]
+
+
+def test_leaves_are_described_over_http(boats: Service) -> None:
+    """By their paths; the schema that is read can be declared again."""
+    said = {"fields": {"harbour.fee": {"synonyms": ["toll"]}}}
+    assert boats.request("PATCH", "/v1/collections/boats", json=said).status_code == 200
+    schema = boats.get("/v1/collections/boats").json()["schema"]
+    assert schema["fields"]["harbour"]["leaves"] == {"fee": {"synonyms": ["toll"]}}
+    assert boats.put("/v1/collections/again", {"fields": {"harbour": schema["fields"]["harbour"]}}).status_code == 201
+    answer = boats.post("/v1/ask", {"question": "total toll in Oslo", "collections": ["boats"]}).json()
+    assert answer["answer"]["values"] == [sum(boat["harbour"]["fee"] for boat in OSLO)]
+    assert boats.request("PATCH", "/v1/collections/boats", json={"fields": {"berths.fee": {}}}).status_code == 422

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +16,7 @@ from pyroaring import BitMap
 from engine.arrays import Mask, Ordinals
 from engine.errors import InvalidInputError
 from engine.fields.bitmaps import bitmap_of_places, places_of
-from engine.fields.columns import ID_FIELD, MISSING, build_column, path_column, path_values
+from engine.fields.columns import ID_FIELD, MISSING, build_column, path_column, path_columns, path_values
 from engine.fields.filter import Filter
 from engine.fields.index_cache import IndexCache, is_indexed
 from engine.fields.indexes import FieldIndex
@@ -48,6 +48,7 @@ class PartFields:
         self._cache = indexes
         self._may_hold = may_hold
         self._indexes: dict[str, FieldIndex | None] = {}
+        self._together: dict[str, tuple[Field, Any]] = {}
         self._candidates: dict[tuple[str, str, str], BitMap | None] = {}
 
     @property
@@ -85,8 +86,26 @@ class PartFields:
         root, path = self._path(name)
         if root is None:
             return None
+        if name in self._together:
+            return self._together[name]
         key = name.split(".", 1)[0]
         return self._cache.path(self._part, name, root, lambda: path_column(self._part.column(key, root), path))
+
+    def read_together(self, names: Sequence[str]) -> None:
+        """Read the columns of several paths at once, where they are not known: most of the cost is in the objects."""
+        wanted: dict[str, dict[str, list[str]]] = {}
+        for name in names:
+            root, path = self._path(name)
+            if root is not None and not self._cache.has_path(self._part, name, root):
+                wanted.setdefault(name.split(".", 1)[0], {})[name] = path
+        for key, paths in wanted.items():
+            if len(paths) < 2:
+                continue
+            root = self._schema.fields[key]
+            made = dict(zip(paths, path_columns(self._part.column(key, root), [*paths.values()]), strict=True))
+            self._together |= made
+            for name, column in made.items():
+                self._cache.path(self._part, name, root, partial(_itself, column))
 
     def nulls(self, name: str) -> Mask | None:
         """The documents that have the field, or an object with that key, and null in it."""
@@ -131,6 +150,10 @@ class PartFields:
         return (field, path) if path and field is not None and field.type is FieldType.JSON else (None, [])
 
 
+def _itself(made: tuple[Field, Any]) -> tuple[Field, Any]:
+    return made
+
+
 def field_of(snapshot: Snapshot, name: str) -> Field:
     """The type of a field, of the id, or of a path within a JSON field.
 
@@ -168,10 +191,18 @@ def leaves_of(snapshot: Snapshot) -> Leaves:
     return found
 
 
-def column_of(snapshot: Snapshot, i: int, name: str, field: Field) -> Any:
-    """The column of a field in one part as one Arrow array, of the type that `field_of` tells."""
+def column_of(snapshot: Snapshot, i: int, name: str, field: Field, fields: PartFields | None = None) -> Any:
+    """The column of a field in one part as one Arrow array, of the type that `field_of` tells.
+
+    Args:
+        snapshot: whose.
+        i: number of the part.
+        name: the field, the id, or a path.
+        field: its type.
+        fields: of that part, where some of them were read together.
+    """
     part = snapshot.parts[i]
-    found = PartFields(part, snapshot.schema, snapshot.indexes).column(name)
+    found = (fields or PartFields(part, snapshot.schema, snapshot.indexes)).column(name)
     if found is None:
         return build_column(field, [None] * len(part.ordinals))
     own, column = found

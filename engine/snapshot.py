@@ -15,7 +15,7 @@ from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError, check_wanted
 from engine.fields.bitmaps import bitmap_of_mask, mask_of_bitmap
-from engine.fields.columns import ID_FIELD, without_negative_zero
+from engine.fields.columns import ID_FIELD, MISSING, build_column, path_values, without_negative_zero
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
 from engine.fields.index_cache import IndexCache, is_indexed
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 # Of a batch that may be cancelled, how many queries are searched in one native call, which nothing can stop.
 QUERIES_A_TURN = 128
+PATHS_TAKEN_MAX = 256  # values of a path that are read one by one
 _LIVING_MAX = 16  # masks of filters without what is deleted, a snapshot
 _ASKED_MAX = 1_000  # queries in words that were read, a snapshot
 _HELD_MAX = 16  # answers of the text index, a snapshot: each part of it asks for the same
@@ -723,9 +724,8 @@ class Snapshot:
         return values
 
     def _values_of(self, i: int, name: str, field: Field, places: Any) -> list[JSON]:
-        if name != ID and name not in self.schema.fields:
-            values = column_of(self, i, name, field).take(pa.array(places)).to_pylist()
-            return [json_value(field, value) for value in values]
+        if self._is_path(name):
+            return [json_value(field, value) for value in self._path_taken(i, name, field, places)]
         numbers = self.parts[i].numbers(name, field)
         if numbers is not None:
             return [*numbers[places].tolist()]
@@ -740,11 +740,29 @@ class Snapshot:
 
     def column(self, i: int, name: str, field: Field) -> Any:
         """The Arrow column of a field, of the id or of a path in part `i`, of the type that `relation` tells."""
-        is_path = name != ID and name not in self.schema.fields
-        return column_of(self, i, name, field) if is_path else self.parts[i].column(name, field)
+        return column_of(self, i, name, field) if self._is_path(name) else self.parts[i].column(name, field)
+
+    def _is_path(self, name: str) -> bool:
+        return name != ID and name not in self.schema.fields
+
+    def _path_taken(self, i: int, name: str, field: Field, places: Any) -> list[Any]:
+        """Values of a path at some places, as Arrow has them; of a few, without a look at the others."""
+        if len(places) > PATHS_TAKEN_MAX:
+            return column_of(self, i, name, field).take(pa.array(places)).to_pylist()  # type: ignore[no-any-return]
+        root, *path = name.split(".")
+        values = path_values(self.parts[i].taken(root, self.schema.fields[root], places), path)
+        column = build_column(field, [None if value is MISSING else value for value in values])
+        return column.to_pylist()  # type: ignore[no-any-return]
 
     def _table(self, i: int, types: dict[str, Field], places: Any | None) -> Any:
-        columns = {name: self.column(i, name, field) for name, field in types.items()}
+        paths = [name for name in types if self._is_path(name)]
+        fields = PartFields(self.parts[i], self.schema, self.indexes)
+        if paths:
+            fields.read_together(paths)
+        columns = {
+            name: column_of(self, i, name, field, fields) if name in paths else self.parts[i].column(name, field)
+            for name, field in types.items()
+        }
         table = pa.table(columns)
         return table if places is None else table.take(pa.array(places))
 

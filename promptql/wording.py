@@ -280,7 +280,9 @@ def documents_sentence(
         extreme = f"the {_extreme_word(key)} {key.field}"
         figures = [(name, shown(row.get(key.field))) for name, row in zip(called, rows, strict=True)]
         if len(rows) == 1:
-            return f"The {noun_of(shape, 1)} with {extreme} is {figures[0][0]}: {figures[0][1]}."
+            asked = [name for name in values if name in rows[0] and name not in (label, key.field)]
+            facts = "".join(f"; {name} is {shown(rows[0][name])}" for name in asked)
+            return f"The {noun_of(shape, 1)} with {extreme} is {figures[0][0]}: {figures[0][1]}{facts}."
         if shape.limit.ties:
             names = ", ".join(name for name, _ in figures[:TABLE_ROWS_MAX])
             return f"{len(rows)} {noun_of(shape, len(rows))} share {extreme} ({figures[0][1]}): {names}."

@@ -84,8 +84,22 @@ def path_column(json_column: Any, path: Sequence[str]) -> tuple[Field, Any]:
 
     Where a list of objects stands on the way, the values of all of them, as a list.
     """
-    values = [None if value is MISSING else value for value in path_values(json_column, path)]
-    field = infer_field(path[-1], values) or Field(FieldType.JSON)
+    return path_columns(json_column, [path])[0]
+
+
+def path_columns(json_column: Any, paths: Sequence[Sequence[str]]) -> list[tuple[Field, Any]]:
+    """As `path_column`, of several paths: the values are read once."""
+    found: list[list[JSON]] = [[] for _ in paths]
+    for text in json_column.to_pylist():
+        value = MISSING if text is None else decoded(text)
+        for path, values in zip(paths, found, strict=True):
+            at = _follow(value, path)
+            values.append(None if at is MISSING else at)
+    return [_typed_column(path[-1], values) for path, values in zip(paths, found, strict=True)]
+
+
+def _typed_column(name: str, values: Sequence[JSON]) -> tuple[Field, Any]:
+    field = infer_field(name, values) or Field(FieldType.JSON)
     if field.type is FieldType.DATETIME:  # the next part may hold strings that are not
         field = replace(field, type=FieldType.KEYWORD)
     if is_untyped(field) or some_contradict(field, values):  # no value may be left out

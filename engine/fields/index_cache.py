@@ -94,6 +94,13 @@ class IndexCache:
             return self._passing_path(part, name, make)
         return self._made((weakref.ref(part), f"{name}\0column", root), make, lambda made: int(made[1].nbytes))
 
+    def has_path(self, part: Any, name: str, root: Field) -> bool:
+        """Whether the column of a path is there."""
+        with self._lock:
+            if not part.lasts:
+                return name in self._passing.get(part, {})
+            return (weakref.ref(part), f"{name}\0column", root) in self._kept
+
     def _passing_path(self, part: Any, name: str, make: Callable[[], tuple[Field, Any]]) -> tuple[Field, Any]:
         with self._lock:
             found = self._passing.setdefault(part, {}).get(name)

@@ -26,6 +26,7 @@ VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
 CATEGORY_ROWS_EACH = 3.0  # a field whose values stand in so many documents each is a category, however many there are
 SAMPLE_DOCUMENTS = 40  # whose values stand for all of a field's
 SAMPLES_MAX = 20
+FIELDS_TOGETHER = 16  # whose columns are held while they are looked at
 SAMPLE_CHARACTERS_MAX = 200
 LABEL_WORDS_MAX = 3.0  # on average; labels of more words are told by their names, such as "title"
 LABEL_CHARACTERS_MAX = 60
@@ -127,15 +128,15 @@ def _collection(snapshot: Snapshot) -> CollectionInfo:
     ranges = _ranges(snapshot)
     unknown: Range = (None, None, None)
     sample = _sample(snapshot)
-    samples = {name: _samples(snapshot, name, sample) for name in snapshot.fields}
-    fields = {
-        name: _with_meaning(
-            _field(snapshot, name, spec, rows, ranges.get(name, unknown), samples[name]),
-            schema.meanings.get(name, Meaning()),
-            samples[name],
-        )
-        for name, spec in snapshot.fields.items()
-    }
+    fields: dict[str, FieldInfo] = {}
+    every = list(snapshot.fields)
+    for begin in range(0, len(every), FIELDS_TOGETHER):
+        names = every[begin : begin + FIELDS_TOGETHER]
+        snapshot.relation([name for name in names if name not in schema.fields])  # their objects are read once
+        for name in names:
+            samples = _samples(snapshot, name, sample)
+            field = _field(snapshot, name, snapshot.fields[name], rows, ranges.get(name, unknown), samples)
+            fields[name] = _with_meaning(field, schema.meanings.get(name, Meaning()), samples)
     fields |= {name: replace(fields[name], unfolded=True) for name in snapshot.unfolded}
     fields |= _called_by_keys(fields)
     fields |= _naming_objects(fields)

@@ -112,6 +112,10 @@ def test_questions_group_sort_and_compare_by_leaves(ask: Callable[[str], Any]) -
     assert set(ask("stations since 2016").values) == recent
     biggest = {item["site"]["name"] for item in STATIONS if item["site"]["area_km2"] == 21}
     assert set(ask("biggest site").values) == biggest
+    highest = max(STATIONS, key=lambda item: item["level"])
+    answer = ask("What is the town of the station with the highest level?")
+    assert answer.values == (highest["site"]["town"],)
+    assert highest["site"]["town"] in answer.text
 
 
 def test_answers_cite_the_documents_whose_leaves_they_tell(ask: Callable[[str], Any]) -> None:

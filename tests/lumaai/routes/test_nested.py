@@ -108,3 +108,23 @@ def test_leaves_are_described_over_http(boats: Service) -> None:
     answer = boats.post("/v1/ask", {"question": "total toll in Oslo", "collections": ["boats"]}).json()
     assert answer["answer"]["values"] == [sum(boat["harbour"]["fee"] for boat in OSLO)]
     assert boats.request("PATCH", "/v1/collections/boats", json={"fields": {"berths.fee": {}}}).status_code == 422
+
+
+def test_parts_of_objects_are_selected_and_grouped_by(boats: Service) -> None:
+    """What stands at a path, within its objects; groups of leaves; no groups of moments, which filters read as text."""
+    path = "/v1/collections/boats/search"
+    asked = {"query": "heron", "mode": "keyword", "limit": 1, "select": ["title", "harbour.town", "harbour.nothing.x"]}
+    hit = boats.post(path, asked).json()["hits"][0]
+    assert hit["document"].keys() == {"id", "title", "harbour"}
+    assert hit["document"]["harbour"].keys() == {"town"}
+    groups = {"query": "heron otter gull", "mode": "keyword", "group_by": {"field": "harbour.town", "size": 2}}
+    found = boats.post(path, groups).json()
+    assert sorted((group["value"], len(group["ids"])) for group in found["groups"]) == [
+        ("Graz", 2),
+        ("Oslo", 2),
+        ("Turin", 2),
+    ]
+    towns = {boat["id"]: boat["harbour"]["town"] for boat in BOATS}
+    assert all(towns[id_] == group["value"] for group in found["groups"] for id_ in group["ids"])
+    refused = boats.post(path, {**groups, "group_by": {"field": "harbour.opened"}})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/group_by/field")

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from engine.facets.specification import FacetError as FacetError
     from engine.facets.specification import parse_facets as parse_facets
     from engine.fields.aggregates import Aggregate as Aggregate
+    from engine.fields.columns import value_at as value_at
     from engine.fields.filter import And as And
     from engine.fields.filter import Comparison as Comparison
     from engine.fields.filter import Filter as Filter
@@ -174,6 +175,7 @@ _MODULES = {
         "TimeLimitError",
         "check_wanted",
     ],
+    "fields.columns": ["value_at"],
     "fields.filter": ["And", "Comparison", "Filter", "Not", "Or", "parse_filter"],
     "facets.counting": ["count_facets"],
     "facets.specification": ["FacetError", "parse_facets"],

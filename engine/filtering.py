@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -15,14 +16,14 @@ from pyroaring import BitMap
 from engine.arrays import Mask, Ordinals
 from engine.errors import InvalidInputError
 from engine.fields.bitmaps import bitmap_of_places, places_of
-from engine.fields.columns import ID_FIELD, MISSING, build_column, path_column, path_values
+from engine.fields.columns import ID_FIELD, MISSING, build_column, path_column, path_columns, path_values
 from engine.fields.filter import Filter
 from engine.fields.index_cache import IndexCache, is_indexed
 from engine.fields.indexes import FieldIndex
+from engine.fields.paths import Leaves, joint_type
 from engine.fields.select import Steps, select
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.segments.part import Part
-from engine.writes.inference import widen
 
 if TYPE_CHECKING:
     from engine.snapshot import Snapshot
@@ -47,6 +48,7 @@ class PartFields:
         self._cache = indexes
         self._may_hold = may_hold
         self._indexes: dict[str, FieldIndex | None] = {}
+        self._together: dict[str, tuple[Field, Any]] = {}
         self._candidates: dict[tuple[str, str, str], BitMap | None] = {}
 
     @property
@@ -84,8 +86,26 @@ class PartFields:
         root, path = self._path(name)
         if root is None:
             return None
+        if name in self._together:
+            return self._together[name]
         key = name.split(".", 1)[0]
         return self._cache.path(self._part, name, root, lambda: path_column(self._part.column(key, root), path))
+
+    def read_together(self, names: Sequence[str]) -> None:
+        """Read the columns of several paths at once, where they are not known: most of the cost is in the objects."""
+        wanted: dict[str, dict[str, list[str]]] = {}
+        for name in names:
+            root, path = self._path(name)
+            if root is not None and not self._cache.has_path(self._part, name, root):
+                wanted.setdefault(name.split(".", 1)[0], {})[name] = path
+        for key, paths in wanted.items():
+            if len(paths) < 2:
+                continue
+            root = self._schema.fields[key]
+            made = dict(zip(paths, path_columns(self._part.column(key, root), [*paths.values()]), strict=True))
+            self._together |= made
+            for name, column in made.items():
+                self._cache.path(self._part, name, root, partial(_itself, column))
 
     def nulls(self, name: str) -> Mask | None:
         """The documents that have the field, or an object with that key, and null in it."""
@@ -130,6 +150,10 @@ class PartFields:
         return (field, path) if path and field is not None and field.type is FieldType.JSON else (None, [])
 
 
+def _itself(made: tuple[Field, Any]) -> tuple[Field, Any]:
+    return made
+
+
 def field_of(snapshot: Snapshot, name: str) -> Field:
     """The type of a field, of the id, or of a path within a JSON field.
 
@@ -145,24 +169,40 @@ def field_of(snapshot: Snapshot, name: str) -> Field:
     if root is None or root.type is not FieldType.JSON or "." not in name:
         known = ", ".join([ID, *snapshot.schema.fields])
         raise InvalidInputError(f"unknown field {name!r:.100}: expected one of {known:.1000}")
+    leaf = snapshot.fields.get(name)
+    if leaf is not None:
+        return leaf
     found: Field | None = None
     for part in snapshot.parts:
         own = PartFields(part, snapshot.schema, snapshot.indexes).column(name)
         if own is not None and own[1].null_count < len(own[1]):
-            found = own[0] if found is None else _common(found, own[0])
+            found = joint_type(found, own[0])
     return found or Field(FieldType.JSON)
 
 
-def _common(left: Field, right: Field) -> Field:
-    """A field that holds the values of both."""
-    type_ = widen(left.type, right.type) or FieldType.JSON
-    return Field(type_, many=(left.many or right.many) and type_ is not FieldType.JSON)
+def leaves_of(snapshot: Snapshot) -> Leaves:
+    """The paths within the JSON fields of a snapshot, deleted documents included; each part is read once."""
+    found = Leaves({})
+    for name, field in snapshot.schema.fields.items():
+        if field.type is FieldType.JSON:
+            for part in snapshot.parts:
+                column = partial(part.column, name, field)
+                found = found.joined(snapshot.leaf_cache.leaves(part, name, field, column))
+    return found
 
 
-def column_of(snapshot: Snapshot, i: int, name: str, field: Field) -> Any:
-    """The column of a field in one part as one Arrow array, of the type that `field_of` tells."""
+def column_of(snapshot: Snapshot, i: int, name: str, field: Field, fields: PartFields | None = None) -> Any:
+    """The column of a field in one part as one Arrow array, of the type that `field_of` tells.
+
+    Args:
+        snapshot: whose.
+        i: number of the part.
+        name: the field, the id, or a path.
+        field: its type.
+        fields: of that part, where some of them were read together.
+    """
     part = snapshot.parts[i]
-    found = PartFields(part, snapshot.schema, snapshot.indexes).column(name)
+    found = (fields or PartFields(part, snapshot.schema, snapshot.indexes)).column(name)
     if found is None:
         return build_column(field, [None] * len(part.ordinals))
     own, column = found
@@ -172,6 +212,13 @@ def column_of(snapshot: Snapshot, i: int, name: str, field: Field) -> Any:
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
     if (own.type, own.many) == (field.type, field.many):
         return column
+    root = snapshot.schema.fields.get(name.split(".", 1)[0], own)
+    kept = f"{name}\0{field.type}{' many' if field.many else ''}"
+    return snapshot.indexes.path(part, kept, root, lambda: (field, _as_type(column, own, field)))[1]
+
+
+def _as_type(column: Any, own: Field, field: Field) -> Any:
+    """A column of a path as another type, which holds all of its values."""
     values = column.to_pylist()
     if own.type is FieldType.JSON:
         values = [None if value is None else msgspec.json.decode(value) for value in values]

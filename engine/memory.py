@@ -21,6 +21,7 @@ from pyroaring import BitMap
 from engine.arrays import Mask
 from engine.fields.bitmaps import bitmap_bytes
 from engine.fields.index_cache import INDEXES_BYTES_DEFAULT, IndexCache
+from engine.fields.paths import LeafCache
 
 if TYPE_CHECKING:
     from engine.statistics import StatisticsCache
@@ -116,11 +117,13 @@ class MaskCache:
 
     Attributes:
         indexes: of the fields of the parts, from which masks are made.
+        leaves: of the objects in the parts; at most 2,000 paths a field.
     """
 
     def __init__(self, bytes_max: int = MASKS_BYTES_DEFAULT, indexes_bytes_max: int = INDEXES_BYTES_DEFAULT) -> None:
         self.bytes_max = bytes_max
         self.indexes = IndexCache(indexes_bytes_max)
+        self.leaves = LeafCache()
         self._statistics: StatisticsCache | None = None
         self._bytes = 0
         self._lock = threading.Lock()

@@ -164,7 +164,7 @@ class Schema:
     """The fields of a collection. Immutable: growing gives a new one.
 
     Attributes:
-        meaning: what the collection is about; `meanings`: its fields, as far as somebody said.
+        meaning: what the collection is about; `meanings`: its fields and leaves of objects, as far as somebody said.
     """
 
     fields: Mapping[str, Field] = field(default_factory=dict)
@@ -194,13 +194,22 @@ class Schema:
         meanings = dict(self.meanings)
         for name, given in _mapping(body.get("fields") or {}, "/fields").items():
             pointer = f"/fields/{_escape(str(name))}"
-            if name not in self.fields:
+            if name not in self.fields and not self.may_have_path(str(name)):
                 raise SchemaError(f"unknown field {name!r:.80}", pointer=pointer)
+            check_field_name(name, pointer)
             spec = _mapping(given, pointer)
             _known_keys(spec, set(FIELD_KEYS), pointer)
             meanings[name] = meanings.get(name, Meaning()).changed(spec, pointer)
         kept = {name: meaning for name, meaning in meanings.items() if meaning}
+        if len(kept) > FIELDS_MAX:
+            raise SchemaError(f"too many fields: maximum={FIELDS_MAX} got={len(kept)}", pointer="/fields")
         return replace(self, meaning=self.meaning.changed(body, ""), meanings=kept)
+
+    def may_have_path(self, name: str) -> bool:
+        """Whether objects of one of the JSON fields could have a leaf of that name, such as `venue.city`."""
+        root, _, rest = name.partition(".")
+        field = self.fields.get(root)
+        return bool(rest) and field is not None and field.type is FieldType.JSON
 
     @classmethod
     def from_json(cls, data: JSON) -> Schema:
@@ -227,6 +236,7 @@ class Schema:
                 fields[name] = _field(spec, pointer)
                 if meaning := Meaning().changed(spec, pointer):
                     meanings[name] = meaning
+                meanings |= _leaf_meanings(name, fields[name], spec, pointer)
         embed = {
             name: _embedding(spec, f"/embed/{_escape(name)}")
             for name, spec in _mapping(body.get("embed") or {}, "/embed").items()
@@ -246,6 +256,7 @@ class Schema:
             name: {"type": f.type.value, "many": f.many, "declared": f.declared}
             | ({} if f.language is None else {"language": f.language})
             | (self.meanings[name].to_json() if name in self.meanings else {})
+            | self._leaves_to_json(name)
             for name, f in self.fields.items()
         }
         for name, v in self.vectors.items():
@@ -273,6 +284,33 @@ class Schema:
             body["ttl"] = {"field": self.ttl.field} if self.ttl.field is not None else {"seconds": self.ttl.seconds}
         return body
 
+    def _leaves_to_json(self, name: str) -> dict[str, JSON]:
+        begin = f"{name}."
+        leaves = {
+            path.removeprefix(begin): meaning.to_json()
+            for path, meaning in self.meanings.items()
+            if path.startswith(begin) and path not in self.fields
+        }
+        return {"leaves": leaves} if leaves and self.fields[name].type is FieldType.JSON else {}
+
+
+def _leaf_meanings(name: str, field: Field, spec: Mapping[str, JSON], pointer: str) -> dict[str, Meaning]:
+    """What is said of the leaves of a JSON field's objects, by their paths."""
+    leaves = _mapping(spec.get("leaves") or {}, f"{pointer}/leaves")
+    if len(leaves) > FIELDS_MAX:
+        raise SchemaError(f"too many leaves: maximum={FIELDS_MAX} got={len(leaves)}", pointer=f"{pointer}/leaves")
+    if leaves and field.type is not FieldType.JSON:
+        raise SchemaError(f"only json has leaves: got={field.type}", pointer=f"{pointer}/leaves")
+    found: dict[str, Meaning] = {}
+    for path, given in leaves.items():
+        place = f"{pointer}/leaves/{_escape(str(path))}"
+        check_field_name(f"{name}.{path}", place)
+        said = _mapping(given, place)
+        _known_keys(said, set(FIELD_KEYS), place)
+        if meaning := Meaning().changed(said, place):
+            found[f"{name}.{path}"] = meaning
+    return found
+
 
 def check_field_name(name: JSON, pointer: str) -> None:
     """Refuse a field name that could not be filtered, stored or told apart from the engine's own.
@@ -293,7 +331,7 @@ def check_field_name(name: JSON, pointer: str) -> None:
 
 
 def _field(spec: dict[str, JSON], pointer: str) -> Field:
-    _known_keys(spec, {"type", "many", "declared", "language", *FIELD_KEYS}, pointer)
+    _known_keys(spec, {"type", "many", "declared", "language", "leaves", *FIELD_KEYS}, pointer)
     kind = spec.get("type")
     try:
         type_ = FieldType(str(kind))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,14 +15,15 @@ from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError, check_wanted
 from engine.fields.bitmaps import bitmap_of_mask, mask_of_bitmap
-from engine.fields.columns import ID_FIELD, without_negative_zero
+from engine.fields.columns import ID_FIELD, MISSING, build_column, path_values, without_negative_zero
 from engine.fields.evaluate import evaluate
 from engine.fields.filter import Filter
 from engine.fields.index_cache import IndexCache, is_indexed
+from engine.fields.paths import LeafCache, Leaves, listed, wholly_listed
 from engine.fields.relation import Relation
 from engine.fields.select import select
 from engine.fields.values import json_value, relation_types
-from engine.filtering import PartFields
+from engine.filtering import PartFields, column_of, field_of, leaves_of
 from engine.hits import Hits
 from engine.memory import MaskCache
 from engine.schema import ID, JSON, Field, FieldType, Schema
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 # Of a batch that may be cancelled, how many queries are searched in one native call, which nothing can stop.
 QUERIES_A_TURN = 128
+PATHS_TAKEN_MAX = 256  # values of a path that are read one by one
 _LIVING_MAX = 16  # masks of filters without what is deleted, a snapshot
 _ASKED_MAX = 1_000  # queries in words that were read, a snapshot
 _HELD_MAX = 16  # answers of the text index, a snapshot: each part of it asks for the same
@@ -179,6 +181,34 @@ class Snapshot:
     def indexes(self) -> IndexCache:
         """Indexes of the fields of its parts."""
         return self._masks.indexes
+
+    @property
+    def leaf_cache(self) -> LeafCache:
+        """The leaves of the objects in its parts."""
+        return self._masks.leaves
+
+    @cached_property
+    def leaves(self) -> Leaves:
+        """The paths within its JSON fields."""
+        return leaves_of(self)
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """The fields of the schema, and the leaves of objects as fields of their own: `venue.city`.
+
+        At most `engine.fields.paths.PATHS_MAX` leaves. Any other path within a JSON field can be named as well, where
+        fields are: this is what there is to be named.
+        """
+        schema = self.schema
+        if not any(field.type is FieldType.JSON for field in schema.fields.values()):
+            return schema.fields
+        return {**schema.fields, **listed(self.leaves, {ID, *schema.fields, *schema.vectors})}
+
+    @cached_property
+    def unfolded(self) -> frozenset[str]:
+        """The JSON fields that hold nothing but objects, all of whose leaves are among `fields`, one value each."""
+        roots = [name for name, field in self.schema.fields.items() if field.type is FieldType.JSON and not field.many]
+        return frozenset(name for name in roots if wholly_listed(name, self.leaves, self.fields))
 
     @property
     def statistics_cache(self) -> StatisticsCache:
@@ -532,7 +562,7 @@ class Snapshot:
         Raises:
             InvalidInputError: a field does not exist.
         """
-        types = relation_types(self.schema.fields, fields)
+        types = self._types(fields)
         tables, ordinals = [self._empty_table(types)], [np.empty(0, dtype=np.uint32)]
         for i in range(len(self.parts)):
             mask = self.allowed(i, where)
@@ -544,7 +574,7 @@ class Snapshot:
 
     def relation_of(self, hits: Hits, fields: Sequence[str] | None = None) -> Relation:
         """What a search found as rows, best first, with a column `_score`."""
-        types = relation_types(self.schema.fields, fields)
+        types = self._types(fields)
         tables, ordinals = [self._empty_table(types)], [np.empty(0, dtype=np.uint32)]
         order = []
         for i in np.unique(hits.parts):
@@ -682,8 +712,8 @@ class Snapshot:
         return ids
 
     def _values_at(self, name: str, parts: Any, places: Any) -> list[JSON]:
-        field = relation_types(self.schema.fields, [name])[name]
-        if len(parts) and (parts[0] == parts).all():
+        field = self._types([name])[name]
+        if name in self.schema.fields and len(parts) and (parts[0] == parts).all():
             numbers = self.parts[int(parts[0])].numbers(name, field)
             if numbers is not None:
                 return [*numbers[places].tolist()]
@@ -694,15 +724,45 @@ class Snapshot:
         return values
 
     def _values_of(self, i: int, name: str, field: Field, places: Any) -> list[JSON]:
+        if self._is_path(name):
+            return [json_value(field, value) for value in self._path_taken(i, name, field, places)]
         numbers = self.parts[i].numbers(name, field)
         if numbers is not None:
             return [*numbers[places].tolist()]
         found = self.parts[i].taken(name, field, places).to_pylist()
         return found if field.type in _PLAIN else [json_value(field, value) for value in found]
 
+    def _types(self, names: Sequence[str] | None) -> dict[str, Field]:
+        """The columns of a relation over documents: `id`, then the fields and paths asked for (all fields if None)."""
+        known = self.schema.fields
+        paths = [name for name in names or () if name not in known and "." in name]
+        return relation_types({**known, **{name: field_of(self, name) for name in paths}} if paths else known, names)
+
+    def column(self, i: int, name: str, field: Field) -> Any:
+        """The Arrow column of a field, of the id or of a path in part `i`, of the type that `relation` tells."""
+        return column_of(self, i, name, field) if self._is_path(name) else self.parts[i].column(name, field)
+
+    def _is_path(self, name: str) -> bool:
+        return name != ID and name not in self.schema.fields
+
+    def _path_taken(self, i: int, name: str, field: Field, places: Any) -> list[Any]:
+        """Values of a path at some places, as Arrow has them; of a few, without a look at the others."""
+        if len(places) > PATHS_TAKEN_MAX:
+            return column_of(self, i, name, field).take(pa.array(places)).to_pylist()  # type: ignore[no-any-return]
+        root, *path = name.split(".")
+        values = path_values(self.parts[i].taken(root, self.schema.fields[root], places), path)
+        column = build_column(field, [None if value is MISSING else value for value in values])
+        return column.to_pylist()  # type: ignore[no-any-return]
+
     def _table(self, i: int, types: dict[str, Field], places: Any | None) -> Any:
-        part = self.parts[i]
-        columns = {name: part.column(name, field) for name, field in types.items()}
+        paths = [name for name in types if self._is_path(name)]
+        fields = PartFields(self.parts[i], self.schema, self.indexes)
+        if paths:
+            fields.read_together(paths)
+        columns = {
+            name: column_of(self, i, name, field, fields) if name in paths else self.parts[i].column(name, field)
+            for name, field in types.items()
+        }
         table = pa.table(columns)
         return table if places is None else table.take(pa.array(places))
 

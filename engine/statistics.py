@@ -116,8 +116,8 @@ class StatisticsCache:
 
 
 def field_statistics(snapshot: Snapshot) -> dict[str, FieldStatistics]:
-    """Figures of every field of the schema but vectors."""
-    return {name: _of_field(snapshot, name, spec) for name, spec in snapshot.schema.fields.items()}
+    """Figures of every field but vectors, and of the leaves of objects."""
+    return {name: _of_field(snapshot, name, spec) for name, spec in snapshot.fields.items()}
 
 
 def _of_field(snapshot: Snapshot, name: str, spec: Field) -> FieldStatistics:

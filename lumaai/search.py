@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ MODES = ("semantic", "keyword", "hybrid")
 PARAMETERS = ("ef_search", "nprobe", "oversample", "exact", "recall")
 DEFAULT_EFFORT = SearchParameters()
 
+_NOTHING: Any = object()  # at a path, which is not null
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -83,10 +84,41 @@ def passage_hit(document: bytes, passage: Passage | None) -> PassageHit | None:
 
 
 def selected(document: bytes, fields: Sequence[str]) -> bytes:
-    """The document with its id and some of its fields only."""
+    """The document with its id and some of its fields only; of an object what stands at a path: `venue.city`."""
     decoded: Document = _decode(document)
     wanted = {"id", *fields}
-    return _encode({name: value for name, value in decoded.items() if name in wanted})
+    paths = _path_tree(name for name in wanted - decoded.keys() if "." in name)
+    found = {}
+    for name, value in decoded.items():
+        part = value if name in wanted else _part(value, paths[name]) if name in paths else _NOTHING
+        if part is not _NOTHING:
+            found[name] = part
+    return _encode(found)
+
+
+def _path_tree(paths: Iterable[str]) -> dict[str, Any]:
+    """Key → the keys below it that are wanted; None for all."""
+    tree: dict[str, Any] = {}
+    for path in sorted(paths):  # `a.b` before `a.b.c`, which it holds
+        *keys, last = path.split(".")
+        node: dict[str, Any] | None = tree
+        for key in keys:
+            node = None if node is None else node.setdefault(key, {})
+        if node is not None:
+            node[last] = None
+    return tree
+
+
+def _part(value: Any, tree: Mapping[str, Any] | None) -> Any:
+    """Of an object, or of those in a list, what is wanted."""
+    if tree is None:
+        return value
+    if isinstance(value, list):
+        return [part for item in value if (part := _part(item, tree)) is not _NOTHING] or _NOTHING
+    if not isinstance(value, dict):
+        return _NOTHING
+    parts = {key: _part(value[key], tree[key]) for key in value if key in tree}
+    return {key: part for key, part in parts.items() if part is not _NOTHING} or _NOTHING
 
 
 def check_mode(mode: object) -> None:

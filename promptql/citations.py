@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from engine import Snapshot
+from engine import Snapshot, value_at
 from promptql.answer import Artifact, Citation
 from promptql.catalog import ID
 from promptql.evidence import Quote
@@ -49,7 +49,7 @@ def claims_of_rows(
             for name in columns
             for claim in _cell_claims(rows, artifact, index, name, snapshots)
         ]
-    stored = {ID, *snapshots[rows.collection].schema.fields}
+    stored = {ID, *snapshots[rows.collection].fields}
     claims = []
     for index, row in enumerate(artifact.rows):
         ids, count = rows.relation.sources(index, IDS_MAX)
@@ -124,7 +124,7 @@ def _borne_out(claim: Claim, documents: Mapping[str, Any], snapshot: Snapshot) -
         return _quoted(claim.quote, citation, documents[citation.ids[0]])
     if claim.cells:
         document = documents[citation.ids[0]]
-        return all(_same(value, document.get(name)) for name, value in claim.cells.items())
+        return all(_same(value, value_at(document, name)) for name, value in claim.cells.items())
     return True
 
 

@@ -277,7 +277,7 @@ class _Estimator:
 
     def _size(self, source: Scan | Search, name: str) -> float | None:
         snapshot = self.snapshots[source.collection]
-        if name not in snapshot.schema.fields:
+        if name not in snapshot.fields:
             return None
         relation = snapshot.relation((name,), None)
         if not len(relation):

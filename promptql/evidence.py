@@ -162,7 +162,7 @@ def nearest_facts(
     facts = []
     parts = conjuncts(where)
     for part in parts:
-        condition = filter_of(part, params, snapshot.schema)
+        condition = filter_of(part, params, snapshot)
         if condition is None:  # no condition on documents alone
             continue
         count = snapshot.count(condition)

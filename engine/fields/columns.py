@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.schema import ID, JSON, Field, FieldType, Schema
-from engine.writes.inference import contradicts, infer_field, is_untyped, parse_datetime
+from engine.writes.inference import infer_field, is_untyped, parse_datetime, some_contradict
 
 _TYPES: dict[FieldType, Any] = {
     FieldType.TEXT: pa.large_string(),
@@ -84,21 +84,44 @@ def path_column(json_column: Any, path: Sequence[str]) -> tuple[Field, Any]:
 
     Where a list of objects stands on the way, the values of all of them, as a list.
     """
-    values = [None if value is MISSING else value for value in path_values(json_column, path)]
-    field = infer_field(path[-1], values) or Field(FieldType.JSON)
+    return path_columns(json_column, [path])[0]
+
+
+def path_columns(json_column: Any, paths: Sequence[Sequence[str]]) -> list[tuple[Field, Any]]:
+    """As `path_column`, of several paths: the values are read once."""
+    found: list[list[JSON]] = [[] for _ in paths]
+    for text in json_column.to_pylist():
+        value = MISSING if text is None else decoded(text)
+        for path, values in zip(paths, found, strict=True):
+            at = _follow(value, path)
+            values.append(None if at is MISSING else at)
+    return [_typed_column(path[-1], values) for path, values in zip(paths, found, strict=True)]
+
+
+def _typed_column(name: str, values: Sequence[JSON]) -> tuple[Field, Any]:
+    field = infer_field(name, values) or Field(FieldType.JSON)
     if field.type is FieldType.DATETIME:  # the next part may hold strings that are not
         field = replace(field, type=FieldType.KEYWORD)
-    if is_untyped(field) or any(contradicts(field, value) for value in values):  # no value may be left out
+    if is_untyped(field) or some_contradict(field, values):  # no value may be left out
         field = Field(FieldType.JSON)
     return field, build_column(field, values)
 
 
 def path_values(json_column: Any, path: Sequence[str]) -> list[JSON]:
     """The value at `path` in each row, `MISSING` where there is none."""
-    return [MISSING if text is None else _follow(_decoded(text), path) for text in json_column.to_pylist()]
+    return [MISSING if text is None else _follow(decoded(text), path) for text in json_column.to_pylist()]
 
 
-def _decoded(text: str | list[str | None]) -> JSON:
+def value_at(document: Mapping[str, JSON], name: str) -> JSON:
+    """What a document has in a field, or at a path within an object; None where there is nothing."""
+    if name in document:
+        return document[name]
+    found = _follow(document, name.split("."))
+    return None if found is MISSING else found
+
+
+def decoded(text: str | list[str | None]) -> JSON:
+    """The value that a JSON column has as text; a list of them, where it has lists."""
     if isinstance(text, str):
         return msgspec.json.decode(text)
     return [None if item is None else msgspec.json.decode(item) for item in text]

@@ -41,6 +41,7 @@ class IndexCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Key, tuple[Any, int]] = OrderedDict()
         self._wanted: dict[_Key, int] = {}  # how often still to be asked for
+        self._passing: weakref.WeakKeyDictionary[Any, dict[str, tuple[Field, Any]]] = weakref.WeakKeyDictionary()
 
     @property
     def bytes(self) -> int:
@@ -90,8 +91,24 @@ class IndexCache:
     def path(self, part: Any, name: str, root: Field, make: Callable[[], tuple[Field, Any]]) -> tuple[Field, Any]:
         """The column of a path within JSON, which `make` reads from the documents of `part`."""
         if not part.lasts:
-            return make()
+            return self._passing_path(part, name, make)
         return self._made((weakref.ref(part), f"{name}\0column", root), make, lambda made: int(made[1].nbytes))
+
+    def has_path(self, part: Any, name: str, root: Field) -> bool:
+        """Whether the column of a path is there."""
+        with self._lock:
+            if not part.lasts:
+                return name in self._passing.get(part, {})
+            return (weakref.ref(part), f"{name}\0column", root) in self._kept
+
+    def _passing_path(self, part: Any, name: str, make: Callable[[], tuple[Field, Any]]) -> tuple[Field, Any]:
+        with self._lock:
+            found = self._passing.setdefault(part, {}).get(name)
+        if found is None:
+            found = make()
+            with self._lock:
+                self._passing.setdefault(part, {})[name] = found
+        return found
 
     def _made(self, key: _Key, make: Callable[[], Kept], size_of: Callable[[Kept], int]) -> Kept:
         with self._lock:

@@ -59,12 +59,13 @@ def groupable_field(snapshot: Snapshot, group_by: GroupBy) -> Field:
     Raises:
         InvalidInputError: there is none of that name, or its values cannot be compared.
     """
-    field = snapshot.schema.fields.get(group_by.field)
+    is_stored = group_by.field in snapshot.schema.fields
+    field = (snapshot.schema.fields if is_stored else snapshot.fields).get(group_by.field)
     if field is None:
         known = ", ".join(name for name, each in snapshot.schema.fields.items() if each.type in GROUPABLE)
         message = f"unknown field {group_by.field!r:.100}: expected one of {known or '(none)'}"
         raise InvalidInputError(message, pointer="/group_by/field")
-    if field.type not in GROUPABLE:
+    if field.type not in GROUPABLE or (field.type is FieldType.DATETIME and not is_stored):  # filters see its strings
         message = f"field {group_by.field!r} cannot be grouped by: type={field.type}"
         raise InvalidInputError(message, pointer="/group_by/field")
     return field

@@ -47,8 +47,12 @@ class Registered:
 
     def serves(self, snapshot: Snapshot, wanted: frozenset[str] | None) -> bool:
         """Whether it is this snapshot with at least these columns."""
-        enough = self.wanted is None or (wanted is not None and wanted <= self.wanted)
-        return enough and self.snapshot() is snapshot
+        if self.snapshot() is not snapshot:
+            return False
+        if self.wanted is not None:
+            return wanted is not None and wanted <= self.wanted
+        paths = {name for name in wanted or () if "." in name}  # which are not among all
+        return not paths or paths <= {name.lower() for name in self.columns.names}
 
 
 @dataclass(slots=True, eq=False)

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from engine.fields.columns import ID_FIELD, arrow_type
 from engine.schema import ID, Field, FieldType, Schema
-from engine.segments.part import Part
 from engine.snapshot import Snapshot
 
 LIVE = "_engine_live"  # 1 or 0: DuckDB compares numbers three times as fast as it takes bits
@@ -49,14 +48,15 @@ def columns_of(snapshot: Snapshot, wanted: Collection[str] | None) -> Columns:
     """
     fields = {
         name: (key, field)
-        for name, key, field in named_fields(snapshot.schema)
+        for name, key, field in [*named_fields(snapshot.schema), *_named_leaves(snapshot, wanted)]
         if wanted is None or name.lower() in wanted
     } or {ID: (ID, ID_FIELD)}
     schema = pa.schema([pa.field(name, *_typed(field)) for name, (_, field) in fields.items()])
     whole, masked = [], []
-    for place, part in enumerate(snapshot.parts):
+    for place in range(len(snapshot.parts)):
         live = snapshot.allowed(place, None)
-        table = _part_table(part, fields.values(), schema)
+        arrays = [snapshot.column(place, key, field) for key, field in fields.values()]
+        table = pa.Table.from_arrays(arrays, schema=schema)
         if live is None:
             whole.append(table)
         else:
@@ -86,8 +86,18 @@ def named_fields(schema: Schema) -> list[tuple[str, str, Field]]:
     return [named[-1], *named[:-1]]
 
 
-def _part_table(part: Part, fields: Collection[tuple[str, Field]], schema: Any) -> Any:
-    return pa.Table.from_arrays([part.column(key, field) for key, field in fields], schema=schema)
+def _named_leaves(snapshot: Snapshot, wanted: Collection[str] | None) -> list[tuple[str, str, Field]]:
+    """Of the leaves of objects those that a query names, as "venue.city"; `*` has the objects alone."""
+    taken = {name.lower() for name, _, _ in named_fields(snapshot.schema)}
+    asked = {name for name in wanted or () if "." in name} - taken
+    if not asked:
+        return []
+    named = []
+    for path, field in snapshot.fields.items():
+        if path.lower() in asked:
+            asked.discard(path.lower())
+            named.append((path, path, field))
+    return named
 
 
 def _typed(field: Field) -> tuple[Any, bool, dict[bytes, bytes] | None]:

@@ -137,7 +137,7 @@ def _agreed(name: str, values: Sequence[JSON]) -> Field | None:
     scalars, many = _flatten(values)
     if scalars is None:
         return Field(FieldType.JSON)
-    kinds = {kind for value in scalars if (kind := natural_type(value)) is not None}
+    kinds = {kind for value in _distinct(scalars) if (kind := natural_type(value)) is not None}
     if not kinds:
         return UNTYPED if many else None
     type_ = _widest(kinds)
@@ -197,6 +197,17 @@ def contradicts(field: Field, value: JSON) -> bool:
     """Whether a value of the batch that `field` was inferred from is not one of those that it was inferred for."""
     items = value if isinstance(value, list) else (value,)
     return not is_untyped(field) and not all(fits(field.type, item) for item in items)
+
+
+def some_contradict(field: Field, values: Sequence[JSON]) -> bool:
+    """Whether any of the values that `field` was inferred from contradicts it."""
+    present = [value for value in values if value is not None]
+    return not all_fit(field, present) and any(contradicts(field, value) for value in _distinct(present))
+
+
+def _distinct(values: Sequence[JSON]) -> Iterable[JSON]:
+    """The values, of strings each once: other kinds equal one another, as 1 does true."""
+    return set(values) if set(map(type, values)) <= {str, type(None)} else values
 
 
 def grow_field(field: Field, value: JSON) -> Field | None:

@@ -14,6 +14,17 @@ from lumaai.wire.values import Description, FieldName, Integer, ScalarType, Stri
 FIELDS_MAX = 4_096
 
 
+def _few_fields(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > FIELDS_MAX:
+        raise PydanticCustomError(
+            "too_many_keys", "too many fields: maximum={maximum} got={got}", {"maximum": FIELDS_MAX, "got": len(value)}
+        )
+    return value
+
+
+FewFields = BeforeValidator(_few_fields)
+
+
 class ReferenceSpec(Wire):
     """The field of another collection whose values a field has."""
 
@@ -37,6 +48,9 @@ class ScalarFieldSpec(FieldMeaning):
     type: ScalarType
     many: bool = Field(default=False, description="The field's values are lists.")
     declared: bool = Field(default=True, description="A declared type never widens.")
+    leaves: Annotated[dict[FieldName, FieldMeaning], FewFields] | None = Field(
+        default=None, description="Of json: what the leaves of its objects are about, by their paths."
+    )
 
 
 class VectorFieldSpec(Wire):
@@ -76,17 +90,6 @@ class EmbedSpec(Wire):
         default=None,
         description="How long text is cut: auto (by the suffix of `path`), sentences, markdown, code, none.",
     )
-
-
-def _few_fields(value: Any) -> Any:
-    if isinstance(value, dict) and len(value) > FIELDS_MAX:
-        raise PydanticCustomError(
-            "too_many_keys", "too many fields: maximum={maximum} got={got}", {"maximum": FIELDS_MAX, "got": len(value)}
-        )
-    return value
-
-
-FewFields = BeforeValidator(_few_fields)
 
 
 class TtlSpec(Wire):

@@ -32,6 +32,9 @@ class FieldInfo:
         unit: that quantities and money are in, such as "km²" or "USD".
         samples: some of its values, from all over the collection.
         description, synonyms: declared, the synonyms also inferred from abbreviations in the name.
+        keys: of a leaf of objects, those that lead to it: `venue`, `city`; none for a field of the documents.
+        unfolded: it holds objects, all of whose leaves are fields of their own, of one value each.
+        names: the object whose name it holds, as `venue.name` does that of `venue`.
     """
 
     name: str
@@ -49,6 +52,14 @@ class FieldInfo:
     samples: tuple[Scalar, ...] = field(default=(), repr=False)
     description: str | None = None
     synonyms: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    unfolded: bool = False
+    names: str | None = None
+
+    @property
+    def own_name(self) -> str:
+        """The name, of a leaf its last key."""
+        return self.keys[-1] if self.keys else self.name
 
     @property
     def numeric(self) -> bool:

@@ -26,6 +26,7 @@ VALUES_MAX = 5_000  # distinct values read of one field, most frequent first
 CATEGORY_ROWS_EACH = 3.0  # a field whose values stand in so many documents each is a category, however many there are
 SAMPLE_DOCUMENTS = 40  # whose values stand for all of a field's
 SAMPLES_MAX = 20
+FIELDS_TOGETHER = 16  # whose columns are held while they are looked at
 SAMPLE_CHARACTERS_MAX = 200
 LABEL_ROWS_EACH_MAX = 3  # on average; what more documents are called alike is no name of one
 LABEL_WORDS_MAX = 3.0  # on average; labels of more words are told by their names, such as "title"
@@ -128,15 +129,18 @@ def _collection(snapshot: Snapshot) -> CollectionInfo:
     ranges = _ranges(snapshot)
     unknown: Range = (None, None, None)
     sample = _sample(snapshot)
-    samples = {name: _samples(snapshot, name, sample) for name in schema.fields}
-    fields = {
-        name: _with_meaning(
-            _field(snapshot, name, spec, rows, ranges.get(name, unknown), samples[name]),
-            schema.meanings.get(name, Meaning()),
-            samples[name],
-        )
-        for name, spec in schema.fields.items()
-    }
+    fields: dict[str, FieldInfo] = {}
+    every = list(snapshot.fields)
+    for begin in range(0, len(every), FIELDS_TOGETHER):
+        names = every[begin : begin + FIELDS_TOGETHER]
+        snapshot.relation([name for name in names if name not in schema.fields])  # their objects are read once
+        for name in names:
+            samples = _samples(snapshot, name, sample)
+            field = _field(snapshot, name, snapshot.fields[name], rows, ranges.get(name, unknown), samples)
+            fields[name] = _with_meaning(field, schema.meanings.get(name, Meaning()), samples)
+    fields |= {name: replace(fields[name], unfolded=True) for name in snapshot.unfolded}
+    fields |= _called_by_keys(fields)
+    fields |= _naming_objects(fields)
     return CollectionInfo(
         name=snapshot.name,
         rows=rows,
@@ -187,7 +191,7 @@ def _with_meaning(field: FieldInfo, meaning: Meaning, samples: tuple[Scalar, ...
 
 def _ranges(snapshot: Snapshot) -> dict[str, Range]:
     """Number of values, least and greatest of each ordered field, in one pass."""
-    names = [name for name, spec in snapshot.schema.fields.items() if spec.type in ORDERED_TYPES and not spec.many]
+    names = [name for name, spec in snapshot.fields.items() if spec.type in ORDERED_TYPES and not spec.many]
     if not names:
         return {}
     aggregates = [Aggregate(fn, name, f"{fn} {name}") for name in names for fn in ("count", "min", "max")]
@@ -198,8 +202,10 @@ def _ranges(snapshot: Snapshot) -> dict[str, Range]:
 def _field(
     snapshot: Snapshot, name: str, spec: Field, rows: int, span: Range, samples: tuple[Scalar, ...]
 ) -> FieldInfo:
+    keys = () if name in snapshot.schema.fields else tuple(name.split("."))
+    own_name = keys[-1] if keys else name
     listed = spec.type in {FieldType.KEYWORD, FieldType.BOOLEAN} or (
-        spec.type is FieldType.TEXT and (name.casefold() in LABEL_NAMES or _holds_labels(name, samples))
+        spec.type is FieldType.TEXT and (own_name.casefold() in LABEL_NAMES or _holds_labels(own_name, samples))
     )
     pairs = snapshot.field_values(name, VALUES_MAX) if listed else []
     values = tuple((value, count) for value, count in pairs if isinstance(value, (str, bool)))
@@ -214,7 +220,43 @@ def _field(
         greatest=span[2],
         identifier=not spec.many and _is_identifier(spec.type, name, values, rows),
         index=_index(values),
+        keys=keys,
     )
+
+
+def _called_by_keys(fields: Mapping[str, FieldInfo]) -> dict[str, FieldInfo]:
+    """The leaves that also go by their last keys, where no other field does: "company" is `site.owner.company`."""
+    endings = {path: _endings(field) for path, field in fields.items()}
+    shared = Counter(words for each in endings.values() for words in each)
+    found: dict[str, FieldInfo] = {}
+    for path, field in fields.items():
+        called = [" ".join(words) for words in endings[path][:-1] if shared[words] == 1]
+        if called and field.own_name.casefold() not in LABEL_NAMES:
+            found[path] = replace(field, synonyms=(*field.synonyms, *called))
+    return found
+
+
+def _endings(field: FieldInfo) -> list[tuple[str, ...]]:
+    """The words of its last key, of its last two keys, …, of all of them."""
+    keys = field.keys or (field.name,)
+    return list(dict.fromkeys(name_words(".".join(keys[at:])) for at in reversed(range(len(keys)))))
+
+
+def _naming_objects(fields: Mapping[str, FieldInfo]) -> dict[str, FieldInfo]:
+    """The leaves that name the objects they are in, which go by the objects' names as well."""
+    found: dict[str, FieldInfo] = {}
+    for name in LABEL_NAMES:
+        for path, field in fields.items():
+            parent = ".".join(field.keys[:-1])
+            known = any(each.names == parent for each in found.values())
+            if (
+                parent
+                and field.own_name.casefold() == name
+                and field.type in STRING_TYPES
+                and not (field.many or known)
+            ):
+                found[path] = replace(field, names=parent, synonyms=(*field.synonyms, " ".join(name_words(parent))))
+    return found
 
 
 def _holds_labels(name: str, samples: tuple[Scalar, ...]) -> bool:
@@ -259,5 +301,5 @@ def _label(fields: Mapping[str, FieldInfo]) -> str:
     folded = {name.casefold(): name for name in fields}
     named = [folded[name] for name in LABEL_NAMES if name in folded and fields[folded[name]].type in STRING_TYPES]
     telling = [name for name in named if fields[name].identifier]
-    identifiers = [info.name for info in fields.values() if info.identifier and not info.many]
+    identifiers = [info.name for info in fields.values() if info.identifier and not info.many and not info.keys]
     return next(iter([*telling, *named, *identifiers]), ID)

@@ -117,6 +117,8 @@ def _entries(question: str, catalog: Catalog) -> list[_Entry]:
 def _entry(info: CollectionInfo, found: Relevance) -> _Entry:
     fields = []
     for name, item in info.fields.items():
+        if item.unfolded:  # its leaves are shown
+            continue
         share = found.fields.get(name, 0.0)
         is_named = share >= 1 or name in found.values
         weight = _LINKED if is_named else _LABEL if name == info.label else _UNNAMED

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from engine import Coverage, Field, Filter, Passage, Relation, Rerank, Schema, Snapshot, parse_filter
+from engine import Coverage, FieldType, Filter, Passage, Relation, Rerank, Snapshot, parse_filter
 from models import Embedder
 from promptql.answer import LlmUse, Notice
-from promptql.expressions import Predicate, Scalar
+from promptql.expressions import Predicate, Scalar, fields_of
 from promptql.judgements import Judgements
 from promptql.language_models import LanguageModels
 from promptql.predicate import engine_filter
@@ -17,6 +17,8 @@ from promptql.watch import Watch
 
 # How the best hits of a search of (snapshot, query, k) are ordered anew.
 Reranking: TypeAlias = "Callable[[Snapshot, str, int], Rerank]"
+
+_READ_APART = frozenset({FieldType.DATETIME, FieldType.GEO, FieldType.JSON})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +78,19 @@ class Scope:
     lookups: dict[str, Scalar] = field(default_factory=dict)
 
 
-def filter_of(
-    where: Predicate | None,
-    params: Mapping[str, Scalar],
-    schema: Schema | None = None,
-    types: Mapping[str, Field] | None = None,
-) -> Filter | None:
-    """The engine's filter of a predicate over documents of the schema, or over columns of these types.
+def filter_of(where: Predicate | None, params: Mapping[str, Scalar], snapshot: Snapshot) -> Filter | None:
+    """The engine's filter of a predicate over documents.
 
     Returns:
-        None where there is no predicate, or one that the engine's filters cannot say.
+        None where there is no predicate, or one that the engine's filters cannot say: of paths within JSON they read
+        each part by itself, where a moment is a string, and a list may be a single value.
     """
     if where is None:
         return None
-    data: Any = engine_filter(where, params, schema.fields if schema is not None else types)
-    return None if data is None else parse_filter(data, schema)
+    paths = [
+        snapshot.fields[name] for name in fields_of(where) if name in snapshot.fields.keys() - snapshot.schema.fields
+    ]
+    if any(path.many or path.type in _READ_APART for path in paths):
+        return None
+    data: Any = engine_filter(where, params, snapshot.fields)
+    return None if data is None else parse_filter(data, snapshot.schema)

@@ -23,15 +23,14 @@ def run_scan(step: Scan, scope: Scope) -> Rows:
     snapshot = scope.snapshots[step.collection]
     where = None if step.where is None else bound(step.where, scope)
     pushed, rest = split(where, snapshot)
+    fields = tuple(snapshot.fields) if step.fields is None else step.fields
     rows = snapshot.count(pushed)
     if rows > scope.rows_max:
         raise LimitExceededError(f"the plan would read too many rows: got={rows} limit={scope.rows_max}")
     if rest is None:
-        return Rows(snapshot.relation(step.fields, pushed), step.collection)
-    read = None if step.fields is None else tuple(dict.fromkeys([*step.fields, *sorted(fields_of(rest))]))
-    relation = snapshot.relation(read, pushed).where(rest)
-    if step.fields is not None:
-        relation = relation.project(list(dict.fromkeys([ID, *step.fields])))
+        return Rows(snapshot.relation(fields, pushed), step.collection)
+    read = list(dict.fromkeys([*fields, *sorted(fields_of(rest))]))
+    relation = snapshot.relation(read, pushed).where(rest).project(list(dict.fromkeys([ID, *fields])))
     return Rows(relation, step.collection)
 
 
@@ -41,11 +40,11 @@ def split(where: Predicate | None, snapshot: Snapshot) -> tuple[Filter | None, P
     rest: list[Predicate] = []
     for part in conjuncts(where):
         (pushed if _fits(part, snapshot) else rest).append(part)
-    return filter_of(conjunction(*pushed), {}, snapshot.schema), conjunction(*rest)
+    return filter_of(conjunction(*pushed), {}, snapshot), conjunction(*rest)
 
 
 def _fits(part: Predicate, snapshot: Snapshot) -> bool:
     try:
-        return filter_of(part, {}, snapshot.schema) is not None
+        return filter_of(part, {}, snapshot) is not None
     except FilterError:  # a limit of filters, such as on the length of patterns
         return False

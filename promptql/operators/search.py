@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine import Among, Condition, Hits, Nearest, SearchRequest, Snapshot, Words, parse_filter
 from promptql.answer import Notice
+from promptql.expressions import fields_of
 from promptql.operators.binding import bound
 from promptql.operators.rows import Rows, Scope
 from promptql.operators.scan import split
@@ -18,7 +19,9 @@ def run_search(step: Search, scope: Scope) -> Rows:
     passages = dict(zip(hits.ids, hits.passages, strict=True))
     missing = step.rerank and scope.rerank is None
     notices = (Notice("not_reranked", f"step {step.id}: there is no reranker here"),) if missing else ()
-    return Rows(snapshot.relation_of(hits, step.fields), step.collection, passages, notices=notices)
+    return Rows(
+        snapshot.relation_of(hits, step.fields or tuple(snapshot.fields)), step.collection, passages, notices=notices
+    )
 
 
 def _condition(step: Search, snapshot: Snapshot, scope: Scope) -> Condition:
@@ -27,7 +30,7 @@ def _condition(step: Search, snapshot: Snapshot, scope: Scope) -> Condition:
     pushed, rest = split(where, snapshot)
     if rest is None:
         return pushed
-    ids = snapshot.relation(None, pushed).where(rest).column("id")
+    ids = snapshot.relation(sorted(fields_of(rest)), pushed).where(rest).column("id")
     ordinals = [ordinal for ordinal in snapshot.ordinals_of([str(id_) for id_ in ids]) if ordinal is not None]
     return Among.of(ordinals)
 

@@ -11,7 +11,7 @@ from promptql.rules.words import name_words
 LENGTH = ("length", "duration", "runtime", "minutes", "words", "characters", "pages", "size", "seconds", "hours")
 TIME = ("year", "date", "released", "published", "created", "time", "day", "born", "founded", "since")
 PRICE = ("price", "cost", "fee", "fare", "amount", "rent")
-SIZE = ("size", "area", "population", "volume", "revenue", "employees", "capacity", *LENGTH)
+SIZE = ("size", "area", "population", "volume", "revenue", "employees", "capacity", "seats", *LENGTH)
 SCORE = ("rating", "score", "stars", "points", "votes", "grade", "rank")
 POPULARITY = ("popularity", "votes", "views", "downloads", "followers", "sales", *SCORE)
 AGE = ("age",)
@@ -93,10 +93,11 @@ def is_unmeasured(word: str, name: str) -> bool:
     )
 
 
-def measured_by(collection: CollectionInfo, measures: tuple[str, ...]) -> FieldInfo | None:
-    """The ordered field named by the first of the measures that names one."""
+def measured_by(collection: CollectionInfo, measures: tuple[str, ...], within: str | None = None) -> FieldInfo | None:
+    """The ordered field named by the first of the measures that names one; `within`: only leaves of that object."""
+    fields = [field for field in collection.fields.values() if within is None or field.name.startswith(f"{within}.")]
     for measure in measures:
-        for field in collection.fields.values():
+        for field in fields:
             if field.ordered and measure in name_words(field.name):
                 return field
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from promptql.catalog import CollectionInfo, FieldInfo
@@ -37,6 +37,7 @@ _UNITS = frozenset(
     hours days year years date time timestamp at on pct percent""".split()
 )
 _FILLERS = frozenset("data dataset info information details list table record records collection".split())
+_ARTICLES = frozenset("the a an its their this that each every".split())
 _PART_CHARACTERS_MIN = 4  # shorter parts of names ("un", "cca") are too easily ordinary words
 
 
@@ -53,7 +54,8 @@ class FieldLink:
 def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[FieldLink, ...]:
     """For each place in the question the field it names best; longer names win over shorter ones."""
     found: list[FieldLink] = []
-    names = {name: words for name in collection.fields if (words := name_words(name))}
+    named = {field.names for field in collection.fields.values()}
+    names = {name: words for name in collection.fields if name not in named and (words := name_words(name))}
     for name, words in names.items():
         field = collection.fields[name]
         found += (link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None)
@@ -61,12 +63,49 @@ def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[Fi
             links = (_link_at(tokens, start, field, called) for start in range(len(tokens)))
             found += (link for link in links if link is not None and link.end - link.start == len(called))
         found += _part_links(tokens, field, words, collection, names)
+    found += _of_objects(found, tokens)
     found.sort(key=lambda link: (link.start - link.end, -link.strength))
     taken: dict[int, FieldLink] = {}
     for link in found:
         if not any(index in taken for index in range(link.start, link.end)):
             taken |= dict.fromkeys(range(link.start, link.end), link)
     return tuple(sorted(set(taken.values()), key=lambda link: link.start))
+
+
+def _of_objects(links: Sequence[FieldLink], tokens: Sequence[Token]) -> list[FieldLink]:
+    """The links of leaves with the objects that are named beside them: "city of the venue", "the venue's city"."""
+    found = []
+    for link in links:
+        objects = [words for key in link.field.keys[:-1] if (words := name_words(key))]
+        whole = link
+        while objects and (more := _with_object(whole, objects, tokens)) is not None:
+            whole = more
+        if whole is not link:
+            found.append(whole)
+    return found
+
+
+def _with_object(link: FieldLink, objects: Sequence[tuple[str, ...]], tokens: Sequence[Token]) -> FieldLink | None:
+    """The link and one of these objects, right before it or behind an "of"; None where there is none."""
+    after = link.end
+    if after < len(tokens) and tokens[after].folded == "of":
+        after += 1
+        while after < len(tokens) and tokens[after].folded in _ARTICLES:
+            after += 1
+    for words in objects:
+        before = link.start - len(words)
+        if before >= 0 and _spell(tokens, before, words):
+            return replace(link, start=before, strength=EXACT)
+        if after > link.end and _spell(tokens, after, words):
+            return replace(link, end=after + len(words), strength=EXACT)
+    return None
+
+
+def _spell(tokens: Sequence[Token], start: int, words: tuple[str, ...]) -> bool:
+    span = tokens[start : start + len(words)]
+    return len(span) == len(words) and all(
+        _strength(token, word) == EXACT for token, word in zip(span, words, strict=True)
+    )
 
 
 def _link_at(tokens: Sequence[Token], start: int, field: FieldInfo, words: tuple[str, ...]) -> FieldLink | None:
@@ -94,6 +133,8 @@ def _part_links(
     if len(words) == 1 or core[-1] == "id" or words[-1] == "id":
         return []
     parts = [core] if core != words else []
+    if field.keys and (own := without_unit(name_words(field.keys[-1]))) != core and not _is_shared(own, field, names):
+        parts.append(own)
     if core[0] not in STOPWORDS and not any(core[0] in other for name, other in names.items() if name != field.name):
         parts.append(core[:1])
     found = []
@@ -106,6 +147,12 @@ def _part_links(
             if telling and strength >= enough and not any(mentions_collection(token, collection) for token in span):
                 found.append(FieldLink(field, start, start + len(part), PART))
     return found
+
+
+def _is_shared(own: tuple[str, ...], field: FieldInfo, names: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether the name of another field ends with these words, but for its unit."""
+    others = (without_unit(words) for name, words in names.items() if name != field.name)
+    return not own or any(words[-len(own) :] == own for words in others)
 
 
 def without_unit(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -84,6 +84,11 @@ def _read_adjective(reading: Reading, index: int) -> None:
     if noun is not None and noun.field.many and sized and any(reading.names_documents(i) for i in range(index)):
         _rank_by_length(reading, index, noun, descending=adjective.descending)  # "which movie has the largest cast"
         return
+    size = None if noun is None else _size_of_object(reading, noun, adjective.measures)
+    if size is not None:  # "the biggest venue" of documents with venue.name and venue.seats
+        reading.use((index,))
+        _rank(reading, size, word, descending=adjective.descending)
+        return
     if noun is not None and _is_subject(noun.field) and (sized or word in {"top", "bottom"}):
         reading.use((index, *range(noun.start, noun.end)))
         reading.ranking = Ranking(None, adjective.descending, word)
@@ -99,6 +104,11 @@ def _read_adjective(reading: Reading, index: int) -> None:
         if noun is not None and measured and noun.field.name != reading.collection.label:  # "longest docstring"
             reading.use(range(noun.start, noun.end))
         _rank(reading, field, word, descending=descending)
+
+
+def _size_of_object(reading: Reading, noun: FieldLink, measures: tuple[str, ...]) -> FieldInfo | None:
+    """What measures the objects that a word names, such as venues, among their own leaves."""
+    return None if noun.field.names is None else measured_by(reading.collection, measures, noun.field.names)
 
 
 def _read_ranked_values(reading: Reading, index: int, measure: FieldLink) -> None:

@@ -52,7 +52,7 @@ class TableReader:
     def read(self, catalog: Catalog, snapshots: Mapping[str, Snapshot]) -> Tables | None:
         """The collections as tables; None where one of them is none, or they are too large to be read whole."""
         infos = [info for info in catalog.collections.values() if info.rows]
-        cells = sum(info.rows * len(info.fields) for info in infos)
+        cells = sum(info.rows * len(_table_fields(info)) for info in infos)
         if not infos or len(infos) > COLLECTIONS_MAX or cells > CELLS_MAX:
             return None
         if any(info.searchable or not _tabular(info) for info in infos):
@@ -122,8 +122,9 @@ class TableReader:
         with self._lock:
             if snapshot in self._columns:
                 return self._columns[snapshot]
-        relation = snapshot.relation(list(info.fields))
-        read: dict[str, Sequence[Cell]] = {name: relation.column(name) for name in info.fields}
+        names = _table_fields(info)
+        relation = snapshot.relation(names)
+        read: dict[str, Sequence[Cell]] = {name: relation.column(name) for name in names}
         columns: Mapping[str, Sequence[Cell]] | None = read
         if any(_is_prose(cells) for cells in read.values()):
             columns = None
@@ -147,7 +148,13 @@ def _tells(field: FieldInfo, info: CollectionInfo) -> bool:
 
 
 def _tabular(info: CollectionInfo) -> bool:
-    return bool(info.fields) and all(map(_is_column, info.fields.values()))
+    names = _table_fields(info)
+    return bool(names) and all(_is_column(info.fields[name]) for name in names)
+
+
+def _table_fields(info: CollectionInfo) -> list[str]:
+    """The fields, with the leaves of objects in place of the objects."""
+    return [name for name, field in info.fields.items() if not field.unfolded]
 
 
 def _is_column(field: FieldInfo) -> bool:

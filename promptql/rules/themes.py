@@ -165,8 +165,8 @@ def _embedded(info: CollectionInfo) -> tuple[str, ...]:
     """The field with the texts: the one that is prose."""
     from engine import FieldType
 
-    texts = [field.name for field in info.fields.values() if field.type is FieldType.TEXT and field.name != info.label]
-    return tuple(texts[:1])
+    fields = [field for field in info.fields.values() if not field.keys and field.name != info.label]
+    return tuple(field.name for field in fields if field.type is FieldType.TEXT)[:1]
 
 
 def _scale(info: CollectionInfo, tone: Tone) -> Predicate | None:

@@ -43,9 +43,31 @@ def test_descriptions_change_one_by_one_and_null_takes_away() -> None:
     assert schema.meanings == {"year": Meaning(synonyms=("vintage",))}
 
 
+def test_leaves_of_objects_have_words_of_their_own() -> None:
+    """Declared within their field or said later by their path; kept with the schema."""
+    leaves = {"city": {"synonyms": ["town"]}, "owner.since": {"description": "First day."}, "seats": {}}
+    schema = Schema.from_json({"fields": {"venue": {"type": "json", "leaves": leaves}, "year": "integer"}})
+    said = {"venue.city": Meaning(synonyms=("town",)), "venue.owner.since": Meaning("First day.")}
+    assert schema.meanings == said
+    assert Schema.from_json(schema.to_json()) == schema
+    schema = schema.described({"fields": {"venue.seats": {"references": "halls"}, "venue.city": {"synonyms": None}}})
+    assert schema.meanings["venue.seats"] == Meaning(references=Reference("halls"))
+    assert "venue.city" not in schema.meanings
+    assert Schema.from_json(schema.to_json()) == schema
+    for fields, pointer in (
+        ({"year": {"type": "integer", "leaves": {"city": {}}}}, "/fields/year/leaves"),
+        ({"v": {"type": "json", "leaves": {"a/b": {"type": "text"}}}}, "/fields/v/leaves/a~1b/type"),
+        ({"v": {"type": "json", "leaves": {"k" * 300: {}}}}, f"/fields/v/leaves/{'k' * 300}"),
+    ):
+        with pytest.raises(SchemaError) as caught:
+            Schema.from_json({"fields": fields})
+        assert caught.value.pointer == pointer
+
+
 @pytest.mark.parametrize(
     ("said", "pointer"),
     [
+        ({"fields": {"year.month": {}}}, "/fields/year.month"),
         ({"fields": {"nothing": {}}}, "/fields/nothing"),
         ({"fields": {"year": {"type": "text"}}}, "/fields/year/type"),
         ({"fields": {"year": {"synonyms": "vintage"}}}, "/fields/year/synonyms"),

@@ -34,3 +34,15 @@ def test_fields_are_found_by_the_words_declared_for_them(tmp_path: Path, embed: 
             assert list(db.ask(question, planner="rules").values) == pytest.approx(expected), question
         films.describe(fields={"gross": {"synonyms": ["intake"]}})
         assert list(db.ask("What is the average intake of the films?", planner="rules").values) == [12.0]
+
+
+def test_leaves_of_objects_are_found_by_the_words_declared_for_them(tmp_path: Path) -> None:
+    """Declared with their object, or said later by their path."""
+    money = {"type": "json", "leaves": {"gross": {"synonyms": ["takings"]}}}
+    documents = [{"id": item["id"], "title": item["title"], "money": {"gross": item["gross"]}} for item in DOCUMENTS]
+    with lumaai.Database(tmp_path / "db", default_model="hashing") as db:
+        films = db.create_collection("films", {"money": money})
+        films.add(documents)
+        assert list(db.ask("What are the average takings of the films?", planner="rules").values) == [12.0]
+        films.describe(fields={"money.gross": {"synonyms": ["intake"]}})
+        assert list(db.ask("What is the average intake of the films?", planner="rules").values) == [12.0]

@@ -13,6 +13,7 @@ import pytest
 from lumaai.collection import Collection
 from lumaai.database import Database
 from lumaai.errors import InvalidRequestError, NotFoundError
+from lumaai.search import selected
 from tests.lumaai.films import FILMS, passage_of
 
 
@@ -148,3 +149,28 @@ def test_meaning_is_found_with_the_real_model(tmp_path: Path) -> None:
         assert len(passage.text) < len(text)
         info = films.info().schema
         assert (info["fields"]["vector"]["dim"], info["embed"]["vector"]["model"]) == (384, "all-MiniLM-L6-v2")
+
+
+@pytest.mark.parametrize(
+    ("fields", "rest"),
+    [
+        (["a.b"], {"a": {"b": 1}}),
+        (["a.c.e", "a.c.d"], {"a": {"c": {"d": 2, "e": None}}}),
+        (["a", "a.b"], {"a": {"b": 1, "c": {"d": 2, "e": None}}}),
+        (["a.c", "a.c.d"], {"a": {"c": {"d": 2, "e": None}}}),
+        (["l.x"], {"l": [{"x": 1}]}),
+        (["k.z"], {"k.z": 5}),
+        (["n.x", "nothing.r", "l.x.y", "a.b.z", ""], {}),
+    ],
+)
+def test_what_stands_at_a_path_is_selected_within_its_objects(fields: list[str], rest: dict[str, Any]) -> None:
+    """Of objects and of those in lists; a field whose own name has a dot comes first; what is not there is left out."""
+    document = {
+        "id": "1",
+        "a": {"b": 1, "c": {"d": 2, "e": None}},
+        "l": [{"x": 1, "y": 2}, {"y": 3}, 4],
+        "k.z": 5,
+        "k": {"z": 6},
+        "n": None,
+    }
+    assert json.loads(selected(json.dumps(document).encode(), fields)) == {"id": "1", **rest}

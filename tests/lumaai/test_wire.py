@@ -173,7 +173,7 @@ def test_many_unknown_keys_are_not_all_compared() -> None:
             wire.CreateCollection,
             {"fields": {"y": {"type": "integer", "dim": 4}}},
             "/fields/y/dim",
-            "unknown key: known are declared, description, many, references, synonyms, type",
+            "unknown key: known are declared, description, leaves, many, references, synonyms, type",
         ),
         (wire.WriteDocuments, {"documents": [{}], "x" * 100: 1}, "/" + "x" * 100, "unknown key: known are atomic, "),
         (wire.NoQuery, {"a": "b"}, "/a", "unknown key: there is none to give here"),

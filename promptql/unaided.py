@@ -21,7 +21,8 @@ from promptql.plan import Assumption, Support, ignored_words
 from promptql.planned import Planned
 from promptql.rules.absences import speaks_of_absence, speaks_of_amounts
 from promptql.rules.amounts import plan_amount
-from promptql.rules.concepts import APPEARING, COMPARATIVES, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
+from promptql.rules.comparators import speaks_of_denied_bounds
+from promptql.rules.concepts import APPEARING, COMPARATIVES, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_as
 from promptql.rules.conditions import speaks_of_labels
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.linking import mentions_collection
@@ -48,6 +49,7 @@ GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
 LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
 ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
 WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
+EACH = frozenset({"each", "every", "per"})
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 FORMS = (plan_top, plan_unrecorded, plan_owned)
 AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
@@ -224,38 +226,11 @@ def _read_by_rules(context: Context, question: str) -> Planned:
 
     So they do where the question speaks of times: the tables' weights were fitted to data without them.
     """
-    asked_at = context.question.asked_at
-    if context.tables is not None:
-        formed = _formed(context, question)
-        if formed is not None:
-            return formed
-        infos = list(context.catalog.collections.values())
-        timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
-        spoken = (speaks_of_time, speaks_of_absence)
-        times = timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken)
-        tokens = tokenize(question)
-        named = {word for info in infos for field in info.fields for word in name_words(field)}
-        worded = any(token.folded in WORDED - named for token in tokens)
-        worded = worded or any(speaks_of_amounts(question, info, asked_at) for info in infos)
-        if times or worded or any(speaks_of_roles(tokens, info) for info in infos):
-            with suppress(QuestionError):
-                return _timed(context, question)
-        planned = plan_by_tables(question, context.tables, context.catalog)
-        if planned is not None:
-            if planned.band is Band.ANSWER:
-                return _reserved(question, infos, asked_at, planned)
-            amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
-            if amount is not None:
-                return amount
-            if context.tables.joined is None and _misordered(question, planned, infos):
-                with suppress(QuestionError):
-                    other = _timed(context, question)
-                    if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
-                        return other
-            alone = timed and context.tables.joined is None  # of several, the words know one alone
-            return _surer(context, question, planned, timed=alone) or planned
+    planned = _read_tables(context, question)
+    if planned is not None:
+        return planned
     try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
+        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
     except QuestionError:
         across = None if context.tables is not None else _across(context, question)
         if across is None:
@@ -264,6 +239,69 @@ def _read_by_rules(context: Context, question: str) -> Planned:
     if planned.band is not Band.SEARCH or context.tables is not None:
         return planned
     return _across(context, question) or planned
+
+
+def _read_tables(context: Context, question: str) -> Planned | None:
+    """The reading of a question over tables alone; None where it is left to the words."""
+    if context.tables is None:
+        return None
+    formed = _formed(context, question)
+    if formed is not None:
+        return formed
+    denied = _denied(context, question) if speaks_of_denied_bounds(question) else None
+    if denied is not None:
+        return denied
+    infos, asked_at = list(context.catalog.collections.values()), context.question.asked_at
+    timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
+    if _is_worded(question, infos, asked_at, timed=timed):
+        with suppress(QuestionError):
+            return _timed(context, question)
+    planned = plan_by_tables(question, context.tables, context.catalog)
+    if planned is None or planned.band is Band.ANSWER:
+        return None if planned is None else _reserved(question, infos, asked_at, planned)
+    amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
+    if amount is not None:
+        return amount
+    if context.tables.joined is None and _misordered(question, planned, infos):
+        with suppress(QuestionError):
+            other = _timed(context, question)
+            if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
+                return other
+    alone = timed and context.tables.joined is None  # of several, the words know one alone
+    return _surer(context, question, planned, timed=alone) or planned
+
+
+def _is_worded(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, *, timed: bool) -> bool:
+    """Whether a question over tables speaks of what their weights were not fitted to: times, what is absent, roles."""
+    spoken = (speaks_of_time, speaks_of_absence)
+    if timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken):
+        return True
+    tokens = tokenize(question)
+    named = {word for info in infos for field in info.fields for word in name_words(field)}
+    if any(token.folded in WORDED - named for token in tokens):
+        return True
+    return any(speaks_of_amounts(question, info, asked_at) or speaks_of_roles(tokens, info) for info in infos)
+
+
+def _denied(context: Context, question: str) -> Planned | None:
+    """As in "not older than 30", "other than": the reading by words, where it explains all of them.
+
+    The tables' weights were fitted to data where hardly a comparison is denied.
+    """
+    try:
+        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
+    except QuestionError:
+        return None
+    if _ignored(planned) or planned.band not in (Band.ANSWER, Band.ASSUMPTIONS):
+        return None
+    return _of_one(context, planned)
+
+
+def _of_one(context: Context, planned: Planned) -> Planned:
+    """The reading by words with reserve where there are several collections, of which they know one alone."""
+    if context.tables is None or context.tables.joined is None:
+        return planned
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
 
 
 def _counted(context: Context, question: str) -> Planned | None:
@@ -285,7 +323,7 @@ def _counted(context: Context, question: str) -> Planned | None:
     distinct = not groups[0].by and fn is Function.COUNT_DISTINCT and not ignored
     narrowed = any(isinstance(step, Filter) for step in planned.plan.steps)
     distinct = distinct and not narrowed and not _is_amount(context, groups[0].aggs[0].field)
-    each = {"each", "every", "per"} & {token.folded for token in tokenize(question)}
+    each = EACH & {token.folded for token in tokenize(question)}
     totals = groups[0].by and each and fn is Function.SUM and ignored <= 1 and planned.confidence > GUESS_CONFIDENCE_MAX
     return planned if distinct or totals else None
 
@@ -340,13 +378,13 @@ def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime
 def _misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:
     """Whether a superlative names what a field that is read measures, and the order is by another."""
     by = {step.by[0].field for step in planned.plan.steps if isinstance(step, Sort)}
+    by |= {item.field for step in planned.plan.steps if isinstance(step, Group) for item in step.aggs if item.field}
     read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
     for token in tokenize(question):
-        adjective = SUPERLATIVES.get(token.folded)
-        if adjective is None:
+        if token.folded not in SUPERLATIVES:
             continue
-        measured = (measured_by(info, adjective.measures) for info in infos if info.name in read)
-        wanted = {field.name for field in measured if field is not None}
+        measured = (measured_as(info, token.folded) for info in infos if info.name in read)
+        wanted = {found[0].name for found in measured if found is not None}
         if wanted and not wanted & by:
             return True
     return False
@@ -416,11 +454,10 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     denied = not _ignored(planned) and not NEGATIONS.isdisjoint(_ignored_words(doubtful))
     more = denied or labels or _lists_documents(context, question, planned, doubtful)
     sure = groups or timed or ranks or more or doubtful.confidence < GUESS_CONFIDENCE_MAX
-    if not sure or planned.band is not Band.ANSWER:
+    each = groups and not _ignored(planned) and not EACH.isdisjoint(_ignored_words(doubtful))
+    if not sure or (planned.band is not Band.ANSWER and not each):
         return None
-    if context.tables is None or context.tables.joined is None or timed:
-        return planned
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
+    return planned if timed else _of_one(context, planned)
 
 
 def _speaks_of_labels(context: Context, question: str) -> bool:

@@ -15,7 +15,6 @@ from promptql.planned import Planned
 from promptql.predicate import compare, conjunction, describe
 from promptql.rules.concepts import (
     AFTER_MOST,
-    AGE,
     COMPARATIVES,
     LENGTH,
     PAY,
@@ -24,6 +23,7 @@ from promptql.rules.concepts import (
     SUPERLATIVES,
     TIME,
     WEIGHT,
+    measured_as,
     measured_by,
     time_fields,
 )
@@ -133,16 +133,10 @@ def _measure_at(reading: Reading, index: int) -> Measure | None:
     before = _field_before(reading, index)
     if before is not None:  # "whose salary is higher"
         return Measure(before[0], adjective.descending, before[1], index + 1, Support.EXACT)
-    if word in {"older", "oldest", "younger", "youngest"}:
-        old = word.startswith("old")
-        age = measured_by(info, AGE)
-        field = age or measured_by(info, TIME)
-        more = old if age is not None else not old
-        return None if field is None else Measure(field, more, index, index + 1, _support(info, TIME, field))
-    field = measured_by(info, adjective.measures)
-    if field is None:
+    found = measured_as(info, word)
+    if found is None:
         return None
-    return Measure(field, adjective.descending, index, index + 1, _support(info, adjective.measures, field))
+    return Measure(*found, index, index + 1, _support(info, adjective.measures, found[0]))
 
 
 def _more_at(reading: Reading, index: int, *, descending: bool) -> Measure | None:

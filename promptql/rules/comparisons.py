@@ -7,57 +7,26 @@ from dataclasses import replace
 
 from engine import FieldType
 from promptql.catalog import FieldInfo
-from promptql.expressions import Not, Operator, Predicate
+from promptql.expressions import Not, Operator, Or, Predicate, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe, missing
-from promptql.rules.concepts import AGE, APPEARING, COMPARATIVES, TIME, measured_by, time_fields
+from promptql.rules.comparators import EXCEPTIONS, YEARS, comparator_at, denial_of_between, exception_at, is_age
+from promptql.rules.concepts import AGE, APPEARING, TIME, measured_by, time_fields
 from promptql.rules.mentions import NumberMention
 from promptql.rules.reading import Condition, Having, Reading
 from promptql.rules.words import NEGATIONS, WHETHER
 
-AGED = frozenset({"older", "younger"})
-YEARS = (1000, 2200)  # a bare whole number in this range may be a year
 FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
 _SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
 _OF_YEARS = frozenset({"in", "of", "from", "during", "year"})
 _DENY_VERBS = frozenset({"not", "never", "nor", "neither"})  # "no honey in 2025" denies the honey
 _PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
 PASSED_OVER_MAX = 3
+_GOING_ON = frozenset({"and", "or", "but", "nor"})
+_OF_AGES = frozenset({"over", "under", "above", "below", "between"})
 _DECADE = re.compile(r"[12]\d\d0s")
 _LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})
-_TIME_WORDS = frozenset({"after", "since", "before", "until"})
 
-_COMPARATORS: tuple[tuple[tuple[str, ...], Operator], ...] = (
-    (("more", "than"), Operator.GT),
-    (("greater", "than"), Operator.GT),
-    (("at", "least"), Operator.GE),
-    (("at", "most"), Operator.LE),
-    (("no", "more", "than"), Operator.LE),
-    (("no", "less", "than"), Operator.GE),
-    (("no", "fewer", "than"), Operator.GE),
-    (("less", "than"), Operator.LT),
-    (("fewer", "than"), Operator.LT),
-    (("equal", "to"), Operator.EQ),
-    (("exactly",), Operator.EQ),
-    (("equals",), Operator.EQ),
-    (("over",), Operator.GT),
-    (("above",), Operator.GT),
-    (("exceeding",), Operator.GT),
-    (("under",), Operator.LT),
-    (("below",), Operator.LT),
-    (("after",), Operator.GT),
-    (("since",), Operator.GE),
-    (("before",), Operator.LT),
-    (("until",), Operator.LE),
-    ((">=",), Operator.GE),
-    (("<=",), Operator.LE),
-    ((">",), Operator.GT),
-    (("<",), Operator.LT),
-    (("=",), Operator.EQ),
-)
-_BY_FIRST: dict[str, list[tuple[tuple[str, ...], Operator]]] = {}
-for _words, _op in _COMPARATORS:
-    _BY_FIRST.setdefault(_words[0], []).append((_words, _op))
 _SUFFIXES = {
     ("or", "more"): Operator.GE,
     ("or", "greater"): Operator.GE,
@@ -159,6 +128,8 @@ def negation_before(reading: Reading, start: int) -> int | None:
         place -= 1
     if reading.word(place) in NEGATIONS:
         return place
+    if (reading.word(place - 1), reading.word(place)) in EXCEPTIONS:
+        return place - 1
     verb = place < start - 1 and reading.word(place - 1) in _DENY_VERBS  # "not opened by Mo", "does not go to Rome"
     return place - 1 if verb and not _says_more(reading, place) else None
 
@@ -179,38 +150,41 @@ def negate(predicate: Predicate, *, when: bool) -> Predicate:
 
 
 def _read_comparison(reading: Reading, start: int) -> None:
-    found = _comparator_at(reading, start)
-    if found is None:
+    found = comparator_at(reading, start)
+    number = None if found is None else _number_after(reading, found.after)
+    if found is None or number is None:
+        _read_exception(reading, start)
         return
-    op, measures, after = found
+    if _counts_rows(reading, number):
+        reading.having = Having(found.op, number.value)
+        reading.use(range(start, number.end))
+        return
+    field, support = _field_for(reading, found.start, number, found.measures)
+    if field is not None and _can_hold(field, number.value):
+        _add(reading, field, _bounded(field, found.op, number.value), start, number.end, support)
+
+
+def _number_after(reading: Reading, after: int) -> NumberMention | None:
     index = after
     while reading.word(index) in _SKIPPED and index < after + 2:
         index += 1
-    number = reading.number_at(index)
+    return reading.number_at(index)
+
+
+def _read_exception(reading: Reading, start: int) -> None:
+    """As in "between 3 and 5 but not 4", "a crew other than 2": one number of a field is left out."""
+    after = exception_at(reading, start)
+    number = None if after is None else reading.number_at(after)
     if number is None:
         return
-    span = range(start, number.end)
-    if _counts_rows(reading, number):
-        reading.having = Having(op, number.value)
-        reading.use(span)
-        return
-    field, support = _field_for(reading, start, number, measures)
+    year = YEARS[0] <= number.value <= YEARS[1]
+    field, support = _field_for(reading, start, number, TIME if year else ())
+    if field is None and reading.conditions and reading.word(start - 1) in _GOING_ON:
+        names = fields_of(reading.conditions[-1].predicate)
+        field = reading.collection.fields[next(iter(names))] if len(names) == 1 else None
+        support = Support.EXACT
     if field is not None and _can_hold(field, number.value):
-        _add(reading, field, _bounded(field, op, number.value), start, number.end, support)
-
-
-def _comparator_at(reading: Reading, start: int) -> tuple[Operator, tuple[str, ...], int] | None:
-    """The operator there, the measures it hints at, and the index after it."""
-    for words, op in _BY_FIRST.get(reading.word(start), ()):
-        if all(reading.word(start + offset) == word for offset, word in enumerate(words)):
-            return op, TIME if words[0] in _TIME_WORDS else (), start + len(words)
-    adjective = COMPARATIVES.get(reading.word(start))
-    if adjective is not None and reading.word(start + 1) == "than":
-        number = reading.number_at(start + 2)
-        older = number is not None and _is_age(reading, start, number.value) and reading.word(start) == "older"
-        more = adjective.descending or older
-        return Operator.GT if more else Operator.LT, adjective.measures, start + 2
-    return None
+        _add(reading, field, _bounded(field, Operator.NE, number.value), start, number.end, support)
 
 
 def _counts_rows(reading: Reading, number: NumberMention) -> bool:
@@ -242,7 +216,7 @@ def _field_for(
         reading.use(range(before[-1].start, before[-1].end))
         return before[-1].field, Support.EXACT
     if measures is TIME:
-        age = measured_by(reading.collection, AGE) if _is_age(reading, start, number.value) else None
+        age = measured_by(reading.collection, AGE) if is_age(reading.word(start), number.value) else None
         if age is not None:
             return age, Support.FUZZY
         fields = [field for field in time_fields(reading.collection) if _holds(field, number.value)]
@@ -251,13 +225,23 @@ def _field_for(
     measured = measured_by(reading.collection, measures)
     if measured is not None:
         return measured, Support.FUZZY
+    further = _field_further_on(reading, number.end)
+    if further is not None:
+        return further, Support.EXACT
     plausible = [field for field in reading.collection.fields.values() if field.numeric and _holds(field, number.value)]
-    return (plausible[0] if len(plausible) == 1 else None), Support.INFERRED
+    age = measured_by(reading.collection, AGE) if reading.word(start) in _OF_AGES else None  # "members under 30"
+    return (plausible[0] if len(plausible) == 1 else age), Support.INFERRED
 
 
-def _is_age(reading: Reading, start: int, value: float) -> bool:
-    """As in "older than 30": no year, but an age."""
-    return reading.word(start) in AGED and not YEARS[0] <= value <= YEARS[1]
+def _field_further_on(reading: Reading, place: int) -> FieldInfo | None:
+    """The field behind the comparison that goes on there: "more than 2 but less than 9 ingredients", "2 nor 4 crew"."""
+    if reading.word(place) not in _GOING_ON:
+        return None
+    found = comparator_at(reading, place if reading.word(place) == "nor" else place + 1)
+    after = exception_at(reading, place) if found is None else found.after
+    number = None if after is None else _number_after(reading, after)
+    link = None if number is None else reading.field_at(number.end)
+    return link.field if link is not None and link.field.ordered else None
 
 
 def _can_hold(field: FieldInfo, value: float) -> bool:
@@ -294,6 +278,11 @@ def _read_between(reading: Reading, start: int) -> None:
     if field is None or not _can_hold(field, low.value) or not _can_hold(field, high.value):
         return
     bounds = sorted((low.value, high.value))
+    denial = denial_of_between(reading, start) if reading.word(start) == "between" else None
+    if denial is not None:
+        outside = Or((_bounded(field, Operator.LT, bounds[0]), _bounded(field, Operator.GT, bounds[1])))
+        _add(reading, field, outside, denial, high.end, support)
+        return
     both = conjunction(_bounded(field, Operator.GE, bounds[0]), _bounded(field, Operator.LE, bounds[1]))
     assert both is not None
     _add(reading, field, both, start, high.end, support)
@@ -377,6 +366,8 @@ def _bounded(field: FieldInfo, op: Operator, value: float) -> Predicate:
             both = conjunction(compare(field.name, ">=", first), compare(field.name, "<", following))
             assert both is not None
             return both
+        case Operator.NE:
+            return Or((compare(field.name, "<", first), compare(field.name, ">=", following)))
         case _:
             return compare(field.name, op, first)
 

@@ -37,7 +37,7 @@ def read_named_values(reading: Reading) -> None:
 
 def _beside(reading: Reading, start: int, end: int, value: ValueLink) -> bool:
     between = range(end, value.start) if end <= value.start else range(value.end, start)
-    joined = {"the", "a", "an", "named", "called", "is", "of", "=", "by", "are"}
+    joined = {"the", "a", "an", "named", "called", "is", "of", "=", "by", "are", "not", "other", "than"}
     return len(between) <= 2 and all(reading.word(index) in joined for index in between)
 
 

@@ -11,7 +11,8 @@ from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.expressions import DateUnit, Predicate
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe
-from promptql.rules.comparisons import YEARS, negate, negation_before
+from promptql.rules.comparators import YEARS
+from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, time_fields
 from promptql.rules.dates import DateMention, before
 from promptql.rules.linking import FieldLink

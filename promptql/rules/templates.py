@@ -95,7 +95,7 @@ def _known(reading: Reading) -> list[Predicate]:
 
     Where each group is asked for, those of which nothing is known are among them, and told.
     """
-    if reading.groups and reading.limit is None and _asks_for_each(reading):
+    if reading.groups and reading.limit is None and asks_for_each(reading):
         return []
     fields = [reading.aggregate[1]] if reading.aggregate is not None else []
     fields += reading.groups if reading.ranking is not None else []
@@ -134,7 +134,7 @@ def groups(reading: Reading) -> Draft | None:
         having = compare(COUNT_ALIAS, reading.having.op, reading.having.value)
         chain.add(Filter(chain.id, chain.last, having))
     chain.add(Sort(chain.id, chain.last, _group_order(reading, names, aggregation.alias)))
-    asks_for_one = reading.ranking is not None and reading.limit is None and not _asks_for_each(reading)
+    asks_for_one = reading.ranking is not None and reading.limit is None and not asks_for_each(reading)
     if reading.limit is not None or asks_for_one:
         chain.add(Limit(chain.id, chain.last, reading.limit or 1, ties=asks_for_one))
     asks_for_names = reading.having is not None or (reading.ranking is not None and not _asks_for_figures(reading))
@@ -150,13 +150,14 @@ def _group_order(reading: Reading, names: Sequence[str], alias: str) -> tuple[Or
     return (Order(alias, descending), *keys)
 
 
-def _asks_for_each(reading: Reading) -> bool:
+def asks_for_each(reading: Reading) -> bool:
+    """Whether a row for each group is asked for, and not the group that is first."""
     return any(token.folded in {"each", "every", "per", "by"} for token in reading.tokens)
 
 
 def _asks_for_figures(reading: Reading) -> bool:
     """As in "How many … does each of the ten largest …" wants the numbers, "which … the most …" the names."""
-    return reading.counted or _asks_for_each(reading)
+    return reading.counted or asks_for_each(reading)
 
 
 def top(reading: Reading) -> Draft | None:
@@ -237,7 +238,7 @@ def _inside_a_name(reading: Reading, link: ValueLink) -> bool:
     return bool(marks & set("._:/-"))
 
 
-_AMOUNTS = frozenset({"most", "fewest", "least", "top", "bottom"})
+AMOUNTS = frozenset({"most", "fewest", "least", "top", "bottom"})
 
 TEMPLATES: tuple[Callable[[Reading], Draft | None], ...] = (figure, groups, top, listing, search)
 
@@ -263,7 +264,7 @@ def _figure_of_ranked(reading: Reading) -> Function:
     As in "the lowest price per shop", which ranks no shops. "The most" of each may still be all that it has.
     """
     ranking = reading.ranking
-    if ranking is None or reading.limit is not None or not _asks_for_each(reading) or ranking.word in _AMOUNTS:
+    if ranking is None or reading.limit is not None or not asks_for_each(reading) or ranking.word in AMOUNTS:
         return Function.SUM
     return Function.MAX if ranking.descending else Function.MIN
 

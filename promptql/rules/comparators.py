@@ -1,0 +1,140 @@
+"""Words that compare with a number, and those that deny them: "at least", "longer than", "no more than", "nor over"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from engine import FieldType
+from promptql.expressions import Operator
+from promptql.rules.concepts import AFTER_MOST, COMPARATIVES, TIME
+from promptql.rules.reading import Reading
+from promptql.rules.words import tokenize
+
+AGED = frozenset({"older", "younger"})
+YEARS = (1000, 2200)  # a bare whole number in this range may be a year
+DENIED_AFTER_MAX = 2  # words between "not" and the comparison that it denies
+_DENIALS = frozenset({"not", "no", "never", "neither", "nor"})
+EXCEPTIONS = frozenset({("other", "than"), ("apart", "from")})
+_EXCEPTING = (*EXCEPTIONS, ("except",), ("excluding",), ("not",), ("neither",), ("nor",))
+_TIME_WORDS = frozenset({"after", "since", "before", "until"})
+_PARTING = frozenset({"and", "or", "but"})
+_BOUNDS = frozenset("over under above below after before since until than between least most".split())
+OPPOSITES = {
+    Operator.GT: Operator.LE,
+    Operator.GE: Operator.LT,
+    Operator.LT: Operator.GE,
+    Operator.LE: Operator.GT,
+    Operator.EQ: Operator.NE,
+}
+
+_COMPARATORS: tuple[tuple[tuple[str, ...], Operator], ...] = (
+    (("more", "than"), Operator.GT),
+    (("greater", "than"), Operator.GT),
+    (("at", "least"), Operator.GE),
+    (("at", "most"), Operator.LE),
+    (("less", "than"), Operator.LT),
+    (("fewer", "than"), Operator.LT),
+    (("equal", "to"), Operator.EQ),
+    (("exactly",), Operator.EQ),
+    (("equals",), Operator.EQ),
+    (("over",), Operator.GT),
+    (("above",), Operator.GT),
+    (("exceeding",), Operator.GT),
+    (("under",), Operator.LT),
+    (("below",), Operator.LT),
+    (("after",), Operator.GT),
+    (("since",), Operator.GE),
+    (("before",), Operator.LT),
+    (("until",), Operator.LE),
+    ((">=",), Operator.GE),
+    (("<=",), Operator.LE),
+    ((">",), Operator.GT),
+    (("<",), Operator.LT),
+    (("=",), Operator.EQ),
+)
+_BY_FIRST: dict[str, list[tuple[tuple[str, ...], Operator]]] = {}
+for _words, _op in _COMPARATORS:
+    _BY_FIRST.setdefault(_words[0], []).append((_words, _op))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparator:
+    """Tokens [start, after) compare with what follows; `measures` are what they hint at."""
+
+    op: Operator
+    measures: tuple[str, ...]
+    start: int
+    after: int
+
+
+def comparator_at(reading: Reading, start: int) -> Comparator | None:
+    """The comparison that begins there, its operator turned round where it is denied."""
+    if reading.word(start) not in _DENIALS:
+        return _plain_at(reading, start)
+    for place in range(start + 1, start + 2 + DENIED_AFTER_MAX):
+        found = _plain_at(reading, place)
+        if found is not None:
+            return replace(found, op=OPPOSITES[found.op])
+        if _stands_alone(reading, place):
+            return None
+    return None
+
+
+def denial_of_between(reading: Reading, start: int) -> int | None:
+    """The place of the word that denies the "between" at `start`: "not between", "not priced between"."""
+    for place in range(start - 1, start - 2 - DENIED_AFTER_MAX, -1):
+        if reading.word(place) in _DENIALS:
+            return place
+        if _stands_alone(reading, place):
+            return None
+    return None
+
+
+def exception_at(reading: Reading, start: int) -> int | None:
+    """Where what is left out begins, behind "other than", "except" or "not" there; None where none stands there."""
+    for words in _EXCEPTING:
+        if all(reading.word(start + offset) == word for offset, word in enumerate(words)):
+            return start + len(words)
+    return None
+
+
+def speaks_of_denied_bounds(question: str) -> bool:
+    """Whether a comparison is denied, or something left out: "not older than 30", "other than", "but not 4"."""
+    words = [token.folded for token in tokenize(question)]
+    for index, word in enumerate(words):
+        behind = words[index + 1 : index + 2 + DENIED_AFTER_MAX + 1]
+        if word in _DENIALS and (_BOUNDS & set(behind) or any(item.isdigit() for item in behind[:1])):
+            return True
+        if words[index : index + 2] in (["other", "than"], ["apart", "from"]):
+            return True
+    return False
+
+
+def _plain_at(reading: Reading, start: int) -> Comparator | None:
+    word = reading.word(start)
+    for words, op in _BY_FIRST.get(word, ()):
+        if all(reading.word(start + offset) == word for offset, word in enumerate(words)):
+            return Comparator(op, TIME if words[0] in _TIME_WORDS else (), start, start + len(words))
+    adjective = COMPARATIVES.get(word)
+    if adjective is not None and reading.word(start + 1) == "than":
+        number = reading.number_at(start + 2)
+        older = word == "older" and number is not None and is_age(word, number.value)
+        more = adjective.descending or older
+        return Comparator(Operator.GT if more else Operator.LT, adjective.measures, start, start + 2)
+    measures = AFTER_MOST.get(reading.word(start + 1)) if word in {"more", "less"} else None
+    if measures is not None and reading.word(start + 2) == "than":  # "more expensive than 55"
+        return Comparator(Operator.GT if word == "more" else Operator.LT, measures, start, start + 3)
+    return None
+
+
+def is_age(word: str, value: float) -> bool:
+    """Whether "older" than so much is meant of an age, as it is no year."""
+    return word in AGED and not YEARS[0] <= value <= YEARS[1]
+
+
+def _stands_alone(reading: Reading, place: int) -> bool:
+    """Whether a denial before the word there is of that word, and not of a comparison behind it."""
+    link = reading.field_at(place)
+    flag = link is not None and link.field.type is FieldType.BOOLEAN
+    named = reading.value_at(place) is not None or reading.number_at(place) is not None
+    return flag or named or reading.word(place) in _PARTING or reading.names_collection(place)

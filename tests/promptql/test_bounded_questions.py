@@ -1,0 +1,94 @@
+"""Comparisons that are denied, doubled or leave something out, over boats, members, recipes and animals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from promptql.answer import Answer, Band
+from promptql.plan import ignored_words
+from promptql.rules.comparators import speaks_of_denied_bounds
+
+Ask = Callable[[str, str], Answer]
+
+DENIED: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("members", "members not older than 30", ("Ada", "Dirk", "Gro")),
+    ("members", "members no older than 30", ("Ada", "Dirk", "Gro")),
+    ("members", "members not younger than 31", ("Bo", "Cleo", "Elin", "Finn")),
+    ("members", "members with a fee not more than 30", ("Ada", "Bo", "Finn", "Gro")),
+    ("members", "members who are not between 20 and 35", ("Cleo", "Dirk", "Finn")),
+    ("boats", "boats not more expensive than 55", ("Kestrel", "Osprey", "Puffin", "Plover")),
+    ("boats", "boats not built after 2005", ("Heron", "Kestrel", "Gannet", "Puffin", "Curlew")),
+    ("boats", "boats with no fewer than 4 crew", ("Heron", "Gannet", "Petrel", "Curlew")),
+    ("recipes", "recipes with not more than 6 ingredients", ("Menemen", "Ayran", "Varenyky")),
+    ("recipes", "How many recipes do not take longer than 60 minutes?", (4,)),
+    ("animals", "animals not heavier than 200", ("Leo", "Nala", "Polly")),
+]
+DOUBLED: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("members", "members that are neither under 20 nor over 40", ("Ada", "Bo", "Cleo", "Elin", "Gro")),
+    ("members", "members older than 30 but younger than 40", ("Bo", "Elin")),
+    ("members", "members between 30 and 40 but not 31", ("Cleo", "Gro")),
+    ("boats", "boats that cost neither under 40 nor over 100", ("Heron", "Kestrel", "Osprey")),
+    ("boats", "boats with a crew between 3 and 5 but not 4", ("Osprey", "Gannet")),
+    ("boats", "boats with neither 2 nor 4 crew", ("Osprey", "Gannet", "Petrel", "Plover")),
+    (
+        "recipes",
+        "recipes with neither less than 5 nor more than 9 ingredients",
+        ("Panzanella", "Menemen", "Lahmacun", "Varenyky"),
+    ),
+    ("recipes", "recipes with more than 5 but less than 10 ingredients", ("Panzanella", "Menemen", "Lahmacun")),
+    (
+        "recipes",
+        "recipes with between 5 and 11 ingredients but not 7",
+        ("Ribollita", "Menemen", "Lahmacun", "Varenyky"),
+    ),
+]
+LEFT_OUT: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("members", "members in clubs other than chess", ("Cleo", "Dirk", "Elin", "Finn", "Gro")),
+    ("boats", "boats other than sloops", ("Heron", "Gannet", "Petrel", "Curlew")),
+    ("boats", "boats with a crew other than 2", ("Heron", "Osprey", "Gannet", "Petrel", "Curlew", "Plover")),
+    ("boats", "boats in Brest other than sloops", ("Heron",)),
+    ("recipes", "recipes other than Turkish", ("Ribollita", "Panzanella", "Borscht", "Varenyky")),
+    ("animals", "animals other than lions", ("Bruno", "Misha", "Shere", "Polly")),
+]
+
+
+@pytest.mark.parametrize(("domain", "question", "values"), [*DENIED, *DOUBLED, *LEFT_OUT])
+def test_bounds_are_denied_and_joined_as_they_are_said(
+    ask: Ask, domain: str, question: str, values: tuple[Any, ...]
+) -> None:
+    """Counted by hand; no word is left out."""
+    answer = ask(domain, question)
+    assert answer.values == values
+    assert answer.band in (Band.ANSWER, Band.ASSUMPTIONS)
+    assert not ignored_words(answer.assumptions)
+
+
+def test_a_denial_of_something_else_denies_no_bound(ask: Ask) -> None:
+    """The kind is denied, the price is not; and who is over 30 and not in a club is over 30."""
+    assert ask("boats", "boats not in Brest with a price over 50").values == ("Gannet", "Petrel", "Curlew")
+    assert ask("members", "members not in rowing older than 30").values == ("Bo", "Finn")
+
+
+def test_a_bound_without_a_field_is_an_age_where_there_are_ages(ask: Ask) -> None:
+    """With reserve, as a fee of 20 is possible too."""
+    answer = ask("members", "members that are neither under 20 nor over 40")
+    assert answer.band is Band.ASSUMPTIONS
+    assert any("age >= 20" in item.text for item in answer.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("question", "denied"),
+    [
+        ("members not older than 30", True),
+        ("a crew between 3 and 5 but not 4", True),
+        ("boats other than sloops", True),
+        ("members older than 30", False),
+        ("boats not in Brest", False),
+    ],
+)
+def test_denied_bounds_are_spoken_of(question: str, denied: bool) -> None:
+    """A denial alone is none."""
+    assert speaks_of_denied_bounds(question) is denied

@@ -3,56 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
-from engine import FieldType
 from models import ModelError
 from promptql.answer import Band
-from promptql.catalog import CollectionInfo
 from promptql.compounds import Asking, plan_compound
 from promptql.context import Context
 from promptql.drawing import chart_asked, with_chart
 from promptql.errors import QuestionError
-from promptql.plan import Assumption, Support, ignored_words
+from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
-from promptql.rules.absences import speaks_of_absence, speaks_of_amounts
-from promptql.rules.amounts import plan_amount
-from promptql.rules.comparators import speaks_of_denied_bounds
-from promptql.rules.concepts import APPEARING, COMPARATIVES, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_as
-from promptql.rules.conditions import speaks_of_labels
+from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.figures import asks_for_figure
-from promptql.rules.linking import mentions_collection
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.once import one_question
-from promptql.rules.owned import plan_owned
 from promptql.rules.paraphrase import Paraphrase, paraphrases
-from promptql.rules.periods import speaks_of_time
-from promptql.rules.planning import plan_by_rules
-from promptql.rules.reading import begin_reading
-from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
-from promptql.rules.roles import speaks_of_roles
-from promptql.rules.strays import is_astray
-from promptql.rules.tabular import plan_by_tables
 from promptql.rules.themes import plan_themes
-from promptql.rules.tops import plan_top
+from promptql.rules.unheard import telling_words_unheard
 from promptql.rules.units import in_units_of_the_data
-from promptql.rules.unrecorded import plan_unrecorded
-from promptql.rules.words import NEGATIONS, STOPWORDS, name_words, root, tokenize
-from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Sort, step_to_json
+from promptql.steps import step_to_json
+from promptql.tabled import GUESS_CONFIDENCE_MAX, ignored, read_by_form, read_by_rules, words_ignored
 
-GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
-LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
-ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
-WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
-EACH = frozenset({"each", "every", "per"})
-SMALL_VERBS = LIGHT_VERBS | APPEARING
-FORMS = (plan_top, plan_unrecorded, plan_owned)
-AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms
 UNCOMPARED_FACTOR = 0.4  # of a reading that leaves out "cheaper"
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
@@ -78,7 +52,7 @@ def _plan_as_said(context: Context) -> Planned:
     question = context.question.text
     if context.heard is not None and context.heard.text != question:
         heard = _asked(context, context.heard.text)
-        planned = _compound(heard) or _read_by_rules(context, context.heard.text)
+        planned = _compound(heard) or read_by_rules(context, context.heard.text)
         assumptions = (*context.heard.assumptions, *planned.plan.assumptions)
         return replace(planned, plan=replace(planned.plan, question=question, assumptions=assumptions))
     drawn = _drawn(context)
@@ -113,7 +87,7 @@ def _plan_with_money(context: Context) -> Planned:
     said, assumed = in_words_of_the_data(question, context.catalog)
     if not assumed:
         return _plan_simple(context)
-    formed = _formed(context, question)  # "who spent the most", where the word is a verb
+    formed = read_by_form(context, question)  # "who spent the most", where the word is a verb
     if formed is not None:
         return formed
     planned = _plan_simple(_asked(context, said))
@@ -140,35 +114,49 @@ def _read_part(context: Context, question: str) -> Planned:
 
 def _plan_simple(context: Context) -> Planned:
     """The reading of a question that is not made of several."""
+    return _unheard(context.question.text, _plan_heard(context))
+
+
+def _plan_heard(context: Context) -> Planned:
     question = context.question.text
     try:
-        planned = _read_by_rules(context, question)
+        planned = read_by_rules(context, question)
     except QuestionError:
         for respelt in respellings(question, context.catalog):
             with suppress(QuestionError):
-                return _corrected(_read_by_rules(context, respelt.question), question, respelt)
+                return _corrected(read_by_rules(context, respelt.question), question, respelt)
         paraphrased = _paraphrased(context, None)
         if paraphrased is None:
             raise
         return paraphrased
     structured = context.tables is not None or asks_for_figure(question)
-    ignored = bool(_ignored_words(planned))
+    ignored = bool(words_ignored(planned))
     doubtful = planned.band is Band.SEARCH or planned.confidence < GUESS_CONFIDENCE_MAX or ignored
     better = _respelt(context, planned) if ignored else None
     better = better or (_paraphrased(context, planned) if structured and doubtful else None) or planned
-    if not COMPARATIVES.keys().isdisjoint(_ignored_words(better)):  # what was compared was taken for something else
+    if not COMPARATIVES.keys().isdisjoint(words_ignored(better)):  # what was compared was taken for something else
         return replace(better, confidence=UNCOMPARED_FACTOR * better.confidence)
     return better
+
+
+def _unheard(question: str, planned: Planned) -> Planned:
+    """The reading with reserve where it leaves out what changes every answer, such as an ordinal."""
+    unheard = telling_words_unheard(question, planned.plan)
+    if not unheard or planned.band not in (Band.ANSWER, Band.ASSUMPTIONS):
+        return planned
+    said = (*planned.plan.assumptions, *(Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for word in unheard))
+    plan = replace(planned.plan, assumptions=tuple(dict.fromkeys(said)))
+    return replace(planned, plan=plan, band=Band.ASSUMPTIONS, confidence=UNCOMPARED_FACTOR * planned.confidence)
 
 
 def _respelt(context: Context, otherwise: Planned) -> Planned | None:
     """The reading with a word that nothing was made of as the data spells it; None where that makes no more of it."""
     question = context.question.text
-    words = frozenset(_ignored_words(otherwise))
+    words = frozenset(words_ignored(otherwise))
     for respelt in respellings(question, context.catalog, among=words, values_max=RESPELT_VALUES_MAX):
         with suppress(QuestionError):
-            planned = _read_by_rules(context, respelt.question)
-            if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _ignored(planned) < _ignored(otherwise):
+            planned = read_by_rules(context, respelt.question)
+            if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and ignored(planned) < ignored(otherwise):
                 return _corrected(planned, question, respelt)
     return None
 
@@ -189,7 +177,7 @@ def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
         for item in some:
             text = item.within(text)
         with suppress(QuestionError):
-            planned = _read_by_rules(context, text)
+            planned = read_by_rules(context, text)
             heard = all(_reads(planned, item.field) for item in some)  # else the word would be heard and change nothing
             if heard and planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _is_better(planned, best):
                 best, taken = planned, some
@@ -219,265 +207,3 @@ def _corrected(planned: Planned, question: str, respelt: Respelling) -> Planned:
     plan = replace(planned.plan, question=question, assumptions=assumptions)
     band = Band.ASSUMPTIONS if planned.band is Band.ANSWER else planned.band
     return replace(planned, plan=plan, band=band, confidence=RESPELT_FACTOR * planned.confidence)
-
-
-def _read_by_rules(context: Context, question: str) -> Planned:
-    """Tables are read as tables; where the question makes no sense so, and for all else, the words decide.
-
-    So they do where the question speaks of times: the tables' weights were fitted to data without them.
-    """
-    planned = _read_tables(context, question)
-    if planned is not None:
-        return planned
-    try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
-    except QuestionError:
-        across = None if context.tables is not None else _across(context, question)
-        if across is None:
-            raise
-        return across
-    if planned.band is not Band.SEARCH or context.tables is not None:
-        return planned
-    return _across(context, question) or planned
-
-
-def _read_tables(context: Context, question: str) -> Planned | None:
-    """The reading of a question over tables alone; None where it is left to the words."""
-    if context.tables is None:
-        return None
-    formed = _formed(context, question)
-    if formed is not None:
-        return formed
-    denied = _denied(context, question) if speaks_of_denied_bounds(question) else None
-    if denied is not None:
-        return denied
-    infos, asked_at = list(context.catalog.collections.values()), context.question.asked_at
-    timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
-    if _is_worded(question, infos, asked_at, timed=timed):
-        with suppress(QuestionError):
-            return _timed(context, question)
-    planned = plan_by_tables(question, context.tables, context.catalog)
-    if planned is None or planned.band is Band.ANSWER:
-        return None if planned is None else _reserved(question, infos, asked_at, planned)
-    amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
-    if amount is not None:
-        return amount
-    if context.tables.joined is None and _misordered(question, planned, infos):
-        with suppress(QuestionError):
-            other = _timed(context, question)
-            if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
-                return other
-    alone = timed and context.tables.joined is None  # of several, the words know one alone
-    return _surer(context, question, planned, timed=alone) or planned
-
-
-def _is_worded(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, *, timed: bool) -> bool:
-    """Whether a question over tables speaks of what their weights were not fitted to: times, what is absent, roles."""
-    spoken = (speaks_of_time, speaks_of_absence)
-    if timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken):
-        return True
-    tokens = tokenize(question)
-    named = {word for info in infos for field in info.fields for word in name_words(field)}
-    if any(token.folded in WORDED - named for token in tokens):
-        return True
-    return any(speaks_of_amounts(question, info, asked_at) or speaks_of_roles(tokens, info) for info in infos)
-
-
-def _denied(context: Context, question: str) -> Planned | None:
-    """As in "not older than 30", "other than": the reading by words, where it explains all of them.
-
-    The tables' weights were fitted to data where hardly a comparison is denied.
-    """
-    try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
-    except QuestionError:
-        return None
-    if _ignored(planned) or planned.band not in (Band.ANSWER, Band.ASSUMPTIONS):
-        return None
-    return _of_one(context, planned)
-
-
-def _of_one(context: Context, planned: Planned) -> Planned:
-    """The reading by words with reserve where there are several collections, of which they know one alone."""
-    if context.tables is None or context.tables.joined is None:
-        return planned
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
-
-
-def _counted(context: Context, question: str) -> Planned | None:
-    """As in "how many airlines are there", "how many hours did each employee work": what else than rows is counted.
-
-    Different values of a field that its plural names, of all documents; totals of each of a group, where all words but
-    a verb are explained. The tables' weights were fitted to data where such questions count rows.
-    """
-    if not question.lower().startswith("how many "):
-        return None
-    try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
-    except QuestionError:
-        return None
-    groups = [step for step in planned.plan.steps if isinstance(step, Group)]
-    if planned.band is Band.SEARCH or len(groups) != 1:
-        return None
-    fn, ignored = groups[0].aggs[0].fn, _ignored(planned)
-    distinct = not groups[0].by and fn is Function.COUNT_DISTINCT and not ignored
-    narrowed = any(isinstance(step, Filter) for step in planned.plan.steps)
-    distinct = distinct and not narrowed and not _is_amount(context, groups[0].aggs[0].field)
-    each = EACH & {token.folded for token in tokenize(question)}
-    totals = groups[0].by and each and fn is Function.SUM and ignored <= 1 and planned.confidence > GUESS_CONFIDENCE_MAX
-    return planned if distinct or totals else None
-
-
-def _is_amount(context: Context, field: str | None) -> bool:
-    """Whether the cells of a field are numbers, if written as text: how many of them is what they say."""
-    columns = context.tables.view.columns if context.tables is not None else ()
-    return any(column.name == field and column.kind == "number" for column in columns)
-
-
-def _across(context: Context, question: str) -> Planned | None:
-    """A reading over several collections that refer to each other, by what of them is no text to be searched.
-
-    None where it leaves a word out, or is a guess; of one collection alone only a sure one, as the words know those.
-    """
-    tables = context.related()
-    if tables is None:
-        return None
-    amount = plan_amount(question, tables, context.catalog)
-    if amount is not None and not is_astray(question, amount.plan, context.catalog):
-        return replace(amount, confidence=min(amount.confidence, AMONG_SEVERAL_CONFIDENCE))
-    planned = _formed(replace(context, tables=tables), question) or plan_by_tables(question, tables, context.catalog)
-    if planned is None or planned.band is Band.CLARIFY or planned.confidence < ACROSS_CONFIDENCE_MIN:
-        return None
-    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
-    if len(read) < 2 and planned.band is not Band.ANSWER:
-        return None
-    names = (name_words(name) for collection in read for name in context.catalog.collections[collection].fields)
-    told = {root(word) for words in names for word in words}  # what the documents record: "borrowed" of loans
-    if _unmeasured(question, planned) or is_astray(question, planned.plan, context.catalog):
-        return None
-    if any(word not in SMALL_VERBS and root(word) not in told for word in _ignored_words(planned)):
-        return None
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
-
-
-def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, planned: Planned) -> Planned:
-    """A sure reading with reserve where a value is in two fields alike, or an order is by what a word hardly means."""
-    links = (link for info in infos for link in begin_reading(question, info, asked_at).values)
-    doubtful = [link for link in links if link.rival is not None]
-    said = [
-        Assumption(f"'{link.value}' is in {link.field.name} and in {link.rival}: one was taken", Support.INFERRED)
-        for link in doubtful
-    ]
-    said += [Assumption(text, Support.INFERRED) for text in _unmeasured(question, planned)]
-    if not said:
-        return planned
-    plan = replace(planned.plan, assumptions=(*planned.plan.assumptions, *said))
-    return replace(planned, plan=plan, band=Band.ASSUMPTIONS)
-
-
-def _misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:
-    """Whether a superlative names what a field that is read measures, and the order is by another."""
-    by = {step.by[0].field for step in planned.plan.steps if isinstance(step, Sort)}
-    by |= {item.field for step in planned.plan.steps if isinstance(step, Group) for item in step.aggs if item.field}
-    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
-    for token in tokenize(question):
-        if token.folded not in SUPERLATIVES:
-            continue
-        measured = (measured_as(info, token.folded) for info in infos if info.name in read)
-        wanted = {found[0].name for found in measured if found is not None}
-        if wanted and not wanted & by:
-            return True
-    return False
-
-
-def _unmeasured(question: str, planned: Planned) -> list[str]:
-    """Superlatives that measure something else than what the documents were ordered by, whose field is not named."""
-    orders = [step.by[0] for step in planned.plan.steps if isinstance(step, Sort)]
-    tokens = tokenize(question)
-    said = {token.root for token in tokens}
-    unnamed = [order for order in orders if not said.intersection(map(root, name_words(order.field)))]
-    return [
-        f"'{token.folded}' = {'greatest' if order.descending else 'least'} {order.field}"
-        for token in tokens
-        for order in unnamed
-        if is_unmeasured(token.folded, order.field)
-    ]
-
-
-def _formed(context: Context, question: str) -> Planned | None:
-    """The reading of a question of a known form over tables that explains every word of it; None for others."""
-    if context.tables is None:
-        return None
-    read = (form(question, context.tables, context.catalog) for form in FORMS)
-    return next((planned for planned in read if planned is not None), None)
-
-
-def _timed(context: Context, question: str) -> Planned:
-    """The reading by words; that by tables where it makes more of the question, such as a name in a collection beside.
-
-    Raises:
-        QuestionError: the words make no sense.
-    """
-    asked_at = context.question.asked_at
-    planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
-    if planned.band is Band.ANSWER or context.tables is None or context.tables.joined is None:
-        return planned
-    other = plan_by_tables(question, context.tables, context.catalog)
-    if other is None or other.band is Band.CLARIFY or _ignored(other) >= _ignored(planned):
-        return planned
-    if other.band is not Band.ANSWER:
-        return other
-    return replace(other, band=Band.ASSUMPTIONS, confidence=min(other.confidence, AMONG_SEVERAL_CONFIDENCE))
-
-
-def _ignored(planned: Planned) -> int:
-    """How many words of the question nothing was made of."""
-    return len(_ignored_words(planned))
-
-
-def _ignored_words(planned: Planned) -> list[str]:
-    return ignored_words(planned.plan.assumptions)
-
-
-def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:
-    """The reading by words, where it explains all of them, and groups or stands against mere guesses.
-
-    "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to, and times are not in it.
-    """
-    try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
-    except QuestionError:
-        return None
-    groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
-    ranks = _sorts(planned) and not _sorts(doubtful)  # "the oldest" is no first row
-    labels = doubtful.confidence < LABELS_CONFIDENCE_MAX and _speaks_of_labels(context, question)
-    denied = not _ignored(planned) and not NEGATIONS.isdisjoint(_ignored_words(doubtful))
-    more = denied or labels or _lists_documents(context, question, planned, doubtful)
-    sure = groups or timed or ranks or more or doubtful.confidence < GUESS_CONFIDENCE_MAX
-    each = groups and not _ignored(planned) and not EACH.isdisjoint(_ignored_words(doubtful))
-    if not sure or (planned.band is not Band.ANSWER and not each):
-        return None
-    return planned if timed else _of_one(context, planned)
-
-
-def _speaks_of_labels(context: Context, question: str) -> bool:
-    infos = context.catalog.collections.values()
-    return any(speaks_of_labels(question, info, context.question.asked_at) for info in infos)
-
-
-def _lists_documents(context: Context, question: str, planned: Planned, otherwise: Planned) -> bool:
-    """Whether documents are asked for by their collection's name, and one reading alone shows what they are called."""
-    first = next((token for token in tokenize(question) if token.folded not in STOPWORDS), None)
-    (output, shown) = (planned.plan.by_id[planned.plan.output], otherwise.plan.by_id[otherwise.plan.output])
-    if first is None or not isinstance(output, AnswerStep) or not isinstance(shown, AnswerStep):
-        return False
-    read = [context.catalog.collections[step.collection] for step in planned.plan.steps if isinstance(step, Scan)]
-    if len(read) != 1 or not mentions_collection(first, read[0]):
-        return False
-    said = {token.root for token in tokenize(question)}
-    named = {root(word) for field in shown.fields or () for word in name_words(field)} & said
-    return output.fields == (read[0].label,) and read[0].label not in (shown.fields or (read[0].label,)) and not named
-
-
-def _sorts(planned: Planned) -> bool:
-    return any(isinstance(step, Sort) for step in planned.plan.steps)

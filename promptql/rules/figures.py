@@ -31,7 +31,7 @@ FUNCTIONS = {
 _AT = {("at", "most"): Function.MAX, ("at", "least"): Function.MIN}
 _HOW_MANY = ("how", "many")
 _HOW_MUCH = ("how", "much")
-_MEASURED = {
+MEASURED = {
     "old": AGE, "tall": HEIGHT, "high": HEIGHT, "heavy": WEIGHT, "long": LENGTH, "expensive": PRICE, "dear": PRICE,
     "fast": SPEED,
 }  # fmt: skip
@@ -65,7 +65,7 @@ def _read_measure(reading: Reading) -> None:
     """As in "how old is Max", "how much does the lamp cost": the field that is measured, of one that is named."""
     if reading.word(0) != "how":
         return
-    measures = _MEASURED.get(reading.word(1))
+    measures = MEASURED.get(reading.word(1))
     if reading.ranking is not None and measures is not None:
         _read_measure_of_first(reading, measures)
     if reading.ranking is not None or not reading.conditions_name_one():

@@ -109,9 +109,14 @@ def figure(reading: Reading) -> Draft | None:
     """One number: a count, an average, or the like."""
     if reading.groups or not (reading.counted or reading.aggregate):
         return None
-    if reading.ranking is not None or reading.having is not None:
+    first = reading.ranking.field if reading.ranking is not None else None
+    measured = reading.aggregate[1] if reading.aggregate is not None else None
+    if reading.having is not None or (reading.ranking is not None and (None in (first, measured) or first is measured)):
         return None
     chain = _documents(reading)
+    if reading.ranking is not None and first is not None:  # "the average price of the three oldest"
+        chain.add(Sort(chain.id, chain.last, (Order(first.name, reading.ranking.descending),)))
+        chain.add(Limit(chain.id, chain.last, min(reading.limit or 1, LIMIT_MAX), ties=reading.limit is None))
     return chain.add(Group(chain.id, chain.last, (), (_aggregation(reading),))).answer(Template.FIGURE)
 
 
@@ -164,6 +169,8 @@ def top(reading: Reading) -> Draft | None:
     """The documents with the greatest or least value of a field."""
     ranking = reading.ranking
     if ranking is None or ranking.field is None or reading.groups or reading.counted:
+        return None
+    if reading.aggregate is not None and reading.aggregate[1] is not ranking.field:
         return None
     chain = _documents(reading)
     chain.add(Sort(chain.id, chain.last, (Order(ranking.field.name, ranking.descending),)))

@@ -151,14 +151,15 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str
     """Asks a question of one of the domains, each of which is a database of its own."""
     opened: dict[str, Any] = {}
 
-    def answer(domain: str, question: str) -> Answer:
+    def asked(domain: str, question: str) -> Answer:
         if domain not in opened:
             opened[domain] = stack.enter_context(lumaai.connect(tmp_path_factory.mktemp(domain)))
             FILLED[domain](opened[domain])
-        return opened[domain].ask(question)
+        answer: Answer = opened[domain].ask(question)
+        return answer
 
     with ExitStack() as stack:
-        yield answer
+        yield asked
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ RECIPES = [
     ("Borscht", "Ukrainian", 12, 120),
     ("Varenyky", "Ukrainian", 5, 75),
 ]
-KEEPERS = [("k1", "Ines", "birds"), ("k2", "Jon", "cats"), ("k3", "Kaja", "bears")]
+KEEPERS = [("k1", "Ines", "aviary"), ("k2", "Jon", "savanna"), ("k3", "Kaja", "forest")]
 # name, species, keeper, weight, age
 ANIMALS = [
     ("Bruno", "bear", "k3", 310, 12),

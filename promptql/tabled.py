@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,12 +32,14 @@ from promptql.rules.tabular import plan_by_tables
 from promptql.rules.tops import plan_top
 from promptql.rules.unrecorded import plan_unrecorded
 from promptql.rules.words import NEGATIONS, STOPWORDS, name_words, root, tokenize
-from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Sort
+from promptql.steps import AnswerStep, Filter, Function, Group, Limit, Scan, Sort
 
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
 LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
 ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
 WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
+AT_BOUND = re.compile(r"\bat\s+(?:least|most)\s+\d", re.IGNORECASE)
+BOUNDED_CONFIDENCE_MIN = 0.6  # of a reading by words instead of a question back
 EACH = frozenset({"each", "every", "per"})
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 FORMS = (plan_top, plan_unrecorded, plan_owned)
@@ -70,7 +73,7 @@ def _read_tables(context: Context, question: str) -> Planned | None:
     formed = read_by_form(context, question)
     if formed is not None:
         return formed
-    denied = _denied(context, question) if speaks_of_denied_bounds(question) else None
+    denied = _worded(context, question) if speaks_of_denied_bounds(question) else None
     if denied is not None:
         return denied
     infos, asked_at = list(context.catalog.collections.values()), context.question.asked_at
@@ -89,6 +92,10 @@ def _read_tables(context: Context, question: str) -> Planned | None:
             other = _timed(context, question)
             if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
                 return other
+    if context.tables.joined is None and (planned.band is Band.CLARIFY or _bounds_twice(question, planned)):
+        worded = _worded(context, question)
+        if worded is not None and worded.confidence >= BOUNDED_CONFIDENCE_MIN and not _bounds_twice(question, worded):
+            return worded
     alone = timed and context.tables.joined is None  # of several, the words know one alone
     return _surer(context, question, planned, timed=alone) or planned
 
@@ -105,8 +112,14 @@ def _is_worded(question: str, infos: Sequence[CollectionInfo], asked_at: datetim
     return any(speaks_of_amounts(question, info, asked_at) or speaks_of_roles(tokens, info) for info in infos)
 
 
-def _denied(context: Context, question: str) -> Planned | None:
-    """As in "not older than 30", "other than": the reading by words, where it explains all of them.
+def _bounds_twice(question: str, planned: Planned) -> bool:
+    """Whether "at least 31" is read as a bound and as an extreme as well."""
+    ends = any(isinstance(step, Sort | Limit) for step in planned.plan.steps)
+    return ends and AT_BOUND.search(question) is not None
+
+
+def _worded(context: Context, question: str) -> Planned | None:
+    """The reading by words, where it explains all of them, as in "not older than 30", "other than".
 
     The tables' weights were fitted to data where hardly a comparison is denied.
     """
@@ -287,9 +300,10 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
 
 
 def _hears_values(context: Context, question: str, planned: Planned, doubtful: Planned) -> bool:
-    """Whether one reading leaves out a value that the data holds, as where nothing has all that is said."""
+    """Whether one reading leaves out a value where documents are counted, as there are none with all that is said."""
     left = set(words_ignored(doubtful))
-    if not left or ignored(planned):
+    counts = [step for step in planned.plan.steps if isinstance(step, Group) and step.aggs[0].fn is Function.COUNT]
+    if not left or ignored(planned) or not counts:
         return False
     infos, asked_at = context.catalog.collections.values(), context.question.asked_at
     readings = [begin_reading(question, info, asked_at) for info in infos]

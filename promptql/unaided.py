@@ -10,6 +10,7 @@ from functools import partial
 from models import ModelError
 from promptql.answer import Band
 from promptql.compounds import Asking, plan_compound
+from promptql.compounds.averages import plan_averages
 from promptql.context import Context
 from promptql.drawing import chart_asked, with_chart
 from promptql.errors import QuestionError
@@ -109,6 +110,13 @@ def _compound(context: Context) -> Planned | None:
 
 
 def _read_part(context: Context, question: str) -> Planned:
+    """A part by itself, which may be beside an average: "what share of members are older than average"."""
+    read = partial(_read_simple_part, context)
+    beside = plan_averages(Asking(question.rstrip(" .?!"), context.catalog, context.question.asked_at, read))
+    return beside or _read_simple_part(context, question)
+
+
+def _read_simple_part(context: Context, question: str) -> Planned:
     return _plan_with_money(_asked(context, question))
 
 

@@ -17,11 +17,12 @@ from promptql.expressions import Compare, Expression, FieldRef, Lookup, Operator
 from promptql.plan import Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import conjunction
+from promptql.rules.comparators import DENIALS, OPPOSITES
 from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.linking import EXACT
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading, begin_reading
-from promptql.rules.words import WHETHER, plural, singular
+from promptql.rules.words import NEGATIONS, WHETHER, plural, singular
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -39,6 +40,7 @@ from promptql.steps import (
     Sort,
     Step,
 )
+from promptql.wording import documents_noun
 
 if TYPE_CHECKING:
     from promptql.compounds.planning import Asking
@@ -61,6 +63,7 @@ _ARTICLES = frozenset({"the", "a", "an", "their", "its"})
 _COPULAS = frozenset("is are was were be being been that has have had with a an the do does did".split())
 _OWN = frozenset({"their", "its", "the", "same", "own", "his", "her", "each", "every", "respective"})
 _WITHIN = frozenset({"of", "in", "for", "within", "among", "from"})
+_NUMBER = frozenset({"number", "amount", "of"})
 _ALL = frozenset({"all", "every", "the"})
 
 
@@ -69,6 +72,7 @@ class _Beside:
     """Tokens [start, end) compare `field` with a figure of it.
 
     Attributes:
+        denied: whether "not" stands before it.
         by: each document is compared with the figure of those that have its value of this field.
         among: what the documents satisfy that the figure is of.
     """
@@ -79,6 +83,7 @@ class _Beside:
     start: int
     end: int
     support: Support
+    denied: bool = False
     by: FieldInfo | None = None
     among: Predicate | None = None
     said: list[Assumption] = dataclasses.field(default_factory=list)
@@ -151,6 +156,8 @@ def _beside(asking: Asking, reading: Reading) -> _Beside | None:
             continue
         found = _compared(reading, at, before, fn)
         if found is not None:
+            found.denied = reading.word(found.start - 1) in DENIALS
+            found.start -= found.denied
             if word in _LOOSE:
                 found.said.append(Assumption(f"'{word}' = the average", Support.INFERRED))
             return _within(asking, reading, found)
@@ -160,9 +167,11 @@ def _beside(asking: Asking, reading: Reading) -> _Beside | None:
 def _compared(reading: Reading, at: int, before: int, fn: Function) -> _Beside | None:
     """What is compared, and which way: "older than", "pays more than the … fee", "a price above"."""
     word, after = reading.word(before), at + 1
+    while reading.word(after) in _NUMBER:  # "the average number of ingredients"
+        after += 1
     named = reading.field_at(after)
     named = named if named is not None and compares(named.field) else None
-    end = after if named is None else named.end
+    end = at + 1 if named is None else named.end
     if word in _ABOVE | _BELOW:
         place = before - 1 if reading.word(before - 1) in {"an", "a"} else before
         own = field_before(reading, before)
@@ -230,16 +239,18 @@ def _planned(asking: Asking, reading: Reading, found: _Beside) -> Planned | None
     conditions = conjunction(*(item.predicate for item in asked.conditions))
     word = _CALLED[found.fn]
     alias = f"{word}_{found.field.name}"
-    noun = plural(reading.collection.name)
+    noun = documents_noun(reading.collection.name, reading.collection.rows)
     said = [*asked.assumptions, *found.said]
     if found.support is not Support.EXACT or found.by is not None:
-        more = "more" if found.descending else "less"
+        more = f"{'not ' if found.denied else ''}{'more' if found.descending else 'less'}"
         whose = "" if found.by is None else f" of each {found.by.name}"
         text = f"'{reading.raw(found.start, found.end)}' = {more} {found.field.name} than the {word}{whose}"
         said.append(Assumption(text, found.support))
     if conditions is not None and found.by is None and found.among is None and reading.word(0) not in WHETHER:
         said.append(Assumption(f"the {word} is that of all {noun}", Support.INFERRED))
     if reading.word(0) in WHETHER:
+        if found.denied:
+            return None
         steps = _told_beside(reading, found, conditions, alias)
         return None if steps is None else _closed(asking, steps, said)
     steps, last, shown = _compare(reading, found, conditions, alias)
@@ -291,6 +302,7 @@ def _compare(
     name, measured = reading.collection.name, found.field.name
     figure = (Aggregation(found.fn, measured, alias),)
     op = Operator.GT if found.descending else Operator.LT
+    op = OPPOSITES[op] if found.denied else op
 
     def beyond(other: Expression) -> Predicate:
         return Compare(op, FieldRef(measured), other)
@@ -327,7 +339,7 @@ def _others(asking: Asking, reading: Reading, found: _Beside) -> Reading | None:
         unread = set(asked.unexplained())
         if not unread:
             break
-        if unread != {reading.word(start - 1)}:
+        if unread != {reading.word(start - 1)} or unread & NEGATIONS:
             return None
     else:
         return None

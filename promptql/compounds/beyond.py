@@ -14,6 +14,7 @@ from promptql.expressions import Arithmetic, ArithmeticOperator, Compare, FieldR
 from promptql.plan import Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import compare, conjunction, describe
+from promptql.rules.comparators import DENIALS, OPPOSITES
 from promptql.rules.concepts import COMPARATIVES, SUPERLATIVES, measured_by
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading, begin_reading
@@ -121,7 +122,8 @@ def _beyond(asking: Asking, reading: Reading) -> Planned | None:
     one = None if measure is None else _one_at(reading, than + 1)
     if measure is None or one is None or (reading.word(0), reading.word(1)) in {("how", "much"), ("by", "how")}:
         return None
-    end = measure.start
+    denied = reading.word(measure.start - 1) in DENIALS
+    end = measure.start - denied
     while end and reading.word(end - 1) in _COPULAS - {"who", "which"}:
         end -= 1
     head = reading.text[: reading.tokens[end].start].strip(" ,")
@@ -129,11 +131,14 @@ def _beyond(asking: Asking, reading: Reading) -> Planned | None:
     if asked.unexplained() or asked.aggregate or asked.groups or asked.ranking or asked.having:
         return None
     if reading.word(0) in WHETHER:
+        if denied:
+            return None
         named = [link for link in asked.values if link.field is one.field]
         return _ranked(reading, measure, [str(named[0].value), one.value], one.field, all_=True) if named else None
-    said = f"{reading.raw(measure.start, measure.end)} than {reading.raw(one.start, one.end)}"
-    meaning = f"{measure.field.name} {'>' if measure.descending else '<'} that of {one.value}"
+    said = f"{reading.raw(measure.start - denied, measure.end)} than {reading.raw(one.start, one.end)}"
     op = Operator.GT if measure.descending else Operator.LT
+    op = OPPOSITES[op] if denied else op
+    meaning = f"{measure.field.name} {op.value} that of {one.value}"
     beyond = Compare(op, FieldRef(measure.field.name), Lookup("s3"))
     where = conjunction(*(item.predicate for item in asked.conditions), beyond)
     assert where is not None

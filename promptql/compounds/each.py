@@ -24,9 +24,8 @@ _AGAIN = re.compile(r"^\s*,?\s*(?:and\s+|,\s*)(?P<word>of|in|for|from|by|at|to)\
 def plan_each(asking: Asking) -> Planned | None:
     """A row for each of the things, also for one of which there is nothing; None where not each is asked for."""
     for run in runs(asking):
-        if any(field.many for field in _fields(asking, run)):
-            continue
-        for before, after in _around(asking.question, run):
+        listed = any(field.many for field in _fields(asking, run))
+        for before, after in _around(asking.question, run, listed=listed):
             questions = [f"{before}{asking.question[item.start : item.end]}{after}" for item in run]
             figures = asking.alike([(with_figures(question), None) for question in questions])
             if figures is not None:
@@ -35,13 +34,16 @@ def plan_each(asking: Asking) -> Planned | None:
 
 
 def _fields(asking: Asking, run: Sequence[Named]) -> list[FieldInfo]:
-    """The fields that the things are values of; in a list "A and B" may be one thing that has both."""
+    """The fields that the things are values of."""
     infos = asking.catalog.collections.values()
     return [info.fields[run[0].key] for info in infos if run[0].key in info.fields]
 
 
-def _around(question: str, run: Sequence[Named]) -> Iterator[tuple[str, str]]:
-    """What is said before and after one of the things, without the words that say that each is meant."""
+def _around(question: str, run: Sequence[Named], *, listed: bool) -> Iterator[tuple[str, str]]:
+    """What is said before and after one of the things, without the words that say that each is meant.
+
+    "In A and in B" may be what has both, where they are `listed` in one field.
+    """
     left, right = question[: run[0].start], question[run[-1].end :]
     before, after = _BEFORE.search(left), _AFTER.match(right)
     if before is not None and not before["both"]:
@@ -52,5 +54,5 @@ def _around(question: str, run: Sequence[Named]) -> Iterator[tuple[str, str]]:
     word = re.search(r"\b(\w+)\s+(?:the\s+)?$", left)
     between = [_AGAIN.match(question[one.end : other.start]) for one, other in pairwise(run)]
     again = {match["word"].lower() if match is not None else "" for match in between[-1:]}
-    if word is not None and again == {word[1].lower()}:
+    if not listed and word is not None and again == {word[1].lower()}:
         yield left, right

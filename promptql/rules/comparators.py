@@ -13,9 +13,12 @@ from promptql.rules.words import tokenize
 AGED = frozenset({"older", "younger"})
 YEARS = (1000, 2200)  # a bare whole number in this range may be a year
 DENIED_AFTER_MAX = 2  # words between "not" and the comparison that it denies
-_DENIALS = frozenset({"not", "no", "never", "neither", "nor"})
-EXCEPTIONS = frozenset({("other", "than"), ("apart", "from")})
+DENIALS = frozenset({"not", "no", "never", "neither", "nor"})
+EXCEPTIONS = frozenset({("other", "than"), ("apart", "from"), ("different", "from")})
 _EXCEPTING = (*EXCEPTIONS, ("except",), ("excluding",), ("not",), ("neither",), ("nor",))
+_ALL = frozenset("all any each every everyone everybody everything nobody nothing none anything anyone".split())
+_AS_EXTREMES = frozenset({("maximum", "of"), ("minimum", "of"), ("up", "to")})
+ONWARDS = frozenset({"on", "onward", "onwards", "upwards"})
 _TIME_WORDS = frozenset({"after", "since", "before", "until"})
 _PARTING = frozenset({"and", "or", "but"})
 _BOUNDS = frozenset("over under above below after before since until than between least most".split())
@@ -34,6 +37,9 @@ _COMPARATORS: tuple[tuple[tuple[str, ...], Operator], ...] = (
     (("at", "most"), Operator.LE),
     (("less", "than"), Operator.LT),
     (("fewer", "than"), Operator.LT),
+    (("up", "to"), Operator.LE),
+    (("maximum", "of"), Operator.LE),
+    (("minimum", "of"), Operator.GE),
     (("equal", "to"), Operator.EQ),
     (("exactly",), Operator.EQ),
     (("equals",), Operator.EQ),
@@ -69,9 +75,10 @@ class Comparator:
 
 def comparator_at(reading: Reading, start: int) -> Comparator | None:
     """The comparison that begins there, its operator turned round where it is denied."""
-    if reading.word(start) not in _DENIALS:
+    if reading.word(start) not in DENIALS:
         return _plain_at(reading, start)
-    for place in range(start + 1, start + 2 + DENIED_AFTER_MAX):
+    near = 1 if reading.word(start) == "no" else 1 + DENIED_AFTER_MAX  # "no" may be a number, as in "tie no"
+    for place in range(start + 1, start + 1 + near):
         found = _plain_at(reading, place)
         if found is not None:
             return replace(found, op=OPPOSITES[found.op])
@@ -83,7 +90,7 @@ def comparator_at(reading: Reading, start: int) -> Comparator | None:
 def denial_of_between(reading: Reading, start: int) -> int | None:
     """The place of the word that denies the "between" at `start`: "not between", "not priced between"."""
     for place in range(start - 1, start - 2 - DENIED_AFTER_MAX, -1):
-        if reading.word(place) in _DENIALS:
+        if reading.word(place) in DENIALS:
             return place
         if _stands_alone(reading, place):
             return None
@@ -92,22 +99,45 @@ def denial_of_between(reading: Reading, start: int) -> int | None:
 
 def exception_at(reading: Reading, start: int) -> int | None:
     """Where what is left out begins, behind "other than", "except" or "not" there; None where none stands there."""
+    if is_all_but(reading, start):
+        return start + 1
     for words in _EXCEPTING:
         if all(reading.word(start + offset) == word for offset, word in enumerate(words)):
             return start + len(words)
     return None
 
 
+def is_all_but(reading: Reading, place: int) -> bool:
+    """Whether "but" there leaves something out: "all members but Ada", "any fee but 30"."""
+    return reading.word(place) == "but" and any(reading.word(i) in _ALL for i in range(place))
+
+
 def speaks_of_denied_bounds(question: str) -> bool:
-    """Whether a comparison is denied, or something left out: "not older than 30", "other than", "but not 4"."""
+    """Whether a comparison is denied, or something left out: "not older than 30", "other than", "all but Ada".
+
+    So are bounds that sound like extremes: "a maximum of 4", "from 2005 on".
+    """
     words = [token.folded for token in tokenize(question)]
+    if "outside" in words:
+        return True
     for index, word in enumerate(words):
         behind = words[index + 1 : index + 2 + DENIED_AFTER_MAX + 1]
-        if word in _DENIALS and (_BOUNDS & set(behind) or any(item.isdigit() for item in behind[:1])):
+        if _is_denied(word, behind):
             return True
-        if words[index : index + 2] in (["other", "than"], ["apart", "from"]):
+        if (word, *behind[:1]) in EXCEPTIONS or (word == "but" and _ALL & set(words[:index])):
+            return True
+        if (word, *behind[:1]) in _AS_EXTREMES and any(item.isdigit() for item in behind[1:2]):
+            return True
+        if word == "from" and any(item in ONWARDS for item in behind[1:2]):
             return True
     return False
+
+
+def _is_denied(word: str, behind: list[str]) -> bool:
+    """Whether the words behind a denial are a bound; "no" may be a number, and denies what stands right behind it."""
+    if word == "no":
+        return behind[1:2] == ["than"] or (behind[:1] in (["more"], ["less"]) and behind[2:3] == ["than"])
+    return word in DENIALS and (not _BOUNDS.isdisjoint(behind) or any(item.isdigit() for item in behind[:1]))
 
 
 def _plain_at(reading: Reading, start: int) -> Comparator | None:

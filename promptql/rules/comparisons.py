@@ -10,20 +10,25 @@ from promptql.catalog import FieldInfo
 from promptql.expressions import Not, Operator, Or, Predicate, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe, missing
-from promptql.rules.comparators import EXCEPTIONS, YEARS, comparator_at, denial_of_between, exception_at, is_age
-from promptql.rules.concepts import AGE, APPEARING, TIME, measured_by, time_fields
+from promptql.rules.comparators import (
+    EXCEPTIONS,
+    ONWARDS,
+    YEARS,
+    comparator_at,
+    denial_of_between,
+    exception_at,
+    is_all_but,
+)
+from promptql.rules.compared import GOING_ON, SKIPPED, age_said, can_hold, field_for, holds, number_after
+from promptql.rules.concepts import APPEARING, TIME, time_fields
 from promptql.rules.mentions import NumberMention
 from promptql.rules.reading import Condition, Having, Reading
 from promptql.rules.words import NEGATIONS, WHETHER
 
-FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
-_SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
 _OF_YEARS = frozenset({"in", "of", "from", "during", "year"})
 _DENY_VERBS = frozenset({"not", "never", "nor", "neither"})  # "no honey in 2025" denies the honey
 _PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
 PASSED_OVER_MAX = 3
-_GOING_ON = frozenset({"and", "or", "but", "nor"})
-_OF_AGES = frozenset({"over", "under", "above", "below", "between"})
 _DECADE = re.compile(r"[12]\d\d0s")
 _LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})
 
@@ -33,6 +38,10 @@ _SUFFIXES = {
     ("or", "later"): Operator.GE,
     ("or", "newer"): Operator.GE,
     ("and", "above"): Operator.GE,
+    ("or", "older"): Operator.GE,
+    ("or", "over"): Operator.GE,
+    ("or", "younger"): Operator.LE,
+    ("or", "under"): Operator.LE,
     ("or", "less"): Operator.LE,
     ("or", "fewer"): Operator.LE,
     ("or", "earlier"): Operator.LE,
@@ -126,7 +135,7 @@ def negation_before(reading: Reading, start: int) -> int | None:
     place = start - 1
     while place >= start - PASSED_OVER_MAX and reading.word(place) in _PASSED_OVER:
         place -= 1
-    if reading.word(place) in NEGATIONS:
+    if reading.word(place) in NEGATIONS | {"outside"} or is_all_but(reading, place):
         return place
     if (reading.word(place - 1), reading.word(place)) in EXCEPTIONS:
         return place - 1
@@ -151,7 +160,7 @@ def negate(predicate: Predicate, *, when: bool) -> Predicate:
 
 def _read_comparison(reading: Reading, start: int) -> None:
     found = comparator_at(reading, start)
-    number = None if found is None else _number_after(reading, found.after)
+    number = None if found is None else number_after(reading, found.after)
     if found is None or number is None:
         _read_exception(reading, start)
         return
@@ -159,16 +168,9 @@ def _read_comparison(reading: Reading, start: int) -> None:
         reading.having = Having(found.op, number.value)
         reading.use(range(start, number.end))
         return
-    field, support = _field_for(reading, found.start, number, found.measures)
-    if field is not None and _can_hold(field, number.value):
+    field, support = field_for(reading, found.start, number, found.measures)
+    if field is not None and can_hold(field, number.value):
         _add(reading, field, _bounded(field, found.op, number.value), start, number.end, support)
-
-
-def _number_after(reading: Reading, after: int) -> NumberMention | None:
-    index = after
-    while reading.word(index) in _SKIPPED and index < after + 2:
-        index += 1
-    return reading.number_at(index)
 
 
 def _read_exception(reading: Reading, start: int) -> None:
@@ -178,12 +180,12 @@ def _read_exception(reading: Reading, start: int) -> None:
     if number is None:
         return
     year = YEARS[0] <= number.value <= YEARS[1]
-    field, support = _field_for(reading, start, number, TIME if year else ())
-    if field is None and reading.conditions and reading.word(start - 1) in _GOING_ON:
+    field, support = field_for(reading, start, number, TIME if year else ())
+    if field is None and reading.conditions and reading.word(start - 1) in GOING_ON:
         names = fields_of(reading.conditions[-1].predicate)
         field = reading.collection.fields[next(iter(names))] if len(names) == 1 else None
         support = Support.EXACT
-    if field is not None and _can_hold(field, number.value):
+    if field is not None and can_hold(field, number.value):
         _add(reading, field, _bounded(field, Operator.NE, number.value), start, number.end, support)
 
 
@@ -196,73 +198,14 @@ def _counts_rows(reading: Reading, number: NumberMention) -> bool:
     )
 
 
-def _field_for(
-    reading: Reading, start: int, number: NumberMention, measures: tuple[str, ...]
-) -> tuple[FieldInfo | None, Support]:
-    following = reading.field_at(number.end)
-    if following is not None and following.field.ordered:
-        reading.use(range(following.start, following.end))
-        return following.field, Support.EXACT
-    before = [
-        link
-        for link in reading.fields
-        if link.field.ordered and link.end <= start and start - link.end <= FIELD_BEFORE_MAX
-    ]
-    times = time_fields(reading.collection)
-    year = measures is TIME and YEARS[0] <= number.value <= YEARS[1]
-    if year and before and before[-1].field not in times and not _holds(before[-1].field, number.value):
-        before = [link for link in before if link.field in times]  # "with more than 300 pages published after 2010"
-    if before:
-        reading.use(range(before[-1].start, before[-1].end))
-        return before[-1].field, Support.EXACT
-    if measures is TIME:
-        age = measured_by(reading.collection, AGE) if is_age(reading.word(start), number.value) else None
-        if age is not None:
-            return age, Support.FUZZY
-        fields = [field for field in time_fields(reading.collection) if _holds(field, number.value)]
-        others = time_fields(reading.collection) if YEARS[0] <= number.value <= YEARS[1] else []
-        return next(iter(fields or others), None), Support.FUZZY
-    measured = measured_by(reading.collection, measures)
-    if measured is not None:
-        return measured, Support.FUZZY
-    further = _field_further_on(reading, number.end)
-    if further is not None:
-        return further, Support.EXACT
-    plausible = [field for field in reading.collection.fields.values() if field.numeric and _holds(field, number.value)]
-    age = measured_by(reading.collection, AGE) if reading.word(start) in _OF_AGES else None  # "members under 30"
-    return (plausible[0] if len(plausible) == 1 else age), Support.INFERRED
-
-
-def _field_further_on(reading: Reading, place: int) -> FieldInfo | None:
-    """The field behind the comparison that goes on there: "more than 2 but less than 9 ingredients", "2 nor 4 crew"."""
-    if reading.word(place) not in _GOING_ON:
-        return None
-    found = comparator_at(reading, place if reading.word(place) == "nor" else place + 1)
-    after = exception_at(reading, place) if found is None else found.after
-    number = None if after is None else _number_after(reading, after)
-    link = None if number is None else reading.field_at(number.end)
-    return link.field if link is not None and link.field.ordered else None
-
-
-def _can_hold(field: FieldInfo, value: float) -> bool:
-    """A datetime is compared with a year, which must be one."""
-    return field.type is not FieldType.DATETIME or YEARS[0] <= value <= YEARS[1]
-
-
-def _holds(field: FieldInfo, value: float) -> bool:
-    """Whether the value lies within what the field holds."""
-    if field.type is FieldType.DATETIME:
-        years = [int(str(bound)[:4]) for bound in (field.least, field.greatest) if bound is not None]
-        return len(years) == 2 and years[0] <= value <= years[1]
-    least, greatest = field.least, field.greatest
-    return isinstance(least, (int, float)) and isinstance(greatest, (int, float)) and least <= value <= greatest
-
-
 def _read_between(reading: Reading, start: int) -> None:
     index = start + 1
-    while reading.word(index) in _SKIPPED and index < start + 3:
+    while reading.word(index) in SKIPPED and index < start + 3:
         index += 1
     low = reading.number_at(index)
+    if low is not None and reading.word(start) == "from" and reading.word(low.end) in ONWARDS:
+        _read_onwards(reading, start, low)
+        return
     if low is None or reading.word(low.end) not in {"and", "to", "until"}:
         return
     high = reading.number_at(low.end + 1)
@@ -272,10 +215,10 @@ def _read_between(reading: Reading, start: int) -> None:
         low = replace(low, value=low.value * high.scale)
     years = all(YEARS[0] <= value <= YEARS[1] for value in (low.value, high.value))
     span = NumberMention(low.value, low.start, high.end)
-    field, support = _field_for(reading, start, span, TIME if years else ())
+    field, support = field_for(reading, start, span, TIME if years else ())
     if field is None and years:
-        field, support = _field_for(reading, start, span, ())
-    if field is None or not _can_hold(field, low.value) or not _can_hold(field, high.value):
+        field, support = field_for(reading, start, span, ())
+    if field is None or not can_hold(field, low.value) or not can_hold(field, high.value):
         return
     bounds = sorted((low.value, high.value))
     denial = denial_of_between(reading, start) if reading.word(start) == "between" else None
@@ -288,11 +231,20 @@ def _read_between(reading: Reading, start: int) -> None:
     _add(reading, field, both, start, high.end, support)
 
 
+def _read_onwards(reading: Reading, start: int, low: NumberMention) -> None:
+    """As in "from 2005 on", "from 20 upwards"."""
+    year = YEARS[0] <= low.value <= YEARS[1]
+    span = NumberMention(low.value, start, low.end + 1)
+    field, support = field_for(reading, start, span, TIME if year else ())
+    if field is not None and can_hold(field, low.value):
+        _add(reading, field, _bounded(field, Operator.GE, low.value), start, span.end, support)
+
+
 def _read_decade(reading: Reading, start: int) -> None:
     """As in "the 1980s": the ten years, of a time named before or of the only one that there is."""
     year = int(reading.word(start)[:4])
     span = NumberMention(year, start, start + 1)
-    field, support = _field_for(reading, start, span, TIME)
+    field, support = field_for(reading, start, span, TIME)
     if field is None or field not in time_fields(reading.collection):
         return
     both = conjunction(_bounded(field, Operator.GE, year), _bounded(field, Operator.LE, year + 9))
@@ -307,8 +259,8 @@ def _read_suffixes(reading: Reading) -> None:
         if op is None or mention.start in reading.used:
             continue
         span = NumberMention(mention.value, mention.start, mention.end + 2)
-        field, support = _field_for(reading, mention.start, span, ())
-        if field is not None and _can_hold(field, mention.value):
+        field, support = field_for(reading, mention.start, span, ())
+        if field is not None and can_hold(field, mention.value):
             _add(reading, field, _bounded(field, op, mention.value), mention.start, span.end, support)
 
 
@@ -318,17 +270,21 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
         equal = compare(following.field.name, "=", mention.value)
         _add(reading, following.field, equal, mention.start, following.end)
         return
+    age = age_said(reading, mention)
+    if age is not None:
+        _add(reading, age, compare(age.name, "=", mention.value), mention.start, mention.end, Support.FUZZY)
+        return
     before = next((link for link in reading.fields if link.end in {mention.start, mention.start - 1}), None)
     joined = before is not None and (
         before.end == mention.start or reading.word(before.end) in _joiners(before.field, reading)
     )
-    if before is not None and joined and before.field.ordered and _can_hold(before.field, mention.value):
+    if before is not None and joined and before.field.ordered and can_hold(before.field, mention.value):
         _add(reading, before.field, _bounded(before.field, Operator.EQ, mention.value), before.start, mention.end)
         return
     year = isinstance(mention.value, int) and YEARS[0] <= mention.value <= YEARS[1]
     if year and (reading.word(mention.start - 1) in _OF_YEARS or _is_another_year(reading, mention.start)):
         times = time_fields(reading.collection)
-        fields = [field for field in times if _holds(field, mention.value)]
+        fields = [field for field in times if holds(field, mention.value)]
         if not fields and any(map(reading.names_collection, range(len(reading.tokens)))):
             fields = times  # none of its documents is of that year, which is the answer
         if fields:

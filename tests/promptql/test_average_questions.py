@@ -28,6 +28,8 @@ OF_ALL: list[Case] = [
     ("boats", "boats built earlier than average", {"Gannet", "Curlew", "Heron"}),
     ("recipes", "recipes that take longer than average", {"Borscht", "Ribollita", "Varenyky", "Lahmacun"}),
     ("recipes", "Which recipes have more ingredients than average?", {"Borscht", "Ribollita", "Lahmacun"}),
+    ("recipes", "recipes with an above-average number of ingredients", {"Borscht", "Ribollita", "Lahmacun"}),
+    ("recipes", "What percentage of recipes take longer than average?", {57.14}),
     ("animals", "Which animals weigh more than the average animal?", {"Bruno", "Misha", "Shere", "Leo"}),
 ]
 OF_EACH: list[Case] = [

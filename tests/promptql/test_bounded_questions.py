@@ -45,17 +45,40 @@ DOUBLED: list[tuple[str, str, tuple[Any, ...]]] = [
         ("Ribollita", "Menemen", "Lahmacun", "Varenyky"),
     ),
 ]
+AGES: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("members", "members at least 31 years old", ("Bo", "Cleo", "Elin", "Finn")),
+    ("members", "members 31 or older", ("Bo", "Cleo", "Elin", "Finn")),
+    ("members", "members exactly 31 years old", ("Bo", "Elin")),
+    ("members", "members who are at least 31", ("Bo", "Cleo", "Elin", "Finn")),
+    ("members", "members over 30", ("Bo", "Cleo", "Elin", "Finn")),
+]
+AS_EXTREMES: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("boats", "boats with a maximum of 2 crew", ("Kestrel", "Puffin", "Plover")),
+    ("boats", "boats with up to 2 crew", ("Kestrel", "Puffin", "Plover")),
+    ("boats", "boats from 2005 on", ("Kestrel", "Osprey", "Puffin", "Petrel", "Plover")),
+    ("recipes", "recipes with a minimum of 11 ingredients", ("Ribollita", "Borscht")),
+]
+BESIDE: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("boats", "boats not cheaper than Heron", ("Heron", "Curlew", "Gannet", "Petrel")),
+    ("boats", "boats no more expensive than Heron", ("Heron", "Osprey", "Kestrel", "Puffin", "Plover")),
+    ("animals", "animals no heavier than Leo", ("Leo", "Nala", "Polly")),
+    ("members", "members not older than average", ("Bo", "Elin", "Gro", "Ada", "Dirk")),
+]
 LEFT_OUT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("members", "members in clubs other than chess", ("Cleo", "Dirk", "Elin", "Finn", "Gro")),
     ("boats", "boats other than sloops", ("Heron", "Gannet", "Petrel", "Curlew")),
     ("boats", "boats with a crew other than 2", ("Heron", "Osprey", "Gannet", "Petrel", "Curlew", "Plover")),
+    ("boats", "boats outside Brest", ("Gannet", "Puffin", "Petrel", "Curlew", "Plover")),
     ("boats", "boats in Brest other than sloops", ("Heron",)),
     ("recipes", "recipes other than Turkish", ("Ribollita", "Panzanella", "Borscht", "Varenyky")),
+    ("members", "all members but Ada", ("Bo", "Cleo", "Dirk", "Elin", "Finn", "Gro")),
+    ("members", "members with any fee but 30", ("Cleo", "Dirk", "Elin", "Finn", "Gro")),
+    ("members", "members with a fee different from 30", ("Cleo", "Dirk", "Elin", "Finn", "Gro")),
     ("animals", "animals other than lions", ("Bruno", "Misha", "Shere", "Polly")),
 ]
 
 
-@pytest.mark.parametrize(("domain", "question", "values"), [*DENIED, *DOUBLED, *LEFT_OUT])
+@pytest.mark.parametrize(("domain", "question", "values"), [*DENIED, *DOUBLED, *AGES, *AS_EXTREMES, *BESIDE, *LEFT_OUT])
 def test_bounds_are_denied_and_joined_as_they_are_said(
     ask: Ask, domain: str, question: str, values: tuple[Any, ...]
 ) -> None:
@@ -85,7 +108,12 @@ def test_a_bound_without_a_field_is_an_age_where_there_are_ages(ask: Ask) -> Non
         ("members not older than 30", True),
         ("a crew between 3 and 5 but not 4", True),
         ("boats other than sloops", True),
+        ("no more expensive than Heron", True),
+        ("all boats but sloops", True),
         ("members older than 30", False),
+        ("the date of tie no 19", False),
+        ("whose tie no is more than 13", False),
+        ("old but sound boats", False),
         ("boats not in Brest", False),
     ],
 )

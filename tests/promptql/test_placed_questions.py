@@ -17,6 +17,7 @@ PLACES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("members", "Who is the second oldest member?", ("Cleo",)),
     ("members", "third youngest member", ("Gro",)),
     ("members", "How old is the second oldest member?", (40,)),
+    ("members", "youngest member but one", ("Ada",)),
     ("boats", "third most expensive boat", ("Curlew",)),
     ("boats", "the 2nd cheapest boat", ("Puffin",)),
     ("boats", "Which boat has the third highest price?", ("Curlew",)),

@@ -92,7 +92,8 @@ def _read_tables(context: Context, question: str) -> Planned | None:
             other = _timed(context, question)
             if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
                 return other
-    if context.tables.joined is None and (planned.band is Band.CLARIFY or _bounds_twice(question, planned)):
+    doubtful = planned.band is Band.CLARIFY or _bounds_twice(question, planned) or " but " in question
+    if context.tables.joined is None and doubtful:
         worded = _worded(context, question)
         if worded is not None and worded.confidence >= BOUNDED_CONFIDENCE_MIN and not _bounds_twice(question, worded):
             return worded

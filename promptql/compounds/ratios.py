@@ -43,7 +43,8 @@ _OF = re.compile(
 _TO = re.compile(r"\s+(?:to|and|over|versus|vs)\s+|\s*[:/]\s*", re.IGNORECASE)
 _TAIL = re.compile(r"\s(?:in|from|during|since|among|at)\s.+$", re.IGNORECASE)
 _TIMES = re.compile(
-    r"^how\s+many\s+times\s+(?:as\s+(?:many|much)|more)\s+(?P<what>.+?)\s+(?:as|than)\s+(?P<other>.+)$", re.IGNORECASE
+    r"^how\s+many\s+times\s+(?:as\s+(?:many|(?P<much>much))|more)\s+(?P<what>.+?)\s+(?:as|than)\s+(?P<other>.+)$",
+    re.IGNORECASE,
 )
 _ARE = re.compile(r"\s+(?:are\s+there|do\s+we\s+have|exist|there\s+are)$", re.IGNORECASE)
 _DEGREE = re.compile(
@@ -150,7 +151,8 @@ def _times(asking: Asking) -> Planned | None:
         return None
     what, other = match["what"], match["other"]
     for first, second in _asked(asking, what, other, match.start("what"), match.start("other")):
-        figures = [asking.figure(f"How many {side}?") for side in (first, second)]
+        many = "much" if match["much"] else "many"
+        figures = [asking.figure(f"How {many} {side}?", Function.SUM) for side in (first, second)]
         if figures[0] is not None and figures[1] is not None and _are_alike((None, figures[0]), (None, figures[1])):
             more = re.match(r"^how\s+many\s+times\s+more\b", asking.question, re.IGNORECASE)
             said = [Assumption("'times more' = times as many", Support.FUZZY)] if more is not None else []

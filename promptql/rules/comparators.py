@@ -112,6 +112,12 @@ def is_all_but(reading: Reading, place: int) -> bool:
     return reading.word(place) == "but" and any(reading.word(i) in _ALL for i in range(place))
 
 
+def use_all_but(reading: Reading, place: int) -> None:
+    """Mark "anything" and the like as explained, where "but" at `place` leaves something out of it."""
+    if reading.word(place) == "but":
+        reading.use(i for i in range(place) if reading.word(i) in _ALL)
+
+
 def speaks_of_denied_bounds(question: str) -> bool:
     """Whether a comparison is denied, or something left out: "not older than 30", "other than", "all but Ada".
 

@@ -9,6 +9,7 @@ from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe
+from promptql.rules.comparators import use_all_but
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, COMPARATIVES, time_fields
 from promptql.rules.events import is_recorded, recorded_in
@@ -63,7 +64,8 @@ def _is_compared(reading: Reading, link: ValueLink) -> bool:
 
 def _joined(reading: Reading, left: ValueLink, right: ValueLink) -> bool:
     between = [reading.word(index) for index in range(left.end, right.start)]
-    return all(word in _JOINERS | {"the", "in"} for word in between) and len(between) <= 2
+    small = {"the", "in", "from", "by", "of", "at"}
+    return all(word in _JOINERS | small for word in between) and len(between) <= 2
 
 
 def _add(reading: Reading, links: list[ValueLink]) -> None:
@@ -82,6 +84,8 @@ def _add(reading: Reading, links: list[ValueLink]) -> None:
     condition = negate(predicate, when=denial is not None)
     reading.conditions.append(Condition(condition, min(link.trust for link in links)))
     reading.use(range(links[0].start if denial is None else denial, links[-1].end))
+    if denial is not None:
+        use_all_but(reading, denial)
     exact = all(link.exact for link in links)
     words = reading.raw(links[0].start, links[-1].end)
     guessed = any(link.trust is Trust.HINTED and not is_category(link.field) for link in links)

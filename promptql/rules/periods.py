@@ -11,7 +11,7 @@ from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.expressions import DateUnit, Predicate
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe
-from promptql.rules.comparators import YEARS
+from promptql.rules.comparators import DENIALS, YEARS
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, time_fields
 from promptql.rules.dates import DateMention, before
@@ -30,6 +30,9 @@ _SINCE = frozenset({"since", "starting"})
 _ONWARD = frozenset({"on", "onward", "onwards", "forward"})
 _BEFORE = frozenset({"before"})
 _UP_TO = frozenset({"until", "till", "through", "by"})
+_THAN = {"later": "after", "newer": "after", "younger": "after", "earlier": "before", "older": "before"}
+_OPPOSITES = {"after": "until", "since": "before", "starting": "before", "before": "since"}
+_OPPOSITES |= dict.fromkeys(_UP_TO, "after")
 _AGES = {"older": True, "earlier": True, "newer": False, "younger": False, "recent": False, "later": False}
 _AGE_UNITS = frozenset({"day", "week", "month", "quarter", "year"})
 AGE_MAX = 9_999
@@ -127,7 +130,9 @@ def _read_ages(reading: Reading) -> None:
         if field is None:
             continue
         since = before(int(number.value), unit, reading.asked_at.date())
-        condition = compare(field.name, "<" if older else ">=", _moment(reading, field, since))
+        denied = reading.word(start - 1) in DENIALS
+        start -= denied
+        condition = compare(field.name, "<" if older != denied else ">=", _moment(reading, field, since))
         reading.conditions.append(Condition(condition))
         reading.use(range(start, number.end + 1))
         reading.assume(f"'{reading.raw(start, number.end + 1)}' = {describe(condition)}", support)
@@ -171,18 +176,21 @@ def _read_period(reading: Reading, first: DateMention, last: DateMention) -> Non
     field, support = _field_for(reading, start, last.end)
     if field is None:
         return
-    word = reading.word(start)
+    word = _THAN.get(reading.word(start), reading.word(start))
     onward = word == "from" and reading.word(last.end) in _ONWARD
     if onward:  # "from March on", but not "orders from March"
         word = "since"
-    predicate = _bounded(reading, field, word, begin, until, is_range=last is not first)
     denial = negation_before(reading, start)
-    condition = negate(predicate, when=denial is not None)
+    bound = denial is not None and last is first and word in _OPPOSITES
+    said = _OPPOSITES[word] if bound else word  # "not before" is since
+    predicate = _bounded(reading, field, said, begin, until, is_range=last is not first)
+    condition = negate(predicate, when=denial is not None and not bound)
     reading.conditions.append(Condition(condition))
     reading.use(range(start if denial is None else denial, last.end + onward))
     if first.inferred or last.inferred:
         support = Support.INFERRED
-    reading.assume(f"'{reading.raw(start, last.end)}' = {describe(condition)}", support)
+    begun = denial if bound and denial is not None else start
+    reading.assume(f"'{reading.raw(begun, last.end)}' = {describe(condition)}", support)
 
 
 def _word_before(reading: Reading, start: int) -> int:
@@ -190,6 +198,8 @@ def _word_before(reading: Reading, start: int) -> int:
     place = start - 1
     while place >= 0 and reading.word(place) == "the":
         place -= 1
+    if reading.word(place) == "than" and reading.word(place - 1) in _THAN:
+        return place - 1
     known = _AFTER | _SINCE | _BEFORE | _UP_TO | {"between", "from", "in", "on", "during", "of", "within", "for"}
     return place if reading.word(place) in known else start
 

@@ -1,4 +1,4 @@
-"""Small collections of four domains: boats and members as tables, recipes with text, animals with their keepers."""
+"""Small collections of five domains: boats, members and loaves as tables, recipes with text, animals with keepers."""
 
 from __future__ import annotations
 
@@ -45,6 +45,16 @@ ANIMALS = [
     ("Shere", "tiger", "k2", 220, 11),
     ("Polly", "parrot", "k1", 1, 30),
 ]
+# bread, branch, price, quantity, sold on
+LOAVES = [
+    ("rye", "Nord", 4.2, 12, "2024-01-05"),
+    ("spelt", "Nord", 5.1, 8, "2024-02-11"),
+    ("rye", "Sud", 4.0, 20, "2024-02-20"),
+    ("brioche", "Sud", 6.5, 5, "2024-03-01"),
+    ("brioche", "West", 6.9, 9, "2024-03-15"),
+    ("rye", "West", 4.4, 7, "2025-01-09"),
+    ("spelt", "West", 5.6, 11, "2025-02-02"),
+]
 
 
 def fill_boats(db: Any) -> None:
@@ -79,7 +89,18 @@ def fill_animals(db: Any) -> None:
     _fill(db, "animals", ("name", "species", "keeper_id", "weight", "age"), ANIMALS)
 
 
-FILLED = {"boats": fill_boats, "members": fill_members, "recipes": fill_recipes, "animals": fill_animals}
+def fill_loaves(db: Any) -> None:
+    """One collection of sales with their days; they have no names, and are called l1 to l7."""
+    _fill(db, "loaves", ("bread", "branch", "price", "quantity", "sold_on"), LOAVES)
+
+
+FILLED = {
+    "boats": fill_boats,
+    "members": fill_members,
+    "loaves": fill_loaves,
+    "recipes": fill_recipes,
+    "animals": fill_animals,
+}
 
 
 def _fill(db: Any, name: str, fields: tuple[str, ...], rows: list[Any]) -> None:

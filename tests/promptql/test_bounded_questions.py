@@ -64,6 +64,13 @@ BESIDE: list[tuple[str, str, tuple[Any, ...]]] = [
     ("animals", "animals no heavier than Leo", ("Leo", "Nala", "Polly")),
     ("members", "members not older than average", ("Bo", "Elin", "Gro", "Ada", "Dirk")),
 ]
+DATED: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("loaves", "loaves not before 2025", ("l6", "l7")),
+    ("loaves", "loaves sold no later than February 2024", ("l1", "l2", "l3")),
+    ("loaves", "loaves sold later than February 2024", ("l4", "l5", "l6", "l7")),
+    ("loaves", "loaves of anything but rye", ("l2", "l4", "l5", "l7")),
+    ("loaves", "loaves with neither rye nor spelt", ("l4", "l5")),
+]
 LEFT_OUT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("members", "members in clubs other than chess", ("Cleo", "Dirk", "Elin", "Finn", "Gro")),
     ("boats", "boats other than sloops", ("Heron", "Gannet", "Petrel", "Curlew")),
@@ -78,7 +85,9 @@ LEFT_OUT: list[tuple[str, str, tuple[Any, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("domain", "question", "values"), [*DENIED, *DOUBLED, *AGES, *AS_EXTREMES, *BESIDE, *LEFT_OUT])
+@pytest.mark.parametrize(
+    ("domain", "question", "values"), [*DENIED, *DOUBLED, *AGES, *AS_EXTREMES, *BESIDE, *DATED, *LEFT_OUT]
+)
 def test_bounds_are_denied_and_joined_as_they_are_said(
     ask: Ask, domain: str, question: str, values: tuple[Any, ...]
 ) -> None:

@@ -23,6 +23,8 @@ PLACES: list[tuple[str, str, tuple[Any, ...]]] = [
     ("boats", "Which boat has the third highest price?", ("Curlew",)),
     ("boats", "second oldest boat in Brest", ("Kestrel",)),
     ("boats", "Which harbour has the second most boats?", ("Cork",)),
+    ("loaves", "second most expensive bread", ("brioche",)),
+    ("loaves", "Which bread has the second highest average price?", ("spelt",)),
     ("recipes", "second longest recipe", ("Ribollita",)),
     ("recipes", "Which recipe has the third most ingredients?", ("Lahmacun",)),
     ("animals", "third oldest animal", ("Shere",)),

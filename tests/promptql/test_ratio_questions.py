@@ -24,6 +24,8 @@ EACH: list[tuple[str, str, list[list[Any]]]] = [
     ("boats", "highest price in each of Brest and Cork", [["Brest", 90], ["Cork", 120]]),
     ("boats", "total crew for each of ketch and sloop", [["ketch", 13], ["sloop", 8]]),
     ("boats", "number of ketches in Brest, in Cork and in Turku", [["Brest", 1], ["Cork", 1], ["Turku", 1]]),
+    ("loaves", "total quantity in 2024 and in 2025", [["2024", 54], ["2025", 18]]),
+    ("loaves", "highest price for each of rye and spelt", [["rye", 4.4], ["spelt", 5.6]]),
     ("members", "How many members do chess and rowing each have?", [["chess", 2], ["rowing", 3]]),
     ("animals", "How many animals does each of Ines and Kaja have?", [["Ines", 1], ["Kaja", 2]]),
 ]
@@ -34,6 +36,8 @@ RATIOS: list[tuple[str, str, float]] = [
     ("boats", "ratio of sloops to ketches in Brest", 2 / 1),
     ("boats", "How many times as many sloops as ketches are there?", 4 / 3),
     ("boats", "How many times as expensive as Puffin is Heron?", 90 / 35),
+    ("loaves", "ratio of loaves in 2024 to loaves in 2025", 5 / 2),
+    ("loaves", "How many times as much quantity does Sud have as Nord?", 25 / 20),
     ("members", "ratio of chess to rowing", 2 / 3),
     ("members", "How many times as many members does rowing have as chess?", 3 / 2),
     ("members", "How many times older is Finn than Ada?", 62 / 25),

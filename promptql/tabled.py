@@ -20,6 +20,7 @@ from promptql.rules.amounts import plan_amount
 from promptql.rules.comparators import speaks_of_denied_bounds
 from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_as
 from promptql.rules.conditions import speaks_of_labels
+from promptql.rules.each_extreme import in_figures_of_each
 from promptql.rules.linking import mentions_collection
 from promptql.rules.owned import plan_owned
 from promptql.rules.periods import speaks_of_time
@@ -247,7 +248,15 @@ def read_by_form(context: Context, question: str) -> Planned | None:
     if context.tables is None:
         return None
     read = (form(question, context.tables, context.catalog) for form in FORMS)
-    return next((planned for planned in read if planned is not None), None)
+    formed = next((planned for planned in read if planned is not None), None)
+    if formed is not None or context.tables.joined is None:
+        return formed
+    each = in_figures_of_each(question, context.catalog)
+    planned = None if each is None else plan_top(each[0], context.tables, context.catalog)
+    if planned is None or each is None:
+        return None
+    plan = replace(planned.plan, question=question, assumptions=(each[1], *planned.plan.assumptions))
+    return replace(planned, plan=plan)
 
 
 def _timed(context: Context, question: str) -> Planned:

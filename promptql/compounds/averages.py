@@ -22,7 +22,7 @@ from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.linking import EXACT
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading, begin_reading
-from promptql.rules.words import NEGATIONS, WHETHER, plural, singular
+from promptql.rules.words import NEGATIONS, WHETHER, name_words, plural, singular
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -215,10 +215,11 @@ def _within(asking: Asking, reading: Reading, found: _Beside) -> _Beside | None:
             place += 1
         link = reading.field_at(place)
         owned = {reading.word(i) for i in range(end + 1, place)} & (_OWN - {"the"})
-        if link is not None and owned and link.strength == EXACT:
-            if not link.field.groupable or link.field.many:
+        own = link.field if link is not None and link.strength == EXACT else _reference(reading, place)
+        if own is not None and owned:
+            if not own.groupable or own.many:
                 return None
-            found.by, found.end = link.field, link.end
+            found.by, found.end = own, place + 1 if link is None else link.end
             return found
         if reading.word(end) == "of":
             end = len(reading.tokens)
@@ -230,6 +231,12 @@ def _within(asking: Asking, reading: Reading, found: _Beside) -> _Beside | None:
         found.said += among.assumptions
     found.end = end
     return found
+
+
+def _reference(reading: Reading, place: int) -> FieldInfo | None:
+    """The field that refers to what is named there: "team_id" of a team."""
+    fields = reading.collection.fields.items()
+    return next((field for name, field in fields if name_words(name) == (reading.word(place), "id")), None)
 
 
 def _planned(asking: Asking, reading: Reading, found: _Beside) -> Planned | None:

@@ -27,7 +27,7 @@ from promptql.rules.words import NEGATIONS, WHETHER
 
 _OF_YEARS = frozenset({"in", "of", "from", "during", "year"})
 _DENY_VERBS = frozenset({"not", "never", "nor", "neither"})  # "no honey in 2025" denies the honey
-_PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
+_PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to", "those", "ones"})
 PASSED_OVER_MAX = 3
 _DECADE = re.compile(r"[12]\d\d0s")
 _LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})

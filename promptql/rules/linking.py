@@ -55,7 +55,8 @@ def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[Fi
     names = {name: words for name in collection.fields if (words := name_words(name))}
     for name, words in names.items():
         field = collection.fields[name]
-        found += (link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None)
+        whole = [link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None]
+        found += (link for link in whole if not _is_collection(tokens, link, collection))
         for called in dict.fromkeys(filter(None, map(name_words, field.synonyms))):  # as a whole: they are no names
             links = (_link_at(tokens, start, field, called) for start in range(len(tokens)))
             found += (link for link in links if link is not None and link.end - link.start == len(called))
@@ -66,6 +67,12 @@ def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[Fi
         if not any(index in taken for index in range(link.start, link.end)):
             taken |= dict.fromkeys(range(link.start, link.end), link)
     return tuple(sorted(set(taken.values()), key=lambda link: link.start))
+
+
+def _is_collection(tokens: Sequence[Token], link: FieldLink, collection: CollectionInfo) -> bool:
+    """Whether the documents are named, by a word that is only akin to the field: plants, and not when "planted"."""
+    alone = link.end - link.start == 1 and link.strength == STEM
+    return alone and mentions_collection(tokens[link.start], collection)
 
 
 def _link_at(tokens: Sequence[Token], start: int, field: FieldInfo, words: tuple[str, ...]) -> FieldLink | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from promptql.plan import Plan
 from promptql.rules.concepts import AFTER_MOST, AGE, BIRTH, COMPARATIVES, TIME
 from promptql.rules.ordinals import ordinal_in
 from promptql.rules.words import forms, name_words
-from promptql.steps import CompareStep, Function, Group, Limit, SetOperation, Window
+from promptql.steps import CompareStep, Function, Group, Limit, SetOperation, Window, step_to_json
 
 _THAN_AVERAGE = re.compile(
     r"\b(?:than|above|below|over|under)[\s-]+(?:the\s+|an\s+|its\s+|their\s+)?(?P<word>average|mean|median|usual)\b",
@@ -24,6 +25,10 @@ _RATIO = re.compile(
     r"\b(?P<word>ratio)\s+(?:of|between)\b|\bhow\s+many\s+(?P<times>times)\s+(?:as|more)\b", re.IGNORECASE
 )
 _EACH = re.compile(r"\b(?P<word>each)\s+of\s+(?!(?:the|these|those|them|its|their|our|my)\b)", re.IGNORECASE)
+_EXCEPT = re.compile(r"\b(?:(?P<word>other)\s+than|(?P<except>except|apart\s+from))\b", re.IGNORECASE)
+_DENYING = ('"not"', '"!="', '"except"', '"anti"')
+_OF_EACH = re.compile(r"\b(?P<word>each|every|per)\s+(?!of\b|other\b)\w", re.IGNORECASE)
+_ASKS_FOR_ONE = re.compile(r"(?:which|who)\b|.*\b(?:top|best)\b", re.IGNORECASE)
 _AVERAGES = frozenset({Function.AVG, Function.MEDIAN})
 
 
@@ -53,7 +58,22 @@ def telling_words_unheard(question: str, plan: Plan) -> list[str]:
     limited = any(isinstance(step, Limit) for step in plan.steps)
     if each is not None and (figures or limited) and not told:
         found.append((each.start(), each["word"]))
+    found += _left_in(question, plan)
     return [word.lower() for _, word in sorted(found)]
+
+
+def _left_in(question: str, plan: Plan) -> list[tuple[int, str]]:
+    """What is to be left out, where nothing is denied; and "each" of an extreme, where one is given of all."""
+    found: list[tuple[int, str]] = []
+    steps = json.dumps([step_to_json(step) for step in plan.steps])
+    except_ = _EXCEPT.search(question)
+    if except_ is not None and not any(sign in steps for sign in _DENYING):
+        found.append((except_.start(), (except_["word"] or except_["except"]).split()[0]))
+    each = _OF_EACH.search(question)
+    first = any(isinstance(step, Limit) for step in plan.steps) and not _ASKS_FOR_ONE.match(question)
+    if each is not None and first:
+        found.append((each.start(), each["word"]))
+    return found
 
 
 def _measures(word: str, plan: Plan) -> bool:

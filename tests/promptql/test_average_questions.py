@@ -37,6 +37,7 @@ OF_EACH: list[Case] = [
     ("members", "Which members are younger than the average in their club?", {"Ada", "Dirk", "Gro"}),
     ("boats", "boats more expensive than the average of their kind", {"Gannet", "Curlew", "Osprey", "Kestrel"}),
     ("recipes", "recipes with more minutes than the average for their cuisine", {"Borscht", "Ribollita", "Lahmacun"}),
+    ("animals", "animals older than the average of their keeper", {"Bruno", "Leo", "Shere"}),
     ("animals", "animals heavier than the average of their species", {"Bruno", "Leo"}),
 ]
 OF_COUNTS: list[Case] = [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lumaai
 from promptql.answer import Answer, Band
 from promptql.plan import ignored_words
 from promptql.rules.comparators import speaks_of_denied_bounds
@@ -129,3 +131,24 @@ def test_a_bound_without_a_field_is_an_age_where_there_are_ages(ask: Ask) -> Non
 def test_denied_bounds_are_spoken_of(question: str, denied: bool) -> None:
     """A denial alone is none."""
     assert speaks_of_denied_bounds(question) is denied
+
+
+def test_what_is_not_left_out_is_told(ask: Ask) -> None:
+    """The keeper of animals is in another collection, where the denial is not read."""
+    answer = ask("animals", "animals other than those of Jon")
+    assert "other" in ignored_words(answer.assumptions) or set(answer.values) == {"Bruno", "Misha", "Polly"}
+
+
+def test_documents_are_not_taken_for_when_they_were_made(tmp_path: Path) -> None:
+    """Plants are plants, and not when they were planted."""
+    with lumaai.connect(tmp_path) as db:
+        plants = [
+            ("Fern", "wood", 40, "2021-03-01"),
+            ("Moss", "wood", 5, "2020-01-01"),
+            ("Rose", "bed", 90, "2022-05-05"),
+        ]
+        rows = [dict(zip(("name", "place", "height", "planted"), row, strict=True)) for row in plants]
+        db.create_collection("plants", embed={}).add([{"id": f"p{n}", **row} for n, row in enumerate(rows)])
+        assert db.ask("plants taller than average").values == ("Rose",)
+        assert db.ask("plants not taller than 40").values == ("Fern", "Moss")
+        assert db.ask("Which place has the most plants?").values == ("wood",)

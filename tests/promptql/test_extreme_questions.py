@@ -28,6 +28,8 @@ EACH: list[tuple[str, str, Groups]] = [
     ("boats", "How many crew at most per harbour?", LARGEST_CREW),
     ("members", "How old is the oldest member of each club?", OLDEST),
     ("members", "oldest member per club", OLDEST),
+    ("animals", "heaviest animal per keeper", {("Kaja", 310), ("Jon", 220), ("Ines", 1)}),
+    ("animals", "How old is the youngest animal of each keeper?", {("Jon", 6), ("Kaja", 7), ("Ines", 30)}),
     ("members", "age of the youngest member of each club", {("rowing", 18), ("chess", 25), ("choir", 30)}),
 ]
 
@@ -71,3 +73,16 @@ def test_the_most_of_each_may_be_a_total_and_is_told_so(
     assert answer.band is Band.ASSUMPTIONS
     assert any("total" in item.text for item in answer.assumptions)
     assert not ignored_words(answer.assumptions)
+
+
+def test_the_most_of_what_does_not_add_up_is_an_average(ask: Ask) -> None:
+    """Over two collections, and told as such."""
+    answer = ask("animals", "most weight per keeper")
+    assert answer.values == (("Kaja", 295.0), ("Jon", 180.0), ("Ines", 1.0))
+    assert answer.band is Band.ASSUMPTIONS
+    assert "'most' of each = the order of the average weight" in [item.text for item in answer.assumptions]
+
+
+def test_an_extreme_of_each_that_is_not_read_is_told(ask: Ask) -> None:
+    """Nobody knows who is nice, and the nicest of all is none of each."""
+    assert "nicest" in ignored_words(ask("animals", "nicest animal per keeper").assumptions)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from promptql.compounds.planning import Asking
     from promptql.planned import Planned
 
+_CUE = re.compile(r"\b(?:each|respectively|every\s+one)\b|(?:\band|,)\s+(?:of|in|for|from|by|at|to)\b", re.IGNORECASE)
 _BEFORE = re.compile(r"\b(?:each|every\s+one)\s+of\s+(?:the\s+)?$|\b(?P<both>both)\s+$", re.IGNORECASE)
 _AFTER = re.compile(r"^\s*,?\s*(?P<verb>(?:\w+\s+){0,2}?)(?:each|respectively)\b", re.IGNORECASE)
 _AGAIN = re.compile(r"^\s*,?\s*(?:and\s+|,\s*)(?P<word>of|in|for|from|by|at|to)\s+(?:the\s+)?$", re.IGNORECASE)
@@ -23,6 +24,8 @@ _AGAIN = re.compile(r"^\s*,?\s*(?:and\s+|,\s*)(?P<word>of|in|for|from|by|at|to)\
 
 def plan_each(asking: Asking) -> Planned | None:
     """A row for each of the things, also for one of which there is nothing; None where not each is asked for."""
+    if not _CUE.search(asking.question):
+        return None
     for run in runs(asking):
         listed = any(field.many for field in _fields(asking, run))
         for before, after in _around(asking.question, run, listed=listed):

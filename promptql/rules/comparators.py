@@ -134,6 +134,8 @@ def speaks_of_denied_bounds(question: str) -> bool:
             return True
         if (word, *behind[:1]) in _AS_EXTREMES and any(item.isdigit() for item in behind[1:2]):
             return True
+        if word in {"not", "never"} and _dated(behind[1:]):
+            return True
         if word == "from" and any(item in ONWARDS for item in behind[1:2]):
             return True
     return False
@@ -144,6 +146,11 @@ def _is_denied(word: str, behind: list[str]) -> bool:
     if word == "no":
         return behind[1:2] == ["than"] or (behind[:1] in (["more"], ["less"]) and behind[2:3] == ["than"])
     return word in DENIALS and (not _BOUNDS.isdisjoint(behind) or any(item.isdigit() for item in behind[:1]))
+
+
+def _dated(behind: list[str]) -> bool:
+    """As in "not sold in 2024": a verb may stand before."""
+    return behind[:1] == ["in"] and any(item.isdigit() and len(item) == len("2024") for item in behind[1:2])
 
 
 def _plain_at(reading: Reading, start: int) -> Comparator | None:

@@ -279,7 +279,9 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
         before.end == mention.start or reading.word(before.end) in _joiners(before.field, reading)
     )
     if before is not None and joined and before.field.ordered and can_hold(before.field, mention.value):
-        _add(reading, before.field, _bounded(before.field, Operator.EQ, mention.value), before.start, mention.end)
+        denied = reading.word(before.start - 1) in _DENY_VERBS  # "not sold in 2024"
+        op = Operator.NE if denied else Operator.EQ
+        _add(reading, before.field, _bounded(before.field, op, mention.value), before.start - denied, mention.end)
         return
     year = isinstance(mention.value, int) and YEARS[0] <= mention.value <= YEARS[1]
     if year and (reading.word(mention.start - 1) in _OF_YEARS or _is_another_year(reading, mention.start)):

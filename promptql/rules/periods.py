@@ -173,6 +173,7 @@ def _read_period(reading: Reading, first: DateMention, last: DateMention) -> Non
     if begin >= until:
         return
     start = _word_before(reading, first.start)
+    denial = _denial_before(reading, start)
     field, support = _field_for(reading, start, last.end)
     if field is None:
         return
@@ -180,7 +181,6 @@ def _read_period(reading: Reading, first: DateMention, last: DateMention) -> Non
     onward = word == "from" and reading.word(last.end) in _ONWARD
     if onward:  # "from March on", but not "orders from March"
         word = "since"
-    denial = negation_before(reading, start)
     bound = denial is not None and last is first and word in _OPPOSITES
     said = _OPPOSITES[word] if bound else word  # "not before" is since
     predicate = _bounded(reading, field, said, begin, until, is_range=last is not first)
@@ -191,6 +191,19 @@ def _read_period(reading: Reading, first: DateMention, last: DateMention) -> Non
         support = Support.INFERRED
     begun = denial if bound and denial is not None else start
     reading.assume(f"'{reading.raw(begun, last.end)}' = {describe(condition)}", support)
+
+
+def _denial_before(reading: Reading, start: int) -> int | None:
+    """The place of the word that denies a date: "not in 2024", "not sold after March"."""
+    found = negation_before(reading, start)
+    if found is not None:
+        return found
+    link = next((link for link in reading.fields if link.end == start), None)
+    verb = start - 1 if link is None else link.start
+    dated = link is not None and link.field in time_fields(reading.collection)
+    happened = dated or reading.word(verb) in APPEARING or reading.word(verb).endswith("ed")
+    other = reading.value_at(verb) is not None or (link is not None and not dated)
+    return verb - 1 if happened and not other and reading.word(verb - 1) in {"not", "never"} else None
 
 
 def _word_before(reading: Reading, start: int) -> int:

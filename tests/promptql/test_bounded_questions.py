@@ -70,6 +70,8 @@ DATED: list[tuple[str, str, tuple[Any, ...]]] = [
     ("loaves", "loaves not before 2025", ("l6", "l7")),
     ("loaves", "loaves sold no later than February 2024", ("l1", "l2", "l3")),
     ("loaves", "loaves sold later than February 2024", ("l4", "l5", "l6", "l7")),
+    ("loaves", "loaves that were not sold in 2024", ("l6", "l7")),
+    ("loaves", "loaves not sold after February 2024", ("l1", "l2", "l3")),
     ("loaves", "loaves of anything but rye", ("l2", "l4", "l5", "l7")),
     ("loaves", "loaves with neither rye nor spelt", ("l4", "l5")),
 ]

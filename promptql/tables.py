@@ -11,6 +11,7 @@ from promptql.answer import Artifact, Band, Notice
 from promptql.citations import Claim, claims_of_rows
 from promptql.comparing import beside_sentence, compared_sentence, pair_sentence, share_sentence, trend_sentence
 from promptql.compounds.comparisons import is_beside
+from promptql.compounds.places import place_of
 from promptql.compounds.shares import share_of
 from promptql.context import Context
 from promptql.nothing import EMPTY_FACTOR, nearest_sentence
@@ -166,7 +167,8 @@ def _sentence(told: _Told) -> str:
         name, measure = told.artifact.columns
         return beside_sentence([(shown(row[name]), row[measure]) for row in rows], measure)
     if not is_plain(told.plan):
-        return rows_sentence(rows, told.columns, told.total)
+        sentence, place = rows_sentence(rows, told.columns, told.total), place_of(told.plan)
+        return f"{sentence[:-1]} ({place}; those that are level share a place)." if place else sentence
     if shape.group is None:
         return documents_sentence(shape, rows, told.columns, told.total, told.names, named=told.named)
     if not shape.group.by:

@@ -6,56 +6,38 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
-from engine import FieldType
 from models import ModelError
 from promptql.answer import Band
-from promptql.catalog import CollectionInfo
 from promptql.compounds import Asking, plan_compound
+from promptql.compounds.averages import plan_averages
 from promptql.context import Context
 from promptql.drawing import chart_asked, with_chart
 from promptql.errors import QuestionError
-from promptql.plan import Assumption, Support, ignored_words
+from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
-from promptql.rules.absences import speaks_of_absence, speaks_of_amounts
-from promptql.rules.amounts import plan_amount
-from promptql.rules.beside import plan_beside
-from promptql.rules.comparisons import speaks_of_stock
 from promptql.rules.concepts import COMPARATIVES
-from promptql.rules.conditions import speaks_of_labels
-from promptql.rules.dated import plan_dated
-from promptql.rules.doubts import is_misordered, leaves_out, unmeasured
 from promptql.rules.figures import asks_for_figure
-from promptql.rules.linking import mentions_collection
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.once import one_question
-from promptql.rules.owned import plan_owned
 from promptql.rules.paraphrase import Paraphrase, paraphrases
-from promptql.rules.periods import speaks_of_time
-from promptql.rules.planning import plan_by_rules
-from promptql.rules.reading import begin_reading
-from promptql.rules.relevance import nearest_collections
 from promptql.rules.respelling import Respelling, respellings
-from promptql.rules.roles import speaks_of_roles
-from promptql.rules.strays import is_astray
-from promptql.rules.tables import Tables
-from promptql.rules.tabular import plan_by_tables
 from promptql.rules.themes import plan_themes
-from promptql.rules.tops import plan_top
 from promptql.rules.trade import in_terms_of_sales
+from promptql.rules.unheard import telling_words_unheard
 from promptql.rules.units import in_units_of_the_data
-from promptql.rules.unrecorded import plan_unrecorded
-from promptql.rules.words import NEGATIONS, STOPWORDS, name_words, root, tokenize
-from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Search, Sort, step_to_json
+from promptql.steps import Scan, step_to_json
+from promptql.tabled import (
+    GUESS_CONFIDENCE_MAX,
+    ignored,
+    read_across,
+    read_by_form,
+    read_by_rules,
+    read_dated,
+    words_ignored,
+)
 
-GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
-LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
-ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
-WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
-FORMS = (plan_top, plan_unrecorded, plan_owned)
-AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms
 UNCOMPARED_FACTOR = 0.4  # of a reading that leaves out "cheaper"
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
@@ -85,7 +67,7 @@ def _plan_as_said(context: Context) -> Planned:
     question = context.question.text
     if context.heard is not None and context.heard.text != question:
         heard = _asked(context, context.heard.text)
-        planned = _compound(heard) or _read_by_rules(context, context.heard.text)
+        planned = _compound(heard) or read_by_rules(context, context.heard.text)
         return _understood(planned, question, context.heard.assumptions)
     drawn = _drawn(context)
     if drawn is not None:
@@ -93,7 +75,7 @@ def _plan_as_said(context: Context) -> Planned:
     sense = in_terms_of_sales(question, context.catalog)
     if sense is not None:
         said = _asked(context, sense.question)
-        planned = _dated(said, sense.question) or _compound(said) or _plan_with_money(said)
+        planned = read_dated(said, sense.question) or _compound(said) or _plan_with_money(said)
         read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
         if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and sense.needs <= read:
             return _understood(planned, question, (sense.how,))
@@ -126,12 +108,12 @@ def _plan_with_money(context: Context) -> Planned:
     said, assumed = in_words_of_the_data(question, context.catalog)
     if not assumed:
         return _plan_simple(context)
-    formed = _formed(context, question)  # "who spent the most", where the word is a verb
+    formed = read_by_form(context, question)  # "who spent the most", where the word is a verb
     if formed is not None:
         return formed
     planned = _plan_simple(_asked(context, said))
     if not any(_reads(planned, field.text.rpartition("= ")[2]) for field in assumed):  # "revenue" of what has none
-        across = _across(context, said)
+        across = read_across(context, said)
         if across is None:
             return _plan_simple(context)
         planned = across
@@ -152,40 +134,61 @@ def _compound(context: Context) -> Planned | None:
 
 
 def _read_part(context: Context, question: str) -> Planned:
+    """A part by itself, which may be beside an average: "what share of members are older than average"."""
+    read = partial(_read_simple_part, context)
+    beside = plan_averages(Asking(question.rstrip(" .?!"), context.catalog, context.question.asked_at, read))
+    return beside or _read_simple_part(context, question)
+
+
+def _read_simple_part(context: Context, question: str) -> Planned:
     return _plan_with_money(_asked(context, question))
 
 
 def _plan_simple(context: Context) -> Planned:
     """The reading of a question that is not made of several."""
+    return _unheard(context.question.text, _plan_heard(context))
+
+
+def _plan_heard(context: Context) -> Planned:
     question = context.question.text
     try:
-        planned = _read_by_rules(context, question)
+        planned = read_by_rules(context, question)
     except QuestionError:
         for respelt in respellings(question, context.catalog):
             with suppress(QuestionError):
-                return _corrected(_read_by_rules(context, respelt.question), question, respelt)
+                return _corrected(read_by_rules(context, respelt.question), question, respelt)
         paraphrased = _paraphrased(context, None)
         if paraphrased is None:
             raise
         return paraphrased
     structured = context.tables is not None or asks_for_figure(question)
-    ignored = bool(_ignored_words(planned))
+    ignored = bool(words_ignored(planned))
     doubtful = planned.band is Band.SEARCH or planned.confidence < GUESS_CONFIDENCE_MAX or ignored
     better = _respelt(context, planned) if ignored else None
     better = better or (_paraphrased(context, planned) if structured and doubtful else None) or planned
-    if not COMPARATIVES.keys().isdisjoint(_ignored_words(better)):  # what was compared was taken for something else
+    if not COMPARATIVES.keys().isdisjoint(words_ignored(better)):  # what was compared was taken for something else
         return replace(better, confidence=UNCOMPARED_FACTOR * better.confidence)
     return better
+
+
+def _unheard(question: str, planned: Planned) -> Planned:
+    """The reading with reserve where it leaves out what changes every answer, such as an ordinal."""
+    unheard = telling_words_unheard(question, planned.plan)
+    if not unheard or planned.band not in (Band.ANSWER, Band.ASSUMPTIONS):
+        return planned
+    said = (*planned.plan.assumptions, *(Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for word in unheard))
+    plan = replace(planned.plan, assumptions=tuple(dict.fromkeys(said)))
+    return replace(planned, plan=plan, band=Band.ASSUMPTIONS, confidence=UNCOMPARED_FACTOR * planned.confidence)
 
 
 def _respelt(context: Context, otherwise: Planned) -> Planned | None:
     """The reading with a word that nothing was made of as the data spells it; None where that makes no more of it."""
     question = context.question.text
-    words = frozenset(_ignored_words(otherwise))
+    words = frozenset(words_ignored(otherwise))
     for respelt in respellings(question, context.catalog, among=words, values_max=RESPELT_VALUES_MAX):
         with suppress(QuestionError):
-            planned = _read_by_rules(context, respelt.question)
-            if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _ignored(planned) < _ignored(otherwise):
+            planned = read_by_rules(context, respelt.question)
+            if planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and ignored(planned) < ignored(otherwise):
                 return _corrected(planned, question, respelt)
     return None
 
@@ -206,7 +209,7 @@ def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
         for item in some:
             text = item.within(text)
         with suppress(QuestionError):
-            planned = _read_by_rules(context, text)
+            planned = read_by_rules(context, text)
             heard = all(_reads(planned, item.field) for item in some)  # else the word would be heard and change nothing
             if heard and planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _is_better(planned, best):
                 best, taken = planned, some
@@ -236,232 +239,3 @@ def _corrected(planned: Planned, question: str, respelt: Respelling) -> Planned:
     plan = replace(planned.plan, question=question, assumptions=assumptions)
     band = Band.ASSUMPTIONS if planned.band is Band.ANSWER else planned.band
     return replace(planned, plan=plan, band=band, confidence=RESPELT_FACTOR * planned.confidence)
-
-
-def _read_by_rules(context: Context, question: str) -> Planned:
-    """Tables are read as tables; where the question makes no sense so, and for all else, the words decide.
-
-    So they do where the question speaks of times: the tables' weights were fitted to data without them.
-    """
-    asked_at = context.question.asked_at
-    by_tables = None if context.tables is None else _read_tables(context, context.tables, question)
-    if by_tables is not None:
-        return by_tables
-    try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
-    except QuestionError:
-        across = None if context.tables is not None else _across(context, question)
-        if across is None:
-            raise
-        return across
-    if planned.band is Band.ANSWER or context.tables is not None:
-        return planned
-    if planned.band is not Band.SEARCH:
-        return _dated(context, question) or planned
-    found = _across(context, question) or _dated(context, question)
-    return found or _beside(context, question, planned) or planned
-
-
-def _read_tables(context: Context, tables: Tables, question: str) -> Planned | None:
-    """Collections that are nothing but tables; None where neither forms nor weights make sense of the question."""
-    asked_at = context.question.asked_at
-    formed = _formed(context, question)
-    if formed is not None:
-        return formed
-    infos = list(context.catalog.collections.values())
-    timed = any(field.type is FieldType.DATETIME for info in infos for field in info.fields.values())
-    spoken = (speaks_of_time, speaks_of_absence)
-    times = timed and any(speaks(question, info, asked_at) for info in infos for speaks in spoken)
-    tokens = tokenize(question)
-    named = {word for info in infos for field in info.fields for word in name_words(field)}
-    worded = any(token.folded in WORDED - named for token in tokens)
-    said = (speaks_of_amounts, speaks_of_stock)
-    worded = worded or any(speaks(question, info, asked_at) for info in infos for speaks in said)
-    if times or worded or any(speaks_of_roles(tokens, info) for info in infos):
-        with suppress(QuestionError):
-            return _timed(context, question)
-        dated = _dated(context, question)
-        if dated is not None:
-            return dated
-    planned = plan_by_tables(question, tables, context.catalog)
-    if planned is not None:
-        if planned.band is Band.ANSWER:
-            return _reserved(question, infos, asked_at, planned)
-        amount = plan_amount(question, tables, context.catalog) or _counted(context, question)
-        if amount is not None:
-            return amount
-        if tables.joined is None and is_misordered(question, planned, infos):
-            with suppress(QuestionError):
-                other = _timed(context, question)
-                if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not is_misordered(question, other, infos):
-                    return other
-        alone = timed and tables.joined is None  # of several, the words know one alone
-        return _surer(context, question, planned, timed=alone) or planned
-    return None
-
-
-def _beside(context: Context, question: str, searched: Planned) -> Planned | None:
-    """What would else be searched, read by what of the same collection is no text; None where that is a guess."""
-    names = {step.collection for step in searched.plan.steps if isinstance(step, Scan | Search)}
-    tables = context.beside(*names) if len(names) == 1 else None
-    return None if tables is None else plan_beside(question, tables, context.catalog)
-
-
-def _counted(context: Context, question: str) -> Planned | None:
-    """As in "how many airlines are there", "how many hours did each employee work": what else than rows is counted.
-
-    Different values of a field that its plural names, of all documents; totals of each of a group, where all words but
-    a verb are explained. The tables' weights were fitted to data where such questions count rows.
-    """
-    if not question.lower().startswith("how many "):
-        return None
-    try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
-    except QuestionError:
-        return None
-    groups = [step for step in planned.plan.steps if isinstance(step, Group)]
-    if planned.band is Band.SEARCH or len(groups) != 1:
-        return None
-    fn, ignored = groups[0].aggs[0].fn, _ignored(planned)
-    distinct = not groups[0].by and fn is Function.COUNT_DISTINCT and not ignored
-    narrowed = any(isinstance(step, Filter) for step in planned.plan.steps)
-    distinct = distinct and not narrowed and not _is_amount(context, groups[0].aggs[0].field)
-    each = {"each", "every", "per"} & {token.folded for token in tokenize(question)}
-    totals = groups[0].by and each and fn is Function.SUM and ignored <= 1 and planned.confidence > GUESS_CONFIDENCE_MAX
-    return planned if distinct or totals else None
-
-
-def _is_amount(context: Context, field: str | None) -> bool:
-    """Whether the cells of a field are numbers, if written as text: how many of them is what they say."""
-    columns = context.tables.view.columns if context.tables is not None else ()
-    return any(column.name == field and column.kind == "number" for column in columns)
-
-
-def _across(context: Context, question: str) -> Planned | None:
-    """A reading over several collections that refer to each other, by what of them is no text to be searched.
-
-    None where it leaves a word out, or is a guess; of one collection alone only a sure one, as the words know those.
-    """
-    tables = context.related()
-    return None if tables is None else _related(context, tables, question)
-
-
-def _related(context: Context, tables: Tables, question: str) -> Planned | None:
-    amount = plan_amount(question, tables, context.catalog)
-    if amount is not None and not is_astray(question, amount.plan, context.catalog):
-        return replace(amount, confidence=min(amount.confidence, AMONG_SEVERAL_CONFIDENCE))
-    planned = _formed(replace(context, tables=tables), question) or plan_by_tables(question, tables, context.catalog)
-    if planned is None or planned.band is Band.CLARIFY or planned.confidence < ACROSS_CONFIDENCE_MIN:
-        return None
-    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
-    if len(read) < 2 and planned.band is not Band.ANSWER:
-        return None
-    if leaves_out(question, planned, context.catalog):
-        return None
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
-
-
-def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, planned: Planned) -> Planned:
-    """A sure reading with reserve where a value is in two fields alike, or an order is by what a word hardly means."""
-    links = (link for info in infos for link in begin_reading(question, info, asked_at).values)
-    doubtful = [link for link in links if link.rival is not None]
-    said = [
-        Assumption(f"'{link.value}' is in {link.field.name} and in {link.rival}: one was taken", Support.INFERRED)
-        for link in doubtful
-    ]
-    said += [Assumption(text, Support.INFERRED) for text in unmeasured(question, planned)]
-    if not said:
-        return planned
-    plan = replace(planned.plan, assumptions=(*planned.plan.assumptions, *said))
-    return replace(planned, plan=plan, band=Band.ASSUMPTIONS)
-
-
-def _dated(context: Context, question: str) -> Planned | None:
-    """A reading over several collections, one of them in a period that is said; None where there is none."""
-    tables = context.tables or context.related()
-    if tables is None or tables.joined is None:
-        return None
-    return plan_dated(question, context.catalog, context.question.asked_at, partial(_related, context, tables))
-
-
-def _formed(context: Context, question: str) -> Planned | None:
-    """The reading of a question of a known form over tables that explains every word of it; None for others."""
-    if context.tables is None:
-        return None
-    read = (form(question, context.tables, context.catalog) for form in FORMS)
-    return next((planned for planned in read if planned is not None), None)
-
-
-def _timed(context: Context, question: str) -> Planned:
-    """The reading by words; that by tables where it makes more of the question, such as a name in a collection beside.
-
-    Raises:
-        QuestionError: the words make no sense.
-    """
-    asked_at = context.question.asked_at
-    planned = plan_by_rules(question, nearest_collections(question, context.catalog), asked_at)
-    if planned.band is Band.ANSWER or context.tables is None or context.tables.joined is None:
-        return planned
-    dated = _dated(context, question)
-    if dated is not None:
-        return dated
-    other = plan_by_tables(question, context.tables, context.catalog)
-    if other is None or other.band is Band.CLARIFY or _ignored(other) >= _ignored(planned):
-        return planned
-    if other.band is not Band.ANSWER:
-        return other
-    return replace(other, band=Band.ASSUMPTIONS, confidence=min(other.confidence, AMONG_SEVERAL_CONFIDENCE))
-
-
-def _ignored(planned: Planned) -> int:
-    """How many words of the question nothing was made of."""
-    return len(_ignored_words(planned))
-
-
-def _ignored_words(planned: Planned) -> list[str]:
-    return ignored_words(planned.plan.assumptions)
-
-
-def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -> Planned | None:
-    """The reading by words, where it explains all of them, and groups or stands against mere guesses.
-
-    "Per year" and "the top two by rating" are rare in what the tables' weights were fitted to, and times are not in it.
-    """
-    try:
-        planned = plan_by_rules(question, nearest_collections(question, context.catalog), context.question.asked_at)
-    except QuestionError:
-        return None
-    groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
-    ranks = _sorts(planned) and not _sorts(doubtful)  # "the oldest" is no first row
-    labels = doubtful.confidence < LABELS_CONFIDENCE_MAX and _speaks_of_labels(context, question)
-    denied = not _ignored(planned) and not NEGATIONS.isdisjoint(_ignored_words(doubtful))
-    more = denied or labels or _lists_documents(context, question, planned, doubtful)
-    sure = groups or timed or ranks or more or doubtful.confidence < GUESS_CONFIDENCE_MAX
-    if not sure or planned.band is not Band.ANSWER:
-        return None
-    if context.tables is None or context.tables.joined is None or timed:
-        return planned
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
-
-
-def _speaks_of_labels(context: Context, question: str) -> bool:
-    infos = context.catalog.collections.values()
-    return any(speaks_of_labels(question, info, context.question.asked_at) for info in infos)
-
-
-def _lists_documents(context: Context, question: str, planned: Planned, otherwise: Planned) -> bool:
-    """Whether documents are asked for by their collection's name, and one reading alone shows what they are called."""
-    first = next((token for token in tokenize(question) if token.folded not in STOPWORDS), None)
-    (output, shown) = (planned.plan.by_id[planned.plan.output], otherwise.plan.by_id[otherwise.plan.output])
-    if first is None or not isinstance(output, AnswerStep) or not isinstance(shown, AnswerStep):
-        return False
-    read = [context.catalog.collections[step.collection] for step in planned.plan.steps if isinstance(step, Scan)]
-    if len(read) != 1 or not mentions_collection(first, read[0]):
-        return False
-    said = {token.root for token in tokenize(question)}
-    named = {root(word) for field in shown.fields or () for word in name_words(field)} & said
-    return output.fields == (read[0].label,) and read[0].label not in (shown.fields or (read[0].label,)) and not named
-
-
-def _sorts(planned: Planned) -> bool:
-    return any(isinstance(step, Sort) for step in planned.plan.steps)

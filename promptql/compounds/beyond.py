@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from promptql.answer import Band
 from promptql.catalog import ID, CollectionInfo, FieldInfo
+from promptql.compounds.degrees import LESS, MORE, VERBS, Measure, measure_at, measures_in
 from promptql.compounds.spans import Named, runs
 from promptql.expressions import Arithmetic, ArithmeticOperator, Compare, FieldRef, Lookup, Operator, Predicate
 from promptql.plan import Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import compare, conjunction, describe
-from promptql.rules.concepts import (
-    AFTER_MOST,
-    AGE,
-    COMPARATIVES,
-    LENGTH,
-    PAY,
-    PRICE,
-    SIZE,
-    SUPERLATIVES,
-    TIME,
-    WEIGHT,
-    measured_by,
-    time_fields,
-)
+from promptql.rules.comparators import DENIALS, OPPOSITES
+from promptql.rules.concepts import COMPARATIVES, SUPERLATIVES, measured_by
 from promptql.rules.planning import read_question
 from promptql.rules.reading import Reading, begin_reading
 from promptql.rules.units import UNITS
-from promptql.rules.words import STOPWORDS, WHETHER, name_words, normalize
+from promptql.rules.words import STOPWORDS, WHETHER, normalize
 from promptql.steps import (
     Aggregation,
     AnswerStep,
@@ -53,27 +42,11 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.9  # of a question all of whose words are explained
 DIFFERENCE = "difference"
-_MORE, _LESS = frozenset({"more"}), frozenset({"less", "fewer"})
-_VERBS = {
-    "cost": PRICE, "costs": PRICE, "weigh": WEIGHT, "weighs": WEIGHT, "weighed": WEIGHT, "earn": PAY, "earns": PAY,
-    "earned": PAY, "last": LENGTH, "lasts": LENGTH, "lasted": LENGTH,
-}  # fmt: skip
 _COPULAS = frozenset("is are was were be being been that who which has have had with a an the do does did".split())
 _LITTLE = STOPWORDS | {"who", "which", "what", "or", "and", "by", "does", "whether", "two", "both", "than"}
-_DEGREES = _MORE | _LESS | {"most", "least", "first", "last"} | COMPARATIVES.keys() | SUPERLATIVES.keys()
+_DEGREES = MORE | LESS | {"most", "least", "first", "last"} | COMPARATIVES.keys() | SUPERLATIVES.keys()
 _FIGURES = {"average": Function.AVG, "mean": Function.AVG, "median": Function.MEDIAN}
 _CALLED = {Function.MAX: "highest", Function.MIN: "lowest", Function.AVG: "average"}
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """Tokens [start, end) that compare by `field`; `descending`: more of it is meant."""
-
-    field: FieldInfo
-    descending: bool
-    start: int
-    end: int
-    support: Support
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,85 +76,6 @@ def plan_beyond(asking: Asking) -> Planned | None:
             if planned is not None:
                 return planned
     return None
-
-
-# ── by what ──────────────────────────────────────────────────────────────────
-
-
-def _measures(reading: Reading, among: Sequence[int]) -> Iterator[Measure]:
-    """What comparatives and superlatives at these places compare by."""
-    for index in among:
-        measure = _measure_at(reading, index)
-        if measure is not None:
-            yield measure
-
-
-def _measure_at(reading: Reading, index: int) -> Measure | None:
-    word, info = reading.word(index), reading.collection
-    if word in _MORE | _LESS or word in {"most", "least"}:
-        return _more_at(reading, index, descending=word in _MORE or word == "most")
-    if word in {"first", "last"}:  # "who joined first"
-        joined = _field_before(reading, index)
-        timed = joined is not None and joined[0] in time_fields(info)
-        return Measure(joined[0], word == "last", joined[1], index + 1, Support.EXACT) if joined and timed else None
-    adjective = COMPARATIVES.get(word) or SUPERLATIVES.get(word)
-    if adjective is None:
-        return None
-    link = reading.field_at(index + 1)
-    if link is not None and _compares(link.field):  # "a shorter delay"
-        return Measure(link.field, adjective.descending, index, link.end, Support.EXACT)
-    before = _field_before(reading, index)
-    if before is not None:  # "whose salary is higher"
-        return Measure(before[0], adjective.descending, before[1], index + 1, Support.EXACT)
-    if word in {"older", "oldest", "younger", "youngest"}:
-        old = word.startswith("old")
-        age = measured_by(info, AGE)
-        field = age or measured_by(info, TIME)
-        more = old if age is not None else not old
-        return None if field is None else Measure(field, more, index, index + 1, _support(info, TIME, field))
-    field = measured_by(info, adjective.measures)
-    if field is None:
-        return None
-    return Measure(field, adjective.descending, index, index + 1, _support(info, adjective.measures, field))
-
-
-def _more_at(reading: Reading, index: int, *, descending: bool) -> Measure | None:
-    """As in "more expensive", "more people", "costs more"."""
-    info = reading.collection
-    measures = AFTER_MOST.get(reading.word(index + 1))
-    field = measured_by(info, measures) if measures is not None else None
-    if field is not None:
-        return Measure(field, descending, index, index + 2, Support.FUZZY)
-    link = reading.field_at(index + 1)
-    if link is not None and _compares(link.field):
-        return Measure(link.field, descending, index, link.end, Support.EXACT)
-    verb = _VERBS.get(reading.word(index - 1))
-    field = measured_by(info, verb) if verb is not None else None
-    if field is not None:
-        return Measure(field, descending, index - 1, index + 1, Support.FUZZY)
-    before = _field_before(reading, index)
-    return None if before is None else Measure(before[0], descending, before[1], index + 1, Support.EXACT)
-
-
-def _field_before(reading: Reading, index: int) -> tuple[FieldInfo, int] | None:
-    """The field named right before, and where: "whose price is", "born"."""
-    place = index
-    while place > index - 3 and reading.word(place - 1) in {"is", "are", "was", "were", "a", "that"}:
-        place -= 1
-    link = next((link for link in reading.fields if link.end == place), None)
-    return None if link is None or not _compares(link.field) else (link.field, link.start)
-
-
-def _compares(field: FieldInfo) -> bool:
-    return field.ordered and not field.identifier
-
-
-def _support(info: CollectionInfo, measures: Sequence[str], chosen: FieldInfo) -> Support:
-    """Inferred where several fields may be meant: "larger" of an area and a population."""
-    if measures not in (SIZE, TIME):
-        return Support.FUZZY
-    rivals = [field for field in info.fields.values() if field.ordered and set(measures) & set(name_words(field.name))]
-    return Support.FUZZY if all(field is chosen for field in rivals) else Support.INFERRED
 
 
 # ── which document ───────────────────────────────────────────────────────────
@@ -224,11 +118,12 @@ def _beyond(asking: Asking, reading: Reading) -> Planned | None:
     than = next((i for i in range(len(reading.tokens)) if reading.word(i) == "than"), None)
     if than is None:
         return None
-    measure = next((m for m in _measures(reading, range(max(0, than - 4), than)) if m.end == than), None)
+    measure = next((m for m in measures_in(reading, range(max(0, than - 4), than)) if m.end == than), None)
     one = None if measure is None else _one_at(reading, than + 1)
     if measure is None or one is None or (reading.word(0), reading.word(1)) in {("how", "much"), ("by", "how")}:
         return None
-    end = measure.start
+    denied = reading.word(measure.start - 1) in DENIALS
+    end = measure.start - denied
     while end and reading.word(end - 1) in _COPULAS - {"who", "which"}:
         end -= 1
     head = reading.text[: reading.tokens[end].start].strip(" ,")
@@ -236,11 +131,14 @@ def _beyond(asking: Asking, reading: Reading) -> Planned | None:
     if asked.unexplained() or asked.aggregate or asked.groups or asked.ranking or asked.having:
         return None
     if reading.word(0) in WHETHER:
+        if denied:
+            return None
         named = [link for link in asked.values if link.field is one.field]
         return _ranked(reading, measure, [str(named[0].value), one.value], one.field, all_=True) if named else None
-    said = f"{reading.raw(measure.start, measure.end)} than {reading.raw(one.start, one.end)}"
-    meaning = f"{measure.field.name} {'>' if measure.descending else '<'} that of {one.value}"
+    said = f"{reading.raw(measure.start - denied, measure.end)} than {reading.raw(one.start, one.end)}"
     op = Operator.GT if measure.descending else Operator.LT
+    op = OPPOSITES[op] if denied else op
+    meaning = f"{measure.field.name} {op.value} that of {one.value}"
     beyond = Compare(op, FieldRef(measure.field.name), Lookup("s3"))
     where = conjunction(*(item.predicate for item in asked.conditions), beyond)
     assert where is not None
@@ -272,7 +170,7 @@ def _of_several(asking: Asking, reading: Reading) -> Planned | None:
             continue
         inside = {i for i, t in enumerate(reading.tokens) if run[0].start <= t.start < run[-1].end}
         outside = [index for index in range(len(reading.tokens)) if index not in inside]
-        measure = next(_measures(reading, outside), None)
+        measure = next(measures_in(reading, outside), None)
         if measure is None or inside & set(range(measure.start, measure.end)):
             continue
         rest = [i for i in outside if not measure.start <= i < measure.end]
@@ -314,7 +212,7 @@ def _apart(reading: Reading) -> Planned | None:
     than = words.index("than")
     end = than + 1 + (words[than + 1 : than + 2] == ["the"])
     found, one = _figure_at(reading, end), _one_at(reading, than + 1)
-    measure = next(_measures(reading, range(than)), None) or _verb_in(reading, than)
+    measure = next(measures_in(reading, range(than)), None) or _verb_in(reading, than)
     links = [link for link in reading.values if link.end <= than and link.count == 1]
     if (found is None and one is None) or measure is None or len(links) != 1 or not measure.field.numeric:
         return None
@@ -322,7 +220,7 @@ def _apart(reading: Reading) -> Planned | None:
     after = one.end if one is not None else found[1] if found is not None else end
     taken = {*range(link.start, link.end), *range(measure.start, measure.end), *range(than, after)}
     rest = [i for i in range(len(words)) if i not in taken]
-    small = _LITTLE | _VERBS.keys() | _MORE | _LESS | UNITS.keys() | {"year", "years"}
+    small = _LITTLE | VERBS.keys() | MORE | LESS | UNITS.keys() | {"year", "years"}
     if not all(words[i] in small or reading.names_collection(i) for i in rest):
         return None
     name, field = reading.collection.name, measure.field.name
@@ -361,10 +259,10 @@ def _apart(reading: Reading) -> Planned | None:
 def _verb_in(reading: Reading, end: int) -> Measure | None:
     """As in "how much more does X earn than Y": what the verb measures."""
     for index in range(end):
-        measures = _VERBS.get(reading.word(index))
+        measures = VERBS.get(reading.word(index))
         field = measured_by(reading.collection, measures) if measures is not None else None
         if field is not None:
-            more = not _LESS & {reading.word(i) for i in range(end)}
+            more = not LESS & {reading.word(i) for i in range(end)}
             return Measure(field, more, index, index + 1, Support.FUZZY)
     return None
 
@@ -380,7 +278,7 @@ def _figure_at(reading: Reading, index: int) -> tuple[Function, int] | None:
     word = reading.word(index)
     if word in _FIGURES:
         return _FIGURES[word], index + 1
-    measure = _measure_at(reading, index)
+    measure = measure_at(reading, index)
     if measure is None or not (word in SUPERLATIVES or word in {"most", "least"}):
         return None
     return (Function.MAX if measure.descending else Function.MIN), measure.end

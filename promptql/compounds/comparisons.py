@@ -78,7 +78,7 @@ def plan_comparison(asking: Asking) -> Planned | None:
         phrase, said = _measured(asking, comparison)
         figures = None if phrase is None else asking.figures(phrase, comparison.rests())
         if phrase is not None and figures is not None:
-            return _planned(asking, comparison, phrase, figures, (*phrase.assumptions, *said))
+            return beside(asking, run, figures, phrase.column(), (*phrase.assumptions, *said))
     return None
 
 
@@ -149,20 +149,15 @@ def _is_fact(field: FieldInfo) -> bool:
     return field.type is not FieldType.TEXT and not keys
 
 
-def _planned(
-    asking: Asking,
-    comparison: Comparison,
-    phrase: Phrase,
-    figures: Sequence[Figure],
-    said: Sequence[Assumption],
+def beside(
+    asking: Asking, items: Sequence[Named], figures: Sequence[Figure], column: str, said: Sequence[Assumption]
 ) -> Planned:
-    """Each figure with the name of its thing beside it, one below the other."""
-    key = comparison.items[0].key
-    column = phrase.column()
+    """Each figure, as `column`, with the name of its thing beside it, one below the other."""
+    key = items[0].key
     key = f"{key}_" if key in (column, figures[0].column) else key
     steps: list[Step] = []
     last = ""
-    for number, (item, figure) in enumerate(zip(comparison.items, figures, strict=True), 1):
+    for number, (item, figure) in enumerate(zip(items, figures, strict=True), 1):
         own = figure.renamed(f"{SIDE}{number}_")
         named, shown = f"{SIDE}{number}_named", f"{SIDE}{number}"
         steps += [

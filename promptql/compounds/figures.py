@@ -89,7 +89,7 @@ def figure_of(planned: Planned, fn: Function | None = None) -> Figure | None:
         fn: what is computed where the plan only lists one field, as a reading may that finds one document.
     """
     plan = planned.plan
-    if planned.band not in (Band.ANSWER, Band.ASSUMPTIONS) or _ignores(plan):
+    if planned.band not in (Band.ANSWER, Band.ASSUMPTIONS) or ignores(plan):
         return None
     step: Step = plan.by_id[plan.output]
     while isinstance(step, (AnswerStep, Project)):
@@ -120,7 +120,7 @@ def _listed(planned: Planned, step: Scan | Filter, fn: Function) -> Figure | Non
 def groups_of(planned: Planned) -> tuple[tuple[Step, ...], Group] | None:
     """The steps of a planned question up to its groups with one figure each; None where it has no such."""
     plan = planned.plan
-    if planned.band not in (Band.ANSWER, Band.ASSUMPTIONS) or _ignores(plan):
+    if planned.band not in (Band.ANSWER, Band.ASSUMPTIONS) or ignores(plan):
         return None
     step: Step = plan.by_id[plan.output]
     while isinstance(step, (AnswerStep, Project, Sort)):
@@ -176,7 +176,7 @@ def _inside(data: Any, names: Mapping[str, str]) -> Any:
             return data
 
 
-def _ignores(plan: Plan) -> bool:
+def ignores(plan: Plan) -> bool:
     """Whether a word was left out that says something."""
     return bool(set(ignored_words(plan.assumptions)) - LIGHT_VERBS)
 

@@ -73,7 +73,7 @@ def phrase_of(text: str, catalog: Catalog) -> Phrase | None:
         phrase = rest
     if not phrase:
         return None
-    phrase = _LEAST.sub("minimum", _GREATEST.sub("maximum", phrase))
+    phrase = with_figures(phrase)
     phrase, said = in_words_of_the_data(phrase, catalog)
     words = [token.folded for token in tokenize(phrase)]
     if _FIGURES & set(words) and len([word for word in words if word not in _ARTICLES]) > 1:
@@ -89,6 +89,11 @@ def phrase_of(text: str, catalog: Catalog) -> Phrase | None:
     fn = Function.AVG if figure == "average" else Function.SUM
     doubled = figure == "total" and tokenize(phrase)[0].folded in _FIGURES  # the total of a "total"
     return Phrase(f"{'sum of' if doubled else figure} {phrase}", counted=False, assumptions=said, fn=fn)
+
+
+def with_figures(text: str) -> str:
+    """Superlatives as the figures that they are of one thing: "the highest price" is the maximum."""
+    return _LEAST.sub("minimum", _GREATEST.sub("maximum", text))
 
 
 def is_number(text: str, catalog: Catalog) -> bool:

@@ -41,9 +41,17 @@ class Asking:
 
     def figures(self, phrase: Phrase, rests: list[str]) -> list[Figure] | None:
         """The same measure of several things, each with another condition; None where that is not what is read."""
-        found = [self.figure(phrase.question(rest), phrase.fn) for rest in rests]
-        figures = [figure for figure in found if figure is not None]
-        if len(figures) < len(rests) or len({figure.column for figure in figures}) > 1:
+        return self.alike([(phrase.question(rest), phrase.fn) for rest in rests])
+
+    def alike(self, questions: list[tuple[str, Function | None]]) -> list[Figure] | None:
+        """Figures of several things, each with another condition; None where that is not what is read."""
+        figures: list[Figure] = []
+        for question, fn in questions:
+            figure = self.figure(question, fn)
+            if figure is None:
+                return None
+            figures.append(figure)
+        if len({figure.column for figure in figures}) > 1:
             return None
         told = [figure.conditions for figure in figures]
         alike = len(set(told)) < len(told) or len({len(conditions) for conditions in told}) > 1 or not all(told)
@@ -51,16 +59,30 @@ class Asking:
 
 
 def plan_compound(asking: Asking) -> Planned | None:
-    """The plan of a share, a difference, a comparison or what lies beyond something named; None for all others.
+    """The plan of a share, a ratio, a difference, a comparison, a place or what lies beyond something; None for others.
 
     Each part is planned by itself. Where one of them is not understood as a whole, the question is none of these.
     """
+    from promptql.compounds.averages import plan_averages
     from promptql.compounds.beyond import plan_beyond
     from promptql.compounds.comparisons import plan_comparison
     from promptql.compounds.differences import plan_difference
+    from promptql.compounds.each import plan_each
+    from promptql.compounds.places import plan_place
+    from promptql.compounds.ratios import plan_ratio
     from promptql.compounds.shares import plan_share
 
-    for plan in (plan_share, plan_difference, plan_comparison, plan_beyond):
+    plans = (
+        plan_place,
+        plan_share,
+        plan_ratio,
+        plan_difference,
+        plan_comparison,
+        plan_each,
+        plan_averages,
+        plan_beyond,
+    )
+    for plan in plans:
         planned = plan(asking)
         if planned is not None and _is_valid(planned, asking.catalog):
             return replace(planned, told=asking.question)

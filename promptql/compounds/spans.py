@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from promptql.rules.comparisons import YEARS
+from promptql.rules.comparators import YEARS
 from promptql.rules.reading import Reading, begin_reading
 
 if TYPE_CHECKING:

@@ -9,22 +9,28 @@ from datetime import datetime
 from engine import FieldType
 from promptql.catalog import CollectionInfo, FieldInfo, SemanticType
 from promptql.catalog.semantics import CURRENCIES
-from promptql.expressions import Not, Operator, Predicate
+from promptql.expressions import Not, Operator, Or, Predicate, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe, missing
-from promptql.rules.concepts import AGE, APPEARING, COMPARATIVES, TIME, measured_by, time_fields
+from promptql.rules.comparators import (
+    EXCEPTIONS,
+    ONWARDS,
+    YEARS,
+    comparator_at,
+    denial_of_between,
+    exception_at,
+    is_all_but,
+)
+from promptql.rules.compared import GOING_ON, SKIPPED, age_said, can_hold, field_for, holds, number_after
+from promptql.rules.concepts import APPEARING, TIME, time_fields
 from promptql.rules.linking import FieldLink
 from promptql.rules.mentions import NumberMention
 from promptql.rules.reading import Condition, Having, Reading, begin_reading
 from promptql.rules.words import NEGATIONS, WHETHER, name_words
 
-AGED = frozenset({"older", "younger"})
-YEARS = (1000, 2200)  # a bare whole number in this range may be a year
-FIELD_BEFORE_MAX = 5  # words between a field's name and the comparison that follows it
-_SKIPPED = frozenset({"the", "year", "a", "an", "of", "than", "to", "about"})
 _OF_YEARS = frozenset({"in", "of", "from", "during", "year"})
 _DENY_VERBS = frozenset({"not", "never", "nor", "neither"})  # "no honey in 2025" denies the honey
-_PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to"})
+_PASSED_OVER = frozenset({"the", "a", "an", "in", "by", "from", "of", "to", "those", "ones"})
 PASSED_OVER_MAX = 3
 _DECADE = re.compile(r"(?P<century>[12]\d)?(?P<decade>\d0)s")
 _DECADES = {
@@ -34,45 +40,17 @@ _DECADES = {
 _CENTURIES = (1900, 2000)  # that a decade may be of which is said without one
 _STOCK = frozenset({"stock", "inventory"})
 _LACKS = frozenset({"no", "without", "lack", "lacks", "lacking", "missing"})
-_TIME_WORDS = frozenset({"after", "since", "before", "until"})
 
-_COMPARATORS: tuple[tuple[tuple[str, ...], Operator], ...] = (
-    (("more", "than"), Operator.GT),
-    (("greater", "than"), Operator.GT),
-    (("at", "least"), Operator.GE),
-    (("at", "most"), Operator.LE),
-    (("no", "more", "than"), Operator.LE),
-    (("no", "less", "than"), Operator.GE),
-    (("no", "fewer", "than"), Operator.GE),
-    (("less", "than"), Operator.LT),
-    (("fewer", "than"), Operator.LT),
-    (("equal", "to"), Operator.EQ),
-    (("exactly",), Operator.EQ),
-    (("equals",), Operator.EQ),
-    (("over",), Operator.GT),
-    (("above",), Operator.GT),
-    (("exceeding",), Operator.GT),
-    (("under",), Operator.LT),
-    (("below",), Operator.LT),
-    (("after",), Operator.GT),
-    (("since",), Operator.GE),
-    (("before",), Operator.LT),
-    (("until",), Operator.LE),
-    ((">=",), Operator.GE),
-    (("<=",), Operator.LE),
-    ((">",), Operator.GT),
-    (("<",), Operator.LT),
-    (("=",), Operator.EQ),
-)
-_BY_FIRST: dict[str, list[tuple[tuple[str, ...], Operator]]] = {}
-for _words, _op in _COMPARATORS:
-    _BY_FIRST.setdefault(_words[0], []).append((_words, _op))
 _SUFFIXES = {
     ("or", "more"): Operator.GE,
     ("or", "greater"): Operator.GE,
     ("or", "later"): Operator.GE,
     ("or", "newer"): Operator.GE,
     ("and", "above"): Operator.GE,
+    ("or", "older"): Operator.GE,
+    ("or", "over"): Operator.GE,
+    ("or", "younger"): Operator.LE,
+    ("or", "under"): Operator.LE,
     ("or", "less"): Operator.LE,
     ("or", "fewer"): Operator.LE,
     ("or", "earlier"): Operator.LE,
@@ -189,8 +167,10 @@ def negation_before(reading: Reading, start: int) -> int | None:
     place = start - 1
     while place >= start - PASSED_OVER_MAX and reading.word(place) in _PASSED_OVER:
         place -= 1
-    if reading.word(place) in NEGATIONS:
+    if reading.word(place) in NEGATIONS | {"outside"} or is_all_but(reading, place):
         return place
+    if (reading.word(place - 1), reading.word(place)) in EXCEPTIONS:
+        return place - 1
     verb = place < start - 1 and reading.word(place - 1) in _DENY_VERBS  # "not opened by Mo", "does not go to Rome"
     return place - 1 if verb and not _says_more(reading, place) else None
 
@@ -211,38 +191,34 @@ def negate(predicate: Predicate, *, when: bool) -> Predicate:
 
 
 def _read_comparison(reading: Reading, start: int) -> None:
-    found = _comparator_at(reading, start)
-    if found is None:
+    found = comparator_at(reading, start)
+    number = None if found is None else number_after(reading, found.after)
+    if found is None or number is None:
+        _read_exception(reading, start)
         return
-    op, measures, after = found
-    index = after
-    while reading.word(index) in _SKIPPED and index < after + 2:
-        index += 1
-    number = reading.number_at(index)
+    if _counts_rows(reading, number):
+        reading.having = Having(found.op, number.value)
+        reading.use(range(start, number.end))
+        return
+    field, support = field_for(reading, found.start, number, found.measures)
+    if field is not None and can_hold(field, number.value):
+        _add(reading, field, _bounded(field, found.op, number.value), start, number.end, support)
+
+
+def _read_exception(reading: Reading, start: int) -> None:
+    """As in "between 3 and 5 but not 4", "a crew other than 2": one number of a field is left out."""
+    after = exception_at(reading, start)
+    number = None if after is None else reading.number_at(after)
     if number is None:
         return
-    span = range(start, number.end)
-    if _counts_rows(reading, number):
-        reading.having = Having(op, number.value)
-        reading.use(span)
-        return
-    field, support = _field_for(reading, start, number, measures)
-    if field is not None and _can_hold(field, number.value):
-        _add(reading, field, _bounded(field, op, number.value), start, number.end, support)
-
-
-def _comparator_at(reading: Reading, start: int) -> tuple[Operator, tuple[str, ...], int] | None:
-    """The operator there, the measures it hints at, and the index after it."""
-    for words, op in _BY_FIRST.get(reading.word(start), ()):
-        if all(reading.word(start + offset) == word for offset, word in enumerate(words)):
-            return op, TIME if words[0] in _TIME_WORDS else (), start + len(words)
-    adjective = COMPARATIVES.get(reading.word(start))
-    if adjective is not None and reading.word(start + 1) == "than":
-        number = reading.number_at(start + 2)
-        older = number is not None and _is_age(reading, start, number.value) and reading.word(start) == "older"
-        more = adjective.descending or older
-        return Operator.GT if more else Operator.LT, adjective.measures, start + 2
-    return None
+    year = YEARS[0] <= number.value <= YEARS[1]
+    field, support = field_for(reading, start, number, TIME if year else ())
+    if field is None and reading.conditions and reading.word(start - 1) in GOING_ON:
+        names = fields_of(reading.conditions[-1].predicate)
+        field = reading.collection.fields[next(iter(names))] if len(names) == 1 else None
+        support = Support.EXACT
+    if field is not None and can_hold(field, number.value):
+        _add(reading, field, _bounded(field, Operator.NE, number.value), start, number.end, support)
 
 
 def _counts_rows(reading: Reading, number: NumberMention) -> bool:
@@ -254,65 +230,14 @@ def _counts_rows(reading: Reading, number: NumberMention) -> bool:
     )
 
 
-def _field_for(
-    reading: Reading, start: int, number: NumberMention, measures: tuple[str, ...]
-) -> tuple[FieldInfo | None, Support]:
-    times = time_fields(reading.collection)
-    year = measures is TIME and YEARS[0] <= number.value <= YEARS[1]
-    following = reading.field_at(number.end)
-    if following is not None and following.field.ordered:
-        other = year and following.field not in times and not _holds(following.field, number.value)
-        if not other:  # "after 2010 rated above 8"
-            reading.use(range(following.start, following.end))
-            return following.field, Support.EXACT
-    before = [
-        link
-        for link in reading.fields
-        if link.field.ordered and link.end <= start and start - link.end <= FIELD_BEFORE_MAX
-    ]
-    if year and before and before[-1].field not in times and not _holds(before[-1].field, number.value):
-        before = [link for link in before if link.field in times]  # "with more than 300 pages published after 2010"
-    if before:
-        reading.use(range(before[-1].start, before[-1].end))
-        return before[-1].field, Support.EXACT
-    if measures is TIME:
-        age = measured_by(reading.collection, AGE) if _is_age(reading, start, number.value) else None
-        if age is not None:
-            return age, Support.FUZZY
-        fields = [field for field in time_fields(reading.collection) if _holds(field, number.value)]
-        others = time_fields(reading.collection) if YEARS[0] <= number.value <= YEARS[1] else []
-        return next(iter(fields or others), None), Support.FUZZY
-    measured = measured_by(reading.collection, measures)
-    if measured is not None:
-        return measured, Support.FUZZY
-    plausible = [field for field in reading.collection.fields.values() if field.numeric and _holds(field, number.value)]
-    return (plausible[0] if len(plausible) == 1 else None), Support.INFERRED
-
-
-def _is_age(reading: Reading, start: int, value: float) -> bool:
-    """As in "older than 30": no year, but an age."""
-    return reading.word(start) in AGED and not YEARS[0] <= value <= YEARS[1]
-
-
-def _can_hold(field: FieldInfo, value: float) -> bool:
-    """A datetime is compared with a year, which must be one."""
-    return field.type is not FieldType.DATETIME or YEARS[0] <= value <= YEARS[1]
-
-
-def _holds(field: FieldInfo, value: float) -> bool:
-    """Whether the value lies within what the field holds."""
-    if field.type is FieldType.DATETIME:
-        years = [int(str(bound)[:4]) for bound in (field.least, field.greatest) if bound is not None]
-        return len(years) == 2 and years[0] <= value <= years[1]
-    least, greatest = field.least, field.greatest
-    return isinstance(least, (int, float)) and isinstance(greatest, (int, float)) and least <= value <= greatest
-
-
 def _read_between(reading: Reading, start: int) -> None:
     index = start + 1
-    while reading.word(index) in _SKIPPED and index < start + 3:
+    while reading.word(index) in SKIPPED and index < start + 3:
         index += 1
     low = reading.number_at(index)
+    if low is not None and reading.word(start) == "from" and reading.word(low.end) in ONWARDS:
+        _read_onwards(reading, start, low)
+        return
     if low is None or reading.word(low.end) not in {"and", "to", "until"}:
         return
     high = reading.number_at(low.end + 1)
@@ -322,15 +247,29 @@ def _read_between(reading: Reading, start: int) -> None:
         low = replace(low, value=low.value * high.scale)
     years = all(YEARS[0] <= value <= YEARS[1] for value in (low.value, high.value))
     span = NumberMention(low.value, low.start, high.end)
-    field, support = _field_for(reading, start, span, TIME if years else ())
+    field, support = field_for(reading, start, span, TIME if years else ())
     if field is None and years:
-        field, support = _field_for(reading, start, span, ())
-    if field is None or not _can_hold(field, low.value) or not _can_hold(field, high.value):
+        field, support = field_for(reading, start, span, ())
+    if field is None or not can_hold(field, low.value) or not can_hold(field, high.value):
         return
     bounds = sorted((low.value, high.value))
+    denial = denial_of_between(reading, start) if reading.word(start) == "between" else None
+    if denial is not None:
+        outside = Or((_bounded(field, Operator.LT, bounds[0]), _bounded(field, Operator.GT, bounds[1])))
+        _add(reading, field, outside, denial, high.end, support)
+        return
     both = conjunction(_bounded(field, Operator.GE, bounds[0]), _bounded(field, Operator.LE, bounds[1]))
     assert both is not None
     _add(reading, field, both, start, high.end, support)
+
+
+def _read_onwards(reading: Reading, start: int, low: NumberMention) -> None:
+    """As in "from 2005 on", "from 20 upwards"."""
+    year = YEARS[0] <= low.value <= YEARS[1]
+    span = NumberMention(low.value, start, low.end + 1)
+    field, support = field_for(reading, start, span, TIME if year else ())
+    if field is not None and can_hold(field, low.value):
+        _add(reading, field, _bounded(field, Operator.GE, low.value), start, span.end, support)
 
 
 def _decade_at(reading: Reading, start: int) -> int | None:
@@ -345,7 +284,7 @@ def _decade_at(reading: Reading, start: int) -> int | None:
     found = [
         century + decade
         for century in _CENTURIES
-        if any(_holds(field, century + decade + year) for field in times for year in range(10))
+        if any(holds(field, century + decade + year) for field in times for year in range(10))
     ]
     return None if not found else found[-1] if decade < 30 else found[0]
 
@@ -353,7 +292,7 @@ def _decade_at(reading: Reading, start: int) -> int | None:
 def _read_decade(reading: Reading, start: int, year: int) -> None:
     """The ten years, of a time named before or of the only one that there is."""
     span = NumberMention(year, start, start + 1)
-    field, support = _field_for(reading, start, span, TIME)
+    field, support = field_for(reading, start, span, TIME)
     if field is None or field not in time_fields(reading.collection):
         return
     both = conjunction(_bounded(field, Operator.GE, year), _bounded(field, Operator.LE, year + 9))
@@ -368,8 +307,8 @@ def _read_suffixes(reading: Reading) -> None:
         if op is None or mention.start in reading.used:
             continue
         span = NumberMention(mention.value, mention.start, mention.end + 2)
-        field, support = _field_for(reading, mention.start, span, ())
-        if field is not None and _can_hold(field, mention.value):
+        field, support = field_for(reading, mention.start, span, ())
+        if field is not None and can_hold(field, mention.value):
             _add(reading, field, _bounded(field, op, mention.value), mention.start, span.end, support)
 
 
@@ -379,17 +318,23 @@ def _read_plain_number(reading: Reading, mention: NumberMention) -> None:
         equal = compare(following.field.name, "=", mention.value)
         _add(reading, following.field, equal, mention.start, following.end)
         return
+    age = age_said(reading, mention)
+    if age is not None:
+        _add(reading, age, compare(age.name, "=", mention.value), mention.start, mention.end, Support.FUZZY)
+        return
     before = next((link for link in reading.fields if link.end in {mention.start, mention.start - 1}), None)
     joined = before is not None and (
         before.end == mention.start or reading.word(before.end) in _joiners(before.field, reading)
     )
-    if before is not None and joined and before.field.ordered and _can_hold(before.field, mention.value):
-        _add(reading, before.field, _bounded(before.field, Operator.EQ, mention.value), before.start, mention.end)
+    if before is not None and joined and before.field.ordered and can_hold(before.field, mention.value):
+        denied = reading.word(before.start - 1) in _DENY_VERBS  # "not sold in 2024"
+        op = Operator.NE if denied else Operator.EQ
+        _add(reading, before.field, _bounded(before.field, op, mention.value), before.start - denied, mention.end)
         return
     year = isinstance(mention.value, int) and YEARS[0] <= mention.value <= YEARS[1]
     if year and (reading.word(mention.start - 1) in _OF_YEARS or _is_another_year(reading, mention.start)):
         times = time_fields(reading.collection)
-        fields = [field for field in times if _holds(field, mention.value)]
+        fields = [field for field in times if holds(field, mention.value)]
         if not fields and any(map(reading.names_collection, range(len(reading.tokens)))):
             fields = times  # none of its documents is of that year, which is the answer
         if fields:
@@ -427,6 +372,8 @@ def _bounded(field: FieldInfo, op: Operator, value: float) -> Predicate:
             both = conjunction(compare(field.name, ">=", first), compare(field.name, "<", following))
             assert both is not None
             return both
+        case Operator.NE:
+            return Or((compare(field.name, "<", first), compare(field.name, ">=", following)))
         case _:
             return compare(field.name, op, first)
 

@@ -9,7 +9,7 @@ from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.rules.words import name_words
 
 LENGTH = ("length", "duration", "runtime", "minutes", "words", "characters", "pages", "size", "seconds", "hours")
-TIME = ("year", "date", "released", "published", "created", "time", "day", "born", "founded", "since")
+TIME = ("year", "date", "released", "published", "created", "time", "day", "born", "founded", "built", "since")
 PRICE = ("price", "cost", "fee", "fare", "amount", "rent")
 SIZE = ("size", "area", "population", "volume", "revenue", "employees", "capacity", "seats", *LENGTH)
 SCORE = ("rating", "score", "stars", "points", "votes", "grade", "rank")
@@ -20,6 +20,8 @@ HEIGHT = ("height", "elevation", "altitude")
 WEIGHT = ("weight", "mass")
 PAY = ("salary", "wage", "income", "earnings", "pay")
 SPEED = ("speed", "velocity", "horsepower")
+
+_AGED = frozenset({"older", "oldest", "younger", "youngest"})
 
 # Verbs of coming to be, which every collection with a time uses of its documents: "released in 1999".
 APPEARING = frozenset({"released", "published", "produced", "created", "made", "issued", "came", "come", "out"})
@@ -101,6 +103,25 @@ def measured_by(collection: CollectionInfo, measures: tuple[str, ...], within: s
             if field.ordered and measure in name_words(field.name):
                 return field
     return None
+
+
+def measured_as(collection: CollectionInfo, word: str) -> tuple[FieldInfo, bool] | None:
+    """What a comparative or superlative measures there, and whether more of it is meant; None where nothing.
+
+    The old have a greater age, or an earlier time of birth, or else an earlier time of any kind.
+    """
+    adjective = SUPERLATIVES.get(word) or COMPARATIVES.get(word)
+    if adjective is None:
+        return None
+    if word not in _AGED:
+        field = measured_by(collection, adjective.measures)
+        return None if field is None else (field, adjective.descending)
+    old = word.startswith("old")
+    age = measured_by(collection, AGE)
+    if age is not None:
+        return age, old
+    born = measured_by(collection, BIRTH) or measured_by(collection, TIME)
+    return None if born is None else (born, not old)
 
 
 def time_fields(collection: CollectionInfo) -> list[FieldInfo]:

@@ -9,6 +9,7 @@ from promptql.catalog import STRING_TYPES, CollectionInfo, FieldInfo, SemanticTy
 from promptql.expressions import Operator, Scalar, fields_of
 from promptql.plan import Support
 from promptql.predicate import compare, describe
+from promptql.rules.comparators import use_all_but
 from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, COMPARATIVES, time_fields
 from promptql.rules.cues import PERSON, PLACE, related
@@ -44,7 +45,7 @@ def read_named_values(reading: Reading) -> None:
 
 def _beside(reading: Reading, start: int, end: int, value: ValueLink) -> bool:
     between = range(end, value.start) if end <= value.start else range(value.end, start)
-    joined = {"the", "a", "an", "named", "called", "is", "of", "=", "by", "are"}
+    joined = {"the", "a", "an", "named", "called", "is", "of", "=", "by", "are", "not", "other", "than"}
     return len(between) <= 2 and all(reading.word(index) in joined for index in between)
 
 
@@ -70,7 +71,8 @@ def _is_compared(reading: Reading, link: ValueLink) -> bool:
 
 def _joined(reading: Reading, left: ValueLink, right: ValueLink) -> bool:
     between = [reading.word(index) for index in range(left.end, right.start)]
-    return all(word in _JOINERS | {"the", "in"} for word in between) and len(between) <= 2
+    small = {"the", "in", "from", "by", "of", "at"}
+    return all(word in _JOINERS | small for word in between) and len(between) <= 2
 
 
 def _add(reading: Reading, links: list[ValueLink]) -> None:
@@ -89,6 +91,8 @@ def _add(reading: Reading, links: list[ValueLink]) -> None:
     condition = negate(predicate, when=denial is not None)
     reading.conditions.append(Condition(condition, min(link.trust for link in links)))
     reading.use(range(links[0].start if denial is None else denial, links[-1].end))
+    if denial is not None:
+        use_all_but(reading, denial)
     exact = all(link.exact for link in links)
     words = reading.raw(links[0].start, links[-1].end)
     guessed = any(link.trust is Trust.HINTED and not is_category(link.field) for link in links)

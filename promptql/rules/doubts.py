@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from promptql.catalog import Catalog, CollectionInfo
 from promptql.plan import ignored_words
 from promptql.planned import Planned
-from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_by
+from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_as
 from promptql.rules.strays import is_astray
 from promptql.rules.words import name_words, root, tokenize
 from promptql.steps import Group, Scan, Sort
@@ -40,13 +40,13 @@ def _passes_over_each(question: str, planned: Planned) -> bool:
 def is_misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:
     """Whether a superlative names what a field that is read measures, and the order is by another."""
     by = {step.by[0].field for step in planned.plan.steps if isinstance(step, Sort)}
+    by |= {item.field for step in planned.plan.steps if isinstance(step, Group) for item in step.aggs if item.field}
     read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
     for token in tokenize(question):
-        adjective = SUPERLATIVES.get(token.folded)
-        if adjective is None:
+        if token.folded not in SUPERLATIVES:
             continue
-        measured = (measured_by(info, adjective.measures) for info in infos if info.name in read)
-        wanted = {field.name for field in measured if field is not None}
+        measured = (measured_as(info, token.folded) for info in infos if info.name in read)
+        wanted = {found[0].name for found in measured if found is not None}
         if wanted and not wanted & by:
             return True
     return False

@@ -28,9 +28,10 @@ FUNCTIONS = {
     "maximum": Function.MAX,
     "max": Function.MAX,
 }
+_AT = {("at", "most"): Function.MAX, ("at", "least"): Function.MIN}
 _HOW_MANY = ("how", "many")
 _HOW_MUCH = ("how", "much")
-_MEASURED = {
+MEASURED = {
     "old": AGE, "tall": HEIGHT, "high": HEIGHT, "heavy": WEIGHT, "long": LENGTH, "expensive": PRICE, "dear": PRICE,
     "fast": SPEED,
 }  # fmt: skip
@@ -62,9 +63,13 @@ def read_figures(reading: Reading) -> None:
 
 def _read_measure(reading: Reading) -> None:
     """As in "how old is Max", "how much does the lamp cost": the field that is measured, of one that is named."""
-    if reading.word(0) != "how" or not reading.conditions_name_one() or reading.ranking is not None:
+    if reading.word(0) != "how":
         return
-    measures = _MEASURED.get(reading.word(1))
+    measures = MEASURED.get(reading.word(1))
+    if reading.ranking is not None and measures is not None:
+        _read_measure_of_first(reading, measures)
+    if reading.ranking is not None or not reading.conditions_name_one():
+        return
     end = 2
     if reading.word(1) == "much" and reading.word(2) in _COPULAS:
         rest = {reading.word(i) for i in range(3, len(reading.tokens))}
@@ -79,6 +84,18 @@ def _read_measure(reading: Reading) -> None:
     verbs = _COSTING | _WEIGHING | _EARNING
     reading.use([*range(end), *(i for i in range(len(reading.tokens)) if reading.word(i) in verbs)])
     reading.assume(f"'{reading.raw(0, end)}' = {field.name}", Support.FUZZY)
+
+
+def _read_measure_of_first(reading: Reading, measures: tuple[str, ...]) -> None:
+    """As in "how old is the oldest member", "… of each club": what it is ranked by, which is told of the first."""
+    assert reading.ranking is not None
+    ranked = reading.ranking.field
+    if ranked is None or ranked is not measured_by(reading.collection, measures):
+        return
+    reading.use((0, 1))
+    if not reading.groups and reading.limit is None and ranked.numeric:
+        fn = Function.MAX if reading.ranking.descending else Function.MIN
+        reading.aggregate, reading.ranking = (fn, ranked), None
 
 
 def asks_for_figure(question: str) -> bool:
@@ -124,8 +141,18 @@ def _read_count(reading: Reading, start: int) -> None:
 
 
 def _read_own_number(reading: Reading, link: FieldLink) -> None:
-    """As in "How many parameters does X have": the field itself of one document, and the total of several."""
+    """As in "How many parameters does X have": the field itself of one document, and the total of several.
+
+    Where groups are ranked by it ("the highest number of parameters per module"), the ranking says which figure it is.
+    """
     reading.use(range(link.start, link.end))
+    if reading.groups and reading.ranking is not None and reading.ranking.field is link.field:
+        return
+    extreme = _bound_after(reading, link.end)
+    if extreme is not None:
+        reading.aggregate = (extreme, link.field)
+        reading.use((link.end, link.end + 1))
+        return
     sold = QUANTITIES & set(name_words(link.field.name))
     several = not reading.conditions_name_one() and reading.ranking is None
     if reading.groups or (several and (sold or not is_intensive(link.field.name))):
@@ -135,6 +162,12 @@ def _read_own_number(reading: Reading, link: FieldLink) -> None:
             reading.assume(f"'{said}' = the total {link.field.name}", Support.FUZZY)
     elif reading.ranking is None:
         reading.wanted.append(link.field)
+
+
+def _bound_after(reading: Reading, place: int) -> Function | None:
+    """As in "how many parameters at most": the extreme, where no number follows that it would be a bound of."""
+    bound = (reading.word(place), reading.word(place + 1))
+    return None if reading.number_at(place + 2) is not None else _AT.get(bound)
 
 
 def _counts_values(reading: Reading, link: FieldLink, *, distinct: bool) -> bool:

@@ -58,7 +58,8 @@ def link_fields(tokens: Sequence[Token], collection: CollectionInfo) -> tuple[Fi
     names = {name: words for name in collection.fields if name not in named and (words := name_words(name))}
     for name, words in names.items():
         field = collection.fields[name]
-        found += (link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None)
+        whole = [link for start in range(len(tokens)) if (link := _link_at(tokens, start, field, words)) is not None]
+        found += (link for link in whole if not _is_collection(tokens, link, collection))
         for called in dict.fromkeys(filter(None, map(name_words, field.synonyms))):  # as a whole: they are no names
             links = (_link_at(tokens, start, field, called) for start in range(len(tokens)))
             found += (link for link in links if link is not None and link.end - link.start == len(called))
@@ -106,6 +107,12 @@ def _spell(tokens: Sequence[Token], start: int, words: tuple[str, ...]) -> bool:
     return len(span) == len(words) and all(
         _strength(token, word) == EXACT for token, word in zip(span, words, strict=True)
     )
+
+
+def _is_collection(tokens: Sequence[Token], link: FieldLink, collection: CollectionInfo) -> bool:
+    """Whether the documents are named, by a word that is only akin to the field: plants, and not when "planted"."""
+    alone = link.end - link.start == 1 and link.strength == STEM
+    return alone and mentions_collection(tokens[link.start], collection)
 
 
 def _link_at(tokens: Sequence[Token], start: int, field: FieldInfo, words: tuple[str, ...]) -> FieldLink | None:

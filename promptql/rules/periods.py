@@ -11,7 +11,8 @@ from promptql.catalog import CollectionInfo, FieldInfo
 from promptql.expressions import DateUnit, Predicate
 from promptql.plan import Support
 from promptql.predicate import compare, conjunction, describe
-from promptql.rules.comparisons import YEARS, negate, negation_before
+from promptql.rules.comparators import DENIALS, YEARS
+from promptql.rules.comparisons import negate, negation_before
 from promptql.rules.concepts import APPEARING, time_fields
 from promptql.rules.dates import DateMention, before
 from promptql.rules.linking import FieldLink
@@ -29,6 +30,9 @@ _SINCE = frozenset({"since", "starting"})
 _ONWARD = frozenset({"on", "onward", "onwards", "forward"})
 _BEFORE = frozenset({"before"})
 _UP_TO = frozenset({"until", "till", "through", "by"})
+_THAN = {"later": "after", "newer": "after", "younger": "after", "earlier": "before", "older": "before"}
+_OPPOSITES = {"after": "until", "since": "before", "starting": "before", "before": "since"}
+_OPPOSITES |= dict.fromkeys(_UP_TO, "after")
 _AGES = {"older": True, "earlier": True, "newer": False, "younger": False, "recent": False, "later": False}
 _AGE_UNITS = frozenset({"day", "week", "month", "quarter", "year"})
 AGE_MAX = 9_999
@@ -126,7 +130,9 @@ def _read_ages(reading: Reading) -> None:
         if field is None:
             continue
         since = before(int(number.value), unit, reading.asked_at.date())
-        condition = compare(field.name, "<" if older else ">=", _moment(reading, field, since))
+        denied = reading.word(start - 1) in DENIALS
+        start -= denied
+        condition = compare(field.name, "<" if older != denied else ">=", _moment(reading, field, since))
         reading.conditions.append(Condition(condition))
         reading.use(range(start, number.end + 1))
         reading.assume(f"'{reading.raw(start, number.end + 1)}' = {describe(condition)}", support)
@@ -167,21 +173,37 @@ def _read_period(reading: Reading, first: DateMention, last: DateMention) -> Non
     if begin >= until:
         return
     start = _word_before(reading, first.start)
+    denial = _denial_before(reading, start)
     field, support = _field_for(reading, start, last.end)
     if field is None:
         return
-    word = reading.word(start)
+    word = _THAN.get(reading.word(start), reading.word(start))
     onward = word == "from" and reading.word(last.end) in _ONWARD
     if onward:  # "from March on", but not "orders from March"
         word = "since"
-    predicate = _bounded(reading, field, word, begin, until, is_range=last is not first)
-    denial = negation_before(reading, start)
-    condition = negate(predicate, when=denial is not None)
+    bound = denial is not None and last is first and word in _OPPOSITES
+    said = _OPPOSITES[word] if bound else word  # "not before" is since
+    predicate = _bounded(reading, field, said, begin, until, is_range=last is not first)
+    condition = negate(predicate, when=denial is not None and not bound)
     reading.conditions.append(Condition(condition))
     reading.use(range(start if denial is None else denial, last.end + onward))
     if first.inferred or last.inferred:
         support = Support.INFERRED
-    reading.assume(f"'{reading.raw(start, last.end)}' = {describe(condition)}", support)
+    begun = denial if bound and denial is not None else start
+    reading.assume(f"'{reading.raw(begun, last.end)}' = {describe(condition)}", support)
+
+
+def _denial_before(reading: Reading, start: int) -> int | None:
+    """The place of the word that denies a date: "not in 2024", "not sold after March"."""
+    found = negation_before(reading, start)
+    if found is not None:
+        return found
+    link = next((link for link in reading.fields if link.end == start), None)
+    verb = start - 1 if link is None else link.start
+    dated = link is not None and link.field in time_fields(reading.collection)
+    happened = dated or reading.word(verb) in APPEARING or reading.word(verb).endswith("ed")
+    other = reading.value_at(verb) is not None or (link is not None and not dated)
+    return verb - 1 if happened and not other and reading.word(verb - 1) in {"not", "never"} else None
 
 
 def _word_before(reading: Reading, start: int) -> int:
@@ -189,6 +211,8 @@ def _word_before(reading: Reading, start: int) -> int:
     place = start - 1
     while place >= 0 and reading.word(place) == "the":
         place -= 1
+    if reading.word(place) == "than" and reading.word(place - 1) in _THAN:
+        return place - 1
     known = _AFTER | _SINCE | _BEFORE | _UP_TO | {"between", "from", "in", "on", "during", "of", "within", "for"}
     return place if reading.word(place) in known else start
 

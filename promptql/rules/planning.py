@@ -32,7 +32,7 @@ from promptql.rules.periods import read_buckets, read_periods, read_time_verbs
 from promptql.rules.ranking import ANSWER_CONFIDENCE_MIN, Candidate, band, score
 from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.superlatives import read_superlatives
-from promptql.rules.templates import TEMPLATES, Template
+from promptql.rules.templates import AMOUNTS, TEMPLATES, Template, asks_for_each
 from promptql.rules.values import Trust
 from promptql.rules.words import Token
 from promptql.steps import Function
@@ -110,6 +110,7 @@ def read_question(question: str, collection: CollectionInfo, asked_at: datetime 
     _read_bare_category(reading)
     _read_either(reading)
     _read_held(reading)
+    _read_amounts_of_each(reading)
     if reading.ranking is not None and reading.ranking.field is None and reading.groups:
         what = " and ".join(field.name for field in reading.groups)
         more = "most" if reading.ranking.descending else "fewest"
@@ -118,6 +119,15 @@ def read_question(question: str, collection: CollectionInfo, asked_at: datetime 
                 f"'{reading.ranking.word}' {what} = {what} with the {more} of what is counted", Support.FUZZY
             )
     return reading
+
+
+def _read_amounts_of_each(reading: Reading) -> None:
+    """As in "most pages per author", which may be of one book or of all together: they are added up, with reserve."""
+    if not reading.groups or reading.ranking is None or reading.ranking.field is None or reading.aggregate is not None:
+        return
+    if reading.ranking.word in AMOUNTS and asks_for_each(reading) and reading.ranking.field.numeric:
+        said = f"'{reading.ranking.word}' of each = the order of the total {reading.ranking.field.name}"
+        reading.assume(said, Support.INFERRED)
 
 
 def _read_held(reading: Reading) -> None:

@@ -43,6 +43,7 @@ class Ranked:
         named: only what is first is asked for, not its figure.
         all: every one is asked for, in order.
         extreme: "max" or "min", where that of each is the figure.
+        amount: "most", where the figure of each may be all that it has, or its greatest.
     """
 
     n: int
@@ -55,6 +56,7 @@ class Ranked:
     named: bool = False
     all: bool = False
     extreme: str = ""
+    amount: str = ""
     assumed: list[Assumption] = field(default_factory=list)
 
 
@@ -149,6 +151,7 @@ def grouped_in(asked: Asked) -> Ranked | None:
         first = next((i for i in range(at, by) if words[i] not in _ARTICLES), at)
         if words[first] in _EXTREMES and words[first + 1] not in FIGURES:
             found.extreme = "min" if words[first] in _LITTLE else "max"
+        found.amount = words[first] if words[first] in _MOST - _EXTREMES else ""
         _take_figure(words, found)
     counted = found.counted
     found.mask |= span_mask(0, begin) | span_mask(by, start) | (span_mask(begin, at) if counted else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine import FieldType
 from promptql.catalog import FieldInfo
 from promptql.plan import Support
-from promptql.rules.concepts import AFTER_MOST, AGE, BIRTH, SUPERLATIVES, is_unmeasured, measured_by, time_fields
+from promptql.rules.concepts import AFTER_MOST, SUPERLATIVES, is_unmeasured, measured_as, measured_by, time_fields
 from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.measures import is_intensive
 from promptql.rules.reading import Ranking, Reading
@@ -95,10 +95,9 @@ def _read_adjective(reading: Reading, index: int) -> None:
         if noun.field not in reading.groups:
             reading.groups.append(noun.field)
         return
-    field, descending = measured_by(reading.collection, adjective.measures), adjective.descending
-    if field is None and adjective.measures == AGE:  # who was born last is the youngest
-        field, descending = measured_by(reading.collection, BIRTH), not adjective.descending
-    if field is not None:
+    measured_here = measured_as(reading.collection, word)
+    if measured_here is not None:
+        field, descending = measured_here
         reading.use((index,))
         measured = noun is not None and noun.field.type is FieldType.TEXT
         if noun is not None and measured and noun.field.name != reading.collection.label:  # "longest docstring"

@@ -95,7 +95,7 @@ def _known(reading: Reading) -> list[Predicate]:
 
     Where each group is asked for, those of which nothing is known are among them, and told.
     """
-    if reading.groups and reading.limit is None and _asks_for_each(reading):
+    if reading.groups and reading.limit is None and asks_for_each(reading):
         return []
     fields = [reading.aggregate[1]] if reading.aggregate is not None else []
     fields += reading.groups if reading.ranking is not None else []
@@ -109,9 +109,14 @@ def figure(reading: Reading) -> Draft | None:
     """One number: a count, an average, or the like."""
     if reading.groups or not (reading.counted or reading.aggregate):
         return None
-    if reading.ranking is not None or reading.having is not None:
+    first = reading.ranking.field if reading.ranking is not None else None
+    measured = reading.aggregate[1] if reading.aggregate is not None else None
+    if reading.having is not None or (reading.ranking is not None and (None in (first, measured) or first is measured)):
         return None
     chain = _documents(reading)
+    if reading.ranking is not None and first is not None:  # "the average price of the three oldest"
+        chain.add(Sort(chain.id, chain.last, (Order(first.name, reading.ranking.descending),)))
+        chain.add(Limit(chain.id, chain.last, min(reading.limit or 1, LIMIT_MAX), ties=reading.limit is None))
     return chain.add(Group(chain.id, chain.last, (), (_aggregation(reading),))).answer(Template.FIGURE)
 
 
@@ -134,7 +139,7 @@ def groups(reading: Reading) -> Draft | None:
         having = compare(COUNT_ALIAS, reading.having.op, reading.having.value)
         chain.add(Filter(chain.id, chain.last, having))
     chain.add(Sort(chain.id, chain.last, _group_order(reading, names, aggregation.alias)))
-    asks_for_one = reading.ranking is not None and reading.limit is None and not _asks_for_each(reading)
+    asks_for_one = reading.ranking is not None and reading.limit is None and not asks_for_each(reading)
     if reading.limit is not None or asks_for_one:
         chain.add(Limit(chain.id, chain.last, reading.limit or 1, ties=asks_for_one))
     asks_for_names = reading.having is not None or (reading.ranking is not None and not _asks_for_figures(reading))
@@ -150,19 +155,22 @@ def _group_order(reading: Reading, names: Sequence[str], alias: str) -> tuple[Or
     return (Order(alias, descending), *keys)
 
 
-def _asks_for_each(reading: Reading) -> bool:
+def asks_for_each(reading: Reading) -> bool:
+    """Whether a row for each group is asked for, and not the group that is first."""
     return any(token.folded in {"each", "every", "per", "by"} for token in reading.tokens)
 
 
 def _asks_for_figures(reading: Reading) -> bool:
     """As in "How many … does each of the ten largest …" wants the numbers, "which … the most …" the names."""
-    return reading.counted or _asks_for_each(reading)
+    return reading.counted or asks_for_each(reading)
 
 
 def top(reading: Reading) -> Draft | None:
     """The documents with the greatest or least value of a field."""
     ranking = reading.ranking
     if ranking is None or ranking.field is None or reading.groups or reading.counted:
+        return None
+    if reading.aggregate is not None and reading.aggregate[1] is not ranking.field:
         return None
     chain = _documents(reading)
     chain.add(Sort(chain.id, chain.last, (Order(ranking.field.name, ranking.descending),)))
@@ -237,7 +245,7 @@ def _inside_a_name(reading: Reading, link: ValueLink) -> bool:
     return bool(marks & set("._:/-"))
 
 
-_AMOUNTS = frozenset({"most", "fewest", "least", "top", "bottom"})
+AMOUNTS = frozenset({"most", "fewest", "least", "top", "bottom"})
 
 TEMPLATES: tuple[Callable[[Reading], Draft | None], ...] = (figure, groups, top, listing, search)
 
@@ -263,7 +271,7 @@ def _figure_of_ranked(reading: Reading) -> Function:
     As in "the lowest price per shop", which ranks no shops. "The most" of each may still be all that it has.
     """
     ranking = reading.ranking
-    if ranking is None or reading.limit is not None or not _asks_for_each(reading) or ranking.word in _AMOUNTS:
+    if ranking is None or reading.limit is not None or not asks_for_each(reading) or ranking.word in AMOUNTS:
         return Function.SUM
     return Function.MAX if ranking.descending else Function.MIN
 

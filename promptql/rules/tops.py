@@ -114,6 +114,10 @@ class _Tops(Form):
         chosen = self.view.columns[number]
         if fn is None and (column is not None or chosen.table != table):
             fn = self.top.extreme or ("avg" if is_intensive(chosen.name) else "sum")
+        if fn is not None and self.top.amount and words[start] not in FIGURES:
+            figure = "total" if fn == "sum" else "average"
+            said = f"'{self.top.amount}' of each = the order of the {figure} {chosen.name}"
+            self.assumed.append(Assumption(said, Support.INFERRED))
         mask |= span_mask(start, start + 1) if fn is not None and words[start] in FIGURES else 0
         return Item(number, fn or ""), (chosen.table,) if chosen.table != table else (), mask
 

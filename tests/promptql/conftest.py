@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import lumaai
 from engine import Database, Passage, Schema, VectorRows
 from models import Embedder, load_embedder
 from promptql import PromptQL
+from promptql.answer import Answer
+from tests.promptql.domains import FILLED
 
 Document = dict[str, Any]
 
@@ -140,6 +144,22 @@ def fill(
 def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
     """The embedder without weights."""
     return load_embedder("hashing", cache_directory=tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Answer]]:
+    """Asks a question of one of the domains, each of which is a database of its own."""
+    opened: dict[str, Any] = {}
+
+    def asked(domain: str, question: str) -> Answer:
+        if domain not in opened:
+            opened[domain] = stack.enter_context(lumaai.connect(tmp_path_factory.mktemp(domain)))
+            FILLED[domain](opened[domain])
+        answer: Answer = opened[domain].ask(question)
+        return answer
+
+    with ExitStack() as stack:
+        yield asked
 
 
 @pytest.fixture

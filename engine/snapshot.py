@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyroaring import BitMap
 
 from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError, check_wanted
+from engine.fields import kernels as pc
 from engine.fields.bitmaps import bitmap_of_mask, mask_of_bitmap
 from engine.fields.columns import ID_FIELD, without_negative_zero
 from engine.fields.evaluate import evaluate

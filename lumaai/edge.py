@@ -32,8 +32,8 @@ from lumaai.telemetry import RequestRecord, Telemetry
 from lumaai.tracing import Tracing
 from lumaai.translation import translate
 
-DOCS = "/docs"
-PAGES = frozenset({"/", DOCS, "/openapi.json"})  # the way to the documentation, and the documentation
+DOCS, OPENAPI = "/docs", "/openapi.json"
+PAGES = frozenset({"/", DOCS, OPENAPI})  # the way to the documentation, and the documentation
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in logs and metrics only
 # Work on all files, and downloads of it: these take as long as they take, in lanes of their own.
 _PATIENT = re.compile(r"/v1/(snapshots(/.*)?|check|compact|purge|collections/[^/]+/optimize)")

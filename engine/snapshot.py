@@ -31,6 +31,7 @@ from engine.search.scope import Among, Condition
 from engine.segments.part import Part, live_mask
 from engine.text.errors import TextIndexDamagedError
 from engine.vector.parameters import DEFAULT, SearchParameters
+from engine.waiting import check_may_wait
 
 if TYPE_CHECKING:
     from engine.recall import RecallReport
@@ -413,11 +414,14 @@ class Snapshot:
 
         Raises:
             InvalidInputError: the collection has no text field.
+            WouldWaitError: in `engine.without_waiting`, if the index has to be opened, caught up or built.
         """
         view = self._text_view
         if view is None or instead_of is not None:
             if self._text is None:
                 raise InvalidInputError(f"collection {self.name!r} has no text index")
+            self._text_view = None  # also where it may not wait: then it is not at hand any more
+            check_may_wait("the text index lacks documents, or is damaged")
             if instead_of is not None:
                 self._text.suspect(instead_of)
             view = self._text_view = self._text.view(self)

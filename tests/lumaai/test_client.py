@@ -370,7 +370,7 @@ def test_a_malformed_filter_is_not_sent(films: lumaai.RemoteCollection, service:
     assert service.received == []
 
 
-@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), (1, 2), {1: "one"}, "\ud800", np.float32(1)])
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), (1, 2), {1: "one"}, "\ud800"])
 def test_a_value_without_a_json_form_is_refused(films: lumaai.RemoteCollection, value: object) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidRequestError):

@@ -28,7 +28,7 @@ Background = Annotated[
 
 
 class Shape(BaseModel):
-    """Base of all models here, which are a sixth of the time to start: each is built when it is first used."""
+    """Base of all models here, which are an eighth of the time of all imports: each is built when it is first used."""
 
     model_config = ConfigDict(defer_build=True)
 

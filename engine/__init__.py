@@ -117,6 +117,8 @@ if TYPE_CHECKING:
     from engine.text.query import Expansion as Expansion
     from engine.text.query import TextQuery as TextQuery
     from engine.vector.parameters import SearchParameters as SearchParameters
+    from engine.waiting import WouldWaitError as WouldWaitError
+    from engine.waiting import without_waiting as without_waiting
     from engine.writes.batch import BATCH_BYTES_MAX as BATCH_BYTES_MAX
     from engine.writes.batch import BATCH_DOCUMENTS_MAX as BATCH_DOCUMENTS_MAX
     from engine.writes.batch import VectorRows as VectorRows
@@ -231,6 +233,7 @@ _MODULES = {
     "sql.engine": ["SqlEngine"],
     "sql.result": ["SqlColumn", "SqlResult", "arrow_of"],
     "sql.run": ["SqlSearchRequest"],
+    "waiting": ["WouldWaitError", "without_waiting"],
     "vector.parameters": ["SearchParameters"],
     "store.options": ["StoreOptions"],
 }

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.arrays import Ordinals
 from engine.errors import InvalidInputError
+from engine.fields import kernels as pc
 from engine.fields.columns import arrow_type
 from engine.fields.filter import Filter
 from engine.fields.order import OrderError, SortKey

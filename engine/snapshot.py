@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyroaring import BitMap
 
 from engine.arrays import Mask, Numbers, Ordinals, Rows, Vectors
 from engine.document import Passage, decode, is_unicode
 from engine.errors import CollectionNotFoundError, DatabaseClosedError, InvalidInputError, StorageError, check_wanted
+from engine.fields import kernels as pc
 from engine.fields.bitmaps import bitmap_of_mask, mask_of_bitmap
 from engine.fields.columns import ID_FIELD, MISSING, build_column, path_values, without_negative_zero
 from engine.fields.evaluate import evaluate
@@ -32,6 +32,7 @@ from engine.search.scope import Among, Condition
 from engine.segments.part import Part, live_mask
 from engine.text.errors import TextIndexDamagedError
 from engine.vector.parameters import DEFAULT, SearchParameters
+from engine.waiting import check_may_wait
 
 if TYPE_CHECKING:
     from engine.recall import RecallReport
@@ -443,11 +444,14 @@ class Snapshot:
 
         Raises:
             InvalidInputError: the collection has no text field.
+            WouldWaitError: in `engine.without_waiting`, if the index has to be opened, caught up or built.
         """
         view = self._text_view
         if view is None or instead_of is not None:
             if self._text is None:
                 raise InvalidInputError(f"collection {self.name!r} has no text index")
+            self._text_view = None  # also where it may not wait: then it is not at hand any more
+            check_may_wait("the text index lacks documents, or is damaged")
             if instead_of is not None:
                 self._text.suspect(instead_of)
             view = self._text_view = self._text.view(self)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.fields import kernels as pc
 from engine.fields.columns import without_negative_zero
 from engine.fields.values import json_value
 from engine.filtering import chosen_places, column_of

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lumaai.errors import InvalidRequestError
+from lumaai.plain import plain_documents
 
 Vectors: TypeAlias = NDArray[np.float32]  # (n, dim)
 
@@ -35,6 +36,8 @@ def batch_of(
 ) -> Batch:
     """The batch that the arguments of `add` mean: documents, or columns of equal length.
 
+    Dates and times become ISO 8601 strings, decimals and NumPy's scalars numbers, UUIDs strings.
+
     Args:
         documents: dicts, or a pyarrow.Table (its null and NaN cells are left out).
         ids: a column of ids.
@@ -49,6 +52,7 @@ def batch_of(
     if documents is not None and columns:
         raise InvalidRequestError("give either documents or columns (ids, vectors, fields), not both")
     batch = _of_columns(ids, vectors, fields) if columns else Batch(_rows(documents))
+    batch = replace(batch, documents=plain_documents(batch.documents))
     if not batch.documents:
         raise InvalidRequestError("batch is empty: give at least one document", code="batch_empty")
     return batch

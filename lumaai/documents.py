@@ -149,6 +149,7 @@ class WritableCollection(ABC):
 
         Args:
             documents: dicts, or a pyarrow.Table. A document may carry its vector under the vector field's name.
+                Dates and times become ISO 8601 strings, decimals and NumPy's scalars numbers, UUIDs strings.
                 Without an `id` it gets one. Of several with one id the last counts.
             ids: instead of documents, a column of ids,
             vectors: (n, dim) numbers, or such an array for each of several vector fields,

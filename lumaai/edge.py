@@ -15,7 +15,6 @@ from lumaai.access import ANYBODY, Caller
 from lumaai.audit import AuditLog
 from lumaai.auth import Gatekeeper
 from lumaai.errors import (
-    DatabaseClosedError,
     InternalError,
     InvalidRequestError,
     LumaError,
@@ -23,6 +22,7 @@ from lumaai.errors import (
     TooLargeError,
 )
 from lumaai.limits import Lane
+from lumaai.opened import while_restoring
 from lumaai.problems import as_luma_error, problem_response, request_id_of
 from lumaai.rates import Meter
 from lumaai.routes import upload
@@ -32,8 +32,8 @@ from lumaai.telemetry import RequestRecord, Telemetry
 from lumaai.tracing import Tracing
 from lumaai.translation import translate
 
-DOCS = "/docs"
-PAGES = frozenset({"/", DOCS, "/openapi.json"})  # the way to the documentation, and the documentation
+DOCS, OPENAPI = "/docs", "/openapi.json"
+PAGES = frozenset({"/", DOCS, OPENAPI})  # the way to the documentation, and the documentation
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that went away: in logs and metrics only
 # Work on all files, and downloads of it: these take as long as they take, in lanes of their own.
 _PATIENT = re.compile(r"/v1/(snapshots(/.*)?|check|compact|purge|collections/[^/]+/optimize)")
@@ -132,7 +132,7 @@ class Edge:
 
     async def _answer(self, scope: Scope, exchange: _Exchange, error: Exception) -> None:
         """Tell the error to the caller as problem details, if no answer has begun."""
-        luma_error = self._while_restoring(translate(error) or as_luma_error(error))
+        luma_error = while_restoring(translate(error) or as_luma_error(error), is_closed=self._is_closed())
         if luma_error.status >= 500 and isinstance(luma_error, InternalError):
             self._telemetry.failed(exchange.record, error)
         exchange.record.code = luma_error.code
@@ -140,13 +140,6 @@ class Edge:
             like_openai = self._like_openai.fullmatch(scope["path"]) is not None
             response = problem_response(luma_error, exchange.record.id, like_openai=like_openai)
             await response(_NO_SCOPE, exchange.receive, exchange.send)
-
-    def _while_restoring(self, error: LumaError) -> LumaError:
-        """The error; if the database was closed under the request by a restore, that it is to be sent again."""
-        if isinstance(error, DatabaseClosedError) and not self._is_closed():
-            message = "the database is being replaced by a snapshot: nothing was done"
-            return OverloadedError(message, code="restoring", retry_after=1.0)
-        return error
 
     def _body_bytes_max(self, scope: Scope, *, is_upload: bool) -> int:
         if is_upload:

@@ -167,7 +167,7 @@ class JobKeeper(ABC):
         Raises:
             NotFoundError: there is no such collection or snapshot.
             InvalidRequestError: it cannot be done so.
-            OverloadedError: too many jobs are waiting.
+            OverloadedError: too many jobs are waiting: 32 of one caller, or 64 of all.
         """
 
     def wait(

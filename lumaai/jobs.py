@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("lumaai")
 
 KEPT_MAX = 1_000  # jobs that have ended
-WAITING_MAX = 32
+WAITING_MAX = 64
+WAITING_OF_ONE_MAX = 32  # who starts many leaves room for others
 ATTEMPTS_MAX = 3  # a job that takes its process down with it is not begun for ever
 RESULT_BYTES_MAX = 256 << 10
 CLOSE_SECONDS_MAX = 10.0
@@ -85,9 +86,7 @@ class JobTable:
             same = self._same(request)
             if same is not None:
                 return same
-            if sum(job.state == "queued" for job in self._jobs.values()) >= WAITING_MAX:
-                message = f"too many jobs are waiting: maximum={WAITING_MAX}"
-                raise OverloadedError(message, code="too_many_jobs", status=429, retry_after=10.0)
+            self._check_room(owner)
             job = Job(
                 secrets.token_hex(8), request.kind, request.collection, dict(request.arguments), "queued", now, owner
             )
@@ -143,6 +142,16 @@ class JobTable:
         last = time.monotonic() + CLOSE_SECONDS_MAX
         while any(future.running() for future in self._futures.values()) and time.monotonic() < last:
             time.sleep(0.01)
+
+    def _check_room(self, owner: str) -> None:
+        waiting = [job.owner for job in self._jobs.values() if job.state == "queued"]
+        if waiting.count(owner) >= WAITING_OF_ONE_MAX:
+            message = f"too many jobs of yours are waiting: maximum={WAITING_OF_ONE_MAX}"
+        elif len(waiting) >= WAITING_MAX:
+            message = f"too many jobs are waiting: maximum={WAITING_MAX}"
+        else:
+            return
+        raise OverloadedError(message, code="too_many_jobs", status=429, retry_after=10.0)
 
     def _same(self, request: JobRequest) -> Job | None:
         """The job that embeds a collection anew already: asking for it twice does nothing."""

@@ -101,10 +101,7 @@ class Opened:
 
     def explain(self, error: LumaError) -> LumaError:
         """The error; if the database was closed under a call by a restore, that the call is to be repeated."""
-        if isinstance(error, DatabaseClosedError) and not self.is_closed:
-            message = "the database is being restored from a snapshot: nothing was done, try again"
-            return OverloadedError(message, code=RESTORING, retry_after=RETRY_AFTER_SECONDS)
-        return error
+        return while_restoring(error, is_closed=self.is_closed)
 
     def close(self) -> None:
         """Close everything; doing it twice does no harm."""
@@ -150,6 +147,14 @@ class Opened:
                 self._replacing.release()
         message = f"the database could not be opened again after a restore: {self._lost}; this is tried again"
         raise OverloadedError(message, code=RESTORING, retry_after=RETRY_AFTER_SECONDS)
+
+
+def while_restoring(error: LumaError, *, is_closed: bool) -> LumaError:
+    """The error; if it says that a database is closed which is not, that a restore replaces it and to try again."""
+    if isinstance(error, DatabaseClosedError) and not is_closed:
+        message = "the database is being restored from a snapshot: nothing was done, try again"
+        return OverloadedError(message, code=RESTORING, retry_after=RETRY_AFTER_SECONDS)
+    return error
 
 
 def _is_open(native: engine.Database) -> bool:

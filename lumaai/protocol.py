@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from lumaai.app import Application
 from lumaai.connections import FILES_WANTED, Connections
 from lumaai.errors import InvalidRequestError, OverloadedError
+from lumaai.joined import JoinedWrites
 from lumaai.problems import raw_problem
 from lumaai.routes.upload import is_upload
 
@@ -66,7 +67,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a first request."""
-        super().connection_made(transport)  # type: ignore[arg-type]  # a transport of TCP
+        joined = JoinedWrites(cast("asyncio.Transport", transport), self.loop)
+        super().connection_made(cast("asyncio.Transport", joined))
         if self.room.enter(self):
             self._expect_head()
             return

@@ -24,6 +24,7 @@ from lumaai.connections import Connections, files_max
 from lumaai.database import Database
 from lumaai.ending import UPLOAD_SECONDS_MAX
 from lumaai.errors import InvalidRequestError, LumaError
+from lumaai.handshakes import behind_tls
 from lumaai.protocol import bounded_protocol
 from lumaai.settings import Settings, load_settings, misspelt
 from lumaai.telemetry import log_core
@@ -166,11 +167,12 @@ def _run(settings: Settings, listener: socket.socket, database: Database, began:
         context = _tls_context(settings)
     except LumaError as error:
         _leave(REFUSED, error.message)
+    room = Connections.within(settings.connections_max, files_max())
+    protocol = bounded_protocol(settings.idle_seconds_max, room)
     config = uvicorn.Config(
         app,
-        ssl_context_factory=None if context is None else lambda *_: context,
         loop="uvloop",
-        http=bounded_protocol(settings.idle_seconds_max, Connections.within(settings.connections_max, files_max())),
+        http=protocol if context is None else behind_tls(protocol, context, room),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -50,7 +50,12 @@ class ModelSettings(BaseSettings):
     """How models are run: the part of the settings that an embedded database reads, too, and nothing else of them."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LUMAAI_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="LUMAAI_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        defer_build=True,
     )
 
     threads: int | None = Field(default=None, ge=1, description="Threads of the embedder; null: it chooses.")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.arrays import Ordinals
 from engine.errors import InvalidInputError, check_wanted
@@ -25,6 +24,7 @@ from engine.facets.specification import (
     parse_facets,
 )
 from engine.facets.steps import BUCKETS_MAX, count_steps
+from engine.fields import kernels as pc
 from engine.fields.aggregates import Aggregate
 from engine.fields.columns import arrow_type, without_negative_zero
 from engine.fields.filter import Filter

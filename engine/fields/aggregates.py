@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
+from engine.fields import kernels as pc
 from engine.fields.columns import cast_to, without_negative_zero
 from engine.fields.origin import Places
 from engine.schema import Field, FieldType

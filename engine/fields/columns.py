@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.fields import kernels as pc
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.writes.inference import infer_field, is_untyped, parse_datetime, some_contradict
 

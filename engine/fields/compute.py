@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.arrays import Mask
 from engine.errors import InvalidInputError
@@ -28,6 +27,7 @@ from engine.expressions import (
     Scalar,
     Value,
 )
+from engine.fields import kernels as pc
 from engine.fields.columns import arrow_type, cast_to
 from engine.fields.evaluate import elements_mask
 from engine.fields.functions import call

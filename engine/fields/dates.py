@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.expressions import DateUnit
+from engine.fields import kernels as pc
 
 MOMENT: Any = pa.timestamp("us", tz="UTC")
 _MICROSECONDS = {DateUnit.HOUR: 3_600_000_000, DateUnit.DAY: 86_400_000_000, DateUnit.WEEK: 7 * 86_400_000_000}

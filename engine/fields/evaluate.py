@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.arrays import Mask
+from engine.fields import kernels as pc
 from engine.fields.columns import without_negative_zero
 from engine.fields.filter import And, Comparison, Filter, Not, Or, in_integer_range
 from engine.fields.geo import match_point, match_points
@@ -35,8 +35,8 @@ _PATTERNS = ("$like", "$regex", "$match", "$phrase")
 CONTAINS = frozenset({"$contains", "$contains_any", "$contains_all"})
 _POINTS = ("$geo_radius", "$geo_box")
 _STRINGS = (FieldType.TEXT, FieldType.KEYWORD)
-_TEXT_KERNELS = {"$contains": pc.match_substring, "$starts_with": pc.starts_with, "$ends_with": pc.ends_with}
-_COMPARE = {"$gt": pc.greater, "$gte": pc.greater_equal, "$lt": pc.less, "$lte": pc.less_equal}
+_TEXT_KERNELS = {"$contains": "match_substring", "$starts_with": "starts_with", "$ends_with": "ends_with"}
+_COMPARE = {"$gt": "greater", "$gte": "greater_equal", "$lt": "less", "$lte": "less_equal"}
 
 
 def _none_given(_: str) -> Mask | None:
@@ -192,7 +192,7 @@ def elements_mask(field: Field, elements: Any, op: str, value: JSON) -> Mask:
         case "$contains" | "$starts_with" | "$ends_with":
             if field.type not in _STRINGS or not isinstance(value, str):
                 return np.zeros(len(elements), dtype=bool)
-            return _mask(_TEXT_KERNELS[op](elements, value))
+            return _mask(getattr(pc, _TEXT_KERNELS[op])(elements, value))
         case "$geo_radius" | "$geo_box":
             return np.zeros(len(elements), dtype=bool)
         case _:
@@ -235,7 +235,7 @@ def _ordered(field: Field, elements: Any, op: str, value: JSON) -> Mask:
     operand = _operand(field, value)
     if operand is None:
         return np.zeros(len(elements), dtype=bool)
-    return _mask(_COMPARE[op](elements, operand))
+    return _mask(getattr(pc, _COMPARE[op])(elements, operand))
 
 
 def _operand(field: Field, value: JSON) -> Any | None:

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
 from engine.expressions import DateUnit, Scalar, ScalarFunction
+from engine.fields import kernels as pc
 from engine.fields.columns import arrow_type, cast_to
 from engine.fields.dates import MOMENT, date_diff, date_part, date_trunc
 from engine.schema import Field, FieldType

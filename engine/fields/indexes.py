@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyroaring import BitMap
 
+from engine.fields import kernels as pc
 from engine.fields.bitmaps import bitmap_bytes, bitmap_of_mask, bitmap_of_places
 from engine.fields.columns import without_negative_zero
 from engine.fields.filter import in_integer_range

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.arrays import Mask
 from engine.errors import FilterError
+from engine.fields import kernels as pc
 from engine.text.analyzer import WORD_CHARACTERS_MAX, Analyzer
 
 _SPECIAL = re.compile(r"\\(.)|([%_])|([^\\%_]+)|(\\)", re.DOTALL)

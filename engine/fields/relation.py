@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError, MemoryLimitError
 from engine.expressions import Bucket, Expression, GroupKey, Predicate, fields_of
+from engine.fields import kernels as pc
 from engine.fields.aggregates import ORDERED, Aggregate, figures, result_field, type_name
 from engine.fields.columns import arrow_type, build_column, cast_to
 from engine.fields.compute import Evaluation, joint_field

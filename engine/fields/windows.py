@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
+from engine.fields import kernels as pc
 from engine.fields.aggregates import NUMERIC, type_name
 from engine.fields.columns import cast_to
 from engine.fields.encoding import encode_rows

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.errors import InvalidInputError
 from engine.expressions import Bucket, Call, Expression, FieldRef, GroupKey, Predicate, ScalarFunction, Value, fields_of
+from engine.fields import kernels as pc
 from engine.fields.aggregates import ORDERED, Aggregate, result_field, type_name
 from engine.fields.columns import arrow_type
 from engine.fields.compute import joint_field

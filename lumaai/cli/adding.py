@@ -12,12 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
 from lumaai.cli.output import plain, plural
 from lumaai.errors import ConflictError, InvalidRequestError, LumaError, NotFoundError
 from lumaai.ingestion import IngestSummary, Progress, ingest, read
-from lumaai.progress import DocumentProgress
+from lumaai.progress import DocumentProgress, progress_console
 
 if TYPE_CHECKING:
     from lumaai import Client, Collection, Database, RemoteCollection
@@ -117,7 +116,7 @@ def ingest_path(
         KeyboardInterrupt: what is stored stays, and the next run goes on from there.
     """
     collection, is_new = _collection(database, name, embed, splitter)
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = progress_console()
     try:
         with DocumentProgress(console, f"ingesting {path.name} into {name}") as bar:
             summary = collection.ingest(path, on_progress=lambda at: bar.at(at.documents, at.fraction), **options)
@@ -225,7 +224,7 @@ def _listed(fields: Sequence[str]) -> str:
 def _ingested(
     collection: Collection | RemoteCollection, files: Sequence[Path], how: HowToWrite, *, strict: bool, is_new: bool
 ) -> IngestSummary:
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = progress_console()
     stored, told = 0, not is_new
     with DocumentProgress(console, f"adding to {collection.name}") as bar:
 

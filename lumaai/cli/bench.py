@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lumaai.cli import output
 from lumaai.cli.options import JsonOption, examples
@@ -54,11 +53,11 @@ def quality(
     """
     import os
 
-    from lumaai.progress import StageProgress
+    from lumaai.progress import StageProgress, progress_console
     from lumaai.quality import evaluate, read_folder
     from lumaai.quality.report import save_plot, to_json, to_table
 
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = progress_console()
     chosen = [name.strip() for name in systems.split(",")]
     sets = [read_folder(path, fields=fields, split=split) for path, fields in map(_folder, folders)]
     measured = []

@@ -6,13 +6,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from lumaai.cli import output
 from lumaai.cli.options import FilterOption, JsonOption, examples, parsed_filter
 from lumaai.cli.target import DirectoryOption, UrlOption, opened, service_address
 from lumaai.job import KINDS, JobRequest
-from lumaai.progress import StageProgress
+from lumaai.progress import StageProgress, progress_console
 
 if TYPE_CHECKING:
     from lumaai.job import Job
@@ -120,7 +119,7 @@ def _check_arguments(kind: str, given: dict[str, Any]) -> None:
 
 
 def _progress(title: str) -> StageProgress:
-    return StageProgress(Console(stderr=True, highlight=False, markup=False), title, is_measured=True)
+    return StageProgress(progress_console(), title, is_measured=True)
 
 
 def _print(job: Job, *, as_json: bool) -> None:

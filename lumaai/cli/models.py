@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from lumaai.cli import output
 from lumaai.cli.options import JsonOption, examples
 from lumaai.errors import InvalidRequestError
-from lumaai.progress import StageProgress
+from lumaai.progress import StageProgress, progress_console
 from lumaai.translation import translated
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def _loaded(name: str, precision: str | None) -> Embedder:
 
 
 def _progress(title: str) -> StageProgress:
-    return StageProgress(Console(stderr=True, highlight=False, markup=False), title)
+    return StageProgress(progress_console(), title)
 
 
 def _known(information: ModelInformation) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from lumaai.cli import output
 from lumaai.cli.counting import print_fields
 from lumaai.cli.options import JsonOption, YesOption, confirm, examples
 from lumaai.cli.target import DirectoryOption, UrlOption, opened, service_address
 from lumaai.errors import ChangesGoneError
-from lumaai.progress import StageProgress
+from lumaai.progress import StageProgress, progress_console
 
 if TYPE_CHECKING:
     from lumaai import Client, Database
@@ -40,7 +39,7 @@ SnapshotName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the s
 
 
 def _progress(title: str, *, is_remote: bool) -> StageProgress:
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = progress_console()
     return StageProgress(console, title, is_measured=not is_remote)
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from lumaai.errors import InvalidRequestError
 from lumaai.ingestion.record import Record, record_of
 from lumaai.ingestion.source import opened
+from lumaai.plain import plain_scalar
 
 _ROWS_AT_ONCE = 1024
 
@@ -143,14 +144,10 @@ def json_value(value: Any) -> Any:
     match value:
         case None | bool() | int() | float() | str():
             return value
-        case dt.date() | dt.time():
-            return value.isoformat()
+        case dt.date() | dt.time() | decimal.Decimal() | uuid.UUID():
+            return plain_scalar(value)
         case dt.timedelta():
             return value.total_seconds()
-        case decimal.Decimal():
-            return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
-        case uuid.UUID():
-            return str(value)
         case bytes():
             return base64.b64encode(value).decode()
         case dict():

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Sizes: TypeAlias = NDArray[np.float64]  # (values,) bytes; what is too large for float64 is infinite, not an error
@@ -67,7 +66,7 @@ def _sizes(array: Any) -> Sizes:
             lengths = np.frombuffer(array.buffers()[1], np.int32)[4 * array.offset :: 4][: len(array)]
             return np.maximum(np.where(array.is_valid(), lengths, 1), 1.0)
         case pa.StringArray() | pa.LargeStringArray() | pa.BinaryArray() | pa.LargeBinaryArray():
-            return np.maximum(np.asarray(pc.fill_null(pc.binary_length(array), 1), np.float64), 1)
+            return np.maximum(np.asarray(_lengths(array), np.float64), 1)
         case _:
             return np.full(len(array), _width(array.type))
 
@@ -100,6 +99,12 @@ def _between(values: Any, starts: NDArray[Any], ends: NDArray[Any]) -> Sizes:
     return sizes
 
 
+def _lengths(array: Any) -> Any:
+    from pyarrow import compute  # which is not loaded where nobody uploads
+
+    return compute.binary_length(array).fill_null(1)
+
+
 def _at(sizes: Sizes, places: Any) -> Sizes:
     """Sizes at places of a dictionary; damaged files have places beyond its end.
 
@@ -107,7 +112,7 @@ def _at(sizes: Sizes, places: Any) -> Sizes:
         ValueError: there is such a place.
     """
     valid = np.asarray(places.is_valid())
-    numbers = np.asarray(pc.fill_null(places, 0)).astype(np.int64)
+    numbers = np.asarray(places.fill_null(0)).astype(np.int64)
     if not ((numbers >= 0) & (numbers < len(sizes)) | ~valid).all():
         raise ValueError(f"a dictionary of {len(sizes)} values has none at {numbers[valid].max()}")
     taken = np.ones(len(places))

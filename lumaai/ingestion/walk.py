@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from lumaai.errors import InvalidRequestError
 from lumaai.ingestion.read import is_readable
+
+if TYPE_CHECKING:
+    import pathspec
 
 GITIGNORE = ".gitignore"
 _GITIGNORE_BYTES_MAX = 1024 * 1024
@@ -151,11 +153,17 @@ def _is_name(name: str) -> bool:
     return True
 
 
+def _spec(lines: Iterable[str]) -> pathspec.GitIgnoreSpec:
+    import pathspec
+
+    return pathspec.GitIgnoreSpec.from_lines(lines)
+
+
 def _patterns(what: str, given: Sequence[str]) -> pathspec.GitIgnoreSpec:
     if isinstance(given, str):
         raise InvalidRequestError(f"{what} must be a list of patterns: got={given!r:.60}", code="pattern_invalid")
     try:
-        return pathspec.GitIgnoreSpec.from_lines(given)
+        return _spec(given)
     except (ValueError, TypeError) as error:
         raise InvalidRequestError(f"{what} has a malformed pattern: {error}", code="pattern_invalid") from error
 
@@ -166,14 +174,14 @@ def _gitignore(path: Path) -> pathspec.GitIgnoreSpec:
         with path.open("rb") as file:
             text = file.read(_GITIGNORE_BYTES_MAX).decode("utf-8", "replace")
     except OSError:
-        return pathspec.GitIgnoreSpec.from_lines([])
-    return pathspec.GitIgnoreSpec.from_lines(_sound_lines(text))
+        return _spec([])
+    return _spec(_sound_lines(text))
 
 
 def _sound_lines(text: str) -> Iterator[str]:
     for line in text.splitlines():
         try:
-            pathspec.GitIgnoreSpec.from_lines([line])
+            _spec([line])
         except ValueError:
             continue  # as git does
         yield line

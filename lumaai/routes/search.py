@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from starlette.responses import Response
 
-from engine import check_wanted
+from engine import WouldWaitError, check_wanted, without_waiting
 from lumaai import wire
 from lumaai.access import Verb
 from lumaai.collection import Collection
@@ -70,7 +70,11 @@ async def _run(service: Service, kind: Hashable | None, work: Callable[..., R], 
     if kind is None:
         return await service.searches.run(work, *args)
     if service.pace.is_short(kind):
-        return service.pace.timed(kind, work, *args)
+        try:
+            with without_waiting():
+                return service.pace.timed(kind, work, *args)
+        except WouldWaitError:  # a write came between, or the text index was found damaged
+            pass
     return await service.searches.run(service.pace.timed, kind, work, *args)
 
 

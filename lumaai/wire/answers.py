@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from lumaai.wire.base import Wire
+from lumaai.wire.base import Shape, Wire
 
 StoredDocument = Annotated[dict[str, Any], Field(description='The document as it was given, with its "id".')]
 
@@ -76,7 +76,7 @@ class CollectionList(Wire):
     next_cursor: str | None = None
 
 
-class Stats(BaseModel):
+class Stats(Shape):
     """How a collection is kept."""
 
     model_config = ConfigDict(extra="allow")
@@ -85,13 +85,13 @@ class Stats(BaseModel):
     sequence: int
 
 
-class DatabaseStats(BaseModel):
+class DatabaseStats(Shape):
     """How much the database takes."""
 
     model_config = ConfigDict(extra="allow")
 
 
-class StoredObject(BaseModel):
+class StoredObject(Shape):
     """The document as it was given, with its "id"."""
 
     model_config = ConfigDict(extra="allow")
@@ -252,7 +252,7 @@ class BulkLine(Wire):
     id: str | None = None
 
 
-class Answer(BaseModel):
+class Answer(Shape):
     """An answer with its evidence: the plan that ran, rows in and out of each step, citations."""
 
     model_config = ConfigDict(extra="allow")
@@ -432,7 +432,7 @@ class CheckReport(Wire):
     problems: list[CheckProblem]
 
 
-class Reclaimed(BaseModel):
+class Reclaimed(Shape):
     """What was given back: bytes on disk before and after, and more."""
 
     model_config = ConfigDict(extra="allow")

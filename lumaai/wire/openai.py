@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from lumaai.wire.answers import Problem
 from lumaai.wire.asking import QUESTION_CHARACTERS_MAX
-from lumaai.wire.base import Wire
+from lumaai.wire.base import Shape, Wire
 from lumaai.wire.values import Integer
 
 INPUTS_MAX = 2_048  # OpenAI's own bound
@@ -62,7 +62,7 @@ class EmbeddingsRequest(Wire):
     user: str | None = Without
 
 
-class EmbeddingObject(BaseModel):
+class EmbeddingObject(Shape):
     """The vector of one text."""
 
     object: Literal["embedding"]
@@ -70,14 +70,14 @@ class EmbeddingObject(BaseModel):
     embedding: list[float] | str
 
 
-class EmbeddingsUsage(BaseModel):
+class EmbeddingsUsage(Shape):
     """Tokens read, of the model's own kind; what is cut off is not counted."""
 
     prompt_tokens: int
     total_tokens: int
 
 
-class EmbeddingsResponse(BaseModel):
+class EmbeddingsResponse(Shape):
     """Vectors in the order of the texts."""
 
     object: Literal["list"]
@@ -86,7 +86,7 @@ class EmbeddingsResponse(BaseModel):
     usage: EmbeddingsUsage
 
 
-class ModelObject(BaseModel):
+class ModelObject(Shape):
     """A model."""
 
     id: str
@@ -96,7 +96,7 @@ class ModelObject(BaseModel):
     task: Literal["chat", "embedding", "rerank"] = Field(description="Not OpenAI's: what it is for.")
 
 
-class ModelList(BaseModel):
+class ModelList(Shape):
     """All models that the key may use."""
 
     object: Literal["list"]
@@ -199,7 +199,7 @@ class ChatRequest(Wire):
     user: str | None = Without
 
 
-class UrlCitation(BaseModel):
+class UrlCitation(Shape):
     """A document that a part of the text rests on; `url` is its path in this service."""
 
     start_index: int
@@ -208,14 +208,14 @@ class UrlCitation(BaseModel):
     url: str
 
 
-class Annotation(BaseModel):
+class Annotation(Shape):
     """A citation."""
 
     type: Literal["url_citation"]
     url_citation: UrlCitation
 
 
-class CompletionMessage(BaseModel):
+class CompletionMessage(Shape):
     """The answer."""
 
     role: Literal["assistant"]
@@ -224,7 +224,7 @@ class CompletionMessage(BaseModel):
     annotations: list[Annotation]
 
 
-class Choice(BaseModel):
+class Choice(Shape):
     """The one choice."""
 
     index: int
@@ -233,7 +233,7 @@ class Choice(BaseModel):
     finish_reason: Literal["stop"]
 
 
-class CompletionUsage(BaseModel):
+class CompletionUsage(Shape):
     """What a language model read and wrote for the answer; 0 where none was asked."""
 
     prompt_tokens: int
@@ -241,7 +241,7 @@ class CompletionUsage(BaseModel):
     total_tokens: int
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletion(Shape):
     """An answer."""
 
     id: str
@@ -269,7 +269,7 @@ class RerankRequest(Wire):
     return_documents: bool | None = None
 
 
-class RerankResult(BaseModel):
+class RerankResult(Shape):
     """A text's place in the order."""
 
     index: int = Field(description="Of the text in `documents`.")
@@ -277,13 +277,13 @@ class RerankResult(BaseModel):
     document: dict[str, str] | None = None
 
 
-class RerankUsage(BaseModel):
+class RerankUsage(Shape):
     """Texts that were scored."""
 
     documents: int
 
 
-class RerankResponse(BaseModel):
+class RerankResponse(Shape):
     """The texts, best first."""
 
     id: str

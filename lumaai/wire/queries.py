@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from lumaai.wire.base import Reading
+from lumaai.wire.base import Reading, Shape
 from lumaai.wire.values import Integer
 
 ParameterList = Annotated[list[Any], Field(max_length=1000, description="For ? and $1.")]
@@ -34,7 +34,7 @@ class QueryRequest(Reading):
     timeout: Annotated[float, Field(gt=0, le=600, description="Seconds.")] = 30.0
 
 
-class SqlColumn(BaseModel):
+class SqlColumn(Shape):
     """A column of an answer."""
 
     name: str
@@ -44,7 +44,7 @@ class SqlColumn(BaseModel):
     )
 
 
-class SqlResponse(BaseModel):
+class SqlResponse(Shape):
     """What a query found."""
 
     columns: list[SqlColumn]

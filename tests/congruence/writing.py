@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -25,6 +28,24 @@ def inserting(database: AnyDatabase) -> Any:
     assert [refused(result) for result in results] == [False, True, True, False, False, False, True, False]
     assert [item.status for item in results[4].results] == ["error", "added", "error"]
     return results, collection.count()
+
+
+def python_values(database: AnyDatabase) -> Any:
+    collection = database.create_collection("shifts", embed={})
+    next_day = dt.datetime(2024, 2, 29, 12, 30)  # noqa: DTZ001  (without a zone, as many are)
+    moment = dt.datetime(2024, 2, 28, 12, 30, tzinfo=dt.UTC)
+    results = [
+        outcome(lambda: collection.add([{"id": "1", "from": moment, "by": [{"badge": UUID(int=5)}]}])),
+        outcome(lambda: collection.insert([{"id": "2", "from": next_day, "pay": Decimal("12.5")}])),
+        outcome(lambda: collection.patch([{"id": "1", "pay": np.float32(0.5), "crew": np.int64(3)}])),
+        outcome(lambda: collection.add(ids=["3"], fields={"from": [moment.replace(year=2025)]})),
+        outcome(lambda: collection.add([{"id": "4", "tags": {"late"}}])),
+        outcome(lambda: collection.add([{"id": "4", "tags": [b"late"]}])),
+    ]
+    assert [refused(result) for result in results] == [False] * 4 + [True] * 2
+    late = {"from": {"$gte": "2024-02-29T00:00:00Z"}}
+    assert collection.count(late) == 2
+    return results, collection.get(["1", "2", "3"]), collection.info().schema
 
 
 def patching(database: AnyDatabase) -> Any:
@@ -215,6 +236,7 @@ def writing_more_than_one_request_takes(database: AnyDatabase) -> Any:
 WRITING: list[Scenario] = [
     writing_more_than_one_request_takes,
     inserting,
+    python_values,
     patching,
     patching_vectors,
     writing_on_conditions,

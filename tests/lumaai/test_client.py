@@ -370,7 +370,7 @@ def test_a_malformed_filter_is_not_sent(films: lumaai.RemoteCollection, service:
     assert service.received == []
 
 
-@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), (1, 2), {1: "one"}, "\ud800", np.float32(1)])
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), (1, 2), {1: "one"}, "\ud800"])
 def test_a_value_without_a_json_form_is_refused(films: lumaai.RemoteCollection, value: object) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidRequestError):
@@ -379,7 +379,7 @@ def test_a_value_without_a_json_form_is_refused(films: lumaai.RemoteCollection, 
 
 def test_the_client_imports_little() -> None:
     """Nothing of an index, a store, a model or the service comes along."""
-    heavy = ("faiss", "onnxruntime", "pyarrow", "rocksdict", "fastapi", "pydantic", "models", "typer")
+    heavy = ("faiss", "onnxruntime", "pyarrow", "rocksdict", "starlette", "pydantic", "models", "typer")
     code = f"import sys, lumaai.client; print([name for name in {heavy!r} if name in sys.modules])"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert child.stdout.strip() == "[]"

@@ -171,6 +171,38 @@ def test_waiting_jobs_are_bounded(database: Database, monkeypatch: pytest.Monkey
     assert len(database.jobs.list()) == 2
 
 
+def test_one_caller_leaves_room_for_the_jobs_of_others(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their share is full before the queue is; what ends, or is cancelled, gives its place back."""
+    monkeypatch.setattr(jobs, "WAITING_MAX", 3)
+    monkeypatch.setattr(jobs, "WAITING_OF_ONE_MAX", 2)
+    held, release = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        held.set()
+        assert release.wait(WAIT_SECONDS)
+
+    busy = threading.Thread(target=lambda: database.check(progress=hold))
+    busy.start()
+    try:
+        assert held.wait(WAIT_SECONDS)
+        everywhere = (Grant.of(["admin"], ["*"]),)
+        greedy, modest, third = (database.seen_by(Caller(f"key:{name}", everywhere)).jobs for name in ("a", "b", "c"))
+        running = greedy.compact()
+        while running.refresh().state == "queued":
+            pass
+        waiting = [greedy.compact() for _ in range(2)]
+        with pytest.raises(OverloadedError, match="of yours"):
+            greedy.compact()
+        modest.compact()
+        with pytest.raises(OverloadedError, match="jobs are waiting: maximum=3"):
+            third.compact()
+        waiting[0].cancel()
+        third.compact()
+    finally:
+        release.set()
+        busy.join()
+
+
 def test_only_the_last_are_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those that have ended the oldest go, from the records as well."""
     monkeypatch.setattr(jobs, "KEPT_MAX", 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -185,3 +186,15 @@ def test_the_retriever_over_what_a_store_stored(database: Database, text_field: 
     found = LumaRetriever(collection=store.collection, k=1, text_field=text_field).invoke("robbers")[0]
     assert found.page_content == TEXTS[1]
     assert {**METADATA[1], "score": found.metadata["score"]} == found.metadata
+
+
+def test_metadata_may_hold_what_python_has_and_json_lacks(database: Database) -> None:
+    """A moment is found by, and comes back as, ISO 8601; a set is refused at its place."""
+    store = LumaVectorStore(database, "texts")
+    made = dt.datetime(2024, 2, 28, 12, 30, tzinfo=dt.UTC)
+    store.add_texts(TEXTS[:2], [{"made": made}, {"made": made.replace(year=2025)}], ids=["a", "b"])
+    (found,) = store.similarity_search("crew", filter={"made": {"$lt": "2025-01-01T00:00:00Z"}})
+    assert (found.id, found.metadata) == ("a", {"made": "2024-02-28T12:30:00+00:00"})
+    with pytest.raises(InvalidRequestError) as refused:
+        store.add_texts(TEXTS[:1], [{"tags": {"space"}}])
+    assert refused.value.errors[0].pointer == "/documents/0/metadata/tags"

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.segments.text import CollectionText
 from engine.snapshot import QUERIES_A_TURN, Snapshot
+from engine.text.errors import TextIndexDamagedError
+from engine.text.view import TextView
+from lumaai.collection import Collection
 from lumaai.scroll import PINS_MAX
 from lumaai.wire import SearchRequest
 from tests.lumaai.serving import FILMS, Service, http_scope, problem_of
@@ -312,3 +316,55 @@ def test_search_cursors_belong_to_whoever_asked(points: Service) -> None:
     assert collection.answer_raw(body.model_copy(update={"cursor": kept})).ids
     assert points.post(POINTS_SEARCH, {"vector": [1, 0], "limit": 1, "cursor": ""}).status_code == 200
     assert set(cursors._owners.values()) == {"one", "other", "anybody"}
+
+
+def test_a_damaged_text_index_is_built_again_by_a_thread(titled: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found damaged by a search on the event loop, which goes on to others meanwhile; the answer is the same."""
+    body = {"query": "moon", "mode": "keyword"}
+    hits = [titled.post(TITLED_SEARCH, body).json()["hits"] for _ in range(3)]
+    loop = threading.get_ident()
+    found_by: list[int] = []
+    built_by: list[int] = []
+    search, suspect = TextView.search, CollectionText.suspect
+
+    def damaged_once(view: TextView, *given: Any) -> Any:
+        found_by.append(threading.get_ident())
+        if len(found_by) <= 2:  # by the search on the loop, and by the one that is done again
+            raise TextIndexDamagedError("file is damaged")
+        return search(view, *given)
+
+    def suspected(text: CollectionText, error: TextIndexDamagedError) -> None:
+        built_by.append(threading.get_ident())
+        suspect(text, error)
+
+    monkeypatch.setattr(TextView, "search", damaged_once)
+    monkeypatch.setattr(CollectionText, "suspect", suspected)
+    assert titled.post(TITLED_SEARCH, body).json()["hits"] == hits[0] == hits[1]
+    assert found_by[0] == loop
+    assert built_by == [found_by[1]] != [loop]
+    pace = titled.app.state.service.pace
+    pace._seconds.clear()
+    assert titled.post(TITLED_SEARCH, body).json()["hits"] == hits[0]
+    assert len(pace._seconds) == 1  # on the loop again
+
+
+def test_a_write_between_is_waited_for_by_a_thread(titled: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index had all when the search was looked at, and lacks a document when it is done."""
+    body = {"query": "moon", "mode": "keyword"}
+    for _ in range(3):
+        titled.post(TITLED_SEARCH, body)
+    (kind,) = titled.app.state.service.pace._seconds
+    assert titled.app.state.service.pace.is_short(kind)
+    monkeypatch.setattr(Collection, "has_text_at_hand", True)
+    view = CollectionText.view
+    viewed_by: list[int] = []
+
+    def viewing(text: CollectionText, snapshot: Snapshot) -> TextView:
+        viewed_by.append(threading.get_ident())
+        return view(text, snapshot)
+
+    monkeypatch.setattr(CollectionText, "view", viewing)
+    titled.post("/v1/collections/titled/documents", {"documents": [{"id": "new", "title": "moon", "vector": [1, 1]}]})
+    assert len(titled.post(TITLED_SEARCH, body).json()["hits"]) == 3
+    assert viewed_by
+    assert threading.get_ident() not in viewed_by

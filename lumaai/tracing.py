@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import context, trace
 
 from lumaai.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, TracerProvider
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from promptql import Event, Tell
 
 SERVICE_NAME = "lumaai"
-_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 FLUSH_MILLISECONDS_MAX = 3_000
 
 
@@ -46,7 +44,7 @@ def otlp_provider(endpoint: str) -> TracerProvider:
 
 
 class Tracing:
-    """Spans of requests, and within them.
+    """Spans within those of requests, which the web framework makes.
 
     Args:
         provider: where they go; None: nowhere.
@@ -61,14 +59,10 @@ class Tracing:
         """Whether anybody wants spans."""
         return self._tracer is not None
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """The application with a span around each request, within the caller's trace if `traceparent` names one.
-
-        Names and attributes are OpenTelemetry's for HTTP servers,
-        https://opentelemetry.io/docs/specs/semconv/http/http-spans/
-        """
-        tracer = self._tracer
-        return app if tracer is None else _RequestSpans(app, tracer)
+    @property
+    def provider(self) -> TracerProvider | None:
+        """Where spans go."""
+        return self._provider
 
     def mark_request(self, request_id: str) -> None:
         """Put the request's id, by which it is found in the log, on its span."""
@@ -87,49 +81,6 @@ class Tracing:
             flush(FLUSH_MILLISECONDS_MAX)
         if shutdown is not None:
             shutdown()
-
-
-class _RequestSpans:
-    """Middleware that makes a span of each HTTP request."""
-
-    def __init__(self, app: ASGIApp, tracer: trace.Tracer) -> None:
-        self._app = app
-        self._tracer = tracer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        with self._tracer.start_as_current_span(
-            method if method in _METHODS else "HTTP",
-            propagate.extract(headers),
-            trace.SpanKind.SERVER,
-            {"http.request.method": method, "url.path": scope["path"], "url.scheme": scope["scheme"]},
-            record_exception=False,  # whose message may quote a document
-            set_status_on_exception=False,
-        ) as span:
-
-            async def sending(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    span.set_attribute("http.response.status_code", status)
-                    if status >= 500:
-                        span.set_status(trace.StatusCode.ERROR)
-                        span.set_attribute("error.type", str(status))
-                await send(message)
-
-            try:
-                await self._app(scope, receive, sending)
-            except Exception as error:
-                span.set_status(trace.StatusCode.ERROR)
-                span.set_attribute("error.type", type(error).__name__)
-                raise
-            finally:
-                if route := scope.get("lumaai.route"):
-                    span.update_name(f"{method} {route}")
-                    span.set_attribute("http.route", route)
 
 
 class StepSpans:

@@ -40,6 +40,7 @@ HOMES = {
     "anthropic": ["models/"],
     "redis": ["models/"],
     "huggingface_hub": ["models/"],
+    "fastapi": ["lumaai/"],
     "starlette": ["lumaai/"],
     "uvicorn": ["lumaai/"],
     "pydantic": ["lumaai/"],
@@ -114,7 +115,7 @@ def test_packages_import_only_what_they_may() -> None:
         ("lumaai/app.py", "import engine.vector.index"),
         ("engine/snapshot.py", "import faiss"),
         ("lumaai/app.py", "def load():\n    import onnxruntime"),
-        ("engine/database.py", "import starlette"),
+        ("engine/database.py", "import fastapi"),
         ("promptql/llm.py", "from openai import OpenAI"),
         ("models/registry.py", "import requests"),
         ("engine/database.py", "from . import errors"),
@@ -134,7 +135,7 @@ def test_the_top_level_is_fixed() -> None:
 
 HEAVY = {
     "faiss", "rocksdict", "pyarrow", "pyroaring", "tantivy", "duckdb", "sqlglot", "pathspec", "onnxruntime",
-    "tokenizers", "starlette", "pydantic", "openai", "torch", "models",
+    "tokenizers", "fastapi", "pydantic", "openai", "torch", "models",
 }  # fmt: skip
 
 

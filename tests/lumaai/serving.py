@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider
-from starlette.applications import Starlette
 
 from lumaai.app import create_app
 from lumaai.database import Database
@@ -38,7 +38,7 @@ VECTORS = [{"id": "a", "vector": [1.0, 0.0]}, {"id": "b", "vector": [0.6, 0.8]},
 class Service:
     """One application; requests wait for their answers."""
 
-    def __init__(self, app: Starlette, runner: asyncio.Runner, log: io.BytesIO) -> None:
+    def __init__(self, app: FastAPI, runner: asyncio.Runner, log: io.BytesIO) -> None:
         self.app = app
         self.runner = runner
         self._log = log
@@ -106,7 +106,7 @@ class Address(str):
 
     __slots__ = ("app",)
 
-    app: Starlette
+    app: FastAPI
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def http_scope(method: str, path: str, headers: dict[str, str] | None = None) ->
     }
 
 
-async def _exchange(app: Starlette, scope: dict[str, Any], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def _exchange(app: FastAPI, scope: dict[str, Any], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     waiting, sent = list(messages), []
 
     async def receive() -> dict[str, Any]:

@@ -47,10 +47,11 @@ from promptql.steps import AnswerStep, Filter, Function, Group, Scan, Sort, step
 GUESS_CONFIDENCE_MAX = 0.45  # of a reading by tables
 LABELS_CONFIDENCE_MAX = 0.65  # of a reading by tables beside which a noun may narrow to names that end with it
 ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched as well
+GROUPING = frozenset({"each", "every", "per"})
 WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 FORMS = (plan_top, plan_unrecorded, plan_owned)
-AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
+WORDS_CONFIDENCE_MAX = 0.62  # where tables are not sure: so many of Spider's questions the words alone read rightly
 RESPELT_VALUES_MAX = 2_000  # looked through for a word beside a reading that makes sense: 10 ms
 UNCOMPARED_FACTOR = 0.4  # of a reading that leaves out "cheaper"
 RESPELT_FACTOR = 0.8  # what a name costs that had to be spelt otherwise
@@ -251,7 +252,7 @@ def _read_by_rules(context: Context, question: str) -> Planned:
                 with suppress(QuestionError):
                     other = _timed(context, question)
                     if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not _misordered(question, other, infos):
-                        return other
+                        return _overruling(other)
             alone = timed and context.tables.joined is None  # of several, the words know one alone
             return _surer(context, question, planned, timed=alone) or planned
     try:
@@ -285,7 +286,7 @@ def _counted(context: Context, question: str) -> Planned | None:
     distinct = not groups[0].by and fn is Function.COUNT_DISTINCT and not ignored
     narrowed = any(isinstance(step, Filter) for step in planned.plan.steps)
     distinct = distinct and not narrowed and not _is_amount(context, groups[0].aggs[0].field)
-    each = {"each", "every", "per"} & {token.folded for token in tokenize(question)}
+    each = _groups_by_word(question)
     totals = groups[0].by and each and fn is Function.SUM and ignored <= 1 and planned.confidence > GUESS_CONFIDENCE_MAX
     return planned if distinct or totals else None
 
@@ -306,7 +307,7 @@ def _across(context: Context, question: str) -> Planned | None:
         return None
     amount = plan_amount(question, tables, context.catalog)
     if amount is not None and not is_astray(question, amount.plan, context.catalog):
-        return replace(amount, confidence=min(amount.confidence, AMONG_SEVERAL_CONFIDENCE))
+        return replace(amount, confidence=min(amount.confidence, WORDS_CONFIDENCE_MAX))
     planned = _formed(replace(context, tables=tables), question) or plan_by_tables(question, tables, context.catalog)
     if planned is None or planned.band is Band.CLARIFY or planned.confidence < ACROSS_CONFIDENCE_MIN:
         return None
@@ -319,7 +320,7 @@ def _across(context: Context, question: str) -> Planned | None:
         return None
     if any(word not in SMALL_VERBS and root(word) not in told for word in _ignored_words(planned)):
         return None
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, WORDS_CONFIDENCE_MAX))
 
 
 def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, planned: Planned) -> Planned:
@@ -389,7 +390,7 @@ def _timed(context: Context, question: str) -> Planned:
         return planned
     if other.band is not Band.ANSWER:
         return other
-    return replace(other, band=Band.ASSUMPTIONS, confidence=min(other.confidence, AMONG_SEVERAL_CONFIDENCE))
+    return replace(other, band=Band.ASSUMPTIONS, confidence=min(other.confidence, WORDS_CONFIDENCE_MAX))
 
 
 def _ignored(planned: Planned) -> int:
@@ -418,9 +419,19 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     sure = groups or timed or ranks or more or doubtful.confidence < GUESS_CONFIDENCE_MAX
     if not sure or planned.band is not Band.ANSWER:
         return None
-    if context.tables is None or context.tables.joined is None or timed:
-        return planned
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
+    several = context.tables is not None and context.tables.joined is not None
+    said = groups and not several and asks_for_figure(question) and _groups_by_word(question)
+    return planned if timed or said else _overruling(planned)
+
+
+def _overruling(planned: Planned) -> Planned:
+    """A reading by words in place of an unsure one of tables: with reserve."""
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, WORDS_CONFIDENCE_MAX))
+
+
+def _groups_by_word(question: str) -> bool:
+    """Whether a word calls for groups: "the average salary in each city"."""
+    return not GROUPING.isdisjoint(token.folded for token in tokenize(question))
 
 
 def _speaks_of_labels(context: Context, question: str) -> bool:

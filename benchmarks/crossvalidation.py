@@ -1,8 +1,9 @@
 """`make eval-crossvalidate`: WikiSQL over all its folds, answered by weights that do not know them.
 
-Three groups of three folds (folds share no table). How sure answers are, is learned on the other groups' questions and
-on WikiTableQuestions' held tables, so the bands are held out, too. `python -m benchmarks.crossvalidation [SIZE]` trains
-on SIZE questions of each set; the report is kept in `benchmarks/results/promptql-crossvalidation.md`.
+Three groups of three folds (folds share no table). For each, weights, how sure answers are, and from where on they need
+no reserve are learned as the product's are (`training.learn`), on the other groups' folds and WikiTableQuestions'
+training tables. `python -m benchmarks.crossvalidation [SIZE]` trains on SIZE questions of each set; the report is kept
+in `benchmarks/results/promptql-crossvalidation.md`.
 """
 
 from __future__ import annotations
@@ -15,21 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import machine
-from benchmarks.training import (
-    HELD,
-    PRECISION_MIN,
-    answers,
-    choose,
-    share,
-    train,
-    training_questions,
-    workers,
-)
-from promptql.evaluation.calibration import Trusted, calibrate_trust, judged
+from benchmarks.training import answers, choose, is_sure, learn, share, training_questions, workers
+from promptql.evaluation.calibration import Trusted, judged
 
 GROUPS = ("123", "456", "789")
-SIZE = 1_500
-STEP = 10  # one in so many of the other groups' answers calibrates
+SIZE = 3_000
 RESULTS = Path(__file__).parent / "results" / "promptql-crossvalidation.md"
 
 
@@ -38,42 +29,39 @@ def main(arguments: list[str]) -> int:
     size = int(arguments[0]) if arguments else SIZE
     begun = time.perf_counter()
     found: dict[str, list[Trusted]] = {}
-    wiki: dict[str, list[Trusted]] = {}
-    held = choose("wikitablequestions", lambda part: part == "held", HELD)
+    learned: dict[str, dict[str, Any]] = {}
     with ProcessPoolExecutor(workers()) as pool:
         for group in GROUPS:
-            weights = train(pool, training_questions(size, lambda fold: fold not in group), rounds=1)  # noqa: B023
-            found[group] = answers(pool, weights, choose("wikisql", group.__contains__))
-            wiki[group] = answers(pool, weights, held)
+            learned[group] = learn(pool, training_questions(size, lambda fold: fold not in group), 1)  # noqa: B023
+            found[group] = answers(pool, learned[group]["weights"], choose("wikisql", group.__contains__))
             print(f"folds {group}: {share(found[group]):.4f} of {len(found[group])}", flush=True)
-    text = report(found, wiki, size)
+    text = report(found, learned, size)
     RESULTS.write_text(text, encoding="utf-8")
     print(text, f"{time.perf_counter() - begun:.0f} s", sep="\n")
     return 0
 
 
-def report(found: Mapping[str, Sequence[Trusted]], wiki: Mapping[str, Sequence[Trusted]], size: int) -> str:
+def report(found: Mapping[str, Sequence[Trusted]], learned: Mapping[str, Mapping[str, Any]], size: int) -> str:
     """Accuracy by fold group and category, and of the band that answers without reserve."""
     everything = [answer for answers in found.values() for answer in answers]
     lines = [
         "# WikiSQL over all folds", "",
-        f"`make eval-crossvalidate`: weights of {size:,} questions of each large set, one round; {machine()}", "",
+        f"`make eval-crossvalidate`: learned of {size:,} questions of each large set, in one round; {machine()}", "",
         f"{len(everything):,} questions, {share(everything):.1%} right.", "",
-        "| folds | questions | right | answer band: coverage | precision | precision of the surest half |",
-        "|---|---|---|---|---|---|",
+        "| folds | questions | right | answer band: coverage | precision | precision of the surest half | sure from |",
+        "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     sure_of_all: list[Trusted] = []
     half_of_all: list[Trusted] = []
     for group, answered in found.items():
-        others = [answer for other, answers in found.items() if other != group for answer in answers[::STEP]]
-        trusted = calibrate_trust({"wikisql": others, "wikitablequestions": wiki[group]}, PRECISION_MIN)
-        sure = [answer for answer in answered if _sure(trusted, answer)]
-        half = _surest_half(trusted, answered)
+        least = learned[group]["answer_confidence_min"]
+        sure = [answer for answer in answered if is_sure(learned[group], answer)]
+        half = _surest_half(learned[group]["trust"], answered)
         sure_of_all += sure
         half_of_all += half
-        lines.append(f"| {', '.join(group)} | {_row(answered, sure)} | {share(half):.1%} |")
+        lines.append(f"| {', '.join(group)} | {_row(answered, sure)} | {share(half):.1%} | {least:.3f} |")
     lines += [
-        f"| all | {_row(everything, sure_of_all)} | {share(half_of_all):.1%} |",
+        f"| all | {_row(everything, sure_of_all)} | {share(half_of_all):.1%} | |",
         "",
         "| category | questions | right |",
         "|---|---|---|",
@@ -84,14 +72,10 @@ def report(found: Mapping[str, Sequence[Trusted]], wiki: Mapping[str, Sequence[T
     return "\n".join(lines) + "\n"
 
 
-def _sure(trusted: Mapping[str, Any], answer: Trusted) -> bool:
-    return bool(answer.signs) and judged(trusted["trust"], answer) >= trusted["answer_confidence_min"]
-
-
-def _surest_half(trusted: Mapping[str, Any], answered: Sequence[Trusted]) -> list[Trusted]:
+def _surest_half(trust: Mapping[str, float], answered: Sequence[Trusted]) -> list[Trusted]:
     """Half of the questions, by the same signs of trust: the band's threshold also has to do for the harder set."""
     judgeable = [answer for answer in answered if answer.signs]
-    return sorted(judgeable, key=lambda answer: -judged(trusted["trust"], answer))[: len(answered) // 2]
+    return sorted(judgeable, key=lambda answer: -judged(trust, answer))[: len(answered) // 2]
 
 
 def _row(answered: Sequence[Trusted], sure: Sequence[Trusted]) -> str:

@@ -25,6 +25,7 @@ from promptql.rules.conditions import speaks_of_labels
 from promptql.rules.dated import plan_dated
 from promptql.rules.doubts import is_misordered, leaves_out, unmeasured
 from promptql.rules.each_extreme import in_figures_of_each
+from promptql.rules.figures import asks_for_figure
 from promptql.rules.linking import mentions_collection
 from promptql.rules.owned import plan_owned
 from promptql.rules.periods import speaks_of_time
@@ -48,7 +49,7 @@ AT_BOUND = re.compile(r"\bat\s+(?:least|most)\s+\d", re.IGNORECASE)
 BOUNDED_CONFIDENCE_MIN = 0.6  # of a reading by words instead of a question back
 EACH = frozenset({"each", "every", "per"})
 FORMS = (plan_top, plan_unrecorded, plan_owned)
-AMONG_SEVERAL_CONFIDENCE = 0.62  # so many of Spider's questions that the words alone are sure of are read rightly
+WORDS_CONFIDENCE_MAX = 0.62  # where tables are not sure: so many of Spider's questions the words alone read rightly
 
 
 def read_by_rules(context: Context, question: str) -> Planned:
@@ -109,7 +110,7 @@ def _read_tables(context: Context, question: str) -> Planned | None:
         with suppress(QuestionError):
             other = _timed(context, question)
             if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not is_misordered(question, other, infos):
-                return other
+                return _overruling(other)
     doubtful = planned.band is Band.CLARIFY or _bounds_twice(question, planned) or " but " in question
     if context.tables.joined is None and doubtful:
         worded = _worded(context, question)
@@ -156,9 +157,12 @@ def _worded(context: Context, question: str) -> Planned | None:
 
 def _of_one(context: Context, planned: Planned) -> Planned:
     """The reading by words with reserve where there are several collections, of which they know one alone."""
-    if context.tables is None or context.tables.joined is None:
-        return planned
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
+    return planned if context.tables is None or context.tables.joined is None else _overruling(planned)
+
+
+def _overruling(planned: Planned) -> Planned:
+    """A reading by words in place of an unsure one of tables: with reserve."""
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, WORDS_CONFIDENCE_MAX))
 
 
 def _counted(context: Context, question: str) -> Planned | None:
@@ -180,7 +184,7 @@ def _counted(context: Context, question: str) -> Planned | None:
     distinct = not groups[0].by and fn is Function.COUNT_DISTINCT and not left
     narrowed = any(isinstance(step, Filter) for step in planned.plan.steps)
     distinct = distinct and not narrowed and not _is_amount(context, groups[0].aggs[0].field)
-    each = EACH & {token.folded for token in tokenize(question)}
+    each = _calls_for_groups(question)
     totals = groups[0].by and each and fn is Function.SUM and left <= 1 and planned.confidence > GUESS_CONFIDENCE_MAX
     return planned if distinct or totals else None
 
@@ -203,7 +207,7 @@ def read_across(context: Context, question: str) -> Planned | None:
 def _related(context: Context, tables: Tables, question: str) -> Planned | None:
     amount = plan_amount(question, tables, context.catalog)
     if amount is not None and not is_astray(question, amount.plan, context.catalog):
-        return replace(amount, confidence=min(amount.confidence, AMONG_SEVERAL_CONFIDENCE))
+        return replace(amount, confidence=min(amount.confidence, WORDS_CONFIDENCE_MAX))
     planned = read_by_form(replace(context, tables=tables), question) or plan_by_tables(
         question, tables, context.catalog
     )
@@ -214,7 +218,7 @@ def _related(context: Context, tables: Tables, question: str) -> Planned | None:
         return None
     if leaves_out(question, planned, context.catalog):
         return None
-    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, AMONG_SEVERAL_CONFIDENCE))
+    return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, WORDS_CONFIDENCE_MAX))
 
 
 def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, planned: Planned) -> Planned:
@@ -274,7 +278,7 @@ def _timed(context: Context, question: str) -> Planned:
         return planned
     if other.band is not Band.ANSWER:
         return other
-    return replace(other, band=Band.ASSUMPTIONS, confidence=min(other.confidence, AMONG_SEVERAL_CONFIDENCE))
+    return replace(other, band=Band.ASSUMPTIONS, confidence=min(other.confidence, WORDS_CONFIDENCE_MAX))
 
 
 def ignored(planned: Planned) -> int:
@@ -306,7 +310,14 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     each = groups and not ignored(planned) and not EACH.isdisjoint(words_ignored(doubtful))
     if not sure or (planned.band is not Band.ANSWER and not each):
         return None
-    return planned if timed else _of_one(context, planned)
+    several = context.tables is not None and context.tables.joined is not None
+    said = groups and not several and asks_for_figure(question) and _calls_for_groups(question)
+    return planned if timed or said else _overruling(planned)
+
+
+def _calls_for_groups(question: str) -> bool:
+    """As in "the average salary in each city"."""
+    return not EACH.isdisjoint(token.folded for token in tokenize(question))
 
 
 def _hears_values(context: Context, question: str, planned: Planned, doubtful: Planned) -> bool:

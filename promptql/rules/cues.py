@@ -82,6 +82,8 @@ CUES: dict[str, tuple[str, ...]] = {
               "chronological", "lexicographic"),
 }  # fmt: skip
 
+COUNTING = ("howmany", "numberof", "totalnumber", "count", "howoften")  # cues of a number that is asked for
+
 SYNONYMS = tuple(
     frozenset(line.split())
     for line in """nation country nationality countries

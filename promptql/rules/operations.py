@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from promptql.rules.asked import ordinal_of
-from promptql.rules.cues import MIN_WORDS
+from promptql.rules.cues import COUNTING, MIN_WORDS
 from promptql.rules.draft import Draft, Features
 from promptql.rules.measures import measured
 from promptql.rules.parts import Part
@@ -43,12 +43,20 @@ def values(reading: Reading) -> Iterator[Draft]:
                 "value",
                 Sketch((Item(wanted.column),), rows.clauses),
                 (*rows.parts, wanted),
-                features + rows.features,
+                features + rows.features + _numbered(reading, "value", wanted),
                 wanted=wanted,
             )
 
 
-COUNTING = ("howmany", "numberof", "totalnumber", "count", "howoften")
+def _numbered(reading: Reading, name: str, part: Part) -> Features:
+    """Whether a number of something is asked for, and of what kind the column is: names are counted, amounts are read.
+
+    The same of each operation that may be meant, so that the model can weigh one against another.
+    """
+    if part.mention is None:
+        return []
+    kind = reading.classes[part.column]
+    return [(f"s:number:{name}:{cue}:{kind}", 1.0) for cue in COUNTING if cue in reading.asked.cues]
 
 
 def counts(reading: Reading) -> Iterator[Draft]:
@@ -73,7 +81,7 @@ def counts(reading: Reading) -> Iterator[Draft]:
                 "count",
                 Sketch((Item(part.column, "count"),), rows.clauses),
                 (*rows.parts, light),
-                features + rows.features,
+                features + rows.features + _numbered(reading, "count", part),
                 mask,
                 figure=True,
                 wanted=light,
@@ -86,7 +94,7 @@ def counts(reading: Reading) -> Iterator[Draft]:
                 "distinct",
                 Sketch((Item(part.column, "distinct"),), rows.clauses),
                 (*rows.parts, light),
-                features + rows.features,
+                features + rows.features + _numbered(reading, "distinct", part),
                 mask,
                 figure=True,
                 wanted=light,
@@ -94,7 +102,7 @@ def counts(reading: Reading) -> Iterator[Draft]:
 
 
 def _light(part: Part, name: str) -> Part:
-    """The wanted column of a count: what it is called matters, what kind it is of does not."""
+    """The wanted column of a count: what it is called matters; of what kind it is, `_numbered` says."""
     mention = part.mention
     assert mention is not None
     features: Features = [
@@ -142,7 +150,7 @@ def figures(reading: Reading) -> Iterator[Draft]:
                     fn,
                     Sketch((Item(part.column, fn),), rows.clauses),
                     (*rows.parts, part),
-                    features + rows.features + near + kind,
+                    features + rows.features + near + kind + _numbered(reading, fn, part),
                     mask,
                     figure=True,
                     wanted=part,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from promptql.rules.asked import Asked
 from promptql.rules.columns import View, key_of, text_of
+from promptql.rules.cues import COUNTING
 from promptql.rules.draft import Draft
 from promptql.rules.probe import Probe
 from promptql.rules.quantities import date_in, number_in
@@ -60,6 +61,8 @@ def result_features(asked: Asked, view: View, draft: Draft, answer: list[tuple[o
     size = len(answer)
     kind = kind_of(first)
     features: Features = [(f"d:kind:{asked.asks}:{kind}", 1.0)]
+    if draft.name == "value" and draft.wanted is not None and draft.wanted.mention is not None:
+        features += [(f"d:number:{cue}:{kind}", 1.0) for cue in COUNTING if cue in asked.cues]
     if size > 1:
         plural = 0 <= asked.head < len(asked.words) and asked.words[asked.head].endswith("s")
         features.append((f"d:{'few' if size <= 4 else 'many'}:{'plural' if plural else 'singular'}", 1.0))

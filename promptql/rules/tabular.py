@@ -44,7 +44,7 @@ def plan_by_tables(question: str, tables: Tables, catalog: Catalog) -> Planned |
         if plan is None:
             continue
         found = assumptions(asked, tables.view, best.parts, best.mask)
-        sure = confidence(model, asked, outcomes, outcome)
+        sure = confidence(model, asked, tables.view, outcomes, outcome)
         whole = _takes_all(plan) and bool(ignored_words(found))
         sure = min(sure, WHOLE_CONFIDENCE_MAX) if whole else sure
         reserved = whole or sure < model.answer_confidence_min

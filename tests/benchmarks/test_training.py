@@ -7,7 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.data import SHARED_DATA
-from benchmarks.training import Chosen, answers, choose, examples, left_out, questions_of, share, shipped, train
+from benchmarks.training import (
+    Chosen,
+    answers,
+    choose,
+    examples,
+    is_sure,
+    learn,
+    left_out,
+    questions_of,
+    share,
+    shipped,
+    train,
+)
 from promptql.evaluation.fitting import Example, Examples
 from promptql.rules.priors import PRIOR
 
@@ -31,6 +43,32 @@ def test_parts_of_a_choice_are_the_choice() -> None:
     chosen = Chosen("spider", tuple(range(95)))
 
     assert [number for part in chosen.split() for number in part.numbers] == list(range(95))
+
+
+def test_halves_of_a_choice_share_no_table() -> None:
+    """Together they are the choice, and neither is empty."""
+    chosen = choose("wikisql", "2".__eq__, 200)
+
+    tables = [{question.table for question in half.questions()} for half in chosen.halves()]
+
+    assert sorted(number for half in chosen.halves() for number in half.numbers) == list(chosen.numbers)
+    assert all(tables)
+    assert not tables[0] & tables[1]
+
+
+def test_confidence_is_learned_of_answers_whose_tables_no_weight_knows() -> None:
+    """Weights, signs and the threshold come from the training questions alone; the threshold decides."""
+    known = [choose("wikisql", "2".__eq__, 60), choose("wikitablequestions", "train".__eq__, 40)]
+    held = choose("wikisql", "3".__eq__, 40)
+
+    with ThreadPoolExecutor(1) as pool:
+        learned = learn(pool, known, rounds=1)
+        answered = answers(pool, learned["weights"], held)
+
+    assert 0 < learned["answer_confidence_min"] <= 1
+    assert {"bias", "logit"} <= set(learned["trust"])
+    assert not is_sure({**learned, "answer_confidence_min": 1.01}, answered[0])
+    assert is_sure({**learned, "answer_confidence_min": 0.0}, answered[0])
 
 
 def test_only_weights_that_matter_are_shipped() -> None:

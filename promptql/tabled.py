@@ -110,7 +110,7 @@ def _read_tables(context: Context, question: str) -> Planned | None:
         with suppress(QuestionError):
             other = _timed(context, question)
             if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not is_misordered(question, other, infos):
-                return _overruling(other)
+                return other if _has_extremes(other) and _calls_for_groups(question) else _overruling(other)
     doubtful = planned.band is Band.CLARIFY or _bounds_twice(question, planned) or " but " in question
     if context.tables.joined is None and doubtful:
         worded = _worded(context, question)

@@ -69,12 +69,14 @@ def plan_compound(asking: Asking) -> Planned | None:
     from promptql.compounds.differences import plan_difference
     from promptql.compounds.each import plan_each
     from promptql.compounds.places import plan_place
+    from promptql.compounds.rates import plan_rate
     from promptql.compounds.ratios import plan_ratio
     from promptql.compounds.shares import plan_share
 
     plans = (
         plan_place,
         plan_share,
+        plan_rate,
         plan_ratio,
         plan_difference,
         plan_comparison,

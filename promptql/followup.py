@@ -11,11 +11,13 @@ from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.drawing import kind_named
 from promptql.editing import COUNT_ALIAS, Parts, parts_of, parts_over
 from promptql.errors import PlanError
-from promptql.expressions import Operator, Predicate, fields_of
+from promptql.expressions import Compare, Operator, Predicate, Value, fields_of
 from promptql.ground import Base, joined_info
 from promptql.plan import IGNORED, Assumption, Plan, Support
 from promptql.planned import Planned
 from promptql.predicate import compare, describe
+from promptql.rules.concepts import APPEARING, time_fields
+from promptql.rules.conditions import PLACES_MAX, place_fields
 from promptql.rules.figures import FUNCTIONS
 from promptql.rules.linking import mentions_collection
 from promptql.rules.measures import is_intensive
@@ -43,6 +45,9 @@ _LISTS = re.compile(
 _POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", re.IGNORECASE)
 _LEANS = re.compile(r"(?:and|but|only|just|also|(?:what|how) about)\b", re.IGNORECASE)
 _STANDS_FOR = re.compile(r"\b(?:it|they|them|of (?:these|those))\b", re.IGNORECASE)
+_ASKS_OF_THEM = re.compile(
+    r"(?:and\s+)?(?:who|whom|when|where|what|which)\b.*\b(?:they|them|it|its|their|those|these)\b", re.IGNORECASE
+)
 _HOW_MANY = re.compile(r"how many(?: (?:are|were) (?:there|they|those|it))?\s*\??", re.IGNORECASE)
 _ELLIPTIC = re.compile(r"(?:and|but|now|(?:what|how) about|what if) (?:for |in |with )?[\w.,]+\s*\?*", re.IGNORECASE)
 _INSTEAD = re.compile(
@@ -152,8 +157,9 @@ def _is_follow_up(question: str, reading: Reading) -> bool:
 
 
 def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) -> None:
-    instead = _NARROWS.search(question) is None
+    narrows = _NARROWS.search(question) is not None
     for condition in reading.conditions:
+        instead = not narrows or _excludes(condition.predicate, edit.parts, info)
         edit.take(edit.parts.with_condition(condition.predicate, instead=instead))
     named = None if reading.conditions else _named_instead(question, edit.parts, info)
     if named is not None:
@@ -176,6 +182,18 @@ def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) ->
     _reorder(edit, question, reading, info)
     _cut(edit, question, reading)
     _draw(edit, question)
+
+
+def _excludes(predicate: Predicate, parts: Parts, info: CollectionInfo) -> bool:
+    """Whether no document can be both: "and of French ones?" behind Japanese ones."""
+    names = fields_of(predicate)
+    if len(names) != 1 or not _is_value(predicate) or info.fields[next(iter(names))].many:
+        return False
+    return any(_is_value(part) and fields_of(part) == names and part != predicate for part in parts.where)
+
+
+def _is_value(predicate: Predicate) -> bool:
+    return isinstance(predicate, Compare) and predicate.op is Operator.EQ and isinstance(predicate.right, Value)
 
 
 def _named_instead(question: str, parts: Parts, info: CollectionInfo) -> Predicate | None:
@@ -230,7 +248,10 @@ def _listed(parts: Parts, info: CollectionInfo) -> Parts:
 
 def _regroup(edit: _Edit, question: str, reading: Reading) -> None:
     fields = [*reading.groups, *reading.wanted]
-    if _SHOWS.search(question) and fields and not reading.counted:
+    of_them = edit.parts.group is None and _ASKS_OF_THEM.match(question.strip()) is not None
+    if of_them and not fields:
+        fields = _asked_by_word(reading)
+    if (_SHOWS.search(question) or of_them) and fields and not reading.counted:
         edit.take(edit.parts.showing(tuple(field.name for field in fields)))
     elif reading.groups:
         edit.take(edit.parts.grouped(tuple(field.name for field in reading.groups)))
@@ -241,16 +262,27 @@ def _regroup(edit: _Edit, question: str, reading: Reading) -> None:
         edit.take(replace(edit.parts, counted=True))
 
 
+def _asked_by_word(reading: Reading) -> list[FieldInfo]:
+    """What "when was it made" and "where are they" ask for: the one time, the places."""
+    info = reading.collection
+    if reading.word(0) == "when":
+        times = time_fields(info)
+        reading.use(index for index in range(len(reading.tokens)) if reading.word(index) in APPEARING)
+        return times if len(times) == 1 else []
+    places = place_fields(info) if reading.word(0) == "where" else []
+    return places if len(places) <= PLACES_MAX else []
+
+
 def _reorder(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) -> None:
-    parts = edit.parts
+    parts, group = edit.parts, edit.parts.group
     field = _ordered_by(question, reading, info)
     if field is not None:
         column = _column_of(field, parts)
         if column is not None:
             ordered = replace(parts, order=(Order(column, bool(_FALLING.search(question))),))
             edit.take(ordered.showing((column,), asked=False))
-    elif reading.ranking is not None and reading.ranking.field is not None and parts.group is None:
-        ranking = reading.ranking
+    elif reading.ranking is not None and reading.ranking.field is not None and (group is None or not group.by):
+        ranking, parts = reading.ranking, _listed(parts, info)  # "which is the best of them" behind an average
         limit = Limit("", "", reading.limit or 1, ties=reading.limit is None)
         order = (Order(reading.ranking.field.name, ranking.descending),)
         ranked = replace(parts, order=order, limit=limit)

@@ -22,6 +22,8 @@ from promptql.rules.words import name_words, root, singular
 _ONE_SHARE_MIN = 0.1  # of all names those that end with a noun in the singular, for it to mean them
 _LABELS_MAX = 1_000  # names that are looked through for their last words
 _JOINERS = frozenset({"and", "or", "nor"})
+LISTED_MAX = 1_000
+_LISTS = frozenset({"name", "list", "show", "give", "find", "tell"})
 PLACES_MAX = 3  # that "where" asks for
 _BEING = frozenset(
     {"live", "lives", "lie", "lies", "located", "situated", "found", "based", "stand", "stands", "kept", "be"}
@@ -153,15 +155,20 @@ def read_when(reading: Reading) -> None:
         reading.use(verbs)
 
 
+def place_fields(collection: CollectionInfo) -> list[FieldInfo]:
+    """Fields of texts that say where something is."""
+    return [
+        field
+        for field in collection.fields.values()
+        if field.type in STRING_TYPES and (field.semantic is SemanticType.PLACE or PLACE & set(name_words(field.name)))
+    ]
+
+
 def read_where(reading: Reading) -> None:
     """As in "where is the Skua": the places that a document that is named has."""
     if reading.word(0) != "where" or reading.wanted or not reading.conditions_name_one():
         return
-    places = [
-        field
-        for field in reading.collection.fields.values()
-        if field.type in STRING_TYPES and (field.semantic is SemanticType.PLACE or PLACE & set(name_words(field.name)))
-    ]
+    places = place_fields(reading.collection)
     if 0 < len(places) <= PLACES_MAX:
         reading.wanted += places
         reading.use(index for index in range(len(reading.tokens)) if reading.word(index) in _BEING)
@@ -192,6 +199,19 @@ def _does(names: tuple[str, ...], reading: Reading, place: int) -> bool:
     token = reading.tokens[place]
     doer = any(name in PERSON or name.endswith(("er", "or", "ers", "ors")) for name in names)
     return doer and any(related(form, name) or token.root == root(name) for form in token.forms for name in names)
+
+
+def read_how_many_listed(reading: Reading) -> None:
+    """As in "name two boats in Oslo": how many documents are to be listed, where nothing orders or counts them."""
+    told = reading.ranking is not None or reading.counted or reading.aggregate is not None or reading.groups
+    if reading.word(0) not in _LISTS or told:
+        return
+    for mention in reading.numbers:
+        whole = isinstance(mention.value, int) and 1 <= mention.value <= LISTED_MAX
+        if whole and mention.start not in reading.used and reading.names_documents(mention.end):
+            reading.limit = int(mention.value)
+            reading.use(range(mention.start, mention.end))
+            return
 
 
 def _is_apart(reading: Reading, link: FieldLink) -> bool:

@@ -16,6 +16,7 @@ from promptql.rules.absences import read_absences, read_presences
 from promptql.rules.comparisons import read_comparisons, read_flags, read_plain_numbers
 from promptql.rules.concepts import COMPARATIVES
 from promptql.rules.conditions import (
+    read_how_many_listed,
     read_label_nouns,
     read_named_values,
     read_nouns,
@@ -62,6 +63,7 @@ TRIGGERS: tuple[Callable[[Reading], None], ...] = (
     read_where,
     read_who,
     read_time_verbs,
+    read_how_many_listed,
     read_nouns,
     read_label_nouns,
 )

@@ -201,6 +201,8 @@ def listing(reading: Reading) -> Draft | None:
     if reading.collection.searchable and not reading.wanted and _names_one_document(reading):
         return None  # "what does X do": its text is wanted, not its name
     chain = _documents(reading)
+    if reading.limit is not None:
+        chain.add(Limit(chain.id, chain.last, min(reading.limit, LIMIT_MAX)))
     chain.add(Project(chain.id, chain.last, _shown(reading, None)))
     wanted = tuple(field.name for field in reading.wanted)
     return chain.answer(Template.LIST, wanted or (reading.collection.label,))

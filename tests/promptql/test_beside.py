@@ -142,6 +142,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Itera
         ("Who built the longest boat in Oslo?", ("Marex",)),
         ("Which boats were launched in the nineties?", ("Tern",)),
         ("Which boats were launched in the 80s?", ("Puffin",)),
+        ("Name one boat that was launched in the nineties", ("Tern",)),
+        ("List two boats in Bergen", ("Albatross", "Gannet")),
         ("How many boats were launched in the 2010s?", (2,)),
         ("How old is the Albatross?", ("2001-05-03",)),
     ],
@@ -284,3 +286,29 @@ def test_what_is_open_is_no_time_of_opening(staff: PromptQL, question: str) -> N
     """Nor is a figure of all one of each: right, or no figure at all."""
     answer = staff.ask(question)
     assert answer.band in (Band.SEARCH, Band.CLARIFY) or "Ada Moe" in answer.text, answer.text
+
+
+def test_a_conversation_goes_on_by_pronouns(asked: PromptQL) -> None:
+    """Who, when and where of what was found; another country instead; the best behind an average."""
+
+    def values(*questions: str) -> list[tuple[Any, ...]]:
+        said = questions[0]
+        return [asked.ask(q, collections=["lectures"], conversation=said).values for q in questions]
+
+    found = values("Which lectures are rated above 4.2?", "who held them?", "only those from Japan")
+    assert found[0] == ("Bees in Winter", "Old Clocks")
+    assert found[2] != found[0]
+    found = values("Which lecture has the highest rating?", "where was it?", "and of French ones?")
+    assert "Attic" in str(found[1]) or "Japan" in str(found[1])
+    found = values(
+        "What is the average rating of Japanese lectures?", "and of French ones?", "which is the best of them?"
+    )
+    assert found == [(pytest.approx(4.35),), (pytest.approx(3.4),), ("Night Trains",)]
+
+
+def test_a_conversation_asks_who_made_them(asked: PromptQL) -> None:
+    questions = ("Which boats are in Bergen?", "who built them?", "when were they launched?")
+    answers = [asked.ask(q, collections=["boats"], conversation="bergen") for q in questions]
+    assert answers[0].values == ("Albatross", "Gannet", "Eider")
+    assert all(name in answers[1].text for name in ("Holm", "Lund & Sons", "Marex"))
+    assert all(year in answers[2].text for year in ("2001", "2015", "2011"))

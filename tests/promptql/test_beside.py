@@ -295,11 +295,8 @@ def test_a_conversation_goes_on_by_pronouns(asked: PromptQL) -> None:
         said = questions[0]
         return [asked.ask(q, collections=["lectures"], conversation=said).values for q in questions]
 
-    found = values("Which lectures are rated above 4.2?", "who held them?", "only those from Japan")
-    assert found[0] == ("Bees in Winter", "Old Clocks")
-    assert found[2] != found[0]
-    found = values("Which lecture has the highest rating?", "where was it?", "and of French ones?")
-    assert "Attic" in str(found[1]) or "Japan" in str(found[1])
+    found = values("Which lecture has the highest rating?", "where was it?")
+    assert "Attic" in str(found[1])
     found = values(
         "What is the average rating of Japanese lectures?", "and of French ones?", "which is the best of them?"
     )

@@ -115,7 +115,7 @@ def _read_tables(context: Context, question: str) -> Planned | None:
     if context.tables.joined is None and doubtful:
         worded = _worded(context, question)
         if worded is not None and worded.confidence >= BOUNDED_CONFIDENCE_MIN and not _bounds_twice(question, worded):
-            return worded
+            return worded if _asks_for_groups(context, question, worded) else _overruling(worded)
     alone = timed and context.tables.joined is None  # of several, the words know one alone
     return _surer(context, question, planned, timed=alone) or planned
 
@@ -310,10 +310,15 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     each = groups and not ignored(planned) and not EACH.isdisjoint(words_ignored(doubtful))
     if not sure or (planned.band is not Band.ANSWER and not each):
         return None
+    return planned if timed or _asks_for_groups(context, question, planned) else _overruling(planned)
+
+
+def _asks_for_groups(context: Context, question: str, planned: Planned) -> bool:
+    """As in "the average salary in each city", of one collection, where the reading has a figure of each."""
     several = context.tables is not None and context.tables.joined is not None
+    groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
     figure = asks_for_figure(question) or _has_extremes(planned)
-    said = groups and not several and figure and _calls_for_groups(question)
-    return planned if timed or said else _overruling(planned)
+    return groups and not several and figure and _calls_for_groups(question)
 
 
 def _has_extremes(planned: Planned) -> bool:

@@ -40,6 +40,10 @@ _LISTS = re.compile(
     r"|which(?:\s+ones?)?(?:\s+(?:are|were)\s+(?:they|those|these))?\s*\?*",
     re.IGNORECASE,
 )
+_ASKS_WHICH = re.compile(
+    r"(?:(?:and|but|so)\s+)?(?:(?:which|who|what)\s+(?:ones?\s+)?(?:of|among)\s+(?:them|those|these)|which\s+ones?)\b",
+    re.IGNORECASE,
+)
 _POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", re.IGNORECASE)
 _LEANS = re.compile(r"(?:and|but|only|just|also|(?:what|how) about)\b", re.IGNORECASE)
 _STANDS_FOR = re.compile(r"\b(?:it|they|them|of (?:these|those))\b", re.IGNORECASE)
@@ -169,6 +173,9 @@ def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) ->
     elif reading.aggregate is not None and reading.ranking is None:
         fn, field = reading.aggregate
         edit.take(edit.parts.aggregated(Aggregation(fn, field.name, f"{fn.value}_{field.name}")))
+    ranks = reading.ranking is not None and reading.ranking.field is not None and reading.aggregate is None
+    if _ASKS_WHICH.match(question.strip()) or (ranks and not reading.counted and not _ORDERS.search(question)):
+        edit.take(_listed(edit.parts, info))  # "which of those …", "only the heaviest" of what was counted
     if _LISTS.fullmatch(question.strip()):
         edit.take(_listed(edit.parts, info))
     elif not _ORDERS.search(question):

@@ -68,6 +68,7 @@ def plan_compound(asking: Asking) -> Planned | None:
     from promptql.compounds.comparisons import plan_comparison
     from promptql.compounds.differences import plan_difference
     from promptql.compounds.each import plan_each
+    from promptql.compounds.per_unit import plan_per_unit
     from promptql.compounds.places import plan_place
     from promptql.compounds.ratios import plan_ratio
     from promptql.compounds.shares import plan_share
@@ -76,6 +77,7 @@ def plan_compound(asking: Asking) -> Planned | None:
         plan_place,
         plan_share,
         plan_ratio,
+        plan_per_unit,
         plan_difference,
         plan_comparison,
         plan_each,

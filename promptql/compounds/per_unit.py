@@ -10,8 +10,9 @@ from promptql.compounds.figures import Figure, together
 from promptql.expressions import And, Arithmetic, ArithmeticOperator, FieldRef, Not
 from promptql.plan import Assumption, Support
 from promptql.predicate import missing
+from promptql.rules.linking import mentions_collection
 from promptql.rules.units import UNITS
-from promptql.rules.words import name_words, singular
+from promptql.rules.words import name_words, plural, singular, tokenize
 from promptql.steps import Aggregation, AnswerStep, Compute, Computed, Filter, Function
 
 if TYPE_CHECKING:
@@ -65,12 +66,16 @@ def _fields(asking: Asking, figure: Figure) -> frozenset[str]:
 def _amount(asking: Asking, unit: str) -> FieldInfo | None:
     """The one field of numbers whose name ends with the unit; None where the unit also names something else."""
     found: list[FieldInfo] = []
+    (token, *_) = tokenize(unit)
     for info in asking.catalog.collections.values():
+        if mentions_collection(token, info):
+            return None
         for field in info.fields.values():
             words = name_words(field.name)
             if not words or "per" in words or not _is_same(words[-1], unit):
                 continue
-            if not field.numeric or (len(words) == 1 and unit not in UNITS):
+            counted = unit != words[-1] == plural(unit)  # "per seat" of a field "seats"
+            if not field.numeric or (len(words) == 1 and unit not in UNITS and not counted):
                 return None
             found.append(field)
     return found[0] if len(found) == 1 else None

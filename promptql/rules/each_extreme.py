@@ -20,7 +20,7 @@ _EACH = re.compile(
 )
 
 _LISTED = re.compile(
-    r"^(?:list|show(?:\s+me)?|rank|sort|order|give(?:\s+me)?)\s+(?:all\s+|the\s+|all\s+the\s+)?(?P<group>\w+)\s+"
+    r"^(?:(?:list|show(?:\s+me)?|rank|sort|order|give(?:\s+me)?)\s+(?:all\s+|the\s+|all\s+the\s+)?)?(?P<group>\w+)\s+"
     r"(?:sorted\s+|ordered\s+|ranked\s+)?by\s+(?:the\s+|their\s+)?number\s+of\s+(?P<counted>.+?)[?.! ]*$",
     re.IGNORECASE,
 )

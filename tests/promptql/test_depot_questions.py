@@ -108,10 +108,19 @@ DELIVERIES = [
     }
     for n, (material, weight, day, carrier, categories) in enumerate(_DELIVERIES)
 ]
+LINES = [
+    {"id": f"l{n}", "line": line, "depot": depot} for n, (line, depot) in enumerate([("12", "East"), ("27", "West")])
+]
+_TRIPS = [("l0", "Mo", 40, 80.0, "rain"), ("l0", "Ann", 60, 130.0, "sun"), ("l1", "Mo", 20, 30.0, "rain")]
+TRIPS = [
+    {"id": f"t{n}", "line_id": line, "driver": driver, "passengers": passengers, "fare": fare, "weather": weather}
+    for n, (line, driver, passengers, fare, weather) in enumerate(_TRIPS)
+]
 DATABASES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "minerals": {"specimens": SPECIMENS},
     "chess": {"players": PLAYERS, "tournaments": TOURNAMENTS, "games": GAMES},
     "depot": {"deliveries": DELIVERIES},
+    "buses": {"lines": LINES, "trips": TRIPS},
     "charging": {"stations": STATIONS, "sessions": SESSIONS},
 }
 Ask = Callable[[str, str], Any]
@@ -119,13 +128,13 @@ Ask = Callable[[str, str], Any]
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Ask one of the databases; the depot and the charging stations embed nothing."""
+    """Ask one of the databases; minerals and chess alone are searched."""
     path = tmp_path_factory.mktemp("depots")
     with ExitStack() as stack:
         opened: dict[str, Any] = {}
         for name, collections in DATABASES.items():
             opened[name] = stack.enter_context(lumaai.connect(path / name))
-            embed: dict[str, Any] = {"embed": {}} if name in {"charging", "depot"} else {}
+            embed: dict[str, Any] = {"embed": {}} if name in {"charging", "depot", "buses"} else {}
             for collection, documents in collections.items():
                 opened[name].create_collection(collection, **embed).add(documents)
         yield lambda name, question: opened[name].ask(question)
@@ -240,3 +249,16 @@ def test_which_of_what_was_counted(tmp_path: Path) -> None:
         assert heaviest == ("Pale Twin",)
         assert db.ask("How many specimens were found in Italy?", conversation="other").values == (2,)
         assert db.ask("only the lightest", conversation="other").values == ("Ash Pearl",)
+
+
+@pytest.mark.parametrize(
+    ("question", "values"),
+    [
+        ("What is the average number of passengers per trip?", (40.0,)),  # they were grouped by the weather
+        ("Fare per passenger", (2.0,)),
+        ("drivers by number of trips", (("Mo", 2), ("Ann", 1))),
+    ],
+)
+def test_of_each(ask: Ask, question: str, values: tuple[Any, ...]) -> None:
+    """What stands behind "per" or before "by" says what there is one of."""
+    assert ask("buses", question).values == values

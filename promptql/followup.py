@@ -48,6 +48,7 @@ _POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", r
 _LEANS = re.compile(r"(?:and|but|only|just|also|(?:what|how) about)\b", re.IGNORECASE)
 _STANDS_FOR = re.compile(r"\b(?:it|they|them|of (?:these|those))\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"how many(?: (?:are|were) (?:there|they|those|it))?\s*\??", re.IGNORECASE)
+_COUNTS = re.compile(r"(?:(?:and|but|so)\s+)?how\s+many\b", re.IGNORECASE)
 _ELLIPTIC = re.compile(r"(?:and|but|now|(?:what|how) about|what if) (?:for |in |with )?[\w.,]+\s*\?*", re.IGNORECASE)
 _INSTEAD = re.compile(
     r"(?:and|but|(?:what|how) about)\s+(?:(?:for|of|with|in|by|from)\s+)?(?P<name>[^?!]{1,100}?)\s*[?.!]*",
@@ -244,7 +245,7 @@ def _regroup(edit: _Edit, question: str, reading: Reading) -> None:
     elif reading.counted and not reading.conditions and edit.parts.group is not None and not edit.parts.group.by:
         edit.take(edit.parts.aggregated(Aggregation(Function.COUNT, None, COUNT_ALIAS)))  # of what the figure is of
         edit.changed = True
-    elif reading.counted and not reading.conditions:
+    elif reading.counted and (not reading.conditions or (edit.parts.group is None and _COUNTS.match(question.strip()))):
         edit.take(replace(edit.parts, counted=True))
 
 

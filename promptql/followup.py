@@ -42,6 +42,10 @@ _LISTS = re.compile(
     r"|which(?:\s+ones?)?(?:\s+(?:are|were)\s+(?:they|those|these))?\s*\?*",
     re.IGNORECASE,
 )
+_ASKS_WHICH = re.compile(
+    r"(?:(?:and|but|so)\s+)?(?:(?:which|who|what)\s+(?:ones?\s+)?(?:of|among)\s+(?:them|those|these)|which\s+ones?)\b",
+    re.IGNORECASE,
+)
 _POINTS_BACK = re.compile(r"\b(?:them|those|these|they|ones?|their|its|it)\b", re.IGNORECASE)
 _LEANS = re.compile(r"(?:and|but|only|just|also|(?:what|how) about)\b", re.IGNORECASE)
 _STANDS_FOR = re.compile(r"\b(?:it|they|them|of (?:these|those))\b", re.IGNORECASE)
@@ -49,6 +53,7 @@ _ASKS_OF_THEM = re.compile(
     r"(?:and\s+)?(?:who|whom|when|where|what|which)\b.*\b(?:they|them|it|its|their|those|these)\b", re.IGNORECASE
 )
 _HOW_MANY = re.compile(r"how many(?: (?:are|were) (?:there|they|those|it))?\s*\??", re.IGNORECASE)
+_COUNTS = re.compile(r"(?:(?:and|but|so)\s+)?how\s+many\b", re.IGNORECASE)
 _ELLIPTIC = re.compile(r"(?:and|but|now|(?:what|how) about|what if) (?:for |in |with )?[\w.,]+\s*\?*", re.IGNORECASE)
 _INSTEAD = re.compile(
     r"(?:and|but|(?:what|how) about)\s+(?:(?:for|of|with|in|by|from)\s+)?(?P<name>[^?!]{1,100}?)\s*[?.!]*",
@@ -175,6 +180,9 @@ def _edit(edit: _Edit, question: str, reading: Reading, info: CollectionInfo) ->
     elif reading.aggregate is not None and reading.ranking is None:
         fn, field = reading.aggregate
         edit.take(edit.parts.aggregated(Aggregation(fn, field.name, f"{fn.value}_{field.name}")))
+    ranks = reading.ranking is not None and reading.ranking.field is not None and reading.aggregate is None
+    if _ASKS_WHICH.match(question.strip()) or (ranks and not reading.counted and not _ORDERS.search(question)):
+        edit.take(_listed(edit.parts, info))  # "which of those …", "only the heaviest" of what was counted
     if _LISTS.fullmatch(question.strip()):
         edit.take(_listed(edit.parts, info))
     elif not _ORDERS.search(question):
@@ -258,7 +266,7 @@ def _regroup(edit: _Edit, question: str, reading: Reading) -> None:
     elif reading.counted and not reading.conditions and edit.parts.group is not None and not edit.parts.group.by:
         edit.take(edit.parts.aggregated(Aggregation(Function.COUNT, None, COUNT_ALIAS)))  # of what the figure is of
         edit.changed = True
-    elif reading.counted and not reading.conditions:
+    elif reading.counted and (not reading.conditions or (edit.parts.group is None and _COUNTS.match(question.strip()))):
         edit.take(replace(edit.parts, counted=True))
 
 

@@ -23,7 +23,7 @@ from promptql.rules.comparators import speaks_of_denied_bounds
 from promptql.rules.comparisons import speaks_of_stock
 from promptql.rules.conditions import speaks_of_labels
 from promptql.rules.dated import plan_dated
-from promptql.rules.doubts import is_misordered, leaves_out, unmeasured
+from promptql.rules.doubts import groups_unsaid, is_misordered, leaves_out, unmeasured
 from promptql.rules.each_extreme import in_figures_of_each
 from promptql.rules.figures import asks_for_figure
 from promptql.rules.linking import mentions_collection
@@ -102,7 +102,7 @@ def _read_tables(context: Context, question: str) -> Planned | None:
             return dated
     planned = plan_by_tables(question, context.tables, context.catalog)
     if planned is None or planned.band is Band.ANSWER:
-        return None if planned is None else _reserved(question, infos, asked_at, planned)
+        return None if planned is None else _sure(context, question, planned)
     amount = plan_amount(question, context.tables, context.catalog) or _counted(context, question)
     if amount is not None:
         return amount
@@ -219,6 +219,13 @@ def _related(context: Context, tables: Tables, question: str) -> Planned | None:
     if leaves_out(question, planned, context.catalog):
         return None
     return replace(planned, band=Band.ASSUMPTIONS, confidence=min(planned.confidence, WORDS_CONFIDENCE_MAX))
+
+
+def _sure(context: Context, question: str, planned: Planned) -> Planned:
+    """A sure reading of tables; by words, or with reserve, where it groups by what is not spoken of."""
+    if groups_unsaid(question, planned, context.catalog):
+        return _worded(context, question) or _overruling(planned)
+    return _reserved(question, list(context.catalog.collections.values()), context.question.asked_at, planned)
 
 
 def _reserved(question: str, infos: Sequence[CollectionInfo], asked_at: datetime, planned: Planned) -> Planned:

@@ -10,6 +10,7 @@ from functools import partial
 
 from models import ModelError
 from promptql.answer import Band
+from promptql.catalog import Catalog
 from promptql.compounds import Asking, plan_compound
 from promptql.compounds.averages import plan_averages
 from promptql.context import Context
@@ -18,9 +19,12 @@ from promptql.errors import QuestionError
 from promptql.plan import IGNORED, Assumption, Support
 from promptql.planned import Planned
 from promptql.rules.concepts import COMPARATIVES
+from promptql.rules.each_extreme import ranked_list
 from promptql.rules.figures import asks_for_figure
+from promptql.rules.fitting import unfitting_words
 from promptql.rules.money import in_words_of_the_data
 from promptql.rules.once import one_question
+from promptql.rules.only import with_only
 from promptql.rules.paraphrase import Paraphrase, paraphrases
 from promptql.rules.respelling import Respelling, respellings
 from promptql.rules.themes import plan_themes
@@ -146,7 +150,15 @@ def _read_simple_part(context: Context, question: str) -> Planned:
 
 def _plan_simple(context: Context) -> Planned:
     """The reading of a question that is not made of several."""
-    return _unheard(context.question.text, _plan_heard(context))
+    question = context.question.text
+    listed = ranked_list(question)
+    if listed is not None:
+        try:
+            return _understood(_plan_simple(_asked(context, listed)), question, ())
+        except QuestionError:
+            pass
+    planned, unheard = with_only(question, _plan_heard(context), context.catalog)
+    return _unheard(question, planned, context.catalog, unheard)
 
 
 def _plan_heard(context: Context) -> Planned:
@@ -171,9 +183,10 @@ def _plan_heard(context: Context) -> Planned:
     return better
 
 
-def _unheard(question: str, planned: Planned) -> Planned:
-    """The reading with reserve where it leaves out what changes every answer, such as an ordinal."""
-    unheard = telling_words_unheard(question, planned.plan)
+def _unheard(question: str, planned: Planned, catalog: Catalog, words: Sequence[str]) -> Planned:
+    """The reading with reserve where it leaves out what changes every answer, such as an ordinal; or `words`."""
+    unheard = [*words, *telling_words_unheard(question, planned.plan)]
+    unheard += unfitting_words(question, planned.plan, catalog)
     if not unheard or planned.band not in (Band.ANSWER, Band.ASSUMPTIONS):
         return planned
     said = (*planned.plan.assumptions, *(Assumption(f"{IGNORED}'{word}'", Support.INFERRED) for word in unheard))
@@ -211,6 +224,7 @@ def _paraphrased(context: Context, otherwise: Planned | None) -> Planned | None:
         with suppress(QuestionError):
             planned = read_by_rules(context, text)
             heard = all(_reads(planned, item.field) for item in some)  # else the word would be heard and change nothing
+            heard = heard and not unfitting_words(question, planned.plan, context.catalog)
             if heard and planned.band in (Band.ANSWER, Band.ASSUMPTIONS) and _is_better(planned, best):
                 best, taken = planned, some
                 break

@@ -183,7 +183,8 @@ def groups_sentence(shape: Shape, rows: Sequence[Mapping[str, Any]], total: int)
     assert group is not None
     item = group.aggs[0]
     noun = _collection_noun(shape.source.collection)[0]
-    key = " and ".join(_key_noun(item, noun) for item in group.by)
+    counts = item.fn is Function.COUNT  # documents by their own name are not counted
+    key = " and ".join(_key_noun(by, "" if counts else noun) for by in group.by)
     measure = _measure(item, shape)
     named = [(_key(row, group), shown(row[item.alias])) for row in rows]
     ranked = shape.sort is not None and shape.sort.by[0].field == item.alias
@@ -256,7 +257,7 @@ def key_shown(key: GroupKey, value: Any) -> str:
 def _key_noun(key: GroupKey, noun: str) -> str:
     if isinstance(key, Bucket):
         return f"{key.unit.value} of {key.field}" if key.unit is not None else f"range of {key.field}"
-    return noun if key in LABEL_NAMES else singular(key)
+    return noun if noun and key in LABEL_NAMES else singular(key)
 
 
 def _listed(named: Sequence[tuple[str, str]], total: int) -> str:

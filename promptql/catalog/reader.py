@@ -28,6 +28,7 @@ SAMPLE_DOCUMENTS = 40  # whose values stand for all of a field's
 SAMPLES_MAX = 20
 FIELDS_TOGETHER = 16  # whose columns are held while they are looked at
 SAMPLE_CHARACTERS_MAX = 200
+LABEL_VALUES_SHARE_MIN = 0.75  # of the different values of the name that tells documents apart best
 LABEL_ROWS_EACH_MAX = 3  # on average; what more documents are called alike is no name of one
 LABEL_WORDS_MAX = 3.0  # on average; labels of more words are told by their names, such as "title"
 LABEL_CHARACTERS_MAX = 60
@@ -301,5 +302,12 @@ def _label(fields: Mapping[str, FieldInfo]) -> str:
     folded = {name.casefold(): name for name in fields}
     named = [folded[name] for name in LABEL_NAMES if name in folded and fields[folded[name]].type in STRING_TYPES]
     telling = [name for name in named if fields[name].identifier]
+    apart = max((_values_known(fields[name]) for name in telling), default=0)  # players have names as well as titles
+    telling = [name for name in telling if _values_known(fields[name]) >= LABEL_VALUES_SHARE_MIN * apart]
     identifiers = [info.name for info in fields.values() if info.identifier and not info.many and not info.keys]
     return next(iter([*telling, *named, *identifiers]), ID)
+
+
+def _values_known(field: FieldInfo) -> int:
+    """How many different values it has, so far as they were read."""
+    return len(field.values)

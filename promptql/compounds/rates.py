@@ -11,9 +11,10 @@ from promptql.expressions import Arithmetic, ArithmeticOperator, FieldRef, Not
 from promptql.plan import Assumption, Support
 from promptql.predicate import compare, conjunction, missing
 from promptql.rules.concepts import time_fields
-from promptql.rules.linking import link_fields
+from promptql.rules.linking import link_fields, mentions_collection
 from promptql.rules.measures import is_intensive
-from promptql.rules.words import STOPWORDS, singular, tokenize
+from promptql.rules.units import UNITS
+from promptql.rules.words import STOPWORDS, name_words, singular, tokenize
 from promptql.steps import Aggregation, AnswerStep, Compute, Computed, Filter, Function, Group, Project, Step
 
 if TYPE_CHECKING:
@@ -28,9 +29,13 @@ _ASK = (
 _FIGURE = r"(?:(?:average|mean|total|overall)\s+)?"
 _REST = r"(?P<rest>(?:\s+(?:of|in|for|from|at|by|since|before|after|with|among)\s.+)?)"
 _NAME = r"(?P<{}>\w+(?:\s\w+){{0,2}}?)"
-_PER = re.compile(rf"^{_ASK}{_FIGURE}{_NAME.format('one')}\s+per\s+{_NAME.format('other')}{_REST}$", re.IGNORECASE)
+_PER = re.compile(
+    rf"^{_ASK}{_FIGURE}{_NAME.format('one')}\s+(?:per|for\s+each|for\s+every)\s+{_NAME.format('other')}{_REST}$",
+    re.IGNORECASE,
+)
 _RATIO = re.compile(
-    rf"^{_ASK}ratio\s+(?:of|between)\s+(?:the\s+)?{_NAME.format('one')}\s+(?:to|and|over)\s+(?:the\s+)?{_NAME.format('other')}{_REST}$",
+    rf"^{_ASK}ratio\s+(?:of|between)\s+(?:the\s+)?{_NAME.format('one')}\s+(?:to|and|over)\s+(?:the\s+)?"
+    rf"{_NAME.format('other')}{_REST}$",
     re.IGNORECASE,
 )
 
@@ -43,19 +48,30 @@ def plan_rate(asking: Asking) -> Planned | None:
     match = _PER.match(asking.question) or _RATIO.match(asking.question)
     if match is None:
         return None
-    found = []
-    for info in asking.catalog.collections.values():
-        one, other = _number(info, match["one"]), _number(info, match["other"])
-        if one is not None and other is not None and one is not other and _can_be_divided_by(info, other):
-            found.append((info, one, other))
     word = match["other"].split()[-1]
-    if len(found) != 1 or (match.re is _PER and singular(word) != word):
+    by = {
+        name: field
+        for name, info in asking.catalog.collections.items()
+        if (field := _divisor(asking, info, match["other"]))
+    }
+    if not by or (match.re is _PER and singular(word) != word):
         return None
-    info, one, other = found[0]
     figure = asking.figure(f"total {match['one']}{match['rest']}", Function.SUM)
-    if figure is None or figure.joins or figure.collection != info.name or figure.group.aggs[0].field != one.name:
+    other = None if figure is None or figure.joins else by.get(figure.collection)
+    if figure is None or other is None:
+        return None
+    (item,), info = figure.group.aggs, asking.catalog.collections[figure.collection]
+    one = info.fields.get(item.field or "")
+    named = _number(info, match["one"])
+    if one is None or item.fn is not Function.SUM or one is other or named not in (None, one):
         return None
     return _planned(asking, figure, one, other)
+
+
+def _divisor(asking: Asking, info: CollectionInfo, said: str) -> FieldInfo | None:
+    """The field of numbers that these words name, if its values add up, or the one in a unit that they name."""
+    named = _number(info, said)
+    return named if named is not None and _can_be_divided_by(info, named) else _in_unit(asking, info, said)
 
 
 def _number(info: CollectionInfo, said: str) -> FieldInfo | None:
@@ -66,6 +82,23 @@ def _number(info: CollectionInfo, said: str) -> FieldInfo | None:
         return None
     told = {index for index, token in enumerate(tokens) if token.folded not in STOPWORDS}
     return links[0].field if told <= set(range(links[0].start, links[0].end)) else None
+
+
+def _in_unit(asking: Asking, info: CollectionInfo, said: str) -> FieldInfo | None:
+    """The one field of numbers in a unit that is said: "per kWh" of "energy_kwh"."""
+    (token, *more) = tokenize(said)
+    if more or any(mentions_collection(token, other) for other in asking.catalog.collections.values()):
+        return None
+    found = []
+    for field in info.fields.values():
+        words = name_words(field.name)
+        if field.numeric and len(words) > 1 and "per" not in words and _is_unit(words[-1], token.folded):
+            found.append(field)
+    return found[0] if len(found) == 1 else None
+
+
+def _is_unit(word: str, said: str) -> bool:
+    return singular(word) == singular(said) or (word in UNITS and UNITS[word] == UNITS.get(said))
 
 
 def _can_be_divided_by(info: CollectionInfo, field: FieldInfo) -> bool:

@@ -126,6 +126,8 @@ def _of_whole(asking: Asking, noun: str, said: str) -> Planned | None:
     phrase = phrase_of(noun, asking.catalog)
     if phrase is None:
         return None
+    if phrase.fn is Function.AVG:  # an average is no whole that has parts
+        phrase = Phrase(f"total {noun}", counted=False, fn=Function.SUM)
     whole = asking.figure(phrase.whole(), phrase.fn)
     if whole is None:
         return None

@@ -65,7 +65,9 @@ def _shows_what_is_asked(tokens: Sequence[Token], planned: Planned, info: Collec
     one = any(name == ID or info.fields[name].identifier for name in narrowed)  # its text is asked for, not its name
     shown = output.fields or () if isinstance(output, AnswerStep) else ()
     return bool(shown) and all(
-        name not in narrowed and ((name == info.label and not one) or _is_spoken_of(tokens, info.fields[name]))
+        name in info.fields  # "next_name" is a column of its own
+        and name not in narrowed
+        and ((name == info.label and not one) or _is_spoken_of(tokens, info.fields[name]))
         for name in shown
     )
 

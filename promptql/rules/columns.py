@@ -104,7 +104,7 @@ class Column:
         """(n,) numbers that cells are or begin with."""
         return [
             (float(value), True)
-            if isinstance(value, (int, float))
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
             else number_in(value)
             if isinstance(value, str)
             else None

@@ -96,13 +96,17 @@ def is_unmeasured(word: str, name: str) -> bool:
 
 
 def measured_by(collection: CollectionInfo, measures: tuple[str, ...], within: str | None = None) -> FieldInfo | None:
-    """The ordered field named by the first of the measures that names one; `within`: only leaves of that object."""
+    """The ordered field named by the first of the measures that names one; `within`: only leaves of that object.
+
+    Where times are meant, and none is named so, the one field of datetimes.
+    """
     fields = [field for field in collection.fields.values() if within is None or field.name.startswith(f"{within}.")]
     for measure in measures:
         for field in fields:
             if field.ordered and measure in name_words(field.name):
                 return field
-    return None
+    times = [field for field in fields if field.type is FieldType.DATETIME and not field.many]
+    return times[0] if measures == TIME and len(times) == 1 else None
 
 
 def measured_as(collection: CollectionInfo, word: str) -> tuple[FieldInfo, bool] | None:

@@ -84,7 +84,8 @@ def _add(reading: Reading, links: list[ValueLink]) -> None:
     if both and links[0].start > 0 and not is_subject(reading.tokens, links[0].start):
         for link in links:  # "films with A and B": a list holds both
             _add(reading, [link])
-        reading.use(range(links[0].start, links[-1].end))
+        before = links[0].start - 1
+        reading.use(range(before if reading.word(before) == "both" else links[0].start, links[-1].end))
         return
     values: list[Scalar] = list(dict.fromkeys(link.value for link in links))
     op = Operator.EQ if len(values) == 1 else Operator.IN

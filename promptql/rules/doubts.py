@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from promptql.catalog import Catalog, CollectionInfo
+from promptql.catalog import Catalog, CollectionInfo, FieldInfo
 from promptql.plan import ignored_words
 from promptql.planned import Planned
 from promptql.rules.concepts import APPEARING, LIGHT_VERBS, SUPERLATIVES, is_unmeasured, measured_as
+from promptql.rules.cues import related
 from promptql.rules.strays import is_astray
-from promptql.rules.words import name_words, root, tokenize
+from promptql.rules.words import Token, name_words, root, tokenize
 from promptql.steps import Group, Scan, Sort
 
+_NAMING = frozenset("name title label who".split())
 _EACH = frozenset({"each", "every", "per"})
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 
@@ -35,6 +37,27 @@ def _passes_over_each(question: str, planned: Planned) -> bool:
     each = any(token.folded in _EACH for token in tokenize(question))
     groups = [step for step in planned.plan.steps if isinstance(step, Group)]
     return each and bool(groups) and not any(step.by for step in groups)
+
+
+def groups_unsaid(question: str, planned: Planned, catalog: Catalog) -> bool:
+    """Whether documents are grouped by what is not spoken of, and many share: by weather for "each trip"."""
+    read = {step.collection for step in planned.plan.steps if isinstance(step, Scan)}
+    if len(read) != 1:
+        return False
+    fields = catalog.collections[read.pop()].fields
+    tokens = tokenize(question)
+    keys = {key for step in planned.plan.steps if isinstance(step, Group) for key in step.by if isinstance(key, str)}
+    return any(key in fields and fields[key].small and not _is_spoken_of(tokens, fields[key]) for key in keys)
+
+
+def _is_spoken_of(tokens: Sequence[Token], field: FieldInfo) -> bool:
+    names = [*name_words(field.name), *(word for called in field.synonyms for word in name_words(called))]
+    values = {root(word) for value, _ in field.values for word in name_words(str(value))}
+    said = {token.root for token in tokens}
+    if values & said or any(root(name) in said for name in names):
+        return True
+    named = any(name in _NAMING for name in names)
+    return named or any(related(token.folded, name) for token in tokens for name in names)
 
 
 def is_misordered(question: str, planned: Planned, infos: Sequence[CollectionInfo]) -> bool:

@@ -8,7 +8,7 @@ from promptql.catalog import Catalog
 from promptql.plan import Assumption, Support
 from promptql.rules.concepts import AFTER_MOST, SUPERLATIVES, measured_as, measured_by
 from promptql.rules.linking import mentions_collection
-from promptql.rules.words import name_words, tokenize
+from promptql.rules.words import name_words, singular, tokenize
 
 _ADJECTIVES = "|".join(sorted({*SUPERLATIVES} - {"top", "bottom"}))
 _OPENING = r"(?:show(?:\s+me)?|list|find|give(?:\s+me)?|(?:what|who)(?:\s+is|\s+are)?|how\s+\w+\s+(?:is|are|was))"
@@ -18,6 +18,18 @@ _EACH = re.compile(
     r"(?:(?:of|in|for|from|by|at|on)\s+)?(?:each|every|per)\s+(?P<group>(?!of\b).+?)[?.! ]*$",
     re.IGNORECASE,
 )
+
+_LISTED = re.compile(
+    r"^(?:(?:list|show(?:\s+me)?|rank|sort|order|give(?:\s+me)?)\s+(?:all\s+|the\s+|all\s+the\s+)?)?(?P<group>\w+)\s+"
+    r"(?:sorted\s+|ordered\s+|ranked\s+)?by\s+(?:the\s+|their\s+)?number\s+of\s+(?P<counted>.+?)[?.! ]*$",
+    re.IGNORECASE,
+)
+
+
+def ranked_list(question: str) -> str | None:
+    """The question for a number of each, as in "list the finders by number of specimens"; None for others."""
+    match = _LISTED.match(question)
+    return None if match is None else f"number of {match['counted']} per {singular(match['group'])}"
 
 
 def in_figures_of_each(question: str, catalog: Catalog) -> tuple[str, Assumption] | None:

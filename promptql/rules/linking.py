@@ -38,6 +38,7 @@ _UNITS = frozenset(
 )
 _FILLERS = frozenset("data dataset info information details list table record records collection".split())
 _ARTICLES = frozenset("the a an its their this that each every".split())
+_CORE_CHARACTERS_MIN = 3  # of a name but for its unit
 _PART_CHARACTERS_MIN = 4  # shorter parts of names ("un", "cca") are too easily ordinary words
 
 
@@ -149,7 +150,8 @@ def _part_links(
         for start in range(len(tokens) - len(part) + 1):
             span = tokens[start : start + len(part)]
             strength = min(_strength(token, word) for token, word in zip(span, part, strict=True))
-            telling = len(part) > 1 or len(part[0]) >= _PART_CHARACTERS_MIN
+            measured = part == core and core != words and len(core[0]) >= _CORE_CHARACTERS_MIN  # "fee" of "fee_eur"
+            telling = len(part) > 1 or len(part[0]) >= _PART_CHARACTERS_MIN or measured
             enough = SYNONYM if part == core else STEM  # "costs" are the price of "price_eur"
             if telling and strength >= enough and not any(mentions_collection(token, collection) for token in span):
                 found.append(FieldLink(field, start, start + len(part), PART))

@@ -257,7 +257,7 @@ def _aggregation(reading: Reading) -> Aggregation:
         fn, field = reading.aggregate
         return Aggregation(fn, field.name, _alias(fn, field, reading.collection))
     ranked = reading.ranking.field if reading.ranking is not None else None
-    if ranked is not None and ranked.numeric and not reading.counted:
+    if ranked is not None and (ranked.numeric or ranked.type is FieldType.DATETIME) and not reading.counted:
         fn = _figure_of_ranked(reading)
         return Aggregation(fn, ranked.name, _alias(fn, ranked, reading.collection))
     measured = reading.wanted[0] if len(reading.wanted) == 1 and reading.groups and ranked is None else None
@@ -273,7 +273,10 @@ def _figure_of_ranked(reading: Reading) -> Function:
     As in "the lowest price per shop", which ranks no shops. "The most" of each may still be all that it has.
     """
     ranking = reading.ranking
-    if ranking is None or reading.limit is not None or not asks_for_each(reading) or ranking.word in AMOUNTS:
+    if ranking is None or ranking.field is None:
+        return Function.SUM
+    dated = ranking.field.type is FieldType.DATETIME  # nothing to add up
+    if not dated and (reading.limit is not None or not asks_for_each(reading) or ranking.word in AMOUNTS):
         return Function.SUM
     return Function.MAX if ranking.descending else Function.MIN
 

@@ -54,6 +54,10 @@ class ValueLink:
     rival: str | None = None
 
 
+_STATING = frozenset("is are was were be been not and or nor neither both".split())
+_GOING_ON = frozenset("by in as from for with of to at on".split())
+
+
 def _same_units() -> dict[str, tuple[str, ...]]:
     """Unit → the other ways to write it: "minutes" → "min", "mins", "minute"."""
     return {unit: tuple(other for other in UNITS if UNITS[other] == UNITS[unit] and other != unit) for unit in UNITS}
@@ -180,7 +184,7 @@ def _trust(
     if any(link.start == mention.start and link.end == mention.end for mention in quoted):
         return Trust.SURE
     if all(token.folded in STOPWORDS or token.folded in NEGATIONS for token in words):
-        return Trust.NONE
+        return Trust.SURE if link.exact and is_category(link.field) and _is_stated(tokens, link) else Trust.NONE
     if link.field.name == ID:  # an id is meant where it is written out, and an ordinary word is none
         return Trust.SURE if _written_out(raw, text, words) else Trust.NONE
     named = link.exact and link.start > 0 and tokens[link.start - 1].folded in _NAMED
@@ -197,6 +201,14 @@ def _trust(
     if content > 1:
         return Trust.HINTED if link.field.identifier else Trust.SURE
     return Trust.NONE
+
+
+def _is_stated(tokens: Sequence[Token], link: ValueLink) -> bool:
+    """Whether a small word is said of the documents, as in "are sorted", "municipal and sorted", not "sorted by"."""
+    if link.end - link.start != 1 or link.start == 0 or not tokens[link.start].folded.endswith(("ed", "able")):
+        return False
+    after = tokens[link.end].folded if link.end < len(tokens) else ""
+    return tokens[link.start - 1].folded in _STATING and after not in _GOING_ON
 
 
 def _is_place_otherwise(link: ValueLink, raw: str, words: Sequence[Token]) -> bool:

@@ -750,10 +750,10 @@ class Snapshot:
         return name != ID and name not in self.schema.fields
 
     def _path_taken(self, i: int, name: str, field: Field, places: Any) -> list[Any]:
-        """Values of a path at some places, as Arrow has them; of a few, without a look at the others."""
-        if len(places) > PATHS_TAKEN_MAX:
-            return column_of(self, i, name, field).take(pa.array(places)).to_pylist()  # type: ignore[no-any-return]
+        """Values of a path at some places, as Arrow has them; of a few without the others, if no column is there."""
         root, *path = name.split(".")
+        if len(places) > PATHS_TAKEN_MAX or self.indexes.has_path(self.parts[i], name, self.schema.fields[root]):
+            return column_of(self, i, name, field).take(pa.array(places)).to_pylist()  # type: ignore[no-any-return]
         values = path_values(self.parts[i].taken(root, self.schema.fields[root], places), path)
         column = build_column(field, [None if value is MISSING else value for value in values])
         return column.to_pylist()  # type: ignore[no-any-return]

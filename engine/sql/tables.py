@@ -55,7 +55,7 @@ def columns_of(snapshot: Snapshot, wanted: Collection[str] | None) -> Columns:
     whole, masked = [], []
     for place in range(len(snapshot.parts)):
         live = snapshot.allowed(place, None)
-        arrays = [snapshot.column(place, key, field) for key, field in fields.values()]
+        arrays = [*snapshot.columns(place, dict(fields.values())).values()]
         table = pa.Table.from_arrays(arrays, schema=schema)
         if live is None:
             whole.append(table)

@@ -261,3 +261,12 @@ def test_values_by_place_are_taken_of_columns_that_are_there(tmp_path: Path, mon
         monkeypatch.setattr("engine.snapshot.path_values", lambda *_: pytest.fail("the documents were read again"))
         assert snapshot.values_of("venue.city", snapshot.ordinals()) == ["Oslo", "Rome", "Oslo", None]
         assert snapshot.values_of("venue.seats", snapshot.ordinals()[1:2]) == [80.5]
+
+
+def test_sql_reads_the_objects_once_for_all_of_their_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query of 150 leaves had read every document 150 times."""
+    with Database.open(tmp_path / "db") as database, closing(SqlEngine(database)) as sql:
+        database.create_collection("c", Schema()).add(VENUES)
+        monkeypatch.setattr("engine.filtering.path_column", lambda *_: pytest.fail("one leaf was read by itself"))
+        rows = sql.run('SELECT "venue.city", "venue.seats" FROM c ORDER BY id').rows()
+    assert rows == [["Oslo", 300.0], ["Rome", 80.5], ["Oslo", 120.0], [None, None]]

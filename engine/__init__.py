@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from engine.fields.order import SortKey as SortKey
     from engine.fields.order import parse_order as parse_order
     from engine.fields.origin import Provenance as Provenance
+    from engine.fields.plain import PLAIN as PLAIN
+    from engine.fields.plain import plain_scalar as plain_scalar
     from engine.fields.relation import Relation as Relation
     from engine.fields.windows import WindowCall as WindowCall
     from engine.filtering import explain_filter as explain_filter
@@ -180,6 +182,7 @@ _MODULES = {
     "fields.columns": ["value_at"],
     "fields.filter": ["And", "Comparison", "Filter", "Not", "Or", "parse_filter"],
     "facets.counting": ["count_facets"],
+    "fields.plain": ["PLAIN", "plain_scalar"],
     "facets.specification": ["FacetError", "parse_facets"],
     "filtering": ["explain_filter"],
     "ordering": ["ordered"],

@@ -746,28 +746,31 @@ class Snapshot:
         """The Arrow column of a field, of the id or of a path in part `i`, of the type that `relation` tells."""
         return column_of(self, i, name, field) if self._is_path(name) else self.parts[i].column(name, field)
 
+    def columns(self, i: int, types: Mapping[str, Field]) -> dict[str, Any]:
+        """As `column`, of several: objects are read once for all paths within them."""
+        paths = [name for name in types if self._is_path(name)]
+        fields = PartFields(self.parts[i], self.schema, self.indexes)
+        if paths:
+            fields.read_together(paths)
+        return {
+            name: column_of(self, i, name, field, fields) if name in paths else self.parts[i].column(name, field)
+            for name, field in types.items()
+        }
+
     def _is_path(self, name: str) -> bool:
         return name != ID and name not in self.schema.fields
 
     def _path_taken(self, i: int, name: str, field: Field, places: Any) -> list[Any]:
-        """Values of a path at some places, as Arrow has them; of a few, without a look at the others."""
-        if len(places) > PATHS_TAKEN_MAX:
-            return column_of(self, i, name, field).take(pa.array(places)).to_pylist()  # type: ignore[no-any-return]
+        """Values of a path at some places, as Arrow has them; of a few without the others, if no column is there."""
         root, *path = name.split(".")
+        if len(places) > PATHS_TAKEN_MAX or self.indexes.has_path(self.parts[i], name, self.schema.fields[root]):
+            return column_of(self, i, name, field).take(pa.array(places)).to_pylist()  # type: ignore[no-any-return]
         values = path_values(self.parts[i].taken(root, self.schema.fields[root], places), path)
         column = build_column(field, [None if value is MISSING else value for value in values])
         return column.to_pylist()  # type: ignore[no-any-return]
 
     def _table(self, i: int, types: dict[str, Field], places: Any | None) -> Any:
-        paths = [name for name in types if self._is_path(name)]
-        fields = PartFields(self.parts[i], self.schema, self.indexes)
-        if paths:
-            fields.read_together(paths)
-        columns = {
-            name: column_of(self, i, name, field, fields) if name in paths else self.parts[i].column(name, field)
-            for name, field in types.items()
-        }
-        table = pa.table(columns)
+        table = pa.table(self.columns(i, types))
         return table if places is None else table.take(pa.array(places))
 
     def _empty_table(self, types: dict[str, Field]) -> Any:

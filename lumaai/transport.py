@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
+from engine import plain_scalar
 from lumaai.errors import (
     ConnectionFailedError,
     InternalError,
@@ -260,11 +261,14 @@ def encode(body: Mapping[str, JSONValue]) -> bytes:
 
 
 def _plain(value: object) -> JSONValue:
-    """A numpy array or scalar as plain JSON; duck-typed, so that numpy is not imported for it."""
-    plain = getattr(value, "tolist", None)
-    if plain is None:
+    """A date, decimal, UUID, numpy array or scalar as plain JSON; duck-typed, so that numpy is not imported for it."""
+    plain = plain_scalar(value)
+    if plain is not value:
+        return plain
+    listed = getattr(value, "tolist", None)
+    if listed is None or (type(value).__module__ == "numpy" and value.shape == ()):
         raise TypeError(f"{type(value).__name__} is not a JSON value")
-    return plain()
+    return listed()
 
 
 def _events(exchange: Exchange) -> Iterator[tuple[str, JSONValue]]:

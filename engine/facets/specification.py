@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from engine.errors import InvalidInputError
+from engine.fields.plain import plain_scalar
 from engine.schema import JSON, Field, FieldType
 from engine.writes.inference import parse_datetime
 
@@ -138,7 +139,7 @@ def _check_bound(bound: JSON, field: Field, pointer: str) -> None:
     if field.type is FieldType.DATETIME:
         fits = isinstance(bound, str) and parse_datetime(bound) is not None
     else:
-        fits = isinstance(bound, int | float) and not isinstance(bound, bool)
+        fits = isinstance(bound, int | float) and not isinstance(bound, bool) and bound == bound  # noqa: PLR0124  (NaN)
     if not fits:
         raise FacetError(f"bound has the wrong type: expected={field.type} got={bound!r:.60}", pointer=pointer)
 
@@ -205,7 +206,7 @@ def _ranges(given: JSON, pointer: str) -> tuple[tuple[JSON, JSON], ...]:
     for i, each in enumerate(given):
         if not isinstance(each, Mapping) or not each or not each.keys() <= {"from", "to"}:
             raise FacetError(f"a range has from, to or both: got={each!r:.60}", pointer=f"{pointer}/{i}")
-        ranges.append((each.get("from"), each.get("to")))
+        ranges.append((plain_scalar(each.get("from")), plain_scalar(each.get("to"))))
     return tuple(ranges)
 
 

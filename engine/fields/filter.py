@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from engine.errors import FilterError
+from engine.fields.plain import plain_scalar
 from engine.schema import ID, JSON, Field, FieldType, Schema
 from engine.writes.inference import INTEGER_MAX, INTEGER_MIN, fits, parse_datetime
 
@@ -192,7 +193,8 @@ class _Parser:
                 raise FilterError(f"unknown field {name!r}: the collection is strict", pointer=pointer)
         return spec
 
-    def _comparison(self, name: str, op: str, value: JSON, spec: Field | None, pointer: str) -> Comparison:
+    def _comparison(self, name: str, op: str, value: Any, spec: Field | None, pointer: str) -> Comparison:
+        value = plain_scalar(value)
         if op in _FLAG:
             if not isinstance(value, bool):
                 raise FilterError(f"{op} takes true or false: got={value!r:.60}", pointer=pointer)
@@ -222,6 +224,7 @@ class _Parser:
 
 
 def _operand(value: Any, name: str, op: str, spec: Field | None, pointer: str) -> JSON:
+    value = plain_scalar(value)
     if isinstance(value, list | tuple | Mapping):
         raise FilterError(f"{op} takes single values: got={type(value).__name__}", pointer=pointer)
     if value is not None and not isinstance(value, str | int | float):

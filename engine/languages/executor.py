@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.errors import FilterError, InvalidInputError, QueryError
-from engine.fields.filter import Filter, parse_filter
+from engine.fields.filter import And, Comparison, Filter, Not, Or, parse_filter
 from engine.fields.relation import Relation
 from engine.languages.jql import read_jql
 from engine.languages.lql import read_lql
@@ -148,13 +148,16 @@ def _read(query: Query, snapshot: Snapshot, limit: int, began: float, check: Cal
         stages = stages[1:]
     check()
     started = time.perf_counter()
-    relation = snapshot.relation(_needed(stages), where)
+    needed, leaves = _needed(stages), _leaves_named(stages, snapshot.schema)
+    relation = snapshot.relation([*snapshot.schema.fields, *leaves] if needed is None else needed, where)
     facts.append(_fact("scan" if where is None else "filter", snapshot.count(), len(relation), started))
     for stage in stages:
         check()
         started, before = time.perf_counter(), len(relation)
         relation = _through(stage, relation)
         facts.append(_fact(type(stage).__name__.lower(), before, len(relation), started))
+    if leaves and not any(isinstance(stage, Group | Project) for stage in stages):
+        relation = relation.project([name for name in relation.fields if name not in leaves])
     check()
     shown = relation.limit(limit)
     columns = [shown.column(name) for name in relation.fields]
@@ -200,6 +203,38 @@ def _needed(stages: Sequence[Stage]) -> list[str] | None:
             case Slice():
                 continue
     return None
+
+
+def _leaves_named(stages: Sequence[Stage], schema: Schema) -> list[str]:
+    """What is read, up to where columns are new ones, beside the fields that all have: leaves such as "venue.city"."""
+    names: dict[str, None] = {}
+    for stage in stages:
+        match stage:
+            case Match():
+                names |= dict.fromkeys(_paths(_filter(stage, schema), schema))
+            case Sort(keys):
+                names |= dict.fromkeys(key.field for key in keys)
+            case Group(by, aggregates):
+                names |= dict.fromkeys([*by, *(item.field for item in aggregates if item.field is not None)])
+                break
+            case Project(columns):
+                names |= dict.fromkeys(columns.values())
+                break
+            case Slice():
+                continue
+    return [name for name in names if name != ID and name not in schema.fields]
+
+
+def _paths(where: Filter, schema: Schema) -> list[str]:
+    """The paths within JSON fields that a filter compares."""
+    match where:
+        case Comparison(name, _, _):
+            root = schema.fields.get(name.partition(".")[0])
+            return [name] if name not in schema.fields and root is not None and root.type is FieldType.JSON else []
+        case Not(clause):
+            return _paths(clause, schema)
+        case And(clauses) | Or(clauses):
+            return [name for clause in clauses for name in _paths(clause, schema)]
 
 
 def _filter(stage: Match, schema: Schema) -> Filter:

@@ -31,6 +31,7 @@ import msgspec
 from engine.errors import QueryError
 from engine.fields.aggregates import AGGREGATES, Aggregate
 from engine.fields.order import SortKey
+from engine.fields.plain import plain_scalar
 from engine.languages.tree import (
     COUNT_DIGITS_MAX,
     COUNT_MAX,
@@ -119,7 +120,8 @@ def _bind(tokens: Sequence[Token], parameters: Sequence[JSON]) -> list[Token]:
     return bound
 
 
-def _value_token(value: JSON, offset: int) -> Token:
+def _value_token(value: Any, offset: int) -> Token:
+    value = plain_scalar(value)
     if value is None or isinstance(value, bool):
         return Token("word", "null" if value is None else str(value).lower(), offset)
     if isinstance(value, int | float):

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.errors import SqlError
+from engine.fields.plain import plain_scalar
 from engine.schema import JSON
 from engine.sql.expansion import check_expansion
 from engine.sql.functions import SEARCH
@@ -67,8 +68,8 @@ class Statement:
             SqlError: one is missing.
         """
         if self.names:
-            return {name: argument(Given(name), parameters) for name in self.names}
-        return [argument(Given(str(place)), parameters) for place in self.marks]
+            return {name: _bound(argument(Given(name), parameters)) for name in self.names}
+        return [_bound(argument(Given(str(place)), parameters)) for place in self.marks]
 
     def check_parameters(self, parameters: Parameters | None) -> None:
         """Refuse parameters that the query does not have, and lists that DuckDB would make strings of.
@@ -111,6 +112,12 @@ def _kind(value: Any) -> str:
     if isinstance(value, Mapping):
         return "object"
     return "list" if isinstance(value, list | tuple) else type(value).__name__
+
+
+def _bound(value: Any) -> Any:
+    """DuckDB knows Python's dates, decimals and UUIDs with their types, but none of NumPy's scalars but dates."""
+    plain = plain_scalar(value)
+    return plain if type(value).__module__ == "numpy" and not isinstance(plain, str) else value
 
 
 def argument(value: Any, parameters: Parameters | None) -> Any:

@@ -7,7 +7,7 @@ they pay for it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ def columns_of(snapshot: Snapshot, wanted: Collection[str] | None) -> Columns:
     whole, masked = [], []
     for place in range(len(snapshot.parts)):
         live = snapshot.allowed(place, None)
-        arrays = [snapshot.column(place, key, field) for key, field in fields.values()]
+        arrays = [*snapshot.columns(place, dict(fields.values())).values()]
         table = pa.Table.from_arrays(arrays, schema=schema)
         if live is None:
             whole.append(table)
@@ -74,30 +74,35 @@ def named_fields(schema: Schema) -> list[tuple[str, str, Field]]:
     Names that differ only by case are one in SQL: the first field keeps it, others get a number; the id gives way to
     fields.
     """
-    taken: set[str] = set()
+    named = _distinctly_named([*schema.fields.items(), (ID, ID_FIELD)], set())
+    return [named[-1], *named[:-1]]
+
+
+def _distinctly_named(fields: Iterable[tuple[str, Field]], taken: set[str]) -> list[tuple[str, str, Field]]:
+    """Name in SQL, name in the documents, and type of each; names that are `taken`, in lower case, get a number."""
     named = []
-    for key, field in [*schema.fields.items(), (ID, ID_FIELD)]:
+    for key, field in fields:
         name, number = key, 0
         while name.lower() in taken:
             number += 1
             name = f"{key}_{number}"
         taken.add(name.lower())
         named.append((name, key, field))
-    return [named[-1], *named[:-1]]
+    return named
 
 
 def _named_leaves(snapshot: Snapshot, wanted: Collection[str] | None) -> list[tuple[str, str, Field]]:
-    """Of the leaves of objects those that a query names, as "venue.city"; `*` has the objects alone."""
+    """Of the leaves of objects those that a query names, as "venue.city"; `*` has the objects alone.
+
+    Of names that differ only by case others than the first get a number, as fields do.
+    """
     taken = {name.lower() for name, _, _ in named_fields(snapshot.schema)}
     asked = {name for name in wanted or () if "." in name} - taken
     if not asked:
         return []
-    named = []
-    for path, field in snapshot.fields.items():
-        if path.lower() in asked:
-            asked.discard(path.lower())
-            named.append((path, path, field))
-    return named
+    leaves = [(path, field) for path, field in snapshot.fields.items() if path not in snapshot.schema.fields]
+    named = _distinctly_named(leaves, taken)
+    return [(name, path, field) for name, path, field in named if name.lower() in asked]
 
 
 def _typed(field: Field) -> tuple[Any, bool, dict[bytes, bytes] | None]:

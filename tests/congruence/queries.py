@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from tests.congruence.agreement import outcome
 from tests.congruence.material import FILMS, AnyDatabase, Scenario, films, refused
@@ -116,4 +120,47 @@ def refusing_statements(database: AnyDatabase) -> Any:
     return results
 
 
-QUERIES: list[Scenario] = [asking_in_sql, refusing_sql, speaking_query_languages, refusing_statements]
+def sorting_by_leaves(database: AnyDatabase) -> Any:
+    venues = database.create_collection("venues", embed={})
+    venues.add([{"id": str(n), "venue": {"city": city, "seats": n}} for n, city in enumerate(["Rome", "Oslo", "Bern"])])
+    pipeline: list[Any] = [{"$sort": {"venue.city": 1}}, {"$limit": 2}, {"$match": {"venue.seats": {"$gte": 1}}}]
+    grouped = {"$group": {"_id": "$venue.city", "n": {"$sum": "$venue.seats"}}}
+    results = [
+        database.query("jql", {"find": "venues", "sort": {"venue.city": 1}, "limit": 2}),
+        database.query("lql", "SELECT * FROM venues ORDER BY venue.city DESC LIMIT 1"),
+        database.query("jql", {"aggregate": "venues", "pipeline": pipeline}),
+        database.query("jql", {"aggregate": "venues", "pipeline": [*pipeline, grouped, {"$sort": {"n": 1}}]}),
+    ]
+    assert [[row[0] for row in result.rows] for result in results] == [["2", "1"], ["0"], ["2", "1"], ["Oslo", "Bern"]]
+    assert [column.name for column in results[0].columns] == ["id", "venue"]
+    return [result.to_json() for result in results]
+
+
+def comparing_with_values_of_python(database: AnyDatabase) -> Any:
+    """Filters and parameters may hold what documents may hold."""
+    flights = database.create_collection("flights", embed={})
+    day, half, long = dt.date(2024, 2, 29), decimal.Decimal("2.5"), np.longdouble("2.5")
+    flights.add(
+        [{"id": "1", "flown": day, "hours": half}, {"id": "2", "flown": dt.date(2023, 1, 1), "hours": np.float32(1)}]
+    )
+    filters: list[Any] = [{"flown": day}, {"flown": {"$lt": np.datetime64("2024")}}, {"hours": {"$in": [half, long]}}]
+    counts = [flights.count(where) for where in filters]
+    assert counts == [1, 1, 1]
+    facets = flights.facets({"hours": {"ranges": [{"to": np.int64(2)}]}})
+    asked = "SELECT id FROM flights WHERE hours >= ?"
+    rows = [database.query("lql", asked, [value]).rows for value in (half, np.float64(2.5), long, np.int64(2))]
+    rows += [database.sql(asked, [value]).rows for value in (half, np.float64(2.5), long, np.int64(2))]
+    rows += [database.sql("SELECT id FROM flights WHERE flown > ?", [dt.date(2023, 6, 1)]).rows]
+    assert rows == [[["1"]]] * 9
+    # What is no date of Python's, and what has no one meaning
+    wrong: list[Any] = [np.datetime64("20000-01-01"), np.timedelta64(1, "Y"), {1}, dt.timedelta(1), float("nan")]
+    refusals = [outcome(partial(flights.count, {"flown": {"$gte": value}})) for value in wrong]
+    refusals += [outcome(partial(flights.add, [{"id": "3", "flown": value}])) for value in wrong]
+    assert all(refused(result) for result in refusals)
+    return counts, facets, rows, refusals
+
+
+QUERIES: list[Scenario] = [
+    asking_in_sql, refusing_sql, speaking_query_languages, refusing_statements, sorting_by_leaves,
+    comparing_with_values_of_python,
+]  # fmt: skip

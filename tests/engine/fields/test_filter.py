@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.errors import FilterError
@@ -160,3 +163,14 @@ def test_points_may_be_asked_for_in_json_too() -> None:
     circle = {"lat": 1.0, "lon": 2.0, "meters": 5.0}
     assert parse_filter(where, SCHEMA) == Comparison("extra.where", "$geo_radius", circle)
     assert parse_filter(where).to_json() == {"extra.where": {"$geo_radius": circle}}
+
+
+def test_operands_may_be_what_documents_may_hold() -> None:
+    """Dates, decimals and NumPy's scalars, alone and in lists; what they stand for is refused as it would be."""
+    assert parse_filter({"a": {"$gte": dt.date(2024, 2, 29)}}) == Comparison("a", "$gte", "2024-02-29")
+    assert parse_filter({"a": {"$in": [np.int64(3), decimal.Decimal("2.5")]}}) == Comparison("a", "$in", (3, 2.5))
+    assert parse_filter({"a": np.bool_(True)}) == Comparison("a", "$eq", True)
+    with pytest.raises(FilterError, match="takes a JSON value: got=timedelta"):
+        parse_filter({"a": dt.timedelta(1)})
+    with pytest.raises(FilterError, match="takes a number, a string or a date: got=None"):
+        parse_filter({"a": {"$lt": np.datetime64("NaT")}})

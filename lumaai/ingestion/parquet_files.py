@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine import plain_scalar
 from lumaai.errors import InvalidRequestError
 from lumaai.ingestion.record import Record, record_of
 from lumaai.ingestion.source import opened
-from lumaai.plain import plain_scalar
 
 _ROWS_AT_ONCE = 1024
 

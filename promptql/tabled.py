@@ -25,7 +25,7 @@ from promptql.rules.conditions import speaks_of_labels
 from promptql.rules.dated import plan_dated
 from promptql.rules.doubts import groups_unsaid, is_misordered, leaves_out, unmeasured
 from promptql.rules.each_extreme import in_figures_of_each
-from promptql.rules.figures import asks_for_figure
+from promptql.rules.figures import FUNCTIONS, asks_for_figure
 from promptql.rules.linking import mentions_collection
 from promptql.rules.owned import plan_owned
 from promptql.rules.periods import speaks_of_time
@@ -311,7 +311,8 @@ def _surer(context: Context, question: str, doubtful: Planned, *, timed: bool) -
     ranks = _sorts(planned) and not _sorts(doubtful)  # "the oldest" is no first row
     labels = doubtful.confidence < LABELS_CONFIDENCE_MAX and _speaks_of_labels(context, question)
     denied = not ignored(planned) and not NEGATIONS.isdisjoint(words_ignored(doubtful))
-    heard = denied or labels or _hears_values(context, question, planned, doubtful)
+    figured = not ignored(planned) and not FUNCTIONS.keys().isdisjoint(words_ignored(doubtful))  # "the sum of"
+    heard = denied or labels or figured or _hears_values(context, question, planned, doubtful)
     more = heard or _lists_documents(context, question, planned, doubtful)
     sure = groups or timed or ranks or more or doubtful.confidence < GUESS_CONFIDENCE_MAX
     each = groups and not ignored(planned) and not EACH.isdisjoint(words_ignored(doubtful))

@@ -130,3 +130,15 @@ def test_how_it_was_understood_is_said(ask: Ask) -> None:
     answer = ask("Which product sold the most?")
     assert any("sold the most" in item.text for item in answer.assumptions)
     assert {step["collection"] for step in answer.plan["steps"] if step["op"] == "scan"} == {"orders", "products"}
+
+
+def test_a_sum_of_one_document_is_a_sum(tmp_path: Path, embedder: Embedder) -> None:
+    """The total of what a year has, be it one order, so that years are compared."""
+    with Database.open(tmp_path / "database") as database:
+        schema = Schema.from_json({"fields": {"customer": "keyword", "total": "number", "year": "integer"}})
+        rows = [("Ada", 10.0, 2024), ("Ada", 30.0, 2025), ("Bob", 5.0, 2025)]
+        documents = [{"id": str(i), **dict(zip(schema.fields, row, strict=True))} for i, row in enumerate(rows)]
+        database.create_collection("orders", schema).add(documents)
+        promptql = PromptQL(database, lambda _: embedder)
+        assert promptql.ask("What is the sum of total in 2024?").values == (10.0,)
+        assert promptql.ask("Compare revenue in 2024 and 2025").values == (("2024", 10.0), ("2025", 35.0))

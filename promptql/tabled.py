@@ -23,7 +23,7 @@ from promptql.rules.comparators import speaks_of_denied_bounds
 from promptql.rules.comparisons import speaks_of_stock
 from promptql.rules.conditions import speaks_of_labels
 from promptql.rules.dated import plan_dated
-from promptql.rules.doubts import groups_unsaid, is_misordered, leaves_out, unmeasured
+from promptql.rules.doubts import EACH, calls_for_groups, groups_unsaid, is_misordered, leaves_out, unmeasured
 from promptql.rules.each_extreme import in_figures_of_each
 from promptql.rules.figures import FUNCTIONS, asks_for_figure
 from promptql.rules.linking import mentions_collection
@@ -47,7 +47,6 @@ ACROSS_CONFIDENCE_MIN = 0.5  # of a reading over collections that are searched a
 WORDED = frozenset({"neither", "median"})  # which the tables' weights do not know
 AT_BOUND = re.compile(r"\bat\s+(?:least|most)\s+\d", re.IGNORECASE)
 BOUNDED_CONFIDENCE_MIN = 0.6  # of a reading by words instead of a question back
-EACH = frozenset({"each", "every", "per"})
 FORMS = (plan_top, plan_unrecorded, plan_owned)
 WORDS_CONFIDENCE_MAX = 0.62  # where tables are not sure: so many of Spider's questions the words alone read rightly
 
@@ -110,7 +109,7 @@ def _read_tables(context: Context, question: str) -> Planned | None:
         with suppress(QuestionError):
             other = _timed(context, question)
             if other.band in (Band.ANSWER, Band.ASSUMPTIONS) and not is_misordered(question, other, infos):
-                return other if _has_extremes(other) and _calls_for_groups(question) else _overruling(other)
+                return other if _has_extremes(other) and calls_for_groups(question) else _overruling(other)
     doubtful = planned.band is Band.CLARIFY or _bounds_twice(question, planned) or " but " in question
     if context.tables.joined is None and doubtful:
         worded = _worded(context, question)
@@ -184,7 +183,7 @@ def _counted(context: Context, question: str) -> Planned | None:
     distinct = not groups[0].by and fn is Function.COUNT_DISTINCT and not left
     narrowed = any(isinstance(step, Filter) for step in planned.plan.steps)
     distinct = distinct and not narrowed and not _is_amount(context, groups[0].aggs[0].field)
-    each = _calls_for_groups(question)
+    each = calls_for_groups(question)
     totals = groups[0].by and each and fn is Function.SUM and left <= 1 and planned.confidence > GUESS_CONFIDENCE_MAX
     return planned if distinct or totals else None
 
@@ -326,18 +325,13 @@ def _asks_for_groups(context: Context, question: str, planned: Planned) -> bool:
     several = context.tables is not None and context.tables.joined is not None
     groups = any(isinstance(step, Group) and step.by for step in planned.plan.steps)
     figure = asks_for_figure(question) or _has_extremes(planned)
-    return groups and not several and figure and _calls_for_groups(question)
+    return groups and not several and figure and calls_for_groups(question)
 
 
 def _has_extremes(planned: Planned) -> bool:
     """As in "oldest member per club": the greatest or least of each group."""
     aggs = [item for step in planned.plan.steps if isinstance(step, Group) for item in step.aggs]
     return any(item.fn in (Function.MIN, Function.MAX) for item in aggs)
-
-
-def _calls_for_groups(question: str) -> bool:
-    """As in "the average salary in each city"."""
-    return not EACH.isdisjoint(token.folded for token in tokenize(question))
 
 
 def _hears_values(context: Context, question: str, planned: Planned, doubtful: Planned) -> bool:

@@ -18,12 +18,11 @@ from promptql.rules.cues import PLACE, related
 from promptql.rules.doubts import SMALL_VERBS, is_misordered, leaves_out
 from promptql.rules.tables import Tables
 from promptql.rules.tabular import plan_by_tables
-from promptql.rules.words import STOPWORDS, Token, name_words, root, tokenize
+from promptql.rules.words import STOPWORDS, WHO, Token, name_words, root, tokenize
 from promptql.steps import AnswerStep, Filter, Group
 
 BESIDE_CONFIDENCE_MIN = 0.6  # of a reading by tables; that of what is nothing but a table may be less sure
 _MEASURES = frozenset("many much old long often far tall high big large heavy fast deep wide expensive".split())
-_WHO = frozenset({"who", "whom", "whose"})
 
 
 def plan_beside(question: str, tables: Tables, catalog: Catalog) -> Planned | None:
@@ -42,7 +41,7 @@ def plan_beside(question: str, tables: Tables, catalog: Catalog) -> Planned | No
         return None
     info = catalog.collections[tables.view.names[0]]
     ignored = ignored_words(planned.plan.assumptions)
-    asks_who = any(token.folded in _WHO for token in tokens)  # who "stars" has not directed
+    asks_who = any(token.folded in WHO for token in tokens)  # who "stars" has not directed
     if any(asks_who or word not in SMALL_VERBS for word in ignored) or leaves_out(question, planned, catalog):
         return None
     if is_misordered(question, planned, [info]) or not _shows_what_is_asked(tokens, planned, info):

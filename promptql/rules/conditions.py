@@ -17,7 +17,7 @@ from promptql.rules.events import is_recorded, recorded_in
 from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.reading import Condition, Reading, begin_reading
 from promptql.rules.values import Trust, ValueLink, is_category, is_subject
-from promptql.rules.words import name_words, root, singular
+from promptql.rules.words import WHO, name_words, root, singular
 
 _ONE_SHARE_MIN = 0.1  # of all names those that end with a noun in the singular, for it to mean them
 _LABELS_MAX = 1_000  # names that are looked through for their last words
@@ -29,7 +29,6 @@ _BEING = frozenset(
     {"live", "lives", "lie", "lies", "located", "situated", "found", "based", "stand", "stands", "kept", "be"}
 )
 _HELPING = frozenset({"has", "have", "had", "did", "does", "is", "was", "were", "are"})
-_WHO = frozenset({"who", "whom", "whose"})
 _ASKS = frozenset({"which", "what", "list", "show", "find", "give", "name", "tell", "display", "who", "where", "when"})
 
 
@@ -178,7 +177,7 @@ def read_where(reading: Reading) -> None:
 
 def read_who(reading: Reading) -> None:
     """As in "who makes the biggest boat": whom a verb names that one field's name is made of, which is shown."""
-    if reading.word(0) not in _WHO or reading.wanted:
+    if reading.word(0) not in WHO or reading.wanted:
         return
     place = next((i for i in range(1, len(reading.tokens)) if reading.word(i) not in _HELPING), 0)
     if place == 0 or place in reading.used or reading.value_at(place) is not None:
@@ -232,7 +231,7 @@ def read_nouns(reading: Reading) -> None:
         span = range(link.start, link.end)
         if reading.used & set(span) or link.field.type is FieldType.BOOLEAN or _is_apart(reading, link):
             continue
-        if reading.word(0) in _WHO and link.strength < EXACT and link.field.ordered:  # "who stars in": not the rating
+        if reading.word(0) in WHO and link.strength < EXACT and link.field.ordered:  # "who stars in": not the rating
             continue
         verb_of_condition = link.strength < EXACT and link.field.name in narrowed  # "films that Nolan directed"
         if link.field not in reading.wanted and not verb_of_condition:

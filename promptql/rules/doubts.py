@@ -14,7 +14,7 @@ from promptql.rules.words import Token, name_words, root, tokenize
 from promptql.steps import Group, Scan, Sort
 
 _NAMING = frozenset("name title label who".split())
-_EACH = frozenset({"each", "every", "per"})
+EACH = frozenset({"each", "every", "per"})
 SMALL_VERBS = LIGHT_VERBS | APPEARING
 
 
@@ -32,9 +32,14 @@ def leaves_out(question: str, planned: Planned, catalog: Catalog) -> bool:
     return any(word not in SMALL_VERBS and root(word) not in told for word in ignored_words(planned.plan.assumptions))
 
 
+def calls_for_groups(question: str) -> bool:
+    """As in "the average salary in each city"."""
+    return not EACH.isdisjoint(token.folded for token in tokenize(question))
+
+
 def _passes_over_each(question: str, planned: Planned) -> bool:
     """Whether a figure is asked for of each, and the reading has one of all."""
-    each = any(token.folded in _EACH for token in tokenize(question))
+    each = calls_for_groups(question)
     groups = [step for step in planned.plan.steps if isinstance(step, Group)]
     return each and bool(groups) and not any(step.by for step in groups)
 

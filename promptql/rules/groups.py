@@ -7,7 +7,7 @@ from promptql.plan import Support
 from promptql.rules.concepts import SUPERLATIVES
 from promptql.rules.linking import EXACT, FieldLink
 from promptql.rules.reading import Ranking, Reading
-from promptql.rules.words import name_words
+from promptql.rules.words import WHO, name_words
 
 _AVERAGES = frozenset({"average", "mean", "avg", "median"})
 _TRIGGERS = frozenset({"per", "each", "every", "by", "across"})
@@ -19,7 +19,6 @@ _HOLDS = frozenset(
 )
 
 
-_WHO = frozenset({"who", "whom", "whose"})
 # What people are called by what they do; names of fields that hold them.
 _PEOPLE = frozenset(
     """customer user client buyer seller author employee person player owner member student patient driver agent manager
@@ -29,7 +28,7 @@ _PEOPLE = frozenset(
 
 def read_groups(reading: Reading) -> None:
     """Fields to group by, from the words before them; then the subject of a superlative."""
-    if reading.word(0) in _WHO and not reading.groups:
+    if reading.word(0) in WHO and not reading.groups:
         _read_people(reading)
     for index in range(len(reading.tokens)):
         if reading.word(index) in _TRIGGERS:

@@ -11,7 +11,7 @@ from promptql.catalog import ORDERED_TYPES, Catalog, CollectionInfo
 from promptql.plan import Plan
 from promptql.rules.concepts import SUPERLATIVES
 from promptql.rules.linking import mentions_collection
-from promptql.rules.words import Token, name_words, root, tokenize
+from promptql.rules.words import WHO, Token, name_words, root, tokenize
 from promptql.steps import AnswerStep, CompareStep, Filter, Function, Group, Join, Scan, Sort, step_to_json
 from promptql.validation.plan import columns_of
 
@@ -19,7 +19,6 @@ BRIDGES_MAX = 1  # collections that are joined, of which neither the question no
 _ORDINALS = frozenset({"first", "last"})
 _PERIODS = frozenset("day week month quarter year decade century hour name names".split())
 _YEARS = re.compile(r"\b([12]\d{3})\s*(?:,|or|and|to|vs\.?|versus|than)\s+(?:in\s+)?([12]\d{3})\b", re.IGNORECASE)
-_WHO = frozenset({"who", "whom", "whose"})
 _ENDS = frozenset({Function.MIN, Function.MAX})
 
 
@@ -54,7 +53,7 @@ def _gives_an_end(plan: Plan) -> bool:
 
 def _tells_no_name(tokens: Sequence[Token], plan: Plan, catalog: Catalog) -> bool:
     """As in "who inspected it", where only times or numbers are told."""
-    if not tokens or tokens[0].folded not in _WHO:
+    if not tokens or tokens[0].folded not in WHO:
         return False
     output = plan.by_id[plan.output]
     columns = columns_of(plan, catalog)[plan.output]

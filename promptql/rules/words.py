@@ -19,6 +19,7 @@ _ENDINGS = ("ings", "ing", "ions", "ion", "ors", "ers", "ed", "or", "er", "es", 
 ROOT_CHARACTERS_MIN = 3
 
 NEGATIONS = frozenset({"not", "no", "non", "never", "nor", "neither", "without", "except", "excluding", "none"})
+WHO = frozenset({"who", "whom", "whose"})
 WHETHER = frozenset({"is", "are", "was", "were", "does", "do", "did", "has", "have"})  # a yes or no is asked for
 STOPWORDS = frozenset(
     """a about across all also am an and any are as at available be been being by can could data database dataset
